@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-PATIENCE = 120  # seconds, for anything
+LIMIT = 120  # seconds, for anything
 
 
 class Session:
@@ -39,13 +39,13 @@ class Session:
             self.lives += 1
 
     def wait(self, condition):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LIMIT
         while True:
             self.look()
             if condition():
                 return
             if time.monotonic() > end:
-                raise TimeoutError(f"nothing for {PATIENCE} s")
+                raise TimeoutError(f"nothing for {LIMIT} s")
             time.sleep(0.001)
 
     def boot(self):
@@ -70,7 +70,7 @@ class Session:
         pidfd = os.pidfd_open(process)
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        done = poll.poll(PATIENCE * 1000)
+        done = poll.poll(LIMIT * 1000)
         end = time.monotonic_ns()
         os.close(pidfd)
         if not done:
@@ -138,8 +138,8 @@ class Session:
         everything = [pid for pid, _ in self.last.values()]
         begin = time.monotonic_ns()
         self.process.send_signal(self.peer.stop_signal)
-        self.process.wait(PATIENCE)
-        end = time.monotonic() + PATIENCE
+        self.process.wait(LIMIT)
+        end = time.monotonic() + LIMIT
         while any(map(alive, everything)):
             if time.monotonic() > end:
                 raise TimeoutError("services outlive their supervisor")

@@ -1,4 +1,4 @@
-//! Asking a [`World`]: through `ctl`, its event stream and its log files.
+//! Asking a [`Site`]: through `ctl`, its event stream and its log files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,15 +15,15 @@ use crate::{
     events::{Events, Next},
     files,
     netns::Namespace,
-    patience,
+    site::Site,
     status::StatusExt,
-    world::World,
+    wait,
 };
 
 /// A look at the status at least this often, should an event be lost.
 const GLANCE: Duration = Duration::from_millis(250);
 
-impl World {
+impl Site {
     /// A `ctl` for this root, ready for more arguments.
     pub fn ctl_command(&self) -> Command {
         let mut command = Command::new(binary("ctl"));
@@ -79,17 +79,17 @@ impl World {
         Events::follow(&mut command)
     }
 
-    /// Follows the events until the status is as wanted, for at most [`patience::LIMIT`].
+    /// Follows the events until the status is as wanted, for at most [`wait::LIMIT`].
     #[track_caller]
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&StatusReply) -> bool) -> StatusReply {
-        self.wait_for_within(patience::LIMIT, what, wanted)
+        self.wait_for_within(wait::LIMIT, what, wanted)
     }
 
     /// The supervisor writes down what runs a moment after it has begun or ended.
     #[track_caller]
     pub fn wait_until_stored(&self) {
         let path = self.path("var/lib/mattervisor/running.json");
-        patience::eventually("what runs is stored", || {
+        wait::eventually("what runs is stored", || {
             let stored = std::fs::read(&path).ok()?;
             let stored: BTreeMap<String, serde_json::Value> =
                 serde_json::from_slice(&stored).ok()?;
@@ -164,7 +164,7 @@ impl World {
     /// Waits for a line in a service's current log file.
     #[track_caller]
     pub fn wait_log(&self, service: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let found = patience::within(patience::LIMIT, || {
+        let found = wait::within(wait::LIMIT, || {
             self.log(service).into_iter().find(|line| wanted(line))
         });
         found.unwrap_or_else(|| {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{patience, processes};
+use crate::{processes, wait};
 
 /// What became of a program.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Running {
     /// Waits for its end; fails the test if that does not come in time.
     pub fn finish_within(mut self, limit: Duration) -> Ctl {
         let child = self.child.as_mut().expect("it is taken at the end only");
-        let Some(status) = patience::within(limit, || child.try_wait().ok().flatten()) else {
+        let Some(status) = wait::within(limit, || child.try_wait().ok().flatten()) else {
             panic!("{} has not ended within {limit:?}", self.what);
         };
         let text = |thread: Option<JoinHandle<String>>| thread.and_then(|it| it.join().ok());

@@ -37,7 +37,7 @@ pub fn lines(path: &Path) -> Vec<String> {
 /// A `command = […]` line for a `testchild` with these verbs, marked as belonging to `root`.
 pub fn child_command(root: &Path, verbs: &[&str]) -> String {
     let program = binary("testchild").display().to_string();
-    let mark = format!("world={}", root.display());
+    let mark = format!("site={}", root.display());
     let words = [program.as_str(), mark.as_str()]
         .into_iter()
         .chain(verbs.iter().copied());

@@ -1,7 +1,7 @@
 //! Drives the real binaries and real services from outside.
 //!
-//! A test makes a [`World`], writes service files into it, starts it, and asks it through `ctl`.
-//! Everything that a world has started is gone when it is dropped, also after a panic. The binaries
+//! A test makes a [`Site`], writes service files into it, starts it, and asks it through `ctl`.
+//! Everything that a site has started is gone when it is dropped, also after a panic. The binaries
 //! are built beforehand (`./dev test` does that); a missing one fails the test with how to make it.
 
 mod ask;
@@ -12,18 +12,18 @@ mod files;
 mod mattermost;
 mod netns;
 pub mod openssl;
-mod patience;
 mod ports;
 mod postfix;
 mod processes;
 mod programs;
 mod pty;
+mod site;
 mod skip;
 pub mod soak;
 mod socket;
 mod status;
 mod tracer;
-mod world;
+mod wait;
 
 pub use api::{LastExit, ServiceEvent, ServiceStatus, StatusReply};
 pub use binaries::{binary, use_binaries_in};
@@ -32,14 +32,14 @@ pub use events::Events;
 pub use files::{Stamp, child_command, lines, stamps};
 pub use mattermost::{unpack_mattermost, unpack_mattermost_as};
 pub use netns::{Namespace, Network};
-pub use patience::{LIMIT, eventually, within};
 pub use ports::{free_port, http_get, http_post};
 pub use postfix::{ACCOUNT, Postfix};
 pub use processes::{alive, children, command_line, kill, processes_of, status_field};
 pub use programs::{Missing, nginx, postgres, program};
 pub use pty::Pty;
+pub use site::Site;
 pub use skip::{must_run_all, note};
 pub use socket::Reply;
 pub use status::StatusExt;
 pub use tracer::Tracer;
-pub use world::World;
+pub use wait::{LIMIT, eventually, within};

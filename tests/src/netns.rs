@@ -2,7 +2,7 @@
 //!
 //! Each has a name, an address, and its own `/etc/hosts` in which it finds the other. They are gone
 //! when the [`Network`] is dropped, also after a panic, once nothing runs in them any more: drop it
-//! after the worlds that live in it. Only what was made here is ever touched. Needs root.
+//! after the sites that live in it. Only what was made here is ever touched. Needs root.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -21,17 +21,17 @@ use tempfile::TempDir;
 use crate::{
     ctl::run,
     openssl,
-    patience::{eventually, within},
     ports::free_port,
     processes::kill,
     programs::{Missing, program},
+    wait::{eventually, within},
 };
 
 /// Who may sign in, and the only sender that they may be.
 pub const ACCOUNT: (&str, &str) = ("chat", "hunter2");
 /// The account that owns the inbox.
 const NOBODY: u32 = 65_534;
-/// Patience with an orderly end.
+/// Limit of an orderly stop.
 const ORDERLY: Duration = Duration::from_secs(5);
 
 /// A mail server that is up. Dropping it ends it.

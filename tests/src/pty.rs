@@ -14,7 +14,7 @@ use nix::{
     sys::termios::{LocalFlags, tcgetattr},
 };
 
-use crate::{patience, processes};
+use crate::{processes, wait};
 
 const ROWS: NonZero<u16> = NonZero::new(24).expect("not zero");
 const COLUMNS: NonZero<u16> = NonZero::new(80).expect("not zero");
@@ -92,7 +92,7 @@ impl Pty {
     /// Waits until the screen shows what is wanted.
     #[track_caller]
     pub fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let found = patience::within(patience::LIMIT, || {
+        let found = wait::within(wait::LIMIT, || {
             let screen = self.screen();
             wanted(&screen).then_some(screen)
         });
@@ -103,7 +103,7 @@ impl Pty {
     #[track_caller]
     pub fn finish(&mut self) -> Option<i32> {
         let child = &mut self.child;
-        let status = patience::within(patience::LIMIT, || child.try_wait().ok().flatten());
+        let status = wait::within(wait::LIMIT, || child.try_wait().ok().flatten());
         let Some(status) = status else {
             panic!("it has not ended; its screen:\n{}", self.screen());
         };

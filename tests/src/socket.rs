@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{patience, world::World};
+use crate::{site::Site, wait};
 
 /// What the control socket has answered.
 #[derive(Debug)]
@@ -19,11 +19,11 @@ pub struct Reply {
     pub body: String,
 }
 
-impl World {
+impl Site {
     /// `GET PATH` on the control socket.
     #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
-        let answer = self.send("GET", path, "", patience::LIMIT);
+        let answer = self.send("GET", path, "", wait::LIMIT);
         read_reply(&answer.expect("it answers in time, in UTF-8"))
     }
 
@@ -37,7 +37,7 @@ impl World {
     /// `POST PATH` with JSON on the control socket, or another method.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, body: &serde_json::Value) -> Reply {
-        let answer = self.send(method, path, &body.to_string(), patience::LIMIT);
+        let answer = self.send(method, path, &body.to_string(), wait::LIMIT);
         read_reply(&answer.expect("it answers in time"))
     }
 

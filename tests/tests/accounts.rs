@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{StatusExt, World, need, nginx, postgres, run, status_field};
+use mattervisor_tests::{Site, StatusExt, need, nginx, postgres, run, status_field};
 
 use crate::stack::Stack;
 
@@ -28,17 +28,17 @@ pub(crate) fn private_etc() -> Result<(), String> {
 
 /// Gives the supervisor a copy of /etc without the accounts that the tests make, and perhaps more
 /// mounts: shell commands.
-pub(crate) fn in_private_etc(world: &mut World, mounts: &str) {
-    run(Command::new("cp").args(["-a", "/etc"]).arg(world.root())).ok();
-    fs::rename(world.path("etc"), world.path("machine-etc")).unwrap();
-    fs::create_dir_all(world.path("etc")).unwrap();
+pub(crate) fn in_private_etc(site: &mut Site, mounts: &str) {
+    run(Command::new("cp").args(["-a", "/etc"]).arg(site.root())).ok();
+    fs::rename(site.path("etc"), site.path("machine-etc")).unwrap();
+    fs::create_dir_all(site.path("etc")).unwrap();
     fs::rename(
-        world.path("machine-etc/mattervisor"),
-        world.path("etc/mattervisor"),
+        site.path("machine-etc/mattervisor"),
+        site.path("etc/mattervisor"),
     )
     .unwrap();
     for name in ["passwd", "group", "shadow", "gshadow"] {
-        let path = world.path("machine-etc").join(name);
+        let path = site.path("machine-etc").join(name);
         let text = fs::read_to_string(&path).unwrap();
         let made = ["mattermost:", "mattervisor-www:", "app:", "web:"];
         let kept = text
@@ -47,42 +47,41 @@ pub(crate) fn in_private_etc(world: &mut World, mounts: &str) {
         let kept: Vec<&str> = kept.collect();
         fs::write(&path, kept.join("\n") + "\n").unwrap();
     }
-    let wrapper = world.path("in-private-etc");
+    let wrapper = site.path("in-private-etc");
     let program = mattervisor_tests::binary("supervisor");
     fs::write(
         &wrapper,
         format!(
             "#!/bin/sh\nexec unshare --mount --propagation private -- sh -c '\
              mount --bind {etc} /etc && {mounts} exec {program} \"$@\"' sh \"$@\"\n",
-            etc = world.file("machine-etc"),
+            etc = site.file("machine-etc"),
             program = program.display(),
         ),
     )
     .unwrap();
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-    world.program(&wrapper);
+    site.program(&wrapper);
 }
 
-/// A world with /etc of its own and one service that runs.
-fn world_with_a_neighbour() -> World {
-    let mut world = World::new();
-    in_private_etc(&mut world, "");
-    world.child("neighbour", &["sleep"], "");
-    world
+/// A site with /etc of its own and one service that runs.
+fn site_with_a_neighbour() -> Site {
+    let mut site = Site::new();
+    in_private_etc(&mut site, "");
+    site.child("neighbour", &["sleep"], "");
+    site
 }
 
 /// The line of an account in the supervisor's own `passwd` or `group`.
-fn entry(world: &World, file: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(world.path("machine-etc").join(file)).unwrap();
+fn entry(site: &Site, file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(site.path("machine-etc").join(file)).unwrap();
     let mut lines = text.lines();
     lines
         .find(|line| line.starts_with(&format!("{name}:")))
         .map(str::to_owned)
 }
 
-fn databases(world: &World) -> [String; 2] {
-    ["passwd", "group"]
-        .map(|name| fs::read_to_string(world.path("machine-etc").join(name)).unwrap())
+fn databases(site: &Site) -> [String; 2] {
+    ["passwd", "group"].map(|name| fs::read_to_string(site.path("machine-etc").join(name)).unwrap())
 }
 
 /// The seed's example: `mattermost.uid = 1234` and `mattermost.gid = 1234`, with the shipped
@@ -93,63 +92,63 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    in_private_etc(&mut stack.world, "");
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(file).unwrap();
-    let ours = site
+    in_private_etc(&mut stack.site, "");
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(file).unwrap();
+    let ours = site_file
         .lines()
         .filter(|line| !line.contains("\"nobody\"") && !line.contains("\"nogroup\""));
     let ours: Vec<&str> = ours.collect();
-    stack.world.site(&format!(
+    stack.site.site_file(&format!(
         "{}\nmattermost.uid = 1234\nmattermost.gid = 1234\n",
         ours.join("\n")
     ));
     stack.start();
-    let world = &stack.world;
-    let user = entry(world, "passwd", "mattermost").expect("the user is made");
-    let home = world.file("var/lib/mattervisor/mattermost");
+    let site = &stack.site;
+    let user = entry(site, "passwd", "mattermost").expect("the user is made");
+    let home = site.file("var/lib/mattervisor/mattermost");
     assert_eq!(
         user,
         format!("mattermost:x:1234:1234::{home}:/usr/sbin/nologin")
     );
     assert_eq!(
-        entry(world, "group", "mattermost").as_deref(),
+        entry(site, "group", "mattermost").as_deref(),
         Some("mattermost:x:1234:")
     );
-    assert!(entry(world, "passwd", "mattervisor-www").is_some());
+    assert!(entry(site, "passwd", "mattervisor-www").is_some());
     let machine = fs::read_to_string("/etc/passwd").unwrap();
     assert!(
         !machine.contains(&format!("::{home}:")),
         "the machine's accounts were touched: {machine}"
     );
-    let pid = world.status().pid("mattermost");
+    let pid = site.status().pid("mattermost");
     for field in ["Uid", "Gid"] {
         let ids = status_field(pid, field).unwrap();
         assert_eq!(ids, "1234\t1234\t1234\t1234", "{field}");
     }
     for (path, mode) in [("", 0o750), ("data", 0o750), ("config.json", 0o600)] {
-        let found = fs::metadata(world.path("var/lib/mattervisor/mattermost").join(path)).unwrap();
+        let found = fs::metadata(site.path("var/lib/mattervisor/mattermost").join(path)).unwrap();
         let seen = (found.uid(), found.gid(), found.mode() & 0o7777);
         assert_eq!(seen, (1234, 1234, mode), "{path}");
     }
     // They are made once: what is there is as wanted.
-    let before = databases(world);
-    world.ctl(&["reconfigure"]).ok();
-    assert_eq!(stack.world.stop(), 0);
+    let before = databases(site);
+    site.ctl(&["reconfigure"]).ok();
+    assert_eq!(stack.site.stop(), 0);
     stack.start();
-    assert_eq!(databases(&stack.world), before);
-    assert_eq!(stack.world.stop(), 0);
+    assert_eq!(databases(&stack.site), before);
+    assert_eq!(stack.site.stop(), 0);
 }
 
 /// Every way in which numbers clash is found before anything is applied, and names who has it.
 #[test]
 fn a_clash_refuses_the_change_and_names_who_has_the_number() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
-    world.start_ready();
-    let pid = world.status().pid("neighbour");
-    let before = databases(&world);
-    let plan = fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap();
+    let mut site = site_with_a_neighbour();
+    site.start_ready();
+    let pid = site.status().pid("neighbour");
+    let before = databases(&site);
+    let plan = fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap();
     for (keys, said) in [
         (
             "user = 'app'\nuid = 34\n",
@@ -176,28 +175,28 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
             "app: user backup has the group with gid 34, but gid 1234 is wanted",
         ),
     ] {
-        world.child("app", &["sleep"], keys);
+        site.child("app", &["sleep"], keys);
         // It would change too, were anything applied.
-        world.child("neighbour", &["sleep"], "[env]\nNEW = '1'");
-        let told = world.ctl(&["reconfigure"]).expect_code(1);
+        site.child("neighbour", &["sleep"], "[env]\nNEW = '1'");
+        let told = site.ctl(&["reconfigure"]).expect_code(1);
         assert!(told.stderr.contains(said), "{keys}: {}", told.both());
         assert!(told.stderr.contains("nothing has changed"), "{told:#?}");
     }
-    world.child("app", &["sleep"], "user = 'app'\nuid = 1234\n");
-    world.child("other", &["sleep"], "user = 'app'\nuid = 1235\n");
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    site.child("app", &["sleep"], "user = 'app'\nuid = 1234\n");
+    site.child("other", &["sleep"], "user = 'app'\nuid = 1235\n");
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     let said = "user app is wanted with uid 1234 by app and with uid 1235 by other";
     assert!(told.stderr.contains(said), "{}", told.both());
-    assert_eq!(databases(&world), before);
-    let now = fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap();
+    assert_eq!(databases(&site), before);
+    let now = fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap();
     assert!(now == plan, "the stored plan has changed");
-    let status = world.status();
+    let status = site.status();
     assert_eq!(status.pid("neighbour"), pid);
     assert_eq!(status.services.len(), 1);
     // Once they agree, it is applied, and both run as the account.
-    world.child("other", &["sleep"], "user = 'app'\n");
-    world.ctl(&["reconfigure"]).ok();
-    let status = world.wait_for("both run", |status| {
+    site.child("other", &["sleep"], "user = 'app'\n");
+    site.ctl(&["reconfigure"]).ok();
+    let status = site.wait_for("both run", |status| {
         status.services.len() == 3 && status.services.iter().all(|it| it.ready)
     });
     for name in ["app", "other"] {
@@ -212,95 +211,95 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
 #[test]
 fn at_the_start_a_clash_fails_the_service_that_has_it_and_no_other() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
-    world.child("app", &["sleep"], "user = 'backup'\nuid = 1234\n");
-    world.start();
+    let mut site = site_with_a_neighbour();
+    site.child("app", &["sleep"], "user = 'backup'\nuid = 1234\n");
+    site.start();
     let said = "user backup exists with uid 34, but uid 1234 is wanted";
-    let clashes = |world: &World| {
-        let status = world.wait_for("app has failed, the other runs", |status| {
+    let clashes = |site: &Site| {
+        let status = site.wait_for("app has failed, the other runs", |status| {
             status.state("app") == "failed" && status.ready("neighbour")
         });
         let reason = status.service("app").reason.clone().unwrap_or_default();
         assert!(reason.contains(said), "{reason}");
     };
-    clashes(&world);
-    let why = world.ctl(&["why", "app"]);
+    clashes(&site);
+    let why = site.ctl(&["why", "app"]);
     assert!(why.stdout.contains(said), "{}", why.both());
-    let control = world.control_pid();
+    let control = site.control_pid();
     mattervisor_tests::kill(control, nix::sys::signal::Signal::SIGKILL);
-    world.wait_for("another control process", |status| {
+    site.wait_for("another control process", |status| {
         status.supervisor.pid != control
     });
-    world.ctl(&["start", "app"]).expect_code(1);
-    clashes(&world);
+    site.ctl(&["start", "app"]).expect_code(1);
+    clashes(&site);
     // Mended, it runs.
-    world.child("app", &["sleep"], "user = 'backup'\n");
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_state("app", "running");
+    site.child("app", &["sleep"], "user = 'backup'\n");
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_state("app", "running");
 }
 
 #[test]
 fn accounts_are_left_alone_where_they_are_not_to_be_managed() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
-    world.site("manage_accounts.enable = false\n");
-    world.child("app", &["sleep"], "user = 'app'\nuid = 1234\n");
-    world.start();
-    let before = databases(&world);
-    let status = world.wait_state("app", "failed");
+    let mut site = site_with_a_neighbour();
+    site.site_file("manage_accounts.enable = false\n");
+    site.child("app", &["sleep"], "user = 'app'\nuid = 1234\n");
+    site.start();
+    let before = databases(&site);
+    let status = site.wait_state("app", "failed");
     let reason = status.service("app").reason.clone().unwrap_or_default();
     assert!(reason.contains("there is no user 'app'"), "{reason}");
     assert!(reason.contains("manage_accounts.enable = true"), "{reason}");
-    assert_eq!(databases(&world), before);
-    world.site("");
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_state("app", "running");
-    assert!(entry(&world, "passwd", "app").is_some());
+    assert_eq!(databases(&site), before);
+    site.site_file("");
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_state("app", "running");
+    assert!(entry(&site, "passwd", "app").is_some());
 }
 
 /// What groupadd and useradd say is what the administrator reads.
 #[test]
 fn a_tool_that_fails_or_is_missing_refuses_the_change_in_its_own_words() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
-    world.start_ready();
-    let pid = world.status().pid("neighbour");
+    let mut site = site_with_a_neighbour();
+    site.start_ready();
+    let pid = site.status().pid("neighbour");
     // A directory service may have such a long name; useradd makes none.
     let long = "a".repeat(40);
     let refused = format!("cannot create user {long}");
     let text = format!("user = '{long}'\ngroup = 'nogroup'\n");
-    world.child("app", &["sleep"], &text);
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    site.child("app", &["sleep"], &text);
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     for word in [refused.as_str(), "useradd: ", "name"] {
         assert!(told.stderr.contains(word), "no {word:?} in {}", told.both());
     }
-    let status = world.status();
+    let status = site.status();
     assert_eq!((status.services.len(), status.pid("neighbour")), (1, pid));
-    assert_eq!(world.stop(), 0);
+    assert_eq!(site.stop(), 0);
     // At the start it fails the service alone.
-    world.start();
-    let status = world.wait_state("app", "failed");
+    site.start();
+    let status = site.wait_state("app", "failed");
     let reason = status.service("app").reason.clone().unwrap_or_default();
     assert!(
         reason.contains(&refused) && reason.contains("useradd: "),
         "{reason}"
     );
-    world.wait_state("neighbour", "running");
+    site.wait_state("neighbour", "running");
 }
 
 #[test]
 fn a_machine_without_the_tools_says_which_is_missing() {
     need!(private_etc());
-    let mut world = World::new();
-    in_private_etc(&mut world, "mount --bind /dev/null /usr/sbin/groupadd &&");
-    world.child("neighbour", &["sleep"], "");
-    world.start_ready();
-    world.child("app", &["sleep"], "user = 'app'\n");
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    let mut site = Site::new();
+    in_private_etc(&mut site, "mount --bind /dev/null /usr/sbin/groupadd &&");
+    site.child("neighbour", &["sleep"], "");
+    site.start_ready();
+    site.child("app", &["sleep"], "user = 'app'\n");
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     for word in ["cannot create group app", "/usr/sbin/groupadd"] {
         assert!(told.stderr.contains(word), "no {word:?} in {}", told.both());
     }
-    assert_eq!(world.status().services.len(), 1);
+    assert_eq!(site.status().services.len(), 1);
 }
 
 /// A directory gets mode and owner as declared, one that is there too; root's link to another disk
@@ -308,12 +307,12 @@ fn a_machine_without_the_tools_says_which_is_missing() {
 #[test]
 fn directories_have_the_modes_and_owners_that_are_declared() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
+    let mut site = site_with_a_neighbour();
     let (old, disk, link, trap) = (
-        world.path("old"),
-        world.path("disk"),
-        world.path("link"),
-        world.path("trap"),
+        site.path("old"),
+        site.path("disk"),
+        site.path("link"),
+        site.path("trap"),
     );
     fs::create_dir(&old).unwrap();
     fs::set_permissions(&old, fs::Permissions::from_mode(0o777)).unwrap();
@@ -326,25 +325,25 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
         ("link", "mode = '0700'"),
     ];
     let entries = entries
-        .map(|(path, keys)| format!("[[directories]]\npath = '{}'\n{keys}\n", world.file(path)));
+        .map(|(path, keys)| format!("[[directories]]\npath = '{}'\n{keys}\n", site.file(path)));
     let tables = entries.concat();
-    world.child(
+    site.child(
         "app",
         &["sleep"],
         &format!("user = 'app'\nuid = 1234\n{tables}"),
     );
-    world.start();
-    world.wait_state("app", "running");
+    site.start();
+    site.wait_state("app", "running");
     let seen = |path: &std::path::Path| {
         let it = fs::metadata(path).unwrap();
         (it.uid(), it.gid(), it.mode() & 0o7777)
     };
     let gid = |name: &str| -> u32 {
-        let line = entry(&world, "group", name).unwrap();
+        let line = entry(&site, "group", name).unwrap();
         line.split(':').nth(2).unwrap().parse().unwrap()
     };
     let app = gid("app");
-    assert_eq!(seen(&world.path("deep/new")), (1234, app, 0o750));
+    assert_eq!(seen(&site.path("deep/new")), (1234, app, 0o750));
     assert_eq!(seen(&old), (1234, gid("web"), 0o2770));
     let disk_now = fs::metadata(&disk).unwrap();
     assert_eq!(
@@ -353,7 +352,7 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
     );
     // What somebody has changed since is put right.
     fs::set_permissions(&old, fs::Permissions::from_mode(0o700)).unwrap();
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     assert_eq!(seen(&old), (1234, gid("web"), 0o2770));
     // A link that is not root's could point anywhere.
     symlink("/usr", &trap).unwrap();
@@ -366,19 +365,19 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
     )
     .unwrap();
     let tables = format!("{tables}[[directories]]\npath = '{}'\n", trap.display());
-    world.child(
+    site.child(
         "app",
         &["sleep"],
         &format!("user = 'app'\nuid = 1234\n{tables}"),
     );
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     let said = format!("cannot make directory {}", trap.display());
     assert!(told.stderr.contains(&said), "{}", told.both());
 }
 
 /// Writes the supervisor's own `passwd` or `group` anew, without this name and with this line.
-fn set_entry(world: &World, file: &str, name: &str, line: Option<&str>) {
-    let path = world.path("machine-etc").join(file);
+fn set_entry(site: &Site, file: &str, name: &str, line: Option<&str>) {
+    let path = site.path("machine-etc").join(file);
     let text = fs::read_to_string(&path).unwrap();
     let begins = format!("{name}:");
     let kept = text.lines().filter(|line| !line.starts_with(&begins));
@@ -386,8 +385,8 @@ fn set_entry(world: &World, file: &str, name: &str, line: Option<&str>) {
     fs::write(&path, kept.join("\n") + "\n").unwrap();
 }
 
-fn uid_of(world: &World, name: &str) -> String {
-    let ids = status_field(world.status().pid(name), "Uid").unwrap();
+fn uid_of(site: &Site, name: &str) -> String {
+    let ids = status_field(site.status().pid(name), "Uid").unwrap();
     ids.split('\t').next().unwrap_or_default().to_owned()
 }
 
@@ -396,72 +395,72 @@ fn uid_of(world: &World, name: &str) -> String {
 #[test]
 fn every_start_takes_the_account_as_it_is_now() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
-    world.site("manage_accounts.enable = false\n");
-    let account = |world: &World, uid: u32| {
+    let mut site = site_with_a_neighbour();
+    site.site_file("manage_accounts.enable = false\n");
+    let account = |site: &Site, uid: u32| {
         let line = format!("app:x:{uid}:7770::/:/bin/false");
-        set_entry(world, "passwd", "app", Some(&line));
+        set_entry(site, "passwd", "app", Some(&line));
     };
-    account(&world, 7770);
-    set_entry(&world, "group", "app", Some("app:x:7770:"));
-    world.child("app", &["sleep"], "user = 'app'\n");
-    world.start_ready();
-    assert_eq!(uid_of(&world, "app"), "7770");
-    let pid = world.status().pid("app");
+    account(&site, 7770);
+    set_entry(&site, "group", "app", Some("app:x:7770:"));
+    site.child("app", &["sleep"], "user = 'app'\n");
+    site.start_ready();
+    assert_eq!(uid_of(&site, "app"), "7770");
+    let pid = site.status().pid("app");
 
-    account(&world, 7771);
-    set_entry(&world, "group", "extra", Some("extra:x:7800:app"));
+    account(&site, 7771);
+    set_entry(&site, "group", "extra", Some("extra:x:7800:app"));
     let said = "runs with uid 7770, but its account has uid 7771 now";
-    let foretold = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    let foretold = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
     assert!(foretold.contains(said), "{foretold}");
-    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    let told = site.ctl(&["reconfigure"]).ok().stdout;
     assert!(
         told.contains("app runs with uid 7770, but its account has uid 7771 now")
             && told.contains("ctl restart app"),
         "{told}"
     );
-    assert_eq!(world.status().pid("app"), pid, "it goes on");
-    world.ctl(&["restart", "app"]).ok();
-    assert_eq!(uid_of(&world, "app"), "7771");
-    let groups = status_field(world.status().pid("app"), "Groups").unwrap();
+    assert_eq!(site.status().pid("app"), pid, "it goes on");
+    site.ctl(&["restart", "app"]).ok();
+    assert_eq!(uid_of(&site, "app"), "7771");
+    let groups = status_field(site.status().pid("app"), "Groups").unwrap();
     assert!(groups.split(' ').any(|gid| gid == "7800"), "{groups}");
 
-    account(&world, 7772);
-    let pid = world.status().pid("app");
+    account(&site, 7772);
+    let pid = site.status().pid("app");
     mattervisor_tests::kill(pid, nix::sys::signal::Signal::SIGKILL);
-    world.wait_for("it is back with its new number", |status| {
+    site.wait_for("it is back with its new number", |status| {
         let now = status.service("app").pid.filter(|now| *now != pid);
         now.and_then(|now| status_field(now, "Uid"))
             .is_some_and(|ids| ids.starts_with("7772"))
     });
 
-    set_entry(&world, "passwd", "app", None);
-    world.ctl(&["restart", "app"]).expect_code(1);
-    let status = world.wait_state("app", "failed");
+    set_entry(&site, "passwd", "app", None);
+    site.ctl(&["restart", "app"]).expect_code(1);
+    let status = site.wait_state("app", "failed");
     let reason = status.service("app").reason.clone().unwrap_or_default();
     assert!(reason.contains("there is no user 'app'"), "{reason}");
     assert!(status.ready("neighbour"));
-    account(&world, 7773);
-    world.ctl(&["start", "app"]).ok();
-    assert_eq!(uid_of(&world, "app"), "7773");
+    account(&site, 7773);
+    site.ctl(&["start", "app"]).ok();
+    assert_eq!(uid_of(&site, "app"), "7773");
 }
 
 /// As systemd has it: a number needs no account. Its group must be named, since it has none.
 #[test]
 fn a_number_without_an_account_will_do_for_a_user() {
     need!(private_etc());
-    let mut world = world_with_a_neighbour();
-    world.child("app", &["sleep"], "user = '54321'\ngroup = '54322'\n");
-    world.child("web", &["sleep"], "user = '54321'\n");
-    world.start();
-    world.wait_state("app", "running");
-    let pid = world.status().pid("app");
+    let mut site = site_with_a_neighbour();
+    site.child("app", &["sleep"], "user = '54321'\ngroup = '54322'\n");
+    site.child("web", &["sleep"], "user = '54321'\n");
+    site.start();
+    site.wait_state("app", "running");
+    let pid = site.status().pid("app");
     for (field, wanted) in [("Uid", "54321"), ("Gid", "54322")] {
         let ids = status_field(pid, field).unwrap();
         assert!(ids.split('\t').all(|id| id == wanted), "{field} {ids}");
     }
     assert_eq!(status_field(pid, "Groups").as_deref(), Some(""));
-    let status = world.wait_state("web", "failed");
+    let status = site.wait_state("web", "failed");
     let reason = status.service("web").reason.clone().unwrap_or_default();
     assert!(
         reason.contains("uid 54321 has no account, and so no group: give `group` too"),

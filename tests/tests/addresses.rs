@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mattervisor_tests::{Running, StatusExt, World, binary, eventually, free_port, need};
+use mattervisor_tests::{Running, Site, StatusExt, binary, eventually, free_port, need};
 
 use crate::accounts::{in_private_etc, private_etc};
 
@@ -26,45 +26,45 @@ fn silent_name_server() -> Option<UdpSocket> {
 fn a_name_in_listens_is_looked_up_without_holding_up_anybody_else() {
     need!(private_etc());
     let server = silent_name_server().expect("root may have port 53");
-    let mut world = World::new();
-    in_private_etc(&mut world, "");
+    let mut site = Site::new();
+    in_private_etc(&mut site, "");
     let address = server.local_addr().unwrap().ip();
     fs::write(
-        world.path("machine-etc/resolv.conf"),
+        site.path("machine-etc/resolv.conf"),
         format!("nameserver {address}\noptions timeout:20 attempts:1\n"),
     )
     .unwrap();
     fs::write(
-        world.path("machine-etc/nsswitch.conf"),
+        site.path("machine-etc/nsswitch.conf"),
         "passwd: files\ngroup: files\nhosts: files dns\n",
     )
     .unwrap();
     let port = free_port();
-    world.child("a", &["sleep"], "");
-    world.child(
+    site.child("a", &["sleep"], "");
+    site.child(
         "named",
         &["sleep"],
         &format!("listens = [\"chat.example.org:{port}\"]\n"),
     );
-    world.start();
+    site.start();
     server.recv_from(&mut [0; 512]).expect("it is asked");
-    world.ctl(&["restart", "a"]).ok();
-    let status = world.status();
+    site.ctl(&["restart", "a"]).ok();
+    let status = site.status();
     assert!(status.ready("a"));
     assert_eq!(status.state("named"), "spawning", "{status:#?}");
     // Nobody there any more: the resolver gives up, and the service meets that by itself.
     drop(server);
-    world.wait_state("named", "running");
+    site.wait_state("named", "running");
 }
 
 /// The command of one that listens, and ends only when a file is there.
-fn slow_to_go(world: &World, port: u16, gate: &str) -> String {
+fn slow_to_go(site: &Site, port: u16, gate: &str) -> String {
     let child = binary("testchild");
     format!(
-        "command = [\"/bin/sh\", \"-c\", \"{child} world={root} listen={port} & trap 'until test -e {gate}; do sleep 0.02; done; \
+        "command = [\"/bin/sh\", \"-c\", \"{child} site={root} listen={port} & trap 'until test -e {gate}; do sleep 0.02; done; \
          exit 0' TERM; while :; do wait; done\"]\nlistens = [\"127.0.0.1:{port}\"]\n[ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n",
         child = child.display(),
-        root = world.root().display(),
+        root = site.root().display(),
     )
 }
 
@@ -72,31 +72,31 @@ fn slow_to_go(world: &World, port: u16, gate: &str) -> String {
 /// one has let go, and says so.
 #[test]
 fn a_port_goes_from_one_service_to_another_in_one_change() {
-    let mut world = World::new();
-    let (port, gate) = (free_port(), world.file("gate"));
-    world.service("a", &slow_to_go(&world, port, &gate));
-    world.start_ready();
-    world.without("a");
+    let mut site = Site::new();
+    let (port, gate) = (free_port(), site.file("gate"));
+    site.service("a", &slow_to_go(&site, port, &gate));
+    site.start_ready();
+    site.without("a");
     let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
-    world.child("b", &[&format!("listen={port}")], &listens);
-    let mut reconfigure = world.ctl_command();
+    site.child("b", &[&format!("listen={port}")], &listens);
+    let mut reconfigure = site.ctl_command();
     reconfigure.arg("reconfigure");
     let reconfigure = Running::start(&mut reconfigure);
     let waits = format!("waiting for a to release 127.0.0.1:{port}");
-    let said = |world: &World, name: &str| {
-        let status = world.status();
+    let said = |site: &Site, name: &str| {
+        let status = site.status();
         let service = status.services.iter().find(|it| it.name == name);
         service.and_then(|it| it.reason.clone()).unwrap_or_default()
     };
     eventually("b waits for a", || {
-        (said(&world, "b") == waits).then_some(())
+        (said(&site, "b") == waits).then_some(())
     });
-    let why = world.ctl(&["why", "b"]).stdout;
+    let why = site.ctl(&["why", "b"]).stdout;
     assert!(why.contains(&waits), "{why}");
     fs::write(&gate, "").unwrap();
     let told = reconfigure.finish_within(LIMIT).ok();
     assert!(!told.both().contains("in use"), "{}", told.both());
-    let status = world.status();
+    let status = site.status();
     assert!(status.ready("b"));
     assert_eq!(status.service("b").restarts, 0);
 }
@@ -104,23 +104,23 @@ fn a_port_goes_from_one_service_to_another_in_one_change() {
 /// The wait can be given up, and is no longer than the other one may take to be stopped.
 #[test]
 fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
-    let mut world = World::new();
-    let (port, gate) = (free_port(), world.file("gate"));
+    let mut site = Site::new();
+    let (port, gate) = (free_port(), site.file("gate"));
     let stop = "[stop]\ntimeout = \"2s\"\n";
-    world.service("a", &format!("{}{stop}", slow_to_go(&world, port, &gate)));
-    world.start_ready();
-    world.without("a");
+    site.service("a", &format!("{}{stop}", slow_to_go(&site, port, &gate)));
+    site.start_ready();
+    site.without("a");
     let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
     let verb = format!("listen={port}");
-    world.child("b", &[&verb], &listens);
-    world.ctl(&["reconfigure", "--no-wait"]).ok();
-    world.wait_for("b is known", |status| {
+    site.child("b", &[&verb], &listens);
+    site.ctl(&["reconfigure", "--no-wait"]).ok();
+    site.wait_for("b is known", |status| {
         status.services.iter().any(|it| it.name == "b")
     });
-    world.ctl(&["stop", "b"]).ok();
-    assert_eq!(world.status().state("b"), "stopped");
-    world.ctl(&["start", "b"]).ok();
-    let status = world.status();
+    site.ctl(&["stop", "b"]).ok();
+    assert_eq!(site.status().state("b"), "stopped");
+    site.ctl(&["start", "b"]).ok();
+    let status = site.status();
     assert!(status.ready("b"));
     assert_eq!(status.service("b").restarts, 0);
 }
@@ -128,44 +128,44 @@ fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
 /// The same of an address that no service file speaks of: who has it is seen, not only known.
 #[test]
 fn a_port_that_nobody_has_named_is_waited_for_too() {
-    let mut world = World::new();
-    let (port, gate) = (free_port(), world.file("gate"));
-    let a = slow_to_go(&world, port, &gate);
+    let mut site = Site::new();
+    let (port, gate) = (free_port(), site.file("gate"));
+    let a = slow_to_go(&site, port, &gate);
     let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
-    world.service("a", &a.replace(&listens, ""));
-    world.start_ready();
-    world.without("a");
-    world.child("b", &[&format!("listen={port}")], &listens);
-    world.ctl(&["reconfigure", "--no-wait"]).ok();
+    site.service("a", &a.replace(&listens, ""));
+    site.start_ready();
+    site.without("a");
+    site.child("b", &[&format!("listen={port}")], &listens);
+    site.ctl(&["reconfigure", "--no-wait"]).ok();
     let waits = format!("waiting for a to release 127.0.0.1:{port}");
-    world.wait_for("b waits for a", |status| {
+    site.wait_for("b waits for a", |status| {
         let b = status.services.iter().find(|it| it.name == "b");
         b.is_some_and(|it| it.reason.as_deref() == Some(&waits))
     });
     fs::write(&gate, "").unwrap();
-    world.wait_for("b is ready", |status| status.ready("b"));
-    assert_eq!(world.status().service("b").restarts, 0);
+    site.wait_for("b is ready", |status| status.ready("b"));
+    assert_eq!(site.status().service("b").restarts, 0);
 }
 
 /// A child of the last run that has not heard of its end is gone before the next run looks.
 #[test]
 fn a_restart_finds_its_own_port_free() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let port = free_port();
     let child = binary("testchild");
-    world.service(
+    site.service(
         "a",
         &format!(
-            "command = [\"/bin/sh\", \"-c\", \"{child} world={root} ignore-term listen={port} & exec {child} world={root} sleep\"]\n\
+            "command = [\"/bin/sh\", \"-c\", \"{child} site={root} ignore-term listen={port} & exec {child} site={root} sleep\"]\n\
              listens = [\"127.0.0.1:{port}\"]\n[ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n",
             child = child.display(),
-            root = world.root().display(),
+            root = site.root().display(),
         ),
     );
-    world.start_ready();
-    let told = world.ctl(&["restart", "a"]).ok();
+    site.start_ready();
+    let told = site.ctl(&["restart", "a"]).ok();
     assert!(!told.both().contains("in use"), "{}", told.both());
-    let status = world.status();
+    let status = site.status();
     assert!(status.ready("a"));
     assert_eq!(status.service("a").restarts, 0);
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use mattervisor_tests::{World, skip};
+use mattervisor_tests::{Site, skip};
 use nix::{
     sys::stat::Mode,
     unistd::{geteuid, mkfifo},
@@ -17,16 +17,16 @@ use nix::{
 const ACCOUNT: u32 = 65_534;
 
 /// A service of that account's with a directory of its own, `OWN`, and another service beside it.
-fn world(more: &str) -> World {
-    let world = World::new();
-    fs::set_permissions(world.root(), fs::Permissions::from_mode(0o755)).unwrap();
+fn site(more: &str) -> Site {
+    let site = Site::new();
+    fs::set_permissions(site.root(), fs::Permissions::from_mode(0o755)).unwrap();
     let text = format!(
         "command = ['/bin/sleep', '1000']\nuser = '{ACCOUNT}'\n\
          [[directories]]\npath = 'OWN'\nmode = '0755'\n{more}"
     );
-    world.service("a", &text.replace("OWN", &world.file("own")));
-    world.service("b", "command = ['/bin/sleep', '1000']\n");
-    world
+    site.service("a", &text.replace("OWN", &site.file("own")));
+    site.service("b", "command = ['/bin/sleep', '1000']\n");
+    site
 }
 
 const CONF: &str = "[[files]]\npath = 'OWN/conf'\ncontent = 'one'\n";
@@ -46,8 +46,8 @@ fn fifo(path: &Path) {
     mkfifo(path, Mode::from_bits_truncate(0o644)).unwrap();
 }
 
-fn running(world: &World, service: &str) -> bool {
-    let said = world.ctl(&["status", service]);
+fn running(site: &Site, service: &str) -> bool {
+    let said = site.ctl(&["status", service]);
     said.both().contains("running")
 }
 
@@ -57,17 +57,17 @@ fn a_fifo_in_a_service_s_directory_hangs_nothing() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = world(CONF);
-    world.start_ready();
-    let conf = world.path("own/conf");
+    let mut site = site(CONF);
+    site.start_ready();
+    let conf = site.path("own/conf");
     assert_eq!(fs::metadata(&conf).unwrap().uid(), ACCOUNT);
     lay(&conf, fifo);
-    world.ctl(&["reconfigure", "--dry-run"]).ok();
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure", "--dry-run"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     assert_eq!(fs::read_to_string(&conf).unwrap(), "one");
     lay(&conf, fifo);
-    assert_eq!(world.stop(), 0);
-    world.start_ready();
+    assert_eq!(site.stop(), 0);
+    site.start_ready();
     assert_eq!(fs::read_to_string(&conf).unwrap(), "one");
 }
 
@@ -77,21 +77,21 @@ fn one_service_s_directory_vetoes_nobody_else_s_change() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = world(CONF);
-    world.start_ready();
-    let conf = world.path("own/conf");
+    let mut site = site(CONF);
+    site.start_ready();
+    let conf = site.path("own/conf");
     lay(&conf, |path| fs::create_dir(path).unwrap());
-    world.service("b", "command = ['/bin/sleep', '2000']\n");
-    let said = world.ctl(&["reconfigure"]).ok().both();
+    site.service("b", "command = ['/bin/sleep', '2000']\n");
+    let said = site.ctl(&["reconfigure"]).ok().both();
     assert!(said.contains("b restarts"), "{said}");
     assert!(said.contains("a cannot start any more"), "{said}");
-    assert!(running(&world, "a") && running(&world, "b"));
+    assert!(running(&site, "a") && running(&site, "b"));
     // Its own restart says what is wrong, and is mended by whoever mends the directory.
-    let said = world.ctl(&["restart", "a"]).expect_code(1).both();
+    let said = site.ctl(&["restart", "a"]).expect_code(1).both();
     assert!(said.contains("cannot write"), "{said}");
     fs::remove_dir(&conf).unwrap();
-    world.ctl(&["reconfigure"]).ok();
-    assert!(running(&world, "a"));
+    site.ctl(&["reconfigure"]).ok();
+    assert!(running(&site, "a"));
 }
 
 /// A link on the way to a directory of a service gives nothing of root's away.
@@ -100,15 +100,15 @@ fn a_link_on_the_way_gives_no_directory_away() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = world("[[directories]]\npath = 'OWN/store/files'\nmode = '0750'\n");
-    world.start_ready();
-    let roots = world.path("roots/files");
+    let mut site = site("[[directories]]\npath = 'OWN/store/files'\nmode = '0750'\n");
+    site.start_ready();
+    let roots = site.path("roots/files");
     fs::create_dir_all(&roots).unwrap();
     fs::set_permissions(&roots, fs::Permissions::from_mode(0o700)).unwrap();
-    lay(&world.path("own/store"), |path| {
-        symlink(world.path("roots"), path).unwrap();
+    lay(&site.path("own/store"), |path| {
+        symlink(site.path("roots"), path).unwrap();
     });
-    let said = world.ctl(&["reconfigure"]).ok().both();
+    let said = site.ctl(&["reconfigure"]).ok().both();
     assert!(said.contains("symbolic link"), "{said}");
     let now = fs::metadata(&roots).unwrap();
     assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (0, 0, 0o700));
@@ -120,41 +120,41 @@ fn a_directory_that_changes_hands_takes_nothing_else_along() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = world("recursive = true\n");
-    world.start_ready();
-    let (roots, others) = (world.path("roots"), world.path("others"));
+    let mut site = site("recursive = true\n");
+    site.start_ready();
+    let (roots, others) = (site.path("roots"), site.path("others"));
     for (dir, uid) in [(&roots, 0), (&others, ACCOUNT)] {
         fs::create_dir(dir).unwrap();
         fs::write(dir.join("file"), "").unwrap();
         chown(dir.join("file"), Some(uid), Some(uid)).unwrap();
     }
-    lay(&world.path("own/link"), |path| {
+    lay(&site.path("own/link"), |path| {
         symlink(&others, path).unwrap();
     });
-    fs::hard_link(others.join("file"), world.path("own/second")).unwrap();
-    fs::hard_link(roots.join("file"), world.path("own/third")).unwrap();
-    fs::write(world.path("own/roots"), "").unwrap();
-    lay(&world.path("own/plain"), |path| {
+    fs::hard_link(others.join("file"), site.path("own/second")).unwrap();
+    fs::hard_link(roots.join("file"), site.path("own/third")).unwrap();
+    fs::write(site.path("own/roots"), "").unwrap();
+    lay(&site.path("own/plain"), |path| {
         fs::write(path, "").unwrap();
     });
-    world.service(
+    site.service(
         "a",
         &format!(
             "command = ['/bin/sleep', '1000']\nuser = '1'\n[[directories]]\npath = '{}'\n\
              recursive = true\n",
-            world.file("own")
+            site.file("own")
         ),
     );
-    world.ctl(&["reconfigure"]).ok();
-    assert!(running(&world, "a"));
-    let uid = |path: &str| fs::symlink_metadata(world.path(path)).unwrap().uid();
+    site.ctl(&["reconfigure"]).ok();
+    assert!(running(&site, "a"));
+    let uid = |path: &str| fs::symlink_metadata(site.path(path)).unwrap().uid();
     assert_eq!([uid("own"), uid("own/plain"), uid("own/link")], [1, 1, 1]);
     assert_eq!([uid("others/file"), uid("own/second")], [ACCOUNT, ACCOUNT]);
     assert_eq!(
         [uid("roots/file"), uid("own/third"), uid("own/roots")],
         [0, 0, 0]
     );
-    let log = world.supervisor_log();
+    let log = site.supervisor_log();
     assert!(
         log.contains("own/second keeps its owner: it has other names"),
         "{log}"
@@ -167,9 +167,9 @@ fn a_version_file_of_an_account_hangs_no_check_and_shows_no_secret() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = world("");
-    let (own, bin) = (world.file("own"), world.file("opt/*/bin/program"));
-    let program = world.path("opt/15/bin/program");
+    let mut site = site("");
+    let (own, bin) = (site.file("own"), site.file("opt/*/bin/program"));
+    let program = site.path("opt/15/bin/program");
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     fs::copy("/bin/sleep", &program).unwrap();
     let text = format!(
@@ -177,22 +177,22 @@ fn a_version_file_of_an_account_hangs_no_check_and_shows_no_secret() {
          program = {{ type = 'path', find = ['{bin}'], version_file = '{own}/VERSION' }}\n\
          [[directories]]\npath = '{own}'\nmode = '0755'\n"
     );
-    world.service("a", &text);
-    world.start_ready();
-    let secret = world.path("secret");
+    site.service("a", &text);
+    site.start_ready();
+    let secret = site.path("secret");
     fs::write(&secret, "SEKRET = 'hush'").unwrap();
-    let version = world.path("own/VERSION");
+    let version = site.path("own/VERSION");
     for what in ["fifo", "link", "zero"] {
         lay(&version, |path| match what {
             "fifo" => fifo(path),
             "link" => symlink(&secret, path).unwrap(),
             _ => symlink("/dev/zero", path).unwrap(),
         });
-        let said = world.ctl(&["check-config"]).both();
+        let said = site.ctl(&["check-config"]).both();
         assert!(!said.contains("SEKRET"), "{what}: {said}");
         assert!(said.contains("VERSION"), "{what}: {said}");
     }
-    assert!(running(&world, "b"));
+    assert!(running(&site, "b"));
 }
 
 /// A log directory that was given to the account is taken back: its links lead nowhere.
@@ -201,23 +201,23 @@ fn a_log_directory_of_an_account_takes_no_line_elsewhere() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = world("");
-    world.start_ready();
-    assert_eq!(world.stop(), 0);
-    let dir = world.path("var/log/mattervisor/a");
+    let mut site = site("");
+    site.start_ready();
+    assert_eq!(site.stop(), 0);
+    let dir = site.path("var/log/mattervisor/a");
     chown(&dir, Some(ACCOUNT), Some(ACCOUNT)).unwrap();
-    let target = world.path("ld.so.preload");
+    let target = site.path("ld.so.preload");
     fs::write(&target, "root only\n").unwrap();
     lay(&dir.join("current"), |path| symlink(&target, path).unwrap());
     let old = dir.join("2026-01-01T00-00-00.000000Z.log");
     lay(&old, |path| symlink(&target, path).unwrap());
-    world.child(
+    site.child(
         "a",
         &["print=hello", "sleep"],
         &format!("user = '{ACCOUNT}'\n"),
     );
-    world.start_ready();
-    let said = world.ctl(&["logs", "a"]).both();
+    site.start_ready();
+    let said = site.ctl(&["logs", "a"]).both();
     assert!(!said.contains("root only"), "{said}");
     assert_eq!(fs::read_to_string(&target).unwrap(), "root only\n");
     assert_eq!(fs::metadata(&dir).unwrap().uid(), 0);

@@ -21,9 +21,9 @@ const PLANTED: &str = "planted-w3c-secret";
 
 fn stack(bin: PathBuf, more: &str) -> Stack {
     let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let path = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(&path).unwrap();
-    stack.world.site(&format!("{site}{more}"));
+    let path = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(&path).unwrap();
+    stack.site.site_file(&format!("{site_file}{more}"));
     std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     stack
@@ -38,7 +38,7 @@ fn fill(stack: &Stack) {
 }
 
 fn ctl(stack: &Stack, arguments: &[&str]) -> Ctl {
-    run_for(stack.world.ctl_command().args(arguments), LIMIT)
+    run_for(stack.site.ctl_command().args(arguments), LIMIT)
 }
 
 fn made(said: &Ctl) -> PathBuf {
@@ -91,7 +91,7 @@ fn backups_are_made_listed_verified_and_pruned() {
     assert_eq!(listed(&stack), [(name(&first), "good".to_owned())]);
 
     let second = made(&ctl(&stack, &["backup", "create", "--offline", "--verify"]).ok());
-    assert!(stack.world.status().ready("mattermost"));
+    assert!(stack.site.status().ready("mattermost"));
     assert_eq!(
         starts(&stack),
         began + 1,
@@ -136,10 +136,10 @@ fn bytes_of(backup: &Path) -> Vec<u8> {
 fn without_secrets_no_byte_of_the_file_is_one() {
     let bin = need!(postgres());
     need!(nginx());
-    let site = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
-    let mut stack = stack(bin, &site);
+    let site_file = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let mut stack = stack(bin, &site_file);
     stack.start();
-    let secrets = fs::read_to_string(stack.world.path("etc/mattervisor/secrets.toml")).unwrap();
+    let secrets = fs::read_to_string(stack.site.path("etc/mattervisor/secrets.toml")).unwrap();
     let secrets: toml::Table = secrets.parse().unwrap();
     let sections = secrets.values().filter_map(toml::Value::as_table);
     let values = sections
@@ -177,10 +177,10 @@ fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
             "arguments": { "operation": "create", "mode": "offline" },
             "wait": false,
         });
-        let reply = stack.world.ask("POST", "/v1/jobs/backup", &body);
+        let reply = stack.site.ask("POST", "/v1/jobs/backup", &body);
         assert_eq!(reply.status, 200, "{reply:?}");
         stack
-            .world
+            .site
             .wait_for_within(LIMIT, "Mattermost is down", |status| {
                 let over = job(status).id.as_deref() == Some(id) && !job(status).active;
                 status.state("mattermost") == "stopped" || over
@@ -195,7 +195,7 @@ fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
         let status = begin(&victims.join("-"));
         for victim in victims {
             let pid = match *victim {
-                "control" => Some(stack.world.control_pid()),
+                "control" => Some(stack.site.control_pid()),
                 service => status.service(service).pid,
             };
             if let Some(pid) = pid {
@@ -203,7 +203,7 @@ fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
             }
         }
         let context = format!("{victims:?} killed");
-        stack.world.wait_for_within(LIMIT, &context, |status| {
+        stack.site.wait_for_within(LIMIT, &context, |status| {
             !job(status).active && status.ready("mattermost") && status.ready("postgresql")
         });
     }
@@ -211,7 +211,7 @@ fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
     let all = listed(&stack);
     assert_eq!(all.last(), Some(&(name(&last), "good".to_owned())));
     assert!(all.iter().all(|(_, state)| state != "bad"), "{all:?}");
-    let dir = stack.world.path("var/lib/mattervisor/backups");
+    let dir = stack.site.path("var/lib/mattervisor/backups");
     let hidden = fs::read_dir(dir).unwrap().flatten();
     let hidden = hidden.filter(|it| {
         it.file_name()
@@ -231,10 +231,10 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     let mut stack = stack(bin, "");
     stack.start();
     let began = starts(&stack);
-    let small = stack.world.path("small");
+    let small = stack.site.path("small");
     let disk = Disk::mount(&small, "1m");
     let small = small.to_str().unwrap();
-    let missing = stack.world.file("missing");
+    let missing = stack.site.file("missing");
     let cases: [(&[&str], i32, &str); 5] = [
         (&["--onlin"], 2, "--online"),
         (&["--online", "--offline"], 2, "cannot be used with"),
@@ -266,7 +266,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     drop(disk);
     assert_eq!(starts(&stack), began, "nothing was stopped");
     // A backup elsewhere that fails is no matter of the schedule's.
-    assert_eq!(stack.world.status().supervisor.warnings, [""; 0]);
+    assert_eq!(stack.site.status().supervisor.warnings, [""; 0]);
 
     // Somebody else.
     for arguments in [
@@ -274,7 +274,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
         &["backup", "list"],
         &["backup", "prune"],
     ] {
-        let own = stack.world.ctl_command();
+        let own = stack.site.ctl_command();
         let mut command = Command::new("setpriv");
         command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
         command
@@ -288,7 +288,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
 
     // Nobody is there to make one; those that there are can be seen to all the same.
     let made = made(&ctl(&stack, &["backup", "create"]).ok());
-    stack.world.stop();
+    stack.site.stop();
     ctl(&stack, &["backup", "create"]).expect_code(5);
     let to = made.parent().unwrap().to_str().unwrap();
     let there = ctl(&stack, &["backup", "list", "--to", to]).ok();
@@ -298,7 +298,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
 
 /// What the program that is told of something has written down.
 fn told(stack: &Stack) -> Vec<String> {
-    let text = fs::read_to_string(stack.world.path("told")).unwrap_or_default();
+    let text = fs::read_to_string(stack.site.path("told")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
@@ -310,7 +310,7 @@ fn wait_told(stack: &Stack, cause: &str, words: &str) {
 }
 
 fn metric(stack: &Stack, name: &str) -> Option<f64> {
-    let text = stack.world.get("/metrics").body;
+    let text = stack.site.get("/metrics").body;
     let sample = format!("mattervisor_{name}{{service=\"backup\"}} ");
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix(&sample)?.parse().ok())
@@ -323,20 +323,20 @@ fn is_set(stack: &Stack, name: &str) -> bool {
 /// A schedule of backups to a disk that is not mounted.
 fn scheduled(bin: PathBuf, mount: &str) -> Stack {
     let stack = stack(bin, "");
-    let world = &stack.world;
-    let (tell, told) = (world.file("tell.sh"), world.file("told"));
+    let site = &stack.site;
+    let (tell, told) = (site.file("tell.sh"), site.file("told"));
     let script =
         format!("echo \"$MATTERVISOR_CAUSE $MATTERVISOR_SERVICE: $MATTERVISOR_TEXT\" >>'{told}'\n");
     fs::write(&tell, script).unwrap();
-    let path = world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(&path).unwrap();
-    let mount = world.file(mount);
-    world.site(&format!(
-        "{site}backup.schedule = \"0 0 1 1 *\"\nbackup.to = \"{mount}\"\nbackup.require_mount = \"{mount}\"\n\
+    let path = site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(&path).unwrap();
+    let mount = site.file(mount);
+    site.site_file(&format!(
+        "{site_file}backup.schedule = \"0 0 1 1 *\"\nbackup.to = \"{mount}\"\nbackup.require_mount = \"{mount}\"\n\
          backup.keep = 2\nbackup.overdue_after = \"1s\"\n[notify.test]\ncommand = [\"sh\", \"{tell}\"]\n"
     ));
     // At once, and not some minutes later.
-    world.service("backup", "[schedule]\njitter = \"0s\"\n");
+    site.service("backup", "[schedule]\njitter = \"0s\"\n");
     stack
 }
 
@@ -346,7 +346,7 @@ fn owe(stack: &Stack) {
         "until": { "backup": 1_000_000 },
         "outcomes": { "backup": { "since": 1_000_000 } },
     });
-    let path = stack.world.path("var/lib/mattervisor/schedule.json");
+    let path = stack.site.path("var/lib/mattervisor/schedule.json");
     fs::write(path, past.to_string()).unwrap();
 }
 
@@ -359,17 +359,17 @@ fn a_schedule_makes_backups_and_tells_when_there_is_none() {
         skip!("needs root to mount a disk");
     }
     let mut stack = scheduled(bin, "mnt");
-    let mount = stack.world.path("mnt");
+    let mount = stack.site.path("mnt");
     fs::create_dir(&mount).unwrap();
     stack.start();
-    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
     owe(&stack);
     stack.start();
 
     let why = format!("nothing is mounted at {}", mount.display());
     wait_told(&stack, "failed", &why);
     wait_told(&stack, "overdue", "there has been no good run yet");
-    let status = stack.world.status();
+    let status = stack.site.status();
     let warnings = status.supervisor.warnings.join("\n");
     assert!(warnings.contains("backup is overdue"), "{warnings}");
     let failed = warnings.contains("backup: its last run failed at ");
@@ -387,13 +387,13 @@ fn a_schedule_makes_backups_and_tells_when_there_is_none() {
     assert!(is_set(&stack, "service_next_run_timestamp_seconds"));
 
     // What it knows outlives the daemon; a backup elsewhere does not count.
-    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
     stack.start();
-    let elsewhere = stack.world.path("elsewhere");
+    let elsewhere = stack.site.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let to = elsewhere.to_str().unwrap();
     ctl(&stack, &["backup", "create", "--to", to]).ok();
-    let warnings = stack.world.status().supervisor.warnings.join("\n");
+    let warnings = stack.site.status().supervisor.warnings.join("\n");
     assert!(warnings.contains(&why), "{warnings}");
 
     let disk = Disk::mount(&mount, "200m");
@@ -403,23 +403,23 @@ fn a_schedule_makes_backups_and_tells_when_there_is_none() {
             "arguments": { "operation": "create", "verify": true, "prune": true },
             "wait": true,
         });
-        let reply = stack.world.ask("POST", "/v1/jobs/backup", &body);
+        let reply = stack.site.ask("POST", "/v1/jobs/backup", &body);
         assert_eq!(reply.status, 200, "{reply:?}");
     }
     wait_told(&stack, "recovered", "backup");
     assert_eq!(listed(&stack).len(), 2, "two are kept");
-    let status = stack.world.status();
+    let status = stack.site.status();
     assert_eq!(status.supervisor.warnings, [""; 0]);
     let schedule = status.service("backup").schedule.clone().unwrap();
     assert!(!schedule.overdue && schedule.failed.is_none());
     assert!(!is_set(&stack, "service_overdue") && is_set(&stack, good));
-    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
     drop(disk);
 }
 
 /// The site file of a machine that has just been installed.
-fn site_of(stack: &Stack) -> String {
-    let path = stack.world.path("etc/mattervisor/mattervisor.toml");
+fn site_file_of(stack: &Stack) -> String {
+    let path = stack.site.path("etc/mattervisor/mattervisor.toml");
     fs::read_to_string(path).unwrap()
 }
 
@@ -430,18 +430,18 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     let secret = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
     let mut old = stack(bin.clone(), &secret);
     let own = "command = [\"sleep\", \"infinity\"]\n";
-    old.world.service("own", own);
+    old.site.service("own", own);
     old.start();
     fill(&old);
     let attachment = "var/lib/mattervisor/mattermost/data/attachment";
-    fs::write(old.world.path(attachment), "saved").unwrap();
+    fs::write(old.site.path(attachment), "saved").unwrap();
     let made = made(&ctl(&old, &["backup", "create"]).ok());
-    assert_eq!(old.world.stop(), 0);
+    assert_eq!(old.site.stop(), 0);
 
     let mut new = Stack::new(bin, "");
     let before = "# as the package brings it\n";
-    new.world.site(before);
-    let copy = new.world.file("backup.tar.zst");
+    new.site.site_file(before);
+    let copy = new.site.file("backup.tar.zst");
     fs::copy(&made, &copy).unwrap();
     let all = ["restore", &copy, "--configuration", "--yes"];
     let said = ctl(&new, &all).expect_code(5);
@@ -453,17 +453,17 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     // What does not fit this machine is put back.
     let port = old.nginx_port;
     let clash = format!("{own}listens = [\"127.0.0.1:{port}\"]\n");
-    new.world.service("clash", &clash);
-    new.world.start_ready();
+    new.site.service("clash", &clash);
+    new.site.start_ready();
     let said = ctl(&new, &all).expect_code(1);
     assert!(said.stderr.contains("cannot be this machine's"), "{said:?}");
-    assert_eq!(site_of(&new), before);
+    assert_eq!(site_file_of(&new), before);
     assert!(
-        !new.world
+        !new.site
             .path("etc/mattervisor/services.d/own.toml")
             .exists()
     );
-    new.world.without("clash");
+    new.site.without("clash");
     ctl(&new, &["reconfigure"]).ok();
 
     // Nobody can be asked here.
@@ -472,28 +472,28 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
         said.stderr.contains("+ mattermost_external_url = "),
         "{said:?}"
     );
-    assert_eq!(site_of(&new), before);
+    assert_eq!(site_file_of(&new), before);
 
     let said = ctl(&new, &all).ok();
     let told = said.both();
     assert!(!told.contains(PLANTED), "{told}");
     assert!(told.contains("mattervisor.toml.1"), "{told}");
-    assert_eq!(site_of(&new), site_of(&old));
+    assert_eq!(site_file_of(&new), site_file_of(&old));
     for name in ["secrets.toml", "services.d/own.toml"] {
         let name = format!("etc/mattervisor/{name}");
-        let both = [&old, &new].map(|it| fs::read(it.world.path(&name)).unwrap());
+        let both = [&old, &new].map(|it| fs::read(it.site.path(&name)).unwrap());
         assert!(both[0] == both[1], "{name}");
     }
-    let kept = new.world.path("etc/mattervisor/mattervisor.toml.1");
+    let kept = new.site.path("etc/mattervisor/mattervisor.toml.1");
     assert_eq!(fs::read_to_string(kept).unwrap(), before);
-    let status = new.world.status();
+    let status = new.site.status();
     assert!(
         ["own", "mattermost", "nginx"]
             .iter()
             .all(|it| status.ready(it))
     );
     assert_eq!(new.sql("SELECT count(*) FROM posts"), "40000");
-    let restored = fs::read_to_string(new.world.path(attachment)).unwrap();
+    let restored = fs::read_to_string(new.site.path(attachment)).unwrap();
     assert_eq!(restored, "saved");
 
     // Again: nothing of the configuration is left to do.

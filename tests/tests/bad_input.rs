@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mattervisor_tests::{StatusExt, World, eventually};
+use mattervisor_tests::{Site, StatusExt, eventually};
 use nix::sys::signal::Signal;
 
 const SITE: &str = "etc/mattervisor/mattervisor.toml";
@@ -22,36 +22,36 @@ const NEIGHBOURS: &str = "127.77.7.7";
 
 /// Two services, one with a rendered file, over the catalogue that ships. The address is no other
 /// test's: it is tried before the start.
-fn world() -> World {
+fn site() -> Site {
     let [high, low] = [8, 0].map(|shift| std::process::id() >> shift & 0xff);
-    world_at(&format!("127.78.{high}.{low}"))
+    site_at(&format!("127.78.{high}.{low}"))
 }
 
-fn world_at(address: &str) -> World {
-    let mut world = World::new();
+fn site_at(address: &str) -> Site {
+    let mut site = Site::new();
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-    world.use_catalog(&catalog);
-    world.child(
+    site.use_catalog(&catalog);
+    site.child(
         "neighbour",
         &["sleep"],
         &format!(
             "listens = ['{address}:7777']\n[settings]\nport = {{ type = 'port', default = 7777 }}\n"
         ),
     );
-    let file = world.file("var/second.conf");
-    world.child(
+    let file = site.file("var/second.conf");
+    site.child(
         "second",
         &["sleep"],
         &format!("requires = ['neighbour']\n[[files]]\npath = '{file}'\ncontent = 'as it was'\n"),
     );
-    world
+    site
 }
 
 /// Files below a directory with their content; what tells who asked, and which plan has
 /// stood the test of time, is left out.
-fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
+fn files(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
-    let mut left = vec![world.path("var/lib"), world.path("run"), world.path("etc")];
+    let mut left = vec![site.path("var/lib"), site.path("run"), site.path("etc")];
     while let Some(dir) = left.pop() {
         for entry in fs::read_dir(&dir).unwrap().flatten() {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
@@ -65,14 +65,14 @@ fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
     }
     found.insert(
         "second.conf".into(),
-        fs::read(world.path("var/second.conf")).unwrap(),
+        fs::read(site.path("var/second.conf")).unwrap(),
     );
     found
 }
 
 /// What runs: name, state and pid of every service that does.
-fn running(world: &World) -> Vec<(String, String, Option<i32>)> {
-    let services = world.status().services.into_iter();
+fn running(site: &Site) -> Vec<(String, String, Option<i32>)> {
+    let services = site.status().services.into_iter();
     let running = services.filter(|it| it.enabled);
     running.map(|it| (it.name, it.state, it.pid)).collect()
 }
@@ -107,8 +107,8 @@ fn broken(kind: &str) -> Vec<(String, Vec<Broken>)> {
 }
 
 /// `said` must be in the message; it is the whole first line of `check-config` otherwise.
-fn check(world: &World, name: &str, said: &str) {
-    let checked = world.ctl(&["check-config"]);
+fn check(site: &Site, name: &str, said: &str) {
+    let checked = site.ctl(&["check-config"]);
     assert_eq!(checked.code, 1, "{name}: {}", checked.both());
     let first = checked
         .stdout
@@ -116,7 +116,7 @@ fn check(world: &World, name: &str, said: &str) {
         .find(|line| line.contains(": error: "));
     let first = first.unwrap_or_else(|| panic!("{name}: {}", checked.both()));
     assert!(checked.stdout.contains(said), "{name}: {}", checked.both());
-    let told = world.ctl(&["reconfigure"]);
+    let told = site.ctl(&["reconfigure"]);
     assert_eq!(told.code, 1, "{name}: {}", told.both());
     assert!(
         told.stderr.contains(first) && told.stderr.contains("nothing has changed"),
@@ -125,24 +125,24 @@ fn check(world: &World, name: &str, said: &str) {
     );
 }
 
-/// Lets a broken configuration be asked for in every way, and holds the world to what it was.
+/// Lets a broken configuration be asked for in every way, and holds the site to what it was.
 struct Refusal {
     files: BTreeMap<PathBuf, Vec<u8>>,
     running: Vec<(String, String, Option<i32>)>,
 }
 
 impl Refusal {
-    fn of(world: &World) -> Self {
-        world.wait_until_stored();
+    fn of(site: &Site) -> Self {
+        site.wait_until_stored();
         Self {
-            files: files(world),
-            running: running(world),
+            files: files(site),
+            running: running(site),
         }
     }
 
-    fn nothing_has_changed(&self, world: &World, name: &str) {
-        assert_eq!(running(world), self.running, "{name}");
-        let now = files(world);
+    fn nothing_has_changed(&self, site: &Site, name: &str) {
+        assert_eq!(running(site), self.running, "{name}");
+        let now = files(site);
         let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&now), names(&self.files), "{name}");
         for (path, content) in &now {
@@ -156,32 +156,32 @@ impl Refusal {
 }
 
 fn every_file_is_refused(kind: &str) {
-    let mut world = if kind == "service" {
-        world_at(NEIGHBOURS)
+    let mut site = if kind == "service" {
+        site_at(NEIGHBOURS)
     } else {
-        world()
+        site()
     };
-    world.start_ready();
-    let refusal = Refusal::of(&world);
+    site.start_ready();
+    let refusal = Refusal::of(&site);
     for (name, parts) in broken(kind) {
         for (path, content) in &parts {
-            fs::write(world.path(path.to_str().unwrap()), content).unwrap();
+            fs::write(site.path(path.to_str().unwrap()), content).unwrap();
         }
-        check(&world, &name, "");
+        check(&site, &name, "");
         for (path, _) in &parts {
-            fs::remove_file(world.path(path.to_str().unwrap())).unwrap();
+            fs::remove_file(site.path(path.to_str().unwrap())).unwrap();
         }
-        world.site("");
-        refusal.nothing_has_changed(&world, &name);
+        site.site_file("");
+        refusal.nothing_has_changed(&site, &name);
     }
-    let told = world.ctl(&["reconfigure"]).ok();
+    let told = site.ctl(&["reconfigure"]).ok();
     assert!(
         told.stdout.contains("nothing has changed"),
         "{}",
         told.both()
     );
-    refusal.nothing_has_changed(&world, "mended");
-    world.ctl(&["status"]).ok();
+    refusal.nothing_has_changed(&site, "mended");
+    site.ctl(&["status"]).ok();
 }
 
 #[test]
@@ -197,45 +197,45 @@ fn a_broken_service_file_changes_nothing_that_runs() {
 /// What is not a file, or more than one may be, in the place of each file that is read.
 #[test]
 fn what_is_no_file_changes_nothing_that_runs() {
-    let mut world = world();
-    world.start_ready();
-    let refusal = Refusal::of(&world);
-    let site = world.path(SITE);
-    let service = world.path(SERVICES).join("app.toml");
-    let secrets = world.path("etc/mattervisor/secrets.toml");
-    for path in [&site, &service, &secrets] {
+    let mut site = site();
+    site.start_ready();
+    let refusal = Refusal::of(&site);
+    let site_file = site.path(SITE);
+    let service = site.path(SERVICES).join("app.toml");
+    let secrets = site.path("etc/mattervisor/secrets.toml");
+    for path in [&site_file, &service, &secrets] {
         let name = path.display().to_string();
         let _ = fs::remove_file(path);
         let shown = |what: &str| format!("{name}: error: cannot read the file: {what}");
 
         fs::create_dir(path).unwrap();
-        check(&world, &name, &shown("it is a directory"));
+        check(&site, &name, &shown("it is a directory"));
         fs::remove_dir(path).unwrap();
 
         symlink("/nowhere/at/all", path).unwrap();
         check(
-            &world,
+            &site,
             &name,
             &shown("it is a link to a file that is not there"),
         );
         fs::remove_file(path).unwrap();
 
         symlink(path, path).unwrap();
-        check(&world, &name, &shown(""));
+        check(&site, &name, &shown(""));
         fs::remove_file(path).unwrap();
 
         symlink("/dev/zero", path).unwrap();
-        check(&world, &name, &shown("/dev/zero is not a regular file"));
+        check(&site, &name, &shown("/dev/zero is not a regular file"));
         fs::remove_file(path).unwrap();
 
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
         let fifo = format!("{} is not a regular file", path.display());
-        check(&world, &name, &shown(&fifo));
+        check(&site, &name, &shown(&fifo));
         fs::remove_file(path).unwrap();
 
         fs::write(path, vec![b'#'; 10 << 20]).unwrap();
         check(
-            &world,
+            &site,
             &name,
             &format!("{name}: error: the file is larger than 1 MiB"),
         );
@@ -243,54 +243,54 @@ fn what_is_no_file_changes_nothing_that_runs() {
 
         fs::write(path, format!("a = {}\n", "[".repeat(200_000))).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-        check(&world, &name, &format!("{name}:1: error: not TOML"));
+        check(&site, &name, &format!("{name}:1: error: not TOML"));
         fs::remove_file(path).unwrap();
 
         if !nix::unistd::geteuid().is_root() {
             fs::write(path, "").unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
-            check(&world, &name, &shown("permission denied"));
+            check(&site, &name, &shown("permission denied"));
             fs::remove_file(path).unwrap();
         }
-        world.site("");
-        refusal.nothing_has_changed(&world, &name);
+        site.site_file("");
+        refusal.nothing_has_changed(&site, &name);
     }
 }
 
 /// Files with secrets that others can read.
 #[test]
 fn secrets_that_others_can_read_are_refused() {
-    let mut world = world();
-    world.start_ready();
-    let refusal = Refusal::of(&world);
-    let (site, secrets) = (world.path(SITE), world.path("etc/mattervisor/secrets.toml"));
+    let mut site = site();
+    site.start_ready();
+    let refusal = Refusal::of(&site);
+    let (site_file, secrets) = (site.path(SITE), site.path("etc/mattervisor/secrets.toml"));
     let secret = "mattermost.gitlab_secret = 'hush1234'\n";
-    world.site(secret);
-    fs::set_permissions(&site, fs::Permissions::from_mode(0o644)).unwrap();
+    site.site_file(secret);
+    fs::set_permissions(&site_file, fs::Permissions::from_mode(0o644)).unwrap();
     check(
-        &world,
+        &site,
         "site",
         "mattermost.gitlab_secret: the file holds this secret, but others can read it (mode 0644)",
     );
-    world.site("");
+    site.site_file("");
     fs::write(&secrets, secret).unwrap();
     fs::set_permissions(&secrets, fs::Permissions::from_mode(0o640)).unwrap();
     check(
-        &world,
+        &site,
         "secrets.toml",
         "others can get at the file (mode 0640); it must be 0600",
     );
     fs::remove_file(&secrets).unwrap();
-    refusal.nothing_has_changed(&world, "secrets");
+    refusal.nothing_has_changed(&site, "secrets");
 }
 
 /// SIGHUP does as little as a client, and says so until it is mended.
 #[test]
 fn sighup_with_broken_files_changes_nothing_and_is_shown() {
-    let mut world = world();
-    world.start_ready();
-    let refusal = Refusal::of(&world);
-    let log = || fs::read_to_string(world.path("supervisor.log")).unwrap();
+    let mut site = site();
+    site.start_ready();
+    let refusal = Refusal::of(&site);
+    let log = || fs::read_to_string(site.path("supervisor.log")).unwrap();
     for (index, line) in [
         "mattermost_external_url = \"ftp://x\"",
         "mattermost['uid'] = 1234",
@@ -299,15 +299,15 @@ fn sighup_with_broken_files_changes_nothing_and_is_shown() {
     .iter()
     .enumerate()
     {
-        world.site(&format!("{line}\n"));
-        world.signal(Signal::SIGHUP);
+        site.site_file(&format!("{line}\n"));
+        site.signal(Signal::SIGHUP);
         eventually("the refusal is logged", || {
             let refusals = log()
                 .matches("ERROR reconfigure: the configuration does not check")
                 .count();
             (refusals > index).then_some(())
         });
-        let status = world.wait_for("it is shown", |status| {
+        let status = site.wait_for("it is shown", |status| {
             status
                 .supervisor
                 .warnings
@@ -315,41 +315,41 @@ fn sighup_with_broken_files_changes_nothing_and_is_shown() {
                 .any(|it| it.contains("refused"))
         });
         assert_eq!(status.services.iter().filter(|it| it.enabled).count(), 2);
-        world.site("");
-        refusal.nothing_has_changed(&world, line);
+        site.site_file("");
+        refusal.nothing_has_changed(&site, line);
     }
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_for("it is no longer shown", |status| {
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_for("it is no longer shown", |status| {
         !status
             .supervisor
             .warnings
             .iter()
             .any(|it| it.contains("refused"))
     });
-    refusal.nothing_has_changed(&world, "mended");
+    refusal.nothing_has_changed(&site, "mended");
 }
 
 /// At the start the last good plan runs, with the message in the log; without one the supervisor
 /// ends with 78.
 #[test]
 fn at_the_start_the_last_good_plan_runs_or_there_is_none() {
-    let mut world = world();
-    world.start_ready();
-    assert_eq!(world.stop(), 0);
-    world.site("mattermost['uid'] = 1234\n");
-    world.start();
-    let status = world.wait_for("both run", |status| {
+    let mut site = site();
+    site.start_ready();
+    assert_eq!(site.stop(), 0);
+    site.site_file("mattermost['uid'] = 1234\n");
+    site.start();
+    let status = site.wait_for("both run", |status| {
         status.ready("neighbour") && status.ready("second")
     });
     let warnings = status.supervisor.warnings.join("\n");
     assert!(warnings.contains("was refused"), "{warnings}");
-    let log = world.supervisor_log();
+    let log = site.supervisor_log();
     let said = "mattervisor.toml:1: error: not TOML: this is Ruby";
     assert!(log.contains(said), "{log}");
-    assert_eq!(world.stop(), 0);
+    assert_eq!(site.stop(), 0);
 
-    let fresh = World::new();
-    fresh.site("mattermost['uid'] = 1234\n");
+    let fresh = Site::new();
+    fresh.site_file("mattermost['uid'] = 1234\n");
     let mut child = fresh.spawn_supervisor();
     let ended = eventually("it ends", || child.try_wait().unwrap());
     assert_eq!(ended.code(), Some(78), "{}", fresh.supervisor_log());
@@ -363,44 +363,44 @@ fn at_the_start_the_last_good_plan_runs_or_there_is_none() {
 fn a_port_in_use_names_its_holder() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let mut world = World::new();
-    world.child("app", &["sleep"], &format!("listens = ['{address}']\n"));
-    world.start();
+    let mut site = Site::new();
+    site.child("app", &["sleep"], &format!("listens = ['{address}']\n"));
+    site.start();
     let said = format!("{address} is in use by");
     let holder = format!("(pid {})", std::process::id());
-    let status = world.wait_for("app waits for its port", |status| {
+    let status = site.wait_for("app waits for its port", |status| {
         let reason = status.service("app").reason.clone().unwrap_or_default();
         reason.contains(&said)
     });
     let reason = status.service("app").reason.clone().unwrap_or_default();
     assert!(reason.contains(&holder), "{reason}");
     drop(listener);
-    world.wait_state("app", "running");
+    site.wait_state("app", "running");
 }
 
 /// What exec cannot do is said by the name of what is missing, and `check-config` warns of it.
 #[test]
 fn what_a_program_lacks_is_named() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let script = |name: &str, text: &str| {
-        let path = world.path(name);
+        let path = site.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        world.service(name, &format!("command = [\"{}\"]\n", path.display()));
+        site.service(name, &format!("command = [\"{}\"]\n", path.display()));
     };
     script("carriage", "#!/bin/sh\r\nsleep 1000\r\n");
     script("foreign", "#!/no/such/interpreter\n");
-    let dir = world.file("nowhere");
-    world.child("lost", &["sleep"], &format!("working_dir = \"{dir}\"\n"));
-    world.service("gone", "command = [\"/no/such/program\"]\n");
-    let checked = world.ctl(&["check-config"]).ok().both();
+    let dir = site.file("nowhere");
+    site.child("lost", &["sleep"], &format!("working_dir = \"{dir}\"\n"));
+    site.service("gone", "command = [\"/no/such/program\"]\n");
+    let checked = site.ctl(&["check-config"]).ok().both();
     for said in [
         format!("warning: working_dir: there is no directory {dir}"),
         "warning: command: there is no program /no/such/program".to_owned(),
     ] {
         assert!(checked.contains(&said), "{said}\n{checked}");
     }
-    world.start();
+    site.start();
     for (name, said) in [
         ("carriage", "its first line ends with a carriage return"),
         (
@@ -413,13 +413,13 @@ fn what_a_program_lacks_is_named() {
         ),
         ("gone", "cannot execute /no/such/program: No such file"),
     ] {
-        let status = world.wait_state(name, "failed");
+        let status = site.wait_state(name, "failed");
         let reason = status.service(name).reason.clone().unwrap_or_default();
         assert!(reason.contains(said), "{name}: {reason}");
     }
     // Mended, a reconfigure starts it.
-    let path = world.path("foreign");
+    let path = site.path("foreign");
     fs::write(path, "#!/bin/sh\nexec sleep 1000\n").unwrap();
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_state("foreign", "running");
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_state("foreign", "running");
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    Ctl, Running, StatusExt, World, children, eventually, free_port, kill, need, nginx, openssl,
+    Ctl, Running, Site, StatusExt, children, eventually, free_port, kill, need, nginx, openssl,
     postgres, run,
 };
 use nix::sys::signal::Signal;
@@ -26,9 +26,9 @@ struct GitlabNginx {
 }
 
 impl GitlabNginx {
-    fn start(world: &World, program: &Path, tls: bool) -> Self {
-        let (root, port) = (world.root().display().to_string(), free_port());
-        let dir = world.path("gitlab-nginx");
+    fn start(site: &Site, program: &Path, tls: bool) -> Self {
+        let (root, port) = (site.root().display().to_string(), free_port());
+        let dir = site.path("gitlab-nginx");
         std::fs::create_dir_all(&dir).unwrap();
         let keys = if tls {
             certificate(&dir, "gitlab", "gitlab.test");
@@ -96,42 +96,42 @@ fn certificate(dir: &Path, file: &str, name: &str) {
 /// A stack whose site file leads users to GitLab's nginx, by a name of its own.
 fn stack_beside(bin: PathBuf, program: &Path, tls: bool) -> (Stack, GitlabNginx, String) {
     let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let gitlab = GitlabNginx::start(&stack.world, program, tls);
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = std::fs::read_to_string(&file).unwrap();
-    let site = site.replace(
+    let gitlab = GitlabNginx::start(&stack.site, program, tls);
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = std::fs::read_to_string(&file).unwrap();
+    let site_file = site_file.replace(
         &format!("http://127.0.0.1:{}", stack.nginx_port),
         &format!("{}://mattermost.test:{}", gitlab.scheme, gitlab.port),
     );
     // As it is unless somebody changes it: every address.
-    let site = site.replace("nginx.listen_addresses = [\"127.0.0.1\"]\n", "");
-    stack.world.site(&site);
+    let site_file = site_file.replace("nginx.listen_addresses = [\"127.0.0.1\"]\n", "");
+    stack.site.site_file(&site_file);
     if tls {
-        let dir = stack.world.path("etc/mattervisor/ssl");
+        let dir = stack.site.path("etc/mattervisor/ssl");
         std::fs::create_dir_all(&dir).unwrap();
         certificate(&dir, "mattermost.test", "mattermost.test");
     }
-    (stack, gitlab, site)
+    (stack, gitlab, site_file)
 }
 
 /// Ours is refused, with who has the port and what to do.
-fn refused_with_hint(world: &World, port: u16) {
-    let status = world.wait_for("nginx finds the port in use", |status| {
+fn refused_with_hint(site: &Site, port: u16) {
+    let status = site.wait_for("nginx finds the port in use", |status| {
         status.state("nginx") == "backoff" || status.state("nginx") == "failed"
     });
     let reason = status.service("nginx").reason.clone().unwrap_or_default();
     let holder = format!("0.0.0.0:{port} is in use by nginx (pid ");
     assert!(reason.contains(&holder), "{reason}");
     assert!(reason.contains("ctl gitlab vhost"), "{reason}");
-    let why = world.ctl(&["why", "nginx"]).both();
+    let why = site.ctl(&["why", "nginx"]).both();
     assert!(why.contains("mattermost_nginx.enable = false"), "{why}");
 }
 
 /// Writes the virtual host, lets GitLab's nginx take it in, and returns where requests are logged.
-fn take_in(world: &World, gitlab: &GitlabNginx, program: &Path) -> String {
+fn take_in(site: &Site, gitlab: &GitlabNginx, program: &Path) -> String {
     let vhost = gitlab.vhost.display().to_string();
     let (log, program) = (
-        world.file("gitlab-nginx/mm.log"),
+        site.file("gitlab-nginx/mm.log"),
         program.display().to_string(),
     );
     let arguments = [
@@ -144,14 +144,14 @@ fn take_in(world: &World, gitlab: &GitlabNginx, program: &Path) -> String {
         "--access-log",
         &log,
     ];
-    let said = world.ctl(&arguments).ok().stdout;
+    let said = site.ctl(&arguments).ok().stdout;
     let line = format!("nginx['custom_nginx_config'] = \"include {vhost};\"");
     assert!(
         said.contains(&line) && said.contains("gitlab-ctl reconfigure"),
         "{said}"
     );
     assert!(!said.contains("mattermost_nginx.enable"), "{said}");
-    let again = world.ctl(&arguments).ok().stdout;
+    let again = site.ctl(&arguments).ok().stdout;
     assert!(again.contains("nothing was written"), "{again}");
     let mut check = Command::new(&program);
     let checked = run(check.args(["-t", "-c"]).arg(&gitlab.conf)).ok().both();
@@ -173,14 +173,14 @@ fn take_in(world: &World, gitlab: &GitlabNginx, program: &Path) -> String {
 fn both_are_served(tls: bool) {
     let bin = need!(postgres());
     let program = need!(nginx());
-    let (mut stack, gitlab, site) = stack_beside(bin, &program, tls);
-    stack.world.start();
-    refused_with_hint(&stack.world, gitlab.port);
+    let (mut stack, gitlab, site_file) = stack_beside(bin, &program, tls);
+    stack.site.start();
+    refused_with_hint(&stack.site, gitlab.port);
     stack
-        .world
-        .site(&format!("{site}mattermost_nginx.enable = false\n"));
-    stack.world.ctl(&["reconfigure"]).ok();
-    let log = take_in(&stack.world, &gitlab, &program);
+        .site
+        .site_file(&format!("{site_file}mattermost_nginx.enable = false\n"));
+    stack.site.ctl(&["reconfigure"]).ok();
+    let log = take_in(&stack.site, &gitlab, &program);
     eventually("Mattermost is there by its name", || {
         let page = gitlab
             .curl("mattermost.test", "/?token=planted", &[])
@@ -204,13 +204,13 @@ fn both_are_served(tls: bool) {
         logged.contains("GET / HTTP/1.1") && !logged.contains("planted"),
         "{logged}"
     );
-    told_by_gitlabs_nginx(&stack.world, &gitlab);
+    told_by_gitlabs_nginx(&stack.site, &gitlab);
 }
 
 /// GitLab's nginx reads the same files as ours would.
-fn told_by_gitlabs_nginx(world: &World, gitlab: &GitlabNginx) {
+fn told_by_gitlabs_nginx(site: &Site, gitlab: &GitlabNginx) {
     let page = || gitlab.curl("mattermost.test", "/", &[]).stdout;
-    let on = world
+    let on = site
         .ctl(&["maintenance", "on", "--message", "back soon"])
         .ok();
     assert!(
@@ -230,9 +230,9 @@ fn told_by_gitlabs_nginx(world: &World, gitlab: &GitlabNginx) {
         gitlab_goes_on.contains("this is gitlab"),
         "{gitlab_goes_on}"
     );
-    world.ctl(&["maintenance", "off"]).ok();
+    site.ctl(&["maintenance", "off"]).ok();
     assert!(page().starts_with("HTTP/1.1 200"));
-    world.ctl(&["stop", "mattermost"]).ok();
+    site.ctl(&["stop", "mattermost"]).ok();
     eventually("GitLab's nginx says that it is stopped", || {
         let told = page();
         (told.starts_with("HTTP/1.1 503")
@@ -275,19 +275,19 @@ fn both_names_are_served_by_https() {
 /// that is another's is left alone; standard output has nothing but the configuration.
 #[test]
 fn the_virtual_host_is_written_with_care() {
-    let mut world = World::new();
-    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    let unset = world.ctl(&["gitlab", "vhost"]).expect_code(1).stderr;
+    let mut site = Site::new();
+    site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    let unset = site.ctl(&["gitlab", "vhost"]).expect_code(1).stderr;
     assert!(unset.contains("mattermost_external_url"), "{unset}");
-    world.site("mattermost_external_url = \"https://mattermost.test\"\n");
-    let file = world.file("vhost.conf");
-    let said = world.ctl(&["gitlab", "vhost", "-o", &file]).ok().stdout;
+    site.site_file("mattermost_external_url = \"https://mattermost.test\"\n");
+    let file = site.file("vhost.conf");
+    let said = site.ctl(&["gitlab", "vhost", "-o", &file]).ok().stdout;
     assert!(said.contains("mattermost_nginx.enable = false"), "{said}");
     assert!(
         said.contains("ssl/mattermost.test.crt is not there yet"),
         "{said}"
     );
-    let printed = world.ctl(&["gitlab", "vhost"]).ok();
+    let printed = site.ctl(&["gitlab", "vhost"]).ok();
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(printed.stdout, text);
     assert!(
@@ -299,18 +299,18 @@ fn the_virtual_host_is_written_with_care() {
         text.contains(" ssl http2;") && !text.contains("http2 on"),
         "{text}"
     );
-    let json = world.ctl(&["gitlab", "vhost", "-o", &file, "--format", "json"]);
+    let json = site.ctl(&["gitlab", "vhost", "-o", &file, "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json.ok().stdout).unwrap();
     assert_eq!(json["written"], false);
     assert_eq!(json["mattermost_nginx_enabled"], true);
-    let other = world.file("gitlab.rb");
+    let other = site.file("gitlab.rb");
     std::fs::write(&other, "# GitLab\n").unwrap();
-    let said = world
+    let said = site
         .ctl(&["gitlab", "vhost", "-o", &other])
         .expect_code(1)
         .stderr;
     assert!(said.contains("is another file already"), "{said}");
-    let said = world.ctl(&["gitlab", "vhost", "-o", &world.file("no/dir")]);
+    let said = site.ctl(&["gitlab", "vhost", "-o", &site.file("no/dir")]);
     assert!(said.expect_code(1).stderr.contains("cannot write"));
     assert_eq!(std::fs::read_to_string(&other).unwrap(), "# GitLab\n");
 }
@@ -318,17 +318,17 @@ fn the_virtual_host_is_written_with_care() {
 /// The hint is any service's, and only where it has one.
 #[test]
 fn a_port_in_use_is_told_with_the_hint_of_the_service_file() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let listens = format!("listens = [\"{address}\"]\n");
     let hint = "listens_hint = \"ask {{ whom }}\"\n[settings]\nwhom = { type = \"string\", default = \"the operator\" }";
-    world.child("hinted", &["sleep"], &format!("{listens}{hint}"));
-    world.start();
-    let said = world.ctl(&["start", "hinted", "--timeout", "3s"]).both();
+    site.child("hinted", &["sleep"], &format!("{listens}{hint}"));
+    site.start();
+    let said = site.ctl(&["start", "hinted", "--timeout", "3s"]).both();
     assert!(said.contains("; ask the operator"), "{said}");
-    let status = world.ctl(&["status", "hinted", "--format", "json"]).stdout;
+    let status = site.ctl(&["status", "hinted", "--format", "json"]).stdout;
     assert!(status.contains("; ask the operator"), "{status}");
-    let why = world.ctl(&["why", "hinted"]).both();
+    let why = site.ctl(&["why", "hinted"]).both();
     assert_eq!(why.matches("ask the operator").count(), 1, "{why}");
 }

@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use mattervisor_tests::{StatusExt, World, alive, eventually, kill, skip, stamps};
+use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, skip, stamps};
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -21,47 +21,47 @@ use nix::{
 };
 
 /// Two services of which one needs the other.
-fn world() -> World {
-    let world = World::new();
-    let stops = format!("stop-file={}", world.file("stops"));
-    world.child("a", &[&stops, "sleep"], "");
-    world.child("b", &[&stops, "sleep"], "requires = [\"a\"]");
-    world
+fn site() -> Site {
+    let site = Site::new();
+    let stops = format!("stop-file={}", site.file("stops"));
+    site.child("a", &[&stops, "sleep"], "");
+    site.child("b", &[&stops, "sleep"], "requires = [\"a\"]");
+    site
 }
 
 /// Every kind of change works, and nobody has had to be replaced for it.
-fn everything_works(world: &World) {
-    let pid = world.status().pid("a");
+fn everything_works(site: &Site) {
+    let pid = site.status().pid("a");
     kill(pid, Signal::SIGKILL);
-    world.wait_reborn("a", pid);
-    world.ctl(&["restart", "a"]).ok();
-    world.ctl(&["stop", "b"]).ok();
-    world.ctl(&["start", "b"]).ok();
-    world.child("c", &["sleep"], "");
-    world.ctl(&["reconfigure"]).ok();
-    world.without("c");
-    world.ctl(&["reconfigure"]).ok();
-    let status = world.wait_for("all are up", |it| it.ready("a") && it.ready("b"));
+    site.wait_reborn("a", pid);
+    site.ctl(&["restart", "a"]).ok();
+    site.ctl(&["stop", "b"]).ok();
+    site.ctl(&["start", "b"]).ok();
+    site.child("c", &["sleep"], "");
+    site.ctl(&["reconfigure"]).ok();
+    site.without("c");
+    site.ctl(&["reconfigure"]).ok();
+    let status = site.wait_for("all are up", |it| it.ready("a") && it.ready("b"));
     assert_eq!(status.supervisor.control_restarts, 0);
 }
 
 /// It stops in order and with success.
-fn ends(mut world: World) {
-    let status = world.status();
+fn ends(mut site: Site) {
+    let status = site.status();
     let running = [status.pid("b"), status.pid("a")];
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
-    let stops = stamps(&world.path("stops"));
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
+    let stops = stamps(&site.path("stops"));
     let order: Vec<i32> = stops.iter().rev().take(2).rev().map(|it| it.pid).collect();
     assert_eq!(order, running, "the last two in reverse order of start");
-    assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
 fn goes_on_with(stderr: impl Into<OwnedFd>) {
-    let mut world = world();
-    world.stderr(stderr);
-    world.start_ready();
-    everything_works(&world);
-    ends(world);
+    let mut site = site();
+    site.stderr(stderr);
+    site.start_ready();
+    everything_works(&site);
+    ends(site);
 }
 
 /// Fills a pipe or a socket to the brim, and leaves it as it was.
@@ -109,12 +109,12 @@ fn a_socket_that_nobody_reads_is_no_trouble() {
 #[test]
 fn a_closed_terminal_is_no_trouble() {
     let terminal = openpty(None, None).unwrap();
-    let mut world = world();
-    world.stderr(terminal.slave.try_clone().unwrap());
-    world.start_ready();
+    let mut site = site();
+    site.stderr(terminal.slave.try_clone().unwrap());
+    site.start_ready();
     drop(terminal.master);
-    everything_works(&world);
-    ends(world);
+    everything_works(&site);
+    ends(site);
 }
 
 /// A terminal on which somebody has pressed Ctrl-S.
@@ -122,12 +122,12 @@ fn a_closed_terminal_is_no_trouble() {
 fn a_terminal_that_is_held_is_no_trouble() {
     let terminal = openpty(None, None).unwrap();
     let mut master = File::from(terminal.master);
-    let mut world = world();
-    world.stderr(terminal.slave.try_clone().unwrap());
+    let mut site = site();
+    site.stderr(terminal.slave.try_clone().unwrap());
     master.write_all(b"\x13").unwrap();
-    world.start_ready();
-    everything_works(&world);
-    ends(world);
+    site.start_ready();
+    everything_works(&site);
+    ends(site);
 }
 
 /// A small disk, gone with the test.
@@ -154,22 +154,22 @@ fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to mount a small disk");
     }
-    let mut world = world();
-    let disk = Disk::mount(world.path("disk"));
+    let mut site = site();
+    let disk = Disk::mount(site.path("disk"));
     let (log, ballast) = (disk.0.join("log"), disk.0.join("ballast"));
     let append = File::options()
         .append(true)
         .create(true)
         .open(&log)
         .unwrap();
-    world.stderr(append);
+    site.stderr(append);
     let mut filling = File::create(&ballast).unwrap();
     while filling.write_all(&[b'x'; 512]).is_ok() {}
-    world.start_ready();
-    everything_works(&world);
+    site.start_ready();
+    everything_works(&site);
     fs::remove_file(&ballast).unwrap();
     drop(filling);
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     let told = eventually("the loss is told", || {
         let text = fs::read_to_string(&log).unwrap();
         text.contains("lines were lost here: standard error took nothing")
@@ -178,14 +178,14 @@ fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
     for line in told.lines() {
         assert_eq!(line.matches("Z ").count(), 1, "two lines in one: {line}");
     }
-    ends(world);
+    ends(site);
 }
 
 /// A log reader that is restarted: the next one reads on, and learns what is missing.
 #[test]
 fn what_a_reader_has_missed_is_told_to_the_next_one() {
-    let mut world = world();
-    let fifo = world.path("fifo");
+    let mut site = site();
+    let fifo = site.path("fifo");
     mkfifo(&fifo, Mode::S_IRWXU).unwrap();
     let reader = || {
         let nonblocking = OFlag::O_NONBLOCK.bits();
@@ -196,36 +196,36 @@ fn what_a_reader_has_missed_is_told_to_the_next_one() {
         file.unwrap()
     };
     let first = reader();
-    world.stderr(File::options().write(true).open(&fifo).unwrap());
-    world.start_ready();
+    site.stderr(File::options().write(true).open(&fifo).unwrap());
+    site.start_ready();
     drop(first);
-    everything_works(&world);
+    everything_works(&site);
     let mut second = reader();
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     let mut text = String::new();
     eventually("the loss is told", || {
         let _ = second.read_to_string(&mut text);
         text.contains("lines were lost here").then_some(())
     });
-    ends(world);
+    ends(site);
 }
 
 /// What an earlier supervisor has left is stopped, said in vain, and everything is started.
 #[test]
 fn leftovers_are_dealt_with_although_nobody_can_be_told() {
-    let mut world = world();
-    world.start_ready();
-    let (keeper, control) = (world.keeper_pid(), world.control_pid());
-    let left = world.status().pid("a");
+    let mut site = site();
+    site.start_ready();
+    let (keeper, control) = (site.keeper_pid(), site.control_pid());
+    let left = site.status().pid("a");
     kill(keeper, Signal::SIGSTOP);
     kill(control, Signal::SIGKILL);
     kill(keeper, Signal::SIGKILL);
-    assert_eq!(world.wait_end(mattervisor_tests::LIMIT), 128 + 9);
+    assert_eq!(site.wait_end(mattervisor_tests::LIMIT), 128 + 9);
     assert!(alive(left));
-    world.init_messages();
-    world.stderr(File::options().write(true).open("/dev/full").unwrap());
-    world.start_ready();
+    site.init_messages();
+    site.stderr(File::options().write(true).open("/dev/full").unwrap());
+    site.start_ready();
     assert!(!alive(left));
-    everything_works(&world);
-    ends(world);
+    everything_works(&site);
+    ends(site);
 }

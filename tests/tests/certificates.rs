@@ -4,22 +4,22 @@
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, need, nginx,
+    Site, StatusExt, eventually, free_port, need, nginx,
     openssl::{aged, fingerprint, self_signed, served},
 };
 
 /// nginx with one HTTPS server, as a service with a certificate; its file is of the test's making.
 struct Web {
-    world: World,
+    site: Site,
     port: u16,
 }
 
 impl Web {
     fn new() -> Self {
-        let world = World::new();
+        let site = Site::new();
         let port = free_port();
-        let at = |name: &str| world.path(name).display().to_string();
-        fs::create_dir_all(world.path("ssl")).unwrap();
+        let at = |name: &str| site.path(name).display().to_string();
+        fs::create_dir_all(site.path("ssl")).unwrap();
         let configuration = format!(
             "daemon off;\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\n access_log off;\n \
              server {{\n listen 127.0.0.1:{port} ssl;\n ssl_certificate {};\n \
@@ -28,10 +28,10 @@ impl Web {
             at("ssl/m.crt"),
             at("ssl/m.key"),
         );
-        fs::write(world.path("nginx.conf"), configuration).unwrap();
+        fs::write(site.path("nginx.conf"), configuration).unwrap();
         let nginx = nginx().unwrap().display().to_string();
         let config = at("nginx.conf");
-        world.service(
+        site.service(
             "web",
             &format!(
                 "command = ['{nginx}', '-c', '{config}']\n\
@@ -43,12 +43,12 @@ impl Web {
                 at("ssl/m.key"),
             ),
         );
-        Self { world, port }
+        Self { site, port }
     }
 
     /// A pair of files for the host, in `ssl`.
     fn pair(&self, name: &str, host: &str, days: i32) -> (PathBuf, PathBuf) {
-        let at = |end: &str| self.world.path(&format!("ssl/{name}.{end}"));
+        let at = |end: &str| self.site.path(&format!("ssl/{name}.{end}"));
         let pair = (at("crt"), at("key"));
         self_signed(&pair.0, &pair.1, &format!("DNS:{host}"), days);
         pair
@@ -57,13 +57,13 @@ impl Web {
     /// Puts a pair in place, key first, by renames.
     fn place(&self, name: &str) -> String {
         let (certificate, key) = self.files();
-        fs::rename(self.world.path(&format!("ssl/{name}.key")), key).unwrap();
-        fs::rename(self.world.path(&format!("ssl/{name}.crt")), &certificate).unwrap();
+        fs::rename(self.site.path(&format!("ssl/{name}.key")), key).unwrap();
+        fs::rename(self.site.path(&format!("ssl/{name}.crt")), &certificate).unwrap();
         fingerprint(&certificate)
     }
 
     fn files(&self) -> (PathBuf, PathBuf) {
-        (self.world.path("ssl/m.crt"), self.world.path("ssl/m.key"))
+        (self.site.path("ssl/m.crt"), self.site.path("ssl/m.key"))
     }
 
     #[track_caller]
@@ -74,7 +74,7 @@ impl Web {
     }
 
     fn events(&self, word: &str) -> Vec<String> {
-        let told = self.world.ctl(&["events", "-n", "500", "web"]).ok().stdout;
+        let told = self.site.ctl(&["events", "-n", "500", "web"]).ok().stdout;
         let lines = told.lines().filter(|line| line.contains(word));
         lines.map(str::to_owned).collect()
     }
@@ -85,7 +85,7 @@ impl Web {
     }
 
     fn reason(&self) -> String {
-        let status = self.world.status();
+        let status = self.site.status();
         let web = status.services.iter().find(|it| it.name == "web").unwrap();
         web.reason.clone().unwrap_or_default()
     }
@@ -98,8 +98,8 @@ fn a_renewed_pair_is_loaded_once_however_it_comes() {
     need!(nginx());
     let mut web = Web::new();
     web.pair("m", "m.example", 90);
-    web.world.start_ready();
-    let pid = web.world.status().pid("web");
+    web.site.start_ready();
+    let pid = web.site.status().pid("web");
     web.serves(&fingerprint(&web.files().0));
     web.pair("new", "m.example", 90);
     let print = web.place("new");
@@ -119,23 +119,23 @@ fn a_renewed_pair_is_loaded_once_however_it_comes() {
     web.serves(&fingerprint(&web.files().0));
 
     // As certbot does it: links to links, and the last one is switched.
-    let world = &web.world;
+    let site = &web.site;
     for number in ["1", "2"] {
-        fs::create_dir_all(world.path(&format!("archive/{number}"))).unwrap();
-        let at = |end: &str| world.path(&format!("archive/{number}/m.{end}"));
+        fs::create_dir_all(site.path(&format!("archive/{number}"))).unwrap();
+        let at = |end: &str| site.path(&format!("archive/{number}/m.{end}"));
         self_signed(&at("crt"), &at("key"), "DNS:m.example", 90);
     }
-    let live = world.path("live");
-    symlink(world.path("archive/1"), &live).unwrap();
+    let live = site.path("live");
+    symlink(site.path("archive/1"), &live).unwrap();
     for (end, place) in [("crt", web.files().0), ("key", web.files().1)] {
         fs::remove_file(&place).unwrap();
         symlink(live.join(format!("m.{end}")), place).unwrap();
     }
-    web.serves(&fingerprint(&world.path("archive/1/m.crt")));
-    symlink(world.path("archive/2"), world.path("live.new")).unwrap();
-    fs::rename(world.path("live.new"), &live).unwrap();
-    web.serves(&fingerprint(&world.path("archive/2/m.crt")));
-    assert_eq!(world.status().pid("web"), pid);
+    web.serves(&fingerprint(&site.path("archive/1/m.crt")));
+    symlink(site.path("archive/2"), site.path("live.new")).unwrap();
+    fs::rename(site.path("live.new"), &live).unwrap();
+    web.serves(&fingerprint(&site.path("archive/2/m.crt")));
+    assert_eq!(site.status().pid("web"), pid);
 }
 
 /// A certificate whose key is not there yet is not loaded, and what runs goes on; once the key has
@@ -146,7 +146,7 @@ fn half_a_pair_is_told_and_not_loaded() {
     let mut web = Web::new();
     web.pair("m", "m.example", 90);
     let old = fingerprint(&web.files().0);
-    web.world.start_ready();
+    web.site.start_ready();
     let (certificate, key) = web.pair("new", "m.example", 90);
     fs::rename(certificate, web.files().0).unwrap();
     let told = web.told("is not loaded");
@@ -155,16 +155,16 @@ fn half_a_pair_is_told_and_not_loaded() {
         "{told}"
     );
     assert_eq!(served(web.port, "m.example").unwrap(), old);
-    web.world.wait_for("it is degraded", |status| {
+    web.site.wait_for("it is degraded", |status| {
         let web = status.services.iter().find(|it| it.name == "web");
         web.is_some_and(|it| it.ready && it.healthy == Some(false))
     });
     assert!(web.reason().starts_with("degraded: "), "{}", web.reason());
-    let why = web.world.ctl(&["why", "web"]).ok().stdout;
+    let why = web.site.ctl(&["why", "web"]).ok().stdout;
     assert!(why.contains("mend the file that is named"), "{why}");
     fs::rename(key, web.files().1).unwrap();
     web.serves(&fingerprint(&web.files().0));
-    web.world.wait_for("it is well again", |status| {
+    web.site.wait_for("it is well again", |status| {
         let web = status.services.iter().find(|it| it.name == "web");
         web.is_some_and(|it| it.ready && it.healthy != Some(false))
     });
@@ -176,15 +176,15 @@ fn half_a_pair_is_told_and_not_loaded() {
 fn what_clients_would_not_trust_degrades_and_does_not_block() {
     need!(nginx());
     let mut web = Web::new();
-    let (told, notify) = web.world.notified();
-    web.world.site(&notify);
+    let (told, notify) = web.site.notified();
+    web.site.site_file(&notify);
     web.pair("m", "other.example", 90);
-    let checked = web.world.ctl(&["check-config"]).ok().both();
+    let checked = web.site.ctl(&["check-config"]).ok().both();
     assert!(
         checked.contains("m.crt: warning: web.certificates: the certificate is not for m.example, but for other.example"),
         "{checked}"
     );
-    web.world.start_ready();
+    web.site.start_ready();
     web.told("is not for m.example");
     assert!(
         web.reason().contains("is not for m.example"),
@@ -198,7 +198,7 @@ fn what_clients_would_not_trust_degrades_and_does_not_block() {
         })
     };
     has("web is unhealthy: ");
-    let at = |end: &str| web.world.path(&format!("ssl/ends.{end}"));
+    let at = |end: &str| web.site.path(&format!("ssl/ends.{end}"));
     aged(&at("crt"), &at("key"), "m.example", 71, 19);
     web.place("ends");
     web.told("the certificate expires in 19 days");
@@ -211,7 +211,7 @@ fn what_clients_would_not_trust_degrades_and_does_not_block() {
         web.reason()
     );
     // The next control process knows what was told.
-    web.world.ctl(&["reexec"]).ok();
+    web.site.ctl(&["reexec"]).ok();
     web.told("the certificate expires in 19 days");
     let text = fs::read_to_string(&told).unwrap();
     assert_eq!(text.matches("expires in 19 days").count(), 1, "{text}");
@@ -220,8 +220,8 @@ fn what_clients_would_not_trust_degrades_and_does_not_block() {
 /// Files of `[[watches]]` do what they ask for, and nothing else does.
 #[test]
 fn watched_files_restart_reload_or_do_nothing() {
-    let mut world = World::new();
-    let list = |name: &str| world.path(name).display().to_string();
+    let mut site = Site::new();
+    let list = |name: &str| site.path(name).display().to_string();
     let more = format!(
         "[reload]\nsignal = 'HUP'\n\
          [[watches]]\npath = '{}'\non_change = 'restart'\n\
@@ -231,29 +231,29 @@ fn watched_files_restart_reload_or_do_nothing() {
         list("reload"),
         list("nothing"),
     );
-    world.child("worker", &["on-hup=again", "sleep"], &more);
-    world.start_ready();
-    let pid = world.status().pid("worker");
-    fs::write(world.path("nothing"), "1").unwrap();
-    fs::write(world.path("unknown"), "1").unwrap();
-    fs::write(world.path("reload"), "1").unwrap();
+    site.child("worker", &["on-hup=again", "sleep"], &more);
+    site.start_ready();
+    let pid = site.status().pid("worker");
+    fs::write(site.path("nothing"), "1").unwrap();
+    fs::write(site.path("unknown"), "1").unwrap();
+    fs::write(site.path("reload"), "1").unwrap();
     let reloads = |count: usize| {
         eventually("a reload is told", || {
-            let told = world.ctl(&["events", "-n", "500", "worker"]).ok().stdout;
+            let told = site.ctl(&["events", "-n", "500", "worker"]).ok().stdout;
             (told.matches("changed on disk: worker reloads").count() == count).then_some(told)
         })
     };
     let told = reloads(1);
     assert!(told.contains("/reload changed on disk"), "{told}");
     // The same once more is no change.
-    fs::write(world.path("reload"), "1").unwrap();
-    fs::write(world.path("reload"), "2").unwrap();
+    fs::write(site.path("reload"), "1").unwrap();
+    fs::write(site.path("reload"), "2").unwrap();
     reloads(2);
-    assert_eq!(world.status().pid("worker"), pid);
-    fs::create_dir(world.path("later")).unwrap();
-    fs::write(world.path("later/restart"), "1").unwrap();
-    world.wait_reborn("worker", pid);
-    let told = world.ctl(&["events", "-n", "500", "worker"]).ok().stdout;
+    assert_eq!(site.status().pid("worker"), pid);
+    fs::create_dir(site.path("later")).unwrap();
+    fs::write(site.path("later/restart"), "1").unwrap();
+    site.wait_reborn("worker", pid);
+    let told = site.ctl(&["events", "-n", "500", "worker"]).ok().stdout;
     assert!(
         told.contains("later/restart changed on disk: worker restarts"),
         "{told}"
@@ -270,13 +270,13 @@ fn what_changes_while_control_is_away_is_loaded_when_it_is_back() {
     need!(nginx());
     let mut web = Web::new();
     web.pair("m", "m.example", 90);
-    web.world.start_ready();
-    let pid = web.world.status().pid("web");
-    let control = web.world.control_pid();
+    web.site.start_ready();
+    let pid = web.site.status().pid("web");
+    let control = web.site.control_pid();
     web.pair("new", "m.example", 90);
     mattervisor_tests::kill(control, nix::sys::signal::Signal::SIGSTOP);
     let print = web.place("new");
     mattervisor_tests::kill(control, nix::sys::signal::Signal::SIGKILL);
     web.serves(&print);
-    assert_eq!(web.world.status().pid("web"), pid);
+    assert_eq!(web.site.status().pid("web"), pid);
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mattervisor_tests::{StatusExt, World, command_line, skip};
+use mattervisor_tests::{Site, StatusExt, command_line, skip};
 use nix::unistd::geteuid;
 
 /// What the `id` verb of a service has printed.
-fn identity(world: &World, service: &str) -> BTreeMap<String, String> {
-    world.wait_log(service, |line| line == "id-end");
-    let log = world.log(service);
+fn identity(site: &Site, service: &str) -> BTreeMap<String, String> {
+    site.wait_log(service, |line| line == "id-end");
+    let log = site.log(service);
     let pairs = log.iter().filter_map(|line| line.split_once('='));
     pairs
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -19,28 +19,28 @@ fn identity(world: &World, service: &str) -> BTreeMap<String, String> {
 /// no descriptors but its three, no controlling environment.
 #[test]
 fn a_plain_child_is_clean() {
-    let mut world = World::new();
-    world.service(
+    let mut site = Site::new();
+    site.service(
         "masks",
         "command = [\"/bin/grep\", \"Sig\", \"/proc/self/status\"]\ntype = \"oneshot\"\n",
     );
-    world.child("a", &["id", "env", "sleep"], "");
-    world.start_ready();
-    let id = identity(&world, "a");
+    site.child("a", &["id", "env", "sleep"], "");
+    site.start_ready();
+    let id = identity(&site, "a");
     assert_eq!(id["sid_is_pid"], "true");
     assert_eq!(id["stdin"], "/dev/null");
     assert_eq!(id["same_log"], "true");
     assert_eq!(id["fds"], "0,1,2", "descriptors leak");
     assert_eq!(id["cwd"], "/");
     assert_eq!(id["SigBlk"], "0000000000000000");
-    world.wait_log("masks", |line| {
+    site.wait_log("masks", |line| {
         line.starts_with("SigIgn") && line.ends_with("0000000000000000")
     });
-    world.wait_log("masks", |line| {
+    site.wait_log("masks", |line| {
         line.starts_with("SigBlk") && line.ends_with("0000000000000000")
     });
-    world.wait_log("a", |line| line == "env-end");
-    let log = world.log("a");
+    site.wait_log("a", |line| line == "env-end");
+    let log = site.log("a");
     assert!(
         !log.iter().any(|line| line.starts_with("NOTIFY_SOCKET=")),
         "the daemon's own socket leaks: {log:#?}"
@@ -50,14 +50,14 @@ fn a_plain_child_is_clean() {
 /// umask, limits, nice, oom score, working directory, no new privileges.
 #[test]
 fn limits_and_masks_are_as_asked() {
-    let mut world = World::new();
-    let cwd = world.file("etc");
+    let mut site = Site::new();
+    let cwd = site.file("etc");
     let more = format!(
         "working_dir = \"{cwd}\"\numask = \"0027\"\nnice = 5\noom_score_adj = 321\nno_new_privs = true\n[limits]\nnofile = 123\n"
     );
-    world.child("a", &["id", "sleep"], &more);
-    world.start_ready();
-    let id = identity(&world, "a");
+    site.child("a", &["id", "sleep"], &more);
+    site.start_ready();
+    let id = identity(&site, "a");
     assert_eq!(id["umask"], "0027");
     assert_eq!(id["nice"], "5");
     assert_eq!(id["oom_score_adj"], "321");
@@ -69,11 +69,11 @@ fn limits_and_masks_are_as_asked() {
 /// Standard input, CPUs, turn at the disk.
 #[test]
 fn turns_and_standard_input_are_as_asked() {
-    let mut world = World::new();
-    let input = world.file("etc/input");
-    std::fs::create_dir_all(world.file("etc")).unwrap();
+    let mut site = Site::new();
+    let input = site.file("etc/input");
+    std::fs::create_dir_all(site.file("etc")).unwrap();
     std::fs::write(&input, "said before\n").unwrap();
-    world.service(
+    site.service(
         "cat",
         &format!("command = [\"/bin/cat\"]\ntype = \"oneshot\"\nstdin = \"{input}\"\n"),
     );
@@ -82,19 +82,19 @@ fn turns_and_standard_input_are_as_asked() {
         .lines()
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
     let first = allowed.unwrap().split(['-', ',']).next().unwrap();
-    world.service(
+    site.service(
         "turns",
         &format!(
             "command = [\"/bin/sh\", \"-c\", \"grep Cpus_allowed_list /proc/self/status; ionice -p $$\"]\n\
              type = \"oneshot\"\ncpu_affinity = [{first}]\nio_priority = \"best-effort:6\"\n"
         ),
     );
-    world.start_ready();
-    world.wait_log("cat", |line| line == "said before");
-    world.wait_log("turns", |line| {
+    site.start_ready();
+    site.wait_log("cat", |line| line == "said before");
+    site.wait_log("turns", |line| {
         line == format!("Cpus_allowed_list:\t{first}")
     });
-    world.wait_log("turns", |line| line == "best-effort: prio 6");
+    site.wait_log("turns", |line| line == "best-effort: prio 6");
 }
 
 /// User and group are dropped for good, without any supplementary group of ours.
@@ -103,14 +103,14 @@ fn user_and_groups_are_dropped() {
     if !geteuid().is_root() {
         skip!("needs root to become another user");
     }
-    let mut world = World::new();
-    world.child("a", &["id", "sleep"], "user = \"nobody\"");
-    world.child(
+    let mut site = Site::new();
+    site.child("a", &["id", "sleep"], "user = \"nobody\"");
+    site.child(
         "b",
         &["id", "sleep"],
         "user = \"nobody\"\ngroup = \"daemon\"\ngroups = [\"mail\"]",
     );
-    world.start_ready();
+    site.start_ready();
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     let group = |name: &str| {
         nix::unistd::Group::from_name(name)
@@ -119,7 +119,7 @@ fn user_and_groups_are_dropped() {
             .gid
             .to_string()
     };
-    let id = identity(&world, "a");
+    let id = identity(&site, "a");
     assert_eq!(
         (id["uid"].as_str(), id["gid"].as_str()),
         (
@@ -133,14 +133,14 @@ fn user_and_groups_are_dropped() {
         "{}",
         id["groups"]
     );
-    let id = identity(&world, "b");
+    let id = identity(&site, "b");
     assert_eq!(id["gid"], group("daemon"));
     assert!(
         id["groups"].split(',').any(|have| have == group("mail")),
         "{}",
         id["groups"]
     );
-    assert_eq!(world.status().service("a").user.as_deref(), Some("nobody"));
+    assert_eq!(site.status().service("a").user.as_deref(), Some("nobody"));
 }
 
 /// A capability that is asked for is there after the change of user, and no other.
@@ -149,14 +149,14 @@ fn a_low_port_needs_one_capability() {
     if !geteuid().is_root() {
         skip!("needs root to hand out capabilities");
     }
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["id", "sleep"],
         "user = \"nobody\"\ncapabilities = [\"net_bind_service\"]",
     );
-    world.start_ready();
-    let id = identity(&world, "a");
+    site.start_ready();
+    let id = identity(&site, "a");
     assert_eq!(id["CapEff"], "0000000000000400");
     assert_eq!(id["CapAmb"], "0000000000000400");
     assert_eq!(id["CapBnd"], "0000000000000400");
@@ -168,12 +168,12 @@ fn an_unknown_user_fails_that_service_alone() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become another user");
     }
-    let mut world = World::new();
-    world.site("manage_accounts.enable = false\n");
-    world.child("a", &["sleep"], "user = \"nosuchuser\"");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    let status = world.status();
+    let mut site = Site::new();
+    site.site_file("manage_accounts.enable = false\n");
+    site.child("a", &["sleep"], "user = \"nosuchuser\"");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    let status = site.status();
     assert_eq!(status.state("a"), "failed");
     assert!(
         status
@@ -191,17 +191,17 @@ fn an_unknown_user_fails_that_service_alone() {
 /// A port that somebody holds is noticed before exec, and whoever holds it is named.
 #[test]
 fn a_port_in_use_is_named_with_its_holder() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let file = world.file("stamps");
-    world.child(
+    let file = site.file("stamps");
+    site.child(
         "a",
         &[&format!("file={file}"), "sleep"],
         &format!("listens = [\"127.0.0.1:{port}\"]"),
     );
-    world.start();
-    let status = world.wait_for("the port is found in use", |status| {
+    site.start();
+    let status = site.wait_for("the port is found in use", |status| {
         matches!(status.state("a"), "backoff" | "failed")
     });
     let reason = status.service("a").reason.clone().unwrap_or_default();
@@ -217,5 +217,5 @@ fn a_port_in_use_is_named_with_its_holder() {
         "it was executed all the same"
     );
     drop(listener);
-    world.ctl(&["start", "a"]).ok();
+    site.ctl(&["start", "a"]).ok();
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use mattervisor_tests::{World, binary, run};
+use mattervisor_tests::{Site, binary, run};
 
 /// What bash offers for this line, the cursor at its end.
 fn offered(root: &Path, line: &str) -> Vec<String> {
@@ -36,17 +36,17 @@ fn offered(root: &Path, line: &str) -> Vec<String> {
 /// Bash offers commands, flags and the services that there are.
 #[test]
 fn bash_knows_the_services() {
-    let mut world = World::new();
+    let mut site = Site::new();
     for name in ["mattermost", "mattermost-database", "nginx"] {
-        world.child(name, &["sleep"], "");
+        site.child(name, &["sleep"], "");
     }
-    world.child(
+    site.child(
         "base",
         &["sleep"],
         "[tools.baseline]\ncommand = [\"/bin/true\"]\n",
     );
-    world.start();
-    let root = world.root().to_owned();
+    site.start();
+    let root = site.root().to_owned();
     let offered = |line: &str| offered(&root, line);
     assert_eq!(offered("ctl resta"), ["restart", "restart-except"]);
     assert_eq!(
@@ -68,7 +68,7 @@ fn bash_knows_the_services() {
     assert_eq!(offered("ctl --root ROOT basel"), ["baseline"]);
     assert_eq!(offered("ctl --root ROOT baseline --he"), [""; 0]);
     assert_eq!(offered("ctl --root ROOT baseline "), [""; 0]);
-    let stopped = world.stop();
+    let stopped = site.stop();
     assert_eq!(stopped, 0);
     // Down: silent, with or without its socket.
     assert_eq!(offered("ctl --root ROOT restart mat"), [""; 0]);

@@ -9,7 +9,7 @@ use std::{
 
 use api::{ReloadOutcome, StatusReply};
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, http_get, kill, need, nginx,
+    Site, StatusExt, eventually, free_port, http_get, kill, need, nginx,
     openssl::{fingerprint, self_signed, served},
     postgres, run,
 };
@@ -19,14 +19,14 @@ use crate::stack::Stack;
 
 /// The site file of the stack, and more.
 fn with(stack: &Stack, line: &str) {
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(file).unwrap();
-    stack.world.site(&format!("{site}{line}\n"));
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(file).unwrap();
+    stack.site.site_file(&format!("{site_file}{line}\n"));
 }
 
 /// What never comes is not waited for so long here.
-fn hurry(world: &World, service: &str) {
-    world.service(service, "[reload]\ntimeout = \"4s\"\n");
+fn hurry(site: &Site, service: &str) {
+    site.service(service, "[reload]\ntimeout = \"4s\"\n");
 }
 
 fn last_reload(status: &StatusReply, service: &str) -> Option<ReloadOutcome> {
@@ -37,8 +37,8 @@ fn last_reload(status: &StatusReply, service: &str) -> Option<ReloadOutcome> {
 fn stack(environment: &str) -> Option<Stack> {
     let bin = postgres().ok()?;
     let stack = Stack::new(bin, environment);
-    hurry(&stack.world, "nginx");
-    hurry(&stack.world, "postgresql");
+    hurry(&stack.site, "nginx");
+    hurry(&stack.site, "postgresql");
     Some(stack)
 }
 
@@ -50,13 +50,13 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     need!(nginx());
     let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
     stack.start();
-    let world = &stack.world;
-    let conf = world.path("run/mattervisor/nginx-conf/nginx.conf");
+    let site = &stack.site;
+    let conf = site.path("run/mattervisor/nginx-conf/nginx.conf");
     let (before, pid) = (
         fs::read_to_string(&conf).unwrap(),
-        world.status().pid("nginx"),
+        site.status().pid("nginx"),
     );
-    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    let site_file = fs::read_to_string(site.path("etc/mattervisor/mattervisor.toml")).unwrap();
     // nginx -t is content, and no `listens` knows of it.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -66,45 +66,45 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
         &format!("{more} = \"server {{ listen 127.0.0.1:{port}; return 204; }}\""),
     );
     let old = |pid| {
-        assert_eq!(world.status().pid("nginx"), pid);
+        assert_eq!(site.status().pid("nginx"), pid);
         let answer = http_get(stack.nginx_port, "/").map(|(code, _)| code);
         assert_eq!(answer, Some(200));
         let rendered = fs::read_to_string(&conf).unwrap();
         assert_eq!(without_token(&rendered), without_token(&before));
-        let applied = fs::read_to_string(world.path("var/lib/mattervisor/plan.json")).unwrap();
+        let applied = fs::read_to_string(site.path("var/lib/mattervisor/plan.json")).unwrap();
         let applied: serde_json::Value = serde_json::from_str(&applied).unwrap();
         let plan = applied["plan"].to_string();
         assert!(!plan.contains(&format!("listen 127.0.0.1:{port}")));
     };
     // The one that works is in place again, each time.
     for _ in 0..2 {
-        let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+        let told = site.ctl(&["reconfigure"]).expect_code(1).both();
         assert!(told.contains("the reload was not confirmed"), "{told}");
         assert!(told.contains("nginx: runs with it again"), "{told}");
-        let outcome = last_reload(&world.status(), "nginx");
+        let outcome = last_reload(&site.status(), "nginx");
         assert_eq!(outcome, Some(ReloadOutcome::Done));
         old(pid);
     }
-    let log = world.log("nginx").join("\n");
+    let log = site.log("nginx").join("\n");
     assert!(
         log.contains(&format!("bind() to 127.0.0.1:{port} failed")),
         "{log}"
     );
-    world.ctl(&["restart", "nginx"]).ok();
-    let pid = world.status().pid("nginx");
+    site.ctl(&["restart", "nginx"]).ok();
+    let pid = site.status().pid("nginx");
     old(pid);
 
     // The next good one is taken and confirmed.
     drop(taken);
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(204));
-    world.site(&site);
-    world.ctl(&["reconfigure"]).ok();
+    site.site_file(&site_file);
+    site.ctl(&["reconfigure"]).ok();
     // Its old workers have the socket until they have ended.
     eventually("nobody listens there any more", || {
         TcpStream::connect(("127.0.0.1", port)).err()
     });
-    assert_eq!(world.status().pid("nginx"), pid);
+    assert_eq!(site.status().pid("nginx"), pid);
     let after = fs::read_to_string(&conf).unwrap();
     assert_ne!(token(&before), token(&after));
     assert_eq!(without_token(&before), without_token(&after));
@@ -126,20 +126,20 @@ fn a_narrowed_listen_is_narrowed_or_told() {
     need!(nginx());
     let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
     let only = "nginx.listen_addresses = [\"127.0.0.1\"]";
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let narrow = fs::read_to_string(&file).unwrap();
     assert!(narrow.contains(only));
     let wide = narrow.replace(only, "nginx.listen_addresses = [\"*\"]");
-    stack.world.site(&wide);
+    stack.site.site_file(&wide);
     stack.start();
     let is_open = || TcpStream::connect(("127.0.0.2", stack.nginx_port)).is_ok();
     assert!(is_open());
-    stack.world.site(&narrow);
-    let told = stack.world.ctl(&["reconfigure"]);
+    stack.site.site_file(&narrow);
+    let told = stack.site.ctl(&["reconfigure"]);
     assert_eq!(is_open(), told.code != 0, "{}", told.both());
     if told.code == 0 {
-        stack.world.site(&wide);
-        let told = stack.world.ctl(&["reconfigure"]);
+        stack.site.site_file(&wide);
+        let told = stack.site.ctl(&["reconfigure"]);
         assert_eq!(is_open(), told.code == 0, "{}", told.both());
     }
 }
@@ -151,8 +151,8 @@ fn a_renewed_certificate_is_confirmed() {
     need!(nginx());
     let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
     stack.over_tls(free_port());
-    let world = &stack.world;
-    let dir = world.path("etc/mattervisor/ssl");
+    let site = &stack.site;
+    let dir = site.path("etc/mattervisor/ssl");
     fs::create_dir_all(&dir).unwrap();
     let renew = || {
         let (crt, key) = (dir.join("localhost.crt"), dir.join("localhost.key"));
@@ -161,36 +161,36 @@ fn a_renewed_certificate_is_confirmed() {
     };
     renew();
     stack.start();
-    let world = &stack.world;
-    let conf = world.path("run/mattervisor/nginx-conf/nginx.conf");
+    let site = &stack.site;
+    let conf = site.path("run/mattervisor/nginx-conf/nginx.conf");
     let (pid, token) = (
-        world.status().pid("nginx"),
+        site.status().pid("nginx"),
         fs::read_to_string(&conf).unwrap(),
     );
     let print = renew();
     eventually("the new certificate is served", || {
         (served(stack.nginx_port, "localhost")? == print).then_some(())
     });
-    world.wait_for("nginx is there", |status| status.ready("nginx"));
+    site.wait_for("nginx is there", |status| status.ready("nginx"));
     assert_ne!(
         fs::read_to_string(&conf).unwrap(),
         token,
         "it has a new token"
     );
 
-    world.wait_for("it is confirmed", |status| {
+    site.wait_for("it is confirmed", |status| {
         last_reload(status, "nginx") == Some(ReloadOutcome::Done)
     });
 
     // A master that does not hear is not taken for one that has.
     kill(pid, Signal::SIGSTOP);
     renew();
-    world.wait_for("it is told", |status| {
+    site.wait_for("it is told", |status| {
         last_reload(status, "nginx") == Some(ReloadOutcome::NotConfirmed)
     });
     kill(pid, Signal::SIGCONT);
-    world.ctl(&["reload", "nginx"]).ok();
-    assert_eq!(world.status().pid("nginx"), pid);
+    site.ctl(&["reload", "nginx"]).ok();
+    assert_eq!(site.status().pid("nginx"), pid);
 }
 
 /// What a killed nginx leaves does not keep the next one from its start, whoever that is.
@@ -200,8 +200,8 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     need!(nginx());
     let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
     stack.start();
-    let world = &stack.world;
-    let own = |account: &str| world.path(&format!("run/mattervisor/nginx/{account}"));
+    let site = &stack.site;
+    let own = |account: &str| site.path(&format!("run/mattervisor/nginx/{account}"));
     let account = if nix::unistd::geteuid().is_root() {
         "nobody"
     } else {
@@ -213,73 +213,75 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     // A new one can have the number of the old.
     let made = || fs::metadata(&socket).and_then(|it| it.modified()).ok();
     for signal in [Signal::SIGKILL, Signal::SIGQUIT] {
-        let (pid, before) = (world.status().pid("nginx"), made());
+        let (pid, before) = (site.status().pid("nginx"), made());
         assert!(before.is_some());
         kill(pid, signal);
-        world.wait_reborn("nginx", pid);
+        site.wait_reborn("nginx", pid);
         assert_ne!(made(), before);
-        world.ctl(&["reload", "nginx"]).ok();
+        site.ctl(&["reload", "nginx"]).ok();
     }
     if !nix::unistd::geteuid().is_root() {
         return;
     }
     // The next account has a directory of its own, for what it is checked with.
-    let file = world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(file).unwrap();
-    let pid = world.status().pid("nginx");
-    world.site(&site.replace("nginx.username = \"nobody\"", "nginx.username = \"daemon\""));
-    world.ctl(&["reconfigure"]).ok();
-    assert_ne!(world.status().pid("nginx"), pid);
+    let file = site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(file).unwrap();
+    let pid = site.status().pid("nginx");
+    site.site_file(
+        &site_file.replace("nginx.username = \"nobody\"", "nginx.username = \"daemon\""),
+    );
+    site.ctl(&["reconfigure"]).ok();
+    assert_ne!(site.status().pid("nginx"), pid);
     assert_ne!(directory("daemon").uid(), directory("nobody").uid());
-    world.ctl(&["reload", "nginx"]).ok();
+    site.ctl(&["reload", "nginx"]).ok();
 }
 
 /// A line that only `PostgreSQL` itself can judge: it would keep it from its next start.
 #[test]
 fn what_postgresql_leaves_out_is_a_failed_reload() {
     need!(postgres());
-    let mut world = World::new();
-    world.use_catalog(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    hurry(&world, "postgresql");
+    let mut site = Site::new();
+    site.use_catalog(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    hurry(&site, "postgresql");
     let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
-    world.site(small);
-    world.start_ready();
-    let pid = world.status().pid("postgresql");
+    site.site_file(small);
+    site.start_ready();
+    let pid = site.status().pid("postgresql");
     let entries = |entry: &str| {
-        world.site(&format!(
+        site.site_file(&format!(
             "{small}postgresql.custom_pg_hba_entries = ['{entry}']\n"
         ));
     };
     entries("host all all 10.0.0.0/8 ldap");
-    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    let told = site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(told.contains("/pg_hba.conf line "), "{told}");
     assert!(told.contains("requires argument \"ldapbasedn\""), "{told}");
     assert!(told.contains("postgresql: runs with it again"), "{told}");
-    assert_eq!(world.status().pid("postgresql"), pid);
+    assert_eq!(site.status().pid("postgresql"), pid);
     // It would not start with that line.
-    let rules = world.path("run/mattervisor/postgresql-conf/pg_hba.conf");
+    let rules = site.path("run/mattervisor/postgresql-conf/pg_hba.conf");
     assert!(!fs::read_to_string(rules).unwrap().contains("ldap"));
-    world.ctl(&["restart", "postgresql"]).ok();
-    let pid = world.status().pid("postgresql");
-    world.ctl(&["reconfigure"]).expect_code(1);
-    assert_eq!(world.status().pid("postgresql"), pid);
+    site.ctl(&["restart", "postgresql"]).ok();
+    let pid = site.status().pid("postgresql");
+    site.ctl(&["reconfigure"]).expect_code(1);
+    assert_eq!(site.status().pid("postgresql"), pid);
 
     entries("host all all 10.0.0.0/8 scram-sha-256");
-    world.ctl(&["reconfigure"]).ok();
-    assert_eq!(world.status().pid("postgresql"), pid);
+    site.ctl(&["reconfigure"]).ok();
+    assert_eq!(site.status().pid("postgresql"), pid);
     // By a file that is not ours: none of it is taken, ours neither.
-    let own = world.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
+    let own = site.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
     let auto = fs::read_to_string(&own).unwrap();
     fs::write(&own, format!("{auto}no_such_parameter = 1\n")).unwrap();
-    let told = world.ctl(&["reload", "postgresql"]).expect_code(1).both();
+    let told = site.ctl(&["reload", "postgresql"]).expect_code(1).both();
     assert!(
         told.contains("postgresql.auto.conf") && told.contains("no_such_parameter"),
         "{told}"
     );
     // What waits for a restart there is its owner's affair, and in the log.
     fs::write(&own, format!("{auto}max_connections = 41\n")).unwrap();
-    world.ctl(&["reload", "postgresql"]).ok();
-    assert_eq!(world.status().pid("postgresql"), pid);
+    site.ctl(&["reload", "postgresql"]).ok();
+    assert_eq!(site.status().pid("postgresql"), pid);
 }
 
 /// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a function in the
@@ -290,7 +292,7 @@ fn the_question_to_postgresql_stands_what_it_meets() {
     need!(nginx());
     let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
     stack.start();
-    let world = &stack.world;
+    let site = &stack.site;
     let psql = |arguments: &[&str]| {
         let mut command = stack.postgres_program("psql");
         run(command.args(["-d", "postgres", "-XAtqw"]).args(arguments))
@@ -310,22 +312,22 @@ fn the_question_to_postgresql_stands_what_it_meets() {
         psql(&["-c", &text]).ok();
     }
     let entry = "postgresql.custom_pg_hba_entries = ['host all all 10.0.0.0/8 ldap']";
-    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    let site_file = fs::read_to_string(site.path("etc/mattervisor/mattervisor.toml")).unwrap();
     with(&stack, entry);
-    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    let told = site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(
         told.contains("requires argument \"ldapbasedn\"") && !told.contains("hijacked"),
         "{told}"
     );
-    world.site(&site);
-    world.ctl(&["reconfigure"]).ok();
+    site.site_file(&site_file);
+    site.ctl(&["reconfigure"]).ok();
 
-    let dir = world.file("run/mattervisor/postgresql-conf");
+    let dir = site.file("run/mattervisor/postgresql-conf");
     let question = fs::read_to_string(format!("{dir}/reload-confirm.sql")).unwrap();
     let own = psql(&["-c", "show mattervisor.reload_token"]).ok().stdout;
     let ask = |question: &str, token: &str| {
         let (token, dir) = (format!("token={}", token.trim()), format!("dir={dir}"));
-        let file = world.path("question.sql");
+        let file = site.path("question.sql");
         fs::write(&file, question).unwrap();
         psql(&["-v", &token, "-v", &dir, "-f", &file.display().to_string()])
     };
@@ -339,7 +341,7 @@ fn the_question_to_postgresql_stands_what_it_meets() {
         other.contains("has not read its configuration again"),
         "{other}"
     );
-    let auto = world.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
+    let auto = site.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
     let text = fs::read_to_string(&auto).unwrap();
     fs::write(&auto, format!("{text}what is this\n")).unwrap();
     let line = text.lines().count() + 1;

@@ -2,41 +2,41 @@
 
 use std::time::{Duration, Instant};
 
-use mattervisor_tests::{StatusExt, World, alive, eventually, kill, lines, stamps, within};
+use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, lines, stamps, within};
 use nix::sys::signal::Signal;
 
 /// Kills the control process and returns once another one answers.
-fn replace_control(world: &World) -> Duration {
-    let old = world.control_pid();
+fn replace_control(site: &Site) -> Duration {
+    let old = site.control_pid();
     kill(old, Signal::SIGKILL);
     let started = Instant::now();
-    let answer = world.ctl(&["status"]);
+    let answer = site.ctl(&["status"]);
     let took = started.elapsed();
     assert!(
         matches!(answer.code, 0 | 3),
         "{answer:#?}\n{}",
-        world.supervisor_log()
+        site.supervisor_log()
     );
-    assert_ne!(world.control_pid(), old);
+    assert_ne!(site.control_pid(), old);
     took
 }
 
 /// `kill -9` of the control process changes nothing, and status answers within a second.
 #[test]
 fn kill_9_of_control_leaves_every_service_alone() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.child("b", &["sleep"], "requires = [\"a\"]");
-    world.child("held", &["sleep"], "");
-    world.child("done", &["exit=0"], "type = \"oneshot\"");
-    world.start_ready();
-    world.ctl(&["stop", "held"]).ok();
-    let before = world.status();
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.child("b", &["sleep"], "requires = [\"a\"]");
+    site.child("held", &["sleep"], "");
+    site.child("done", &["exit=0"], "type = \"oneshot\"");
+    site.start_ready();
+    site.ctl(&["stop", "held"]).ok();
+    let before = site.status();
     for _ in 0..3 {
-        let took = replace_control(&world);
+        let took = replace_control(&site);
         assert!(took < Duration::from_secs(1), "status took {took:?}");
     }
-    let after = world.status();
+    let after = site.status();
     assert_eq!(
         (after.pid("a"), after.pid("b")),
         (before.pid("a"), before.pid("b"))
@@ -55,35 +55,35 @@ fn kill_9_of_control_leaves_every_service_alone() {
     assert_eq!(after.service("held").held, before.service("held").held);
     assert_eq!(after.supervisor.keeper_pid, before.supervisor.keeper_pid);
     assert_eq!(after.supervisor.control_restarts, 3);
-    world.ctl(&["restart", "a"]).ok();
-    assert_eq!(world.stop(), 0);
-    assert_eq!(world.leftovers(), Vec::<String>::new());
+    site.ctl(&["restart", "a"]).ok();
+    assert_eq!(site.stop(), 0);
+    assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
 /// What ends while there is no control process is noticed by the next one.
 #[test]
 fn exits_and_readiness_meanwhile_are_not_lost() {
-    let mut world = World::new();
-    let go = world.file("go");
-    world.child("a", &["sleep"], "");
+    let mut site = Site::new();
+    let go = site.file("go");
+    site.child("a", &["sleep"], "");
     let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
-    world.child(
+    site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
         ready,
     );
-    world.start();
-    world.wait_for("both are on their way", |status| {
+    site.start();
+    site.wait_for("both are on their way", |status| {
         status.ready("a") && status.state("slow") == "starting"
     });
-    let (control, pid) = (world.control_pid(), world.status().pid("a"));
+    let (control, pid) = (site.control_pid(), site.status().pid("a"));
     // Stopped first, so that all this happens while nobody listens.
     kill(control, Signal::SIGSTOP);
     kill(pid, Signal::SIGKILL);
     std::fs::write(go, "").unwrap();
     eventually("a is gone", || (!alive(pid)).then_some(()));
     kill(control, Signal::SIGKILL);
-    let status = world.wait_reborn("a", pid);
+    let status = site.wait_reborn("a", pid);
     assert_eq!(status.service("a").restarts, 1);
     assert_eq!(
         status
@@ -95,24 +95,24 @@ fn exits_and_readiness_meanwhile_are_not_lost() {
             .as_deref(),
         Some("KILL")
     );
-    world.wait_for("slow is ready", |status| status.ready("slow"));
+    site.wait_for("slow is ready", |status| status.ready("slow"));
 }
 
 /// A pause before a restart goes on where it was.
 #[test]
 fn backoff_survives_the_control_process() {
-    let mut world = World::new();
-    let file = world.file("stamps");
-    world.child(
+    let mut site = Site::new();
+    let file = site.file("stamps");
+    site.child(
         "a",
         &[&format!("file={file}"), "exit=1"],
         "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
     );
-    world.start_ready();
-    world.wait_state("a", "backoff");
+    site.start_ready();
+    site.wait_state("a", "backoff");
     let starts = lines(file.as_ref()).len();
-    replace_control(&world);
-    let status = world.status();
+    replace_control(&site);
+    let status = site.status();
     assert_eq!(status.state("a"), "backoff");
     assert!(status.service("a").next_try_ms.unwrap() > 60_000);
     assert_eq!(status.service("a").restarts, 1);
@@ -122,36 +122,36 @@ fn backoff_survives_the_control_process() {
 /// A stop that was under way comes to its end.
 #[test]
 fn a_stop_under_way_is_carried_through() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["ignore-term", "print=set", "sleep"],
         "[stop]\ntimeout = \"1s\"",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "set");
-    let pid = world.status().pid("a");
-    world.ctl(&["stop", "a", "--no-wait"]).ok();
-    world.wait_state("a", "stopping");
-    replace_control(&world);
-    world.wait_state("a", "stopped");
+    site.start_ready();
+    site.wait_log("a", |line| line == "set");
+    let pid = site.status().pid("a");
+    site.ctl(&["stop", "a", "--no-wait"]).ok();
+    site.wait_state("a", "stopping");
+    replace_control(&site);
+    site.wait_state("a", "stopped");
     assert!(!alive(pid));
 }
 
 /// `ctl` that waits for a change learns its outcome from the next control process.
 #[test]
 fn a_waiting_ctl_learns_the_outcome_all_the_same() {
-    let mut world = World::new();
-    world.child("a", &["stop-delay=800", "trap-term=0", "sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    let mut site = Site::new();
+    site.child("a", &["stop-delay=800", "trap-term=0", "sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
     let outcome = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| world.ctl(&["restart", "a"]));
-        world.wait_state("a", "stopping");
-        kill(world.control_pid(), Signal::SIGKILL);
+        let waiting = scope.spawn(|| site.ctl(&["restart", "a"]));
+        site.wait_state("a", "stopping");
+        kill(site.control_pid(), Signal::SIGKILL);
         waiting.join().unwrap()
     });
-    let status = world.wait_reborn("a", pid);
+    let status = site.wait_reborn("a", pid);
     assert_eq!(outcome.code, 0, "{outcome:#?}\n{:#?}", status.service("a"));
     assert_eq!(
         status.service("a").restarts,
@@ -167,57 +167,57 @@ const REPLACED: Duration = Duration::from_secs(60);
 /// that waits is answered.
 #[test]
 fn one_that_hangs_is_replaced_without_a_watchdog() {
-    let mut world = World::new();
-    let file = world.file("stamps");
-    world.child("a", &[&format!("file={file}"), "sleep"], "");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    let before = world.status();
+    let mut site = Site::new();
+    let file = site.file("stamps");
+    site.child("a", &[&format!("file={file}"), "sleep"], "");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    let before = site.status();
     kill(before.supervisor.pid, Signal::SIGSTOP);
     kill(before.pid("a"), Signal::SIGKILL);
     let started = within(REPLACED, || {
         (stamps(file.as_ref()).len() == 2).then_some(())
     });
-    assert!(started.is_some(), "{}", world.supervisor_log());
-    let after = world.wait_reborn("a", before.pid("a"));
+    assert!(started.is_some(), "{}", site.supervisor_log());
+    let after = site.wait_reborn("a", before.pid("a"));
     assert_eq!(after.supervisor.control_restarts, 1);
     assert_eq!(after.pid("b"), before.pid("b"));
     // The next one has nothing to do but to answer.
     kill(after.supervisor.pid, Signal::SIGSTOP);
     let answer = within(REPLACED, || {
-        let status = world.ctl(&["--timeout", "5s", "status"]);
+        let status = site.ctl(&["--timeout", "5s", "status"]);
         (status.code == 0).then_some(())
     });
-    assert!(answer.is_some(), "{}", world.supervisor_log());
-    assert_eq!(world.status().supervisor.control_restarts, 2);
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert!(answer.is_some(), "{}", site.supervisor_log());
+    assert_eq!(site.status().supervisor.control_restarts, 2);
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// SIGTERM is obeyed although the control process hangs: the keeper does it alone, and in order.
 #[test]
 fn sigterm_is_obeyed_although_control_hangs() {
-    let mut world = World::new();
-    let stops = world.file("stops");
+    let mut site = Site::new();
+    let stops = site.file("stops");
     let stop = format!("stop-file={stops}");
-    world.child("base", &[&stop, "sleep"], "");
-    world.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
-    world.start_ready();
-    let status = world.status();
+    site.child("base", &[&stop, "sleep"], "");
+    site.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
+    site.start_ready();
+    let status = site.status();
     kill(status.supervisor.pid, Signal::SIGSTOP);
-    world.signal(Signal::SIGTERM);
-    assert_eq!(world.wait_end(REPLACED), 1, "{}", world.supervisor_log());
+    site.signal(Signal::SIGTERM);
+    assert_eq!(site.wait_end(REPLACED), 1, "{}", site.supervisor_log());
     let order: Vec<i32> = stamps(stops.as_ref()).iter().map(|it| it.pid).collect();
     assert_eq!(order, [status.pid("top"), status.pid("base")]);
-    assert_eq!(world.leftovers(), Vec::<String>::new());
+    assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
 /// Signals that mean nothing change nothing, whichever of the two gets them.
 #[test]
 fn stray_signals_do_no_harm() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let before = world.status();
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let before = site.status();
     for signal in [
         Signal::SIGUSR1,
         Signal::SIGUSR2,
@@ -227,23 +227,20 @@ fn stray_signals_do_no_harm() {
         Signal::SIGPWR,
         Signal::SIGTRAP,
     ] {
-        for pid in [world.keeper_pid(), before.supervisor.pid] {
+        for pid in [site.keeper_pid(), before.supervisor.pid] {
             kill(pid, signal);
         }
     }
     // Both have taken them in once they answer.
-    world.ctl(&["restart", "a"]).ok();
-    let after = world.status();
+    site.ctl(&["restart", "a"]).ok();
+    let after = site.status();
     assert_eq!(after.supervisor.pid, before.supervisor.pid);
     assert_eq!(after.supervisor.keeper_pid, before.supervisor.keeper_pid);
     eventually("the keeper says so", || {
-        world
-            .supervisor_log()
-            .contains("SIGUSR1 (10)")
-            .then_some(())
+        site.supervisor_log().contains("SIGUSR1 (10)").then_some(())
     });
-    world.signal(Signal::SIGQUIT);
-    assert_eq!(world.wait_end(REPLACED), 0, "{}", world.supervisor_log());
+    site.signal(Signal::SIGQUIT);
+    assert_eq!(site.wait_end(REPLACED), 0, "{}", site.supervisor_log());
 }
 
 /// Changes that are asked for while the keeper does not run; all that control has to tell it of them is more
@@ -255,27 +252,27 @@ const UNANSWERED: Duration = Duration::from_secs(2);
 /// What a client heard to be accepted is in the history, though control died before the keeper read of it.
 #[test]
 fn what_was_accepted_is_in_the_history_though_the_keeper_did_not_run() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let (keeper, control) = (world.keeper_pid(), world.control_pid());
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let (keeper, control) = (site.keeper_pid(), site.control_pid());
     kill(keeper, Signal::SIGSTOP);
     let ask = |number: &usize| {
         let path = format!("/v1/services/a/stop?wait=false&id=stop-{number}");
-        let reply = world.post(&path, UNANSWERED);
+        let reply = site.post(&path, UNANSWERED);
         reply.is_ok_and(|it| it.body.contains("\"accepted\""))
     };
     let accepted = (0..CHANGES).take_while(ask).count();
-    let status = world.status();
+    let status = site.status();
     kill(control, Signal::SIGKILL);
     kill(keeper, Signal::SIGCONT);
     eventually("another control process answers", || {
-        (world.control_pid() != control).then_some(())
+        (site.control_pid() != control).then_some(())
     });
     assert!((1..CHANGES).contains(&accepted), "{accepted} were accepted");
     assert_eq!(status.supervisor.pid, control, "a question is answered");
     let history = eventually("every change has its end", || {
-        let history = world.get("/v1/changes?n=1000").body;
+        let history = site.get("/v1/changes?n=1000").body;
         let open = history.lines().any(|it| it.contains("\"accepted\""));
         (!open).then_some(history)
     });
@@ -283,6 +280,6 @@ fn what_was_accepted_is_in_the_history_though_the_keeper_did_not_run() {
         let id = format!("\"stop-{number}\"");
         assert!(history.contains(&id), "stop-{number} is not in the history");
     }
-    world.wait_state("a", "stopped");
-    assert_eq!(world.status().service("a").restarts, 0);
+    site.wait_state("a", "stopped");
+    assert_eq!(site.status().service("a").restarts, 0);
 }

@@ -15,7 +15,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{Ctl, LIMIT, World, eventually, kill, run, skip};
+use mattervisor_tests::{Ctl, LIMIT, Site, eventually, kill, run, skip};
 use nix::{
     errno::Errno,
     libc::linger,
@@ -32,9 +32,9 @@ const OTHERS: &str = "4000003";
 const SOMEBODY: &str = "4000100";
 
 /// `ctl` for a user with these supplementary groups.
-fn ctl_in(world: &World, groups: &str, arguments: &[&str]) -> Ctl {
+fn ctl_in(site: &Site, groups: &str, arguments: &[&str]) -> Ctl {
     // The build's own directory may be closed to others.
-    let copy = world.path("ctl");
+    let copy = site.path("ctl");
     if !copy.exists() {
         mattervisor_tests::install(&mattervisor_tests::binary("ctl"), &copy);
     }
@@ -46,36 +46,36 @@ fn ctl_in(world: &World, groups: &str, arguments: &[&str]) -> Ctl {
         "" => command.arg("--clear-groups"),
         groups => command.arg(format!("--groups={groups}")),
     };
-    command.arg(copy).arg("--root").arg(world.root());
+    command.arg(copy).arg("--root").arg(site.root());
     run(command.args(arguments))
 }
 
 /// Waits until somebody in these groups gets this exit code from `ctl status`.
-fn until(world: &World, groups: &str, code: i32) -> Ctl {
+fn until(site: &Site, groups: &str, code: i32) -> Ctl {
     eventually(&format!("exit code {code} for {groups}"), || {
-        let told = ctl_in(world, groups, &["status"]);
+        let told = ctl_in(site, groups, &["status"]);
         (told.code == code).then_some(told)
     })
 }
 
-fn site(world: &World, admins: &str, viewers: &str) {
+fn site_file(site: &Site, admins: &str, viewers: &str) {
     let line = |key: &str, gid: &str| match gid {
         "" => String::new(),
         gid => format!("control.{key} = \"{gid}\"\n"),
     };
-    world.site(&(line("admin_group", admins) + &line("viewer_group", viewers)));
+    site.site_file(&(line("admin_group", admins) + &line("viewer_group", viewers)));
 }
 
 /// A program of a shell's lines.
-fn script(world: &World, lines: &str) -> PathBuf {
-    let path = world.path("script");
+fn script(site: &Site, lines: &str) -> PathBuf {
+    let path = site.path("script");
     fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
     fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
     path
 }
 
-fn mode(world: &World) -> u32 {
-    let socket = world.path("run/mattervisor/ctl.sock");
+fn mode(site: &Site) -> u32 {
+    let socket = site.path("run/mattervisor/ctl.sock");
     fs::metadata(socket).unwrap().mode() & 0o777
 }
 
@@ -84,16 +84,16 @@ fn the_socket_is_open_to_its_groups_only_and_follows_the_plan() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let mut world = World::new();
-    site(&world, ADMINS, VIEWERS);
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    until(&world, ADMINS, 0);
-    until(&world, VIEWERS, 0);
-    assert_eq!(mode(&world), 0o660);
-    ctl_in(&world, VIEWERS, &["restart", "a"]).expect_code(6);
-    ctl_in(&world, ADMINS, &["restart", "a"]).ok();
-    let told = ctl_in(&world, OTHERS, &["status"]).expect_code(6);
+    let mut site = Site::new();
+    site_file(&site, ADMINS, VIEWERS);
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    until(&site, ADMINS, 0);
+    until(&site, VIEWERS, 0);
+    assert_eq!(mode(&site), 0o660);
+    ctl_in(&site, VIEWERS, &["restart", "a"]).expect_code(6);
+    ctl_in(&site, ADMINS, &["restart", "a"]).ok();
+    let told = ctl_in(&site, OTHERS, &["status"]).expect_code(6);
     for part in [
         "uid 4000100",
         "gid 4000003",
@@ -104,21 +104,21 @@ fn the_socket_is_open_to_its_groups_only_and_follows_the_plan() {
         assert!(told.stderr.contains(part), "{part}: {}", told.stderr);
     }
 
-    site(&world, OTHERS, "");
-    world.ctl(&["reconfigure"]).ok();
-    until(&world, OTHERS, 0);
+    site_file(&site, OTHERS, "");
+    site.ctl(&["reconfigure"]).ok();
+    until(&site, OTHERS, 0);
     for gone in [ADMINS, VIEWERS] {
-        until(&world, gone, 6);
+        until(&site, gone, 6);
     }
-    site(&world, "", "");
-    world.ctl(&["reconfigure"]).ok();
-    let told = until(&world, OTHERS, 6);
+    site_file(&site, "", "");
+    site.ctl(&["reconfigure"]).ok();
+    let told = until(&site, OTHERS, 6);
     assert!(
         told.stderr.contains("open to root alone"),
         "{}",
         told.stderr
     );
-    assert_eq!(mode(&world), 0o600);
+    assert_eq!(mode(&site), 0o600);
 }
 
 #[test]
@@ -126,14 +126,14 @@ fn members_stay_members_while_the_control_process_is_replaced() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let mut world = World::new();
-    site(&world, ADMINS, VIEWERS);
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    until(&world, VIEWERS, 0);
+    let mut site = Site::new();
+    site_file(&site, ADMINS, VIEWERS);
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    until(&site, VIEWERS, 0);
     for _ in 0..3 {
-        kill(world.control_pid(), Signal::SIGKILL);
-        ctl_in(&world, VIEWERS, &["status"]).ok();
+        kill(site.control_pid(), Signal::SIGKILL);
+        ctl_in(&site, VIEWERS, &["status"]).ok();
     }
 }
 
@@ -142,14 +142,14 @@ fn a_closed_directory_on_the_way_is_named() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let mut world = World::new();
-    site(&world, ADMINS, "");
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    until(&world, ADMINS, 0);
-    let run_dir = world.path("run");
+    let mut site = Site::new();
+    site_file(&site, ADMINS, "");
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    until(&site, ADMINS, 0);
+    let run_dir = site.path("run");
     fs::set_permissions(&run_dir, PermissionsExt::from_mode(0o700)).unwrap();
-    let told = ctl_in(&world, ADMINS, &["status"]).expect_code(6);
+    let told = ctl_in(&site, ADMINS, &["status"]).expect_code(6);
     let expected = format!("you may not enter {}\n", run_dir.display());
     assert!(told.stderr.contains(&expected), "{}", told.stderr);
 }
@@ -159,17 +159,17 @@ fn an_inherited_umask_closes_nothing() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let mut world = World::new();
-    site(&world, ADMINS, "");
-    world.child("a", &["sleep"], "");
+    let mut site = Site::new();
+    site_file(&site, ADMINS, "");
+    site.child("a", &["sleep"], "");
     let program = mattervisor_tests::binary("supervisor");
     let strict = script(
-        &world,
+        &site,
         &format!("umask 077\nexec {} \"$@\"", program.display()),
     );
-    world.program(&strict);
-    world.start_ready();
-    until(&world, ADMINS, 0);
+    site.program(&strict);
+    site.start_ready();
+    until(&site, ADMINS, 0);
 }
 
 /// Who waits at the one that was removed is served, and the new one is open to whom that was.
@@ -178,13 +178,13 @@ fn a_socket_that_is_made_again_is_open_to_its_groups_and_nobody_waits_in_vain() 
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let mut world = World::new();
-    site(&world, ADMINS, VIEWERS);
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    until(&world, VIEWERS, 0);
-    let socket = world.path("run/mattervisor/ctl.sock");
-    let control = world.control_pid();
+    let mut site = Site::new();
+    site_file(&site, ADMINS, VIEWERS);
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    until(&site, VIEWERS, 0);
+    let socket = site.path("run/mattervisor/ctl.sock");
+    let control = site.control_pid();
     kill(control, Signal::SIGSTOP);
     let mut waiting = UnixStream::connect(&socket).unwrap();
     waiting.set_read_timeout(Some(LIMIT)).unwrap();
@@ -196,16 +196,16 @@ fn a_socket_that_is_made_again_is_open_to_its_groups_and_nobody_waits_in_vain() 
         let now = fs::metadata(&socket).ok()?;
         (now.ino() != before).then_some(())
     });
-    assert_eq!(mode(&world), 0o600, "nobody has opened it yet");
+    assert_eq!(mode(&site), 0o600, "nobody has opened it yet");
     kill(control, Signal::SIGCONT);
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     for group in [ADMINS, VIEWERS] {
-        until(&world, group, 0);
+        until(&site, group, 0);
     }
-    until(&world, OTHERS, 6);
-    assert_eq!(world.control_pid(), control);
+    until(&site, OTHERS, 6);
+    assert_eq!(site.control_pid(), control);
 }
 
 /// It may not give the socket to a group that it is not in, but it may name one in the list.
@@ -214,20 +214,20 @@ fn a_supervisor_without_root_is_open_to_its_groups_too() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let mut world = World::new();
-    site(&world, ADMINS, VIEWERS);
-    let program = world.path("supervisor");
+    let mut site = Site::new();
+    site_file(&site, ADMINS, VIEWERS);
+    let program = site.path("supervisor");
     mattervisor_tests::install(&mattervisor_tests::binary("supervisor"), &program);
     let owner = "setpriv --reuid=4000200 --regid=4000200 --clear-groups";
     let lines = format!("exec {owner} {} \"$@\"", program.display());
-    let wrapper = script(&world, &lines);
-    world.program(&wrapper);
-    chown(world.root(), Some(4_000_200), Some(4_000_200)).unwrap();
-    world.start();
+    let wrapper = script(&site, &lines);
+    site.program(&wrapper);
+    chown(site.root(), Some(4_000_200), Some(4_000_200)).unwrap();
+    site.start();
     for group in [ADMINS, VIEWERS] {
-        until(&world, group, 0);
+        until(&site, group, 0);
     }
-    let told = ctl_in(&world, OTHERS, &["status"]).expect_code(6);
+    let told = ctl_in(&site, OTHERS, &["status"]).expect_code(6);
     let expected = "open to uid 4000200 and the groups gid 4000001 and gid 4000002";
     assert!(told.stderr.contains(expected), "{}", told.stderr);
 }
@@ -236,9 +236,9 @@ fn a_supervisor_without_root_is_open_to_its_groups_too() {
 /// holds nobody up.
 #[test]
 fn descriptors_that_a_client_sends_hold_nobody_up() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (_peer, _) = listener.accept().unwrap();
@@ -246,7 +246,7 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
     let chunk = vec![0; 64 << 10];
     while ours.write(&chunk).is_ok() {}
 
-    let mut client = UnixStream::connect(world.path("run/mattervisor/ctl.sock")).unwrap();
+    let mut client = UnixStream::connect(site.path("run/mattervisor/ctl.sock")).unwrap();
     client.set_read_timeout(Some(LIMIT)).unwrap();
     // Over before our copy goes, so that the last close is the supervisor's, if it has one.
     let linger_on = |l_onoff| {
@@ -254,7 +254,7 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
         setsockopt(&ours, Linger, &linger { l_onoff, l_linger }).unwrap();
     };
     linger_on(1);
-    let control = world.control_pid();
+    let control = site.control_pid();
     kill(control, Signal::SIGSTOP);
     let sent = sendmsg::<()>(
         client.as_raw_fd(),
@@ -273,5 +273,5 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
         // Before Linux 6.16.
         Ok(_) => assert_eq!(client.read(&mut [0; 64]).unwrap_or(0), 0, "hung up on"),
     }
-    assert_eq!(world.get("/healthz").status, 200);
+    assert_eq!(site.get("/healthz").status, 200);
 }

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{StatusExt as _, World, need, postgres, run, skip, status_field};
+use mattervisor_tests::{Site, StatusExt as _, need, postgres, run, skip, status_field};
 use nix::unistd::{User, geteuid};
 
 /// Stands for `gitlab-psql`: an account of every machine that nothing runs as.
@@ -22,24 +22,24 @@ fn uid(name: &str) -> u32 {
 
 /// A machine with a directory such as GitLab's, `PLACE/postgresql/data` below root's.
 struct Machine {
-    world: World,
+    site: Site,
     bin: PathBuf,
     place: PathBuf,
 }
 
 impl Machine {
     fn new(bin: PathBuf) -> Self {
-        let mut world = World::new();
-        world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-        let place = world.path("opt-gitlab");
+        let mut site = Site::new();
+        site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+        let place = site.path("opt-gitlab");
         fs::create_dir(&place).unwrap();
-        Self { world, bin, place }
+        Self { site, bin, place }
     }
 
     /// The site file: `PostgreSQL` as this account, with its data in this directory of the place.
-    fn site(&self, account: &str, dir: &str) {
+    fn site_file(&self, account: &str, dir: &str) {
         let dir = self.place.join(dir);
-        self.world.site(&format!(
+        self.site.site_file(&format!(
             "postgresql.enable = true\npostgresql.superuser = 'postgres'\n\
              postgresql.shared_buffers = '16MB'\npostgresql.username = '{account}'\n\
              postgresql.dir = '{}'\npostgresql.data_dir = '{}'\n",
@@ -52,7 +52,7 @@ impl Machine {
         let mut command = Command::new("setpriv");
         command.args([&format!("--reuid={account}"), "--regid=nogroup"]);
         command.arg("--clear-groups").arg(self.bin.join("psql"));
-        let socket = self.world.path("run/mattervisor/postgresql");
+        let socket = self.site.path("run/mattervisor/postgresql");
         command.arg("-h").arg(socket).current_dir("/");
         command.args(["-U", "postgres", "-d", "postgres", "-Atc", query]);
         run(&mut command).ok().stdout.trim().to_owned()
@@ -60,7 +60,7 @@ impl Machine {
 
     /// Whoever it runs as and has the data, all of them.
     fn is_of(&self, account: &str, dir: &str) {
-        let pid = self.world.status().pid("postgresql");
+        let pid = self.site.status().pid("postgresql");
         let ids = status_field(pid, "Uid").unwrap();
         assert!(ids.starts_with(&format!("{}\t", uid(account))), "{ids}");
         let dir = self.place.join(dir);
@@ -77,17 +77,17 @@ fn data_of_another_package_go_from_its_account_to_ours_and_back() {
     }
     let bin = need!(postgres());
     let mut it = Machine::new(bin);
-    it.site(PACKAGES, "postgresql");
-    it.world.start_ready();
+    it.site_file(PACKAGES, "postgresql");
+    it.site.start_ready();
     it.sql(PACKAGES, "create table kept as select 42 as answer");
     it.is_of(PACKAGES, "postgresql");
     for (account, former) in [(OURS, PACKAGES), (PACKAGES, OURS)] {
-        it.site(account, "postgresql");
-        let told = it.world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+        it.site_file(account, "postgresql");
+        let told = it.site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
         let change = format!("{former}:{former} becomes {account}:{account}");
         assert!(told.contains(&change), "{told}");
         it.is_of(former, "postgresql");
-        it.world.ctl(&["reconfigure"]).ok();
+        it.site.ctl(&["reconfigure"]).ok();
         it.is_of(account, "postgresql");
         assert_eq!(it.sql(account, "select answer from kept"), "42");
     }
@@ -102,9 +102,9 @@ fn data_in_a_directory_of_a_third_account_are_left_alone_and_it_is_said() {
     }
     let bin = need!(postgres());
     let mut it = Machine::new(bin);
-    it.site(OURS, "postgresql");
-    it.world.start_ready();
-    let pid = it.world.status().pid("postgresql");
+    it.site_file(OURS, "postgresql");
+    it.site.start_ready();
+    let pid = it.site.status().pid("postgresql");
     let third = it.place.join("third");
     let data = third.join("postgresql/data");
     fs::create_dir_all(&data).unwrap();
@@ -113,9 +113,9 @@ fn data_in_a_directory_of_a_third_account_are_left_alone_and_it_is_said() {
     for path in [data.parent().unwrap(), &data, &data.join("PG_VERSION")] {
         chown(path, Some(uid(PACKAGES)), None).unwrap();
     }
-    it.site(OURS, "third/postgresql");
+    it.site_file(OURS, "third/postgresql");
     for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
-        let told = it.world.ctl(arguments).expect_code(1).both();
+        let told = it.site.ctl(arguments).expect_code(1).both();
         let owner = format!(
             "{} lies in a directory of uid {}, who could put anything in its place",
             data.parent().unwrap().display(),
@@ -126,6 +126,6 @@ fn data_in_a_directory_of_a_third_account_are_left_alone_and_it_is_said() {
             assert_eq!(fs::metadata(path).unwrap().uid(), uid(PACKAGES));
         }
     }
-    assert_eq!(it.world.status().pid("postgresql"), pid);
+    assert_eq!(it.site.status().pid("postgresql"), pid);
     assert_eq!(it.sql(OURS, "select 6 * 7"), "42");
 }

@@ -3,18 +3,18 @@
 
 use std::{fs, path::Path, process::Command};
 
-use mattervisor_tests::{Ctl, StatusExt as _, World, need, nginx, postgres, run, skip};
+use mattervisor_tests::{Ctl, Site, StatusExt as _, need, nginx, postgres, run, skip};
 
 use crate::stack::Stack;
 
-/// Asks the database of a world, as an account and a role.
-fn psql(world: &World, bin: &Path, account: &str, role: &str, query: &str) -> Ctl {
+/// Asks the database of a site, as an account and a role.
+fn psql(site: &Site, bin: &Path, account: &str, role: &str, query: &str) -> Ctl {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={account}"), "--regid=nogroup"]);
     command.args(["--clear-groups"]).arg(bin.join("psql"));
     command
         .arg("-h")
-        .arg(world.path("run/mattervisor/postgresql"));
+        .arg(site.path("run/mattervisor/postgresql"));
     command.args(["-U", role, "-d", "postgres", "-Atc", query]);
     run(command.current_dir("/"))
 }
@@ -26,18 +26,18 @@ fn an_account_called_like_a_role_is_not_that_role() {
         skip!("only root can be another account");
     }
     let bin = need!(postgres());
-    let mut world = World::new();
-    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    world.site(
+    let mut site = Site::new();
+    site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    site.site_file(
         "postgresql.enable = true\npostgresql.username = 'daemon'\npostgresql.superuser = 'postgres'\n\
          postgresql.shared_buffers = '16MB'\nmattermost.sql_user = 'games'\n",
     );
-    world.start_ready();
+    site.start_ready();
     let make = "create role games login; create role bin login; create role gamesx login";
-    psql(&world, &bin, "daemon", "postgres", make).ok();
-    psql(&world, &bin, "root", "games", "select 1").ok();
+    psql(&site, &bin, "daemon", "postgres", make).ok();
+    psql(&site, &bin, "root", "games", "select 1").ok();
     // An account is still the role of its own name, where that is nobody's in particular.
-    psql(&world, &bin, "bin", "bin", "select 1").ok();
+    psql(&site, &bin, "bin", "bin", "select 1").ok();
     for (account, role) in [
         ("postgres", "postgres"),
         ("games", "games"),
@@ -45,7 +45,7 @@ fn an_account_called_like_a_role_is_not_that_role() {
         ("nobody", "games"),
         ("bin", "postgres"),
     ] {
-        let told = psql(&world, &bin, account, role, "select 1").expect_code(2);
+        let told = psql(&site, &bin, account, role, "select 1").expect_code(2);
         assert!(
             told.both().contains("Peer authentication failed"),
             "{account} as {role}: {}",
@@ -60,25 +60,25 @@ fn odd_names_are_only_names() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(file).unwrap();
-    stack.world.site(&format!(
-        "{site}mattermost.sql_user = '''o'brien \\ \"mm\" $x'''\n\
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(file).unwrap();
+    stack.site.site_file(&format!(
+        "{site_file}mattermost.sql_user = '''o'brien \\ \"mm\" $x'''\n\
          mattermost.database_name = 'Db with = Blank host=evil.example'\n"
     ));
     stack.start();
-    let status = stack.world.status();
+    let status = stack.site.status();
     assert_eq!(status.state("mattermost-database"), "completed");
     assert!(status.ready("mattermost"));
     // Whoever asks the database before the start got in, too.
-    let told = stack.world.supervisor_log();
+    let told = stack.site.supervisor_log();
     assert!(!told.contains("may be older than its database"), "{told}");
     // Another role gets nothing of what the first one has, and the log says so.
-    stack.world.site(&format!(
-        "{site}mattermost.database_name = 'Db with = Blank host=evil.example'\n"
+    stack.site.site_file(&format!(
+        "{site_file}mattermost.database_name = 'Db with = Blank host=evil.example'\n"
     ));
-    stack.world.ctl(&["reconfigure", "--no-wait"]).ok();
-    stack.world.wait_log("mattermost-database", |line| {
+    stack.site.ctl(&["reconfigure", "--no-wait"]).ok();
+    stack.site.wait_log("mattermost-database", |line| {
         line.contains("role mattermost may make no tables")
     });
 }
@@ -95,7 +95,7 @@ fn no_function_of_mattermosts_runs_as_the_superuser() {
          create function public.has_schema_privilege(text, oid, text) returns boolean language plpgsql \
          as $$ begin raise exception 'called by %', session_user; end $$",
     );
-    stack.world.ctl(&["restart", "mattermost-database"]).ok();
-    let log = stack.world.log("mattermost-database").join("\n");
+    stack.site.ctl(&["restart", "mattermost-database"]).ok();
+    let log = stack.site.log("mattermost-database").join("\n");
     assert!(!log.contains("called by"), "{log}");
 }

@@ -1,6 +1,6 @@
 //! What waits for what, in both directions.
 
-use mattervisor_tests::{StatusExt, World, eventually, stamps};
+use mattervisor_tests::{Site, StatusExt, eventually, stamps};
 
 /// A service that is ready when the file `go` exists.
 const READY_WHEN_TOLD: &str = "[ready]\nnotify = true\ntimeout = \"1m\"";
@@ -8,9 +8,9 @@ const READY_WHEN_TOLD: &str = "[ready]\nnotify = true\ntimeout = \"1m\"";
 /// Behaviour 1: starting a service starts its dependencies, and these first.
 #[test]
 fn b01_starting_a_service_starts_its_dependencies() {
-    let mut world = World::new();
-    let (base, top) = (world.file("base.stamps"), world.file("top.stamps"));
-    world.child(
+    let mut site = Site::new();
+    let (base, top) = (site.file("base.stamps"), site.file("top.stamps"));
+    site.child(
         "base",
         &[
             &format!("file={base}"),
@@ -20,15 +20,15 @@ fn b01_starting_a_service_starts_its_dependencies() {
         ],
         READY_WHEN_TOLD,
     );
-    world.child(
+    site.child(
         "top",
         &[&format!("file={top}"), "sleep"],
         "requires = [\"base\"]",
     );
-    world.start_ready();
-    world.ctl(&["stop", "base", "top"]).ok();
-    world.ctl(&["start", "top"]).ok();
-    let status = world.status();
+    site.start_ready();
+    site.ctl(&["stop", "base", "top"]).ok();
+    site.ctl(&["start", "top"]).ok();
+    let status = site.status();
     assert!(status.ready("base") && status.ready("top"), "{status:#?}");
     let top = eventually("top has started twice", || {
         Some(stamps(top.as_ref())).filter(|starts| starts.len() == 2)
@@ -44,16 +44,16 @@ fn b01_starting_a_service_starts_its_dependencies() {
 /// they wait for, keep their goal, and come back with it.
 #[test]
 fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
-    let mut world = World::new();
-    let stops = world.file("stops");
+    let mut site = Site::new();
+    let stops = site.file("stops");
     let verbs = [format!("stop-file={stops}"), "sleep".to_owned()];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    world.child("base", &verbs, "");
-    world.child("middle", &verbs, "requires = [\"base\"]");
-    world.child("top", &verbs, "requires = [\"middle\"]");
-    world.start_ready();
-    let before = world.status();
-    let told = world.ctl(&["stop", "base"]).ok();
+    site.child("base", &verbs, "");
+    site.child("middle", &verbs, "requires = [\"base\"]");
+    site.child("top", &verbs, "requires = [\"middle\"]");
+    site.start_ready();
+    let before = site.status();
+    let told = site.ctl(&["stop", "base"]).ok();
     assert!(
         told.both().contains("top"),
         "it does not say that top stops too: {}",
@@ -67,7 +67,7 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
         order,
         [before.pid("top"), before.pid("middle"), before.pid("base")]
     );
-    let status = world.status();
+    let status = site.status();
     assert_eq!(status.state("base"), "stopped");
     assert!(status.service("base").held.is_some());
     assert_eq!(
@@ -79,8 +79,8 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
     );
     assert_eq!(status.service("middle").waiting_on, ["base"]);
     assert!(status.service("middle").held.is_none());
-    world.ctl(&["start", "base"]).ok();
-    world.wait_for("all run again", |status| {
+    site.ctl(&["start", "base"]).ok();
+    site.wait_for("all run again", |status| {
         ["base", "middle", "top"]
             .iter()
             .all(|name| status.ready(name))
@@ -90,39 +90,39 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
 /// Behaviour 7: a stop of what only waits is done at once.
 #[test]
 fn b07_stop_while_waiting_for_dependencies_returns_at_once() {
-    let mut world = World::new();
-    world.child("base", &["sleep"], READY_WHEN_TOLD);
-    world.child("top", &["sleep"], "requires = [\"base\"]");
-    world.start();
-    world.wait_state("top", "waiting");
-    let told = world.ctl(&["stop", "top"]).ok();
+    let mut site = Site::new();
+    site.child("base", &["sleep"], READY_WHEN_TOLD);
+    site.child("top", &["sleep"], "requires = [\"base\"]");
+    site.start();
+    site.wait_state("top", "waiting");
+    let told = site.ctl(&["stop", "top"]).ok();
     assert!(told.took.as_secs() < 5, "{told:#?}");
-    assert_eq!(world.status().state("top"), "stopped");
-    assert_eq!(world.status().state("base"), "starting");
+    assert_eq!(site.status().state("top"), "stopped");
+    assert_eq!(site.status().state("base"), "starting");
 }
 
 /// Behaviour 8: a restart of what waits neither starts early nor hangs.
 #[test]
 fn b08_restart_while_waiting_on_a_dependency_does_not_start_early() {
-    let mut world = World::new();
-    let (go, top) = (world.file("go"), world.file("top.stamps"));
-    world.child(
+    let mut site = Site::new();
+    let (go, top) = (site.file("go"), site.file("top.stamps"));
+    site.child(
         "base",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
         READY_WHEN_TOLD,
     );
-    world.child(
+    site.child(
         "top",
         &[&format!("file={top}"), "sleep"],
         "requires = [\"base\"]",
     );
-    world.start();
-    world.wait_state("top", "waiting");
-    world.ctl(&["restart", "top", "--no-wait"]).ok();
-    assert_eq!(world.status().state("top"), "waiting");
+    site.start();
+    site.wait_state("top", "waiting");
+    site.ctl(&["restart", "top", "--no-wait"]).ok();
+    assert_eq!(site.status().state("top"), "waiting");
     assert_eq!(stamps(top.as_ref()), []);
     std::fs::write(&go, "").unwrap();
-    world.wait_state("top", "running");
+    site.wait_state("top", "running");
     assert_eq!(stamps(top.as_ref()).len(), 1);
 }
 
@@ -130,16 +130,16 @@ fn b08_restart_while_waiting_on_a_dependency_does_not_start_early() {
 /// wants it goes on.
 #[test]
 fn b14_exit_before_readiness_holds_back_only_what_requires_it() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "base",
         &["delay=50", "exit=9"],
         &format!("{READY_WHEN_TOLD}\n[restart]\npolicy = \"never\""),
     );
-    world.child("strict", &["sleep"], "requires = [\"base\"]");
-    world.child("easy", &["sleep"], "wants = [\"base\"]");
-    world.start_ready();
-    let status = world.status();
+    site.child("strict", &["sleep"], "requires = [\"base\"]");
+    site.child("easy", &["sleep"], "wants = [\"base\"]");
+    site.start_ready();
+    let status = site.status();
     assert_eq!(status.state("base"), "failed");
     assert_eq!(
         status.service("base").last_exit.as_ref().unwrap().code,
@@ -152,15 +152,15 @@ fn b14_exit_before_readiness_holds_back_only_what_requires_it() {
 /// Behaviour 16: a wanted service that is not ready in time does not fail what wants it.
 #[test]
 fn b16_start_timeout_of_a_soft_dependency_does_not_fail_its_dependent() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "base",
         &["sleep"],
         "[ready]\nnotify = true\ntimeout = \"200ms\"\n[restart]\npolicy = \"never\"",
     );
-    world.child("top", &["sleep"], "wants = [\"base\"]");
-    world.start_ready();
-    let status = world.status();
+    site.child("top", &["sleep"], "wants = [\"base\"]");
+    site.start_ready();
+    let status = site.status();
     assert_eq!(status.state("base"), "failed");
     assert_eq!(status.state("top"), "running");
 }
@@ -168,15 +168,15 @@ fn b16_start_timeout_of_a_soft_dependency_does_not_fail_its_dependent() {
 /// Behaviour 35: a dependency that crashes and is restarted bounces only what is bound to it.
 #[test]
 fn b35_crash_of_a_dependency_bounces_only_what_binds_to_it() {
-    let mut world = World::new();
-    world.child("base", &["sleep"], "");
-    world.child("loose", &["sleep"], "requires = [\"base\"]");
-    world.child("bound", &["sleep"], "binds_to = [\"base\"]");
-    world.start_ready();
-    let before = world.status();
+    let mut site = Site::new();
+    site.child("base", &["sleep"], "");
+    site.child("loose", &["sleep"], "requires = [\"base\"]");
+    site.child("bound", &["sleep"], "binds_to = [\"base\"]");
+    site.start_ready();
+    let before = site.status();
     mattervisor_tests::kill(before.pid("base"), nix::sys::signal::Signal::SIGKILL);
-    world.wait_reborn("base", before.pid("base"));
-    let after = world.wait_reborn("bound", before.pid("bound"));
+    site.wait_reborn("base", before.pid("base"));
+    let after = site.wait_reborn("bound", before.pid("bound"));
     assert_eq!(after.pid("loose"), before.pid("loose"));
     assert_eq!(after.service("base").restarts, 1);
     assert_eq!(after.service("loose").restarts, 0);
@@ -185,20 +185,20 @@ fn b35_crash_of_a_dependency_bounces_only_what_binds_to_it() {
 /// A hold is lifted by an explicit start alone, not by a start of something that wants it.
 #[test]
 fn a_start_lifts_the_holds_of_what_it_requires_and_says_so() {
-    let mut world = World::new();
-    world.child("base", &["sleep"], "");
-    world.child("top", &["sleep"], "requires = [\"base\"]");
-    world.start_ready();
-    world.ctl(&["stop", "base"]).ok();
-    let refused = world.ctl(&["restart", "top"]);
+    let mut site = Site::new();
+    site.child("base", &["sleep"], "");
+    site.child("top", &["sleep"], "requires = [\"base\"]");
+    site.start_ready();
+    site.ctl(&["stop", "base"]).ok();
+    let refused = site.ctl(&["restart", "top"]);
     assert_eq!(
         refused.code, 1,
         "a restart over a held requirement: {refused:#?}"
     );
     assert!(refused.both().contains("base"), "{refused:#?}");
-    let told = world.ctl(&["start", "top"]).ok();
+    let told = site.ctl(&["start", "top"]).ok();
     assert!(told.both().contains("base"), "{told:#?}");
-    let status = world.status();
+    let status = site.status();
     assert!(status.ready("base") && status.ready("top"));
     assert!(status.service("base").held.is_none());
 }
@@ -206,18 +206,18 @@ fn a_start_lifts_the_holds_of_what_it_requires_and_says_so() {
 /// Behaviour 41: a cycle of twenty is reported with its loop, and neither hung on nor half-applied.
 #[test]
 fn b41_a_cycle_of_twenty_is_reported_not_hung() {
-    let mut world = World::new();
-    world.child("alone", &["sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("alone", &["sleep"], "");
+    site.start_ready();
     for number in 0..20 {
         let next = (number + 1) % 20;
-        world.child(
+        site.child(
             &format!("ring{number}"),
             &["sleep"],
             &format!("requires = [\"ring{next}\"]"),
         );
     }
-    let checked = world.ctl(&["check-config"]).expect_code(1);
+    let checked = site.ctl(&["check-config"]).expect_code(1);
     for number in 0..20 {
         assert!(
             checked.both().contains(&format!("ring{number}")),
@@ -225,8 +225,8 @@ fn b41_a_cycle_of_twenty_is_reported_not_hung() {
             checked.both()
         );
     }
-    assert_ne!(world.ctl(&["reconfigure"]).code, 0);
-    let status = world.status();
+    assert_ne!(site.ctl(&["reconfigure"]).code, 0);
+    let status = site.status();
     assert_eq!(status.state("alone"), "running");
     assert!(
         status
@@ -239,8 +239,8 @@ fn b41_a_cycle_of_twenty_is_reported_not_hung() {
 /// Independent services start beside each other, not one after the other.
 #[test]
 fn what_the_graph_allows_starts_in_parallel() {
-    let mut world = World::new();
-    let log = world.file("stamps");
+    let mut site = Site::new();
+    let log = site.file("stamps");
     for number in 0..6 {
         let verbs = [
             &format!("file={log}"),
@@ -248,9 +248,9 @@ fn what_the_graph_allows_starts_in_parallel() {
             "notify=READY=1",
             "sleep",
         ];
-        world.child(&format!("s{number}"), &verbs, READY_WHEN_TOLD);
+        site.child(&format!("s{number}"), &verbs, READY_WHEN_TOLD);
     }
-    world.start_ready();
+    site.start_ready();
     let starts = stamps(log.as_ref());
     let first = starts.iter().map(|stamp| stamp.at_ns).min().unwrap();
     let last = starts.iter().map(|stamp| stamp.at_ns).max().unwrap();

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mattervisor_tests::{World, need, nginx, postgres};
+use mattervisor_tests::{Site, need, nginx, postgres};
 
 use crate::stack::Stack;
 
@@ -103,7 +103,7 @@ fn every_console_block_is_true() {
     for document in documents() {
         for command in shown(&std::fs::read_to_string(&document).unwrap()) {
             let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
-            let said = stack.world.ctl(&arguments);
+            let said = stack.site.ctl(&arguments);
             let printed = said.stdout.lines().chain(said.stderr.lines());
             let without_root = ["warning: runs without root", "warning: without root"];
             let printed = printed.filter(|line| !without_root.iter().any(|it| line.contains(it)));
@@ -146,20 +146,20 @@ fn every_toml_block_checks() {
     let mut count = 0;
     for document in documents() {
         for (line, block) in toml_blocks(&std::fs::read_to_string(&document).unwrap()) {
-            let mut world = World::new();
-            world.use_catalog(&catalog);
+            let mut site = Site::new();
+            site.use_catalog(&catalog);
             let first = block.lines().next().unwrap_or_default();
             let own = first.strip_prefix("# /etc/mattervisor/services.d/");
             match own.and_then(|file| file.strip_suffix(".toml")) {
-                Some(name) => world.service(name, &block),
-                None => world.site(&block),
+                Some(name) => site.service(name, &block),
+                None => site.site_file(&block),
             };
-            let site = world.path("etc/mattervisor/mattervisor.toml");
-            if site.exists() {
+            let site_file = site.path("etc/mattervisor/mattervisor.toml");
+            if site_file.exists() {
                 // Some hold a secret.
-                std::fs::set_permissions(&site, Permissions::from_mode(0o600)).unwrap();
+                std::fs::set_permissions(&site_file, Permissions::from_mode(0o600)).unwrap();
             }
-            let said = world.ctl(&["check-config"]);
+            let said = site.ctl(&["check-config"]);
             assert_eq!(
                 said.code,
                 0,

@@ -32,7 +32,7 @@ struct Office {
     stack: Stack,
     mail: Postfix,
     /// The site file without any settings for mail.
-    site: String,
+    site_file: String,
 }
 
 impl Office {
@@ -45,21 +45,25 @@ impl Office {
                 "STANDIN_STOP_MS = \"100\", STANDIN_BATCH_MS = \"5000\", SSL_CERT_FILE = \"{authority}\""
             ),
         );
-        let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-        let site = fs::read_to_string(file).unwrap();
+        let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+        let site_file = fs::read_to_string(file).unwrap();
         stack.start();
-        let office = Self { stack, mail, site };
+        let office = Self {
+            stack,
+            mail,
+            site_file,
+        };
         for (name, roles) in [("admin", &["--system-admin"][..]), ("ada", &[])] {
             let email = format!("{name}@example.com");
             let mut words = vec!["mmctl", "--local", "user", "create", "--email", &email];
             words.extend(["--username", name, "--password", "Correct-horse-1"]);
             words.extend(roles);
-            office.stack.world.ctl(&words).ok();
+            office.stack.site.ctl(&words).ok();
         }
         let session = format!(
             "insert into sessions (token, user_id) select '{TOKEN}', id from users where username = 'admin'"
         );
-        office.stack.world.ctl(&["psql", "-qc", &session]).ok();
+        office.stack.site.ctl(&["psql", "-qc", &session]).ok();
         office
     }
 
@@ -89,21 +93,21 @@ impl Office {
     /// Applies these settings and no others, and gives what was said of them.
     fn set(&self, settings: &Settings) -> String {
         // A mail server of a busy machine may take its time.
-        let patient = [("SMTPSERVERTIMEOUT".to_owned(), "60".to_owned())];
-        let given = settings.iter().any(|(name, _)| *name == patient[0].0);
-        let more = patient.iter().filter(|_| !given);
+        let longer = [("SMTPSERVERTIMEOUT".to_owned(), "60".to_owned())];
+        let given = settings.iter().any(|(name, _)| *name == longer[0].0);
+        let more = longer.iter().filter(|_| !given);
         let lines = settings.iter().chain(more).map(|(name, value)| {
             let value = value.trim_matches('"');
             format!("MM_EMAILSETTINGS_{name} = \"{value}\", ")
         });
         let env = format!("mattermost.env = {{ {}", lines.collect::<String>());
-        let world = &self.stack.world;
-        world.site(&self.site.replace("mattermost.env = { ", &env));
-        let file = world.path("etc/mattervisor/mattervisor.toml");
+        let site = &self.stack.site;
+        site.site_file(&self.site_file.replace("mattermost.env = { ", &env));
+        let file = site.path("etc/mattervisor/mattervisor.toml");
         fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
-        let rehearsed = world.ctl(&["reconfigure", "--dry-run"]).ok().both();
-        let differs = world.ctl(&["diff-config"]).expect_code(1).both();
-        let told = world.ctl(&["reconfigure"]).ok().both();
+        let rehearsed = site.ctl(&["reconfigure", "--dry-run"]).ok().both();
+        let differs = site.ctl(&["diff-config"]).expect_code(1).both();
+        let told = site.ctl(&["reconfigure"]).ok().both();
         for said in [rehearsed, differs, told.clone()] {
             assert!(!said.contains(ACCOUNT.1), "{said}");
         }
@@ -142,7 +146,7 @@ impl Office {
     fn wait_logged(&self, message: &str, words: &str) -> String {
         let arguments = ["logs", "mattermost", "-n", "all", "--grep", message];
         eventually(&format!("{message}: {words}"), || {
-            let told = self.stack.world.ctl(&arguments).ok().stdout;
+            let told = self.stack.site.ctl(&arguments).ok().stdout;
             let line = told.lines().find(|line| line.contains(words));
             line.map(str::to_owned)
         })
@@ -204,7 +208,7 @@ fn what_the_document_says_sends_mail() {
     );
     let log = office
         .stack
-        .world
+        .site
         .ctl(&["logs", "mattermost", "-n", "all"])
         .ok()
         .stdout;
@@ -289,7 +293,9 @@ fn certificates_are_looked_at_unless_they_are_not() {
     let mut office = Office::open(bin, need!(Postfix::start()));
     let password = office.documented(PASSWORD);
     let settings = [office.documented(SUBMISSION), password].concat();
-    office.site = office.site.replace("SSL_CERT_FILE", "NOT_SSL_CERT_FILE");
+    office.site_file = office
+        .site_file
+        .replace("SSL_CERT_FILE", "NOT_SSL_CERT_FILE");
     office.set(&settings);
     let (status, said) = office.test();
     let why = "x509: certificate signed by unknown authority";

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use mattervisor_tests::{StatusExt, World, need, nginx, postgres, run, skip};
+use mattervisor_tests::{Site, StatusExt, need, nginx, postgres, run, skip};
 use serde_json::Value;
 
 use crate::stack::Stack;
@@ -25,8 +25,8 @@ fn environ(pid: i32) -> BTreeMap<String, String> {
 }
 
 /// The configuration that the server uses, by its local-mode socket.
-fn live_config(world: &World) -> Value {
-    let socket = world.path("run/mattervisor/mattermost/local.socket");
+fn live_config(site: &Site) -> Value {
+    let socket = site.path("run/mattervisor/mattermost/local.socket");
     let mut stream = UnixStream::connect(socket).unwrap();
     stream
         .write_all(b"GET /api/v4/config HTTP/1.0\r\nhost: x\r\n\r\n")
@@ -36,10 +36,10 @@ fn live_config(world: &World) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
-fn env_json(world: &World, more: &[&str]) -> Value {
+fn env_json(site: &Site, more: &[&str]) -> Value {
     let mut words = vec!["env", "mattermost", "--format", "json"];
     words.extend(more);
-    serde_json::from_str(&world.ctl(&words).ok().stdout).unwrap()
+    serde_json::from_str(&site.ctl(&words).ok().stdout).unwrap()
 }
 
 fn variable(all: &Value, name: &str) -> Value {
@@ -62,25 +62,25 @@ fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
          NO_PROXY = \"my_no_proxy\", MM_TEAMSETTINGS_MAXUSERSPERTEAM = 500, LINES = \"a\\n b=c\\n\"",
     );
     stack.start();
-    let world = &stack.world;
-    let before = world.status();
+    let site = &stack.site;
+    let before = site.status();
     let has = environ(before.pid("mattermost"));
     assert_eq!(has["HTTP_PROXY"], "my_proxy");
     assert_eq!(has["HTTPS_PROXY"], "my_proxy");
     assert_eq!(has["NO_PROXY"], "my_no_proxy");
     assert_eq!(has["LINES"], "a\n b=c\n");
     let max_users = |config: &Value| config["TeamSettings"]["MaxUsersPerTeam"].as_i64();
-    assert_eq!(max_users(&live_config(world)), Some(500));
+    assert_eq!(max_users(&live_config(site)), Some(500));
 
     // The file keeps its own value, and says what would count.
-    let file = world.path("var/lib/mattervisor/mattermost/config.json");
+    let file = site.path("var/lib/mattervisor/mattermost/config.json");
     let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_ne!(max_users(&config), Some(500), "a variable was written back");
     config["TeamSettings"]["MaxUsersPerTeam"] = 77.into();
     std::fs::write(&file, config.to_string()).unwrap();
-    world.ctl(&["restart", "mattermost"]).ok();
-    assert_eq!(max_users(&live_config(world)), Some(500));
-    let compared = env_json(world, &["--against-config"]);
+    site.ctl(&["restart", "mattermost"]).ok();
+    assert_eq!(max_users(&live_config(site)), Some(500));
+    let compared = env_json(site, &["--against-config"]);
     let keys = compared["keys"].as_array().unwrap();
     let key = |name: &str| keys.iter().find(|it| it["key"] == name).unwrap();
     let key_max = key("TeamSettings.MaxUsersPerTeam");
@@ -97,21 +97,21 @@ fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
         (&at_rest["environment"], &at_rest["config"]),
         (&Value::Null, &Value::Null)
     );
-    let told = world
+    let told = site
         .ctl(&["env", "mattermost", "--against-config"])
         .ok()
         .stdout;
     assert!(told.contains("System Console"), "{told}");
 
-    shown_without_secrets(world);
-    removed(world, &before);
+    shown_without_secrets(site);
+    removed(site, &before);
 }
 
 /// What runs is shown with its sources, and secrets to those alone who can read the files.
-fn shown_without_secrets(world: &World) {
+fn shown_without_secrets(site: &Site) {
     let secret =
-        environ(world.status().pid("mattermost"))["MM_SQLSETTINGS_ATRESTENCRYPTKEY"].clone();
-    let all = env_json(world, &[]);
+        environ(site.status().pid("mattermost"))["MM_SQLSETTINGS_ATRESTENCRYPTKEY"].clone();
+    let all = env_json(site, &[]);
     assert_eq!(all["from"], "supervisor");
     assert_eq!(
         all["findings"],
@@ -129,11 +129,11 @@ fn shown_without_secrets(world: &World) {
     );
     assert_eq!(key["setting"], "mattermost.sql_at_rest_encrypt_key");
     assert_eq!(key["source"], "secret");
-    let told = world.ctl(&["env", "mattermost"]).ok().both();
+    let told = site.ctl(&["env", "mattermost"]).ok().both();
     assert!(!told.contains(&secret) && !all.to_string().contains(&secret));
-    assert!(!world.get("/v1/plan").body.contains(&secret));
+    assert!(!site.get("/v1/plan").body.contains(&secret));
     assert!(told.contains("(secret)"), "{told}");
-    let revealed = env_json(world, &["--reveal"]);
+    let revealed = env_json(site, &["--reveal"]);
     assert_eq!(
         variable(&revealed, "MM_SQLSETTINGS_ATRESTENCRYPTKEY")["value"],
         secret.as_str()
@@ -142,37 +142,37 @@ fn shown_without_secrets(world: &World) {
 }
 
 /// A key that is removed removes the variable; only its service restarts.
-fn removed(world: &World, before: &mattervisor_tests::StatusReply) {
-    let site = world.path("etc/mattervisor/mattervisor.toml");
-    let site = std::fs::read_to_string(site).unwrap();
-    let less = site.replace(", MM_TEAMSETTINGS_MAXUSERSPERTEAM = 500", "");
+fn removed(site: &Site, before: &mattervisor_tests::StatusReply) {
+    let site_file = site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = std::fs::read_to_string(site_file).unwrap();
+    let less = site_file.replace(", MM_TEAMSETTINGS_MAXUSERSPERTEAM = 500", "");
     let less = less.replace("HTTPS_PROXY = \"my_proxy\", ", "");
-    assert_ne!(site, less);
-    world.site(&less);
-    let told = world.ctl(&["env", "mattermost"]).ok().stdout;
+    assert_ne!(site_file, less);
+    site.site_file(&less);
+    let told = site.ctl(&["env", "mattermost"]).ok().stdout;
     assert!(told.contains("The files differ from what runs"), "{told}");
     assert!(told.contains("HTTPS_PROXY"), "{told}");
-    world.ctl(&["reconfigure"]).ok();
-    let after = world.wait_for("mattermost is ready again", |status| {
+    site.ctl(&["reconfigure"]).ok();
+    let after = site.wait_for("mattermost is ready again", |status| {
         status.ready("mattermost")
     });
     let has = environ(after.pid("mattermost"));
     assert!(!has.contains_key("HTTPS_PROXY") && has.contains_key("HTTP_PROXY"));
     assert!(!has.contains_key("MM_TEAMSETTINGS_MAXUSERSPERTEAM"));
-    assert_eq!(live_config(world)["TeamSettings"]["MaxUsersPerTeam"], 77);
+    assert_eq!(live_config(site)["TeamSettings"]["MaxUsersPerTeam"], 77);
     for other in ["postgresql", "nginx"] {
         assert_eq!(after.pid(other), before.pid(other), "{other}");
     }
 }
 
-/// A world with the shipped catalogue, and these lines beside the URL.
-fn shipped(lines: &str) -> World {
-    let mut world = World::new();
-    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    world.site(&format!(
+/// A site with the shipped catalogue, and these lines beside the URL.
+fn shipped(lines: &str) -> Site {
+    let mut site = Site::new();
+    site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    site.site_file(&format!(
         "mattermost_external_url = \"http://chat.example.com\"\n{lines}\n"
     ));
-    world
+    site
 }
 
 /// The mistakes that documents have, GitLab's own among them, with what is meant.
@@ -208,10 +208,10 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
         ("WEBRTCSETTINGS_STUN_URI", "WEBRTCSETTINGS_STUNURI"),
     ];
     let lines = names.map(|(wrong, _)| format!("mattermost.env.MM_{wrong} = \"https://x\""));
-    let world = shipped(&lines.join("\n"));
-    let checked = world.ctl(&["check-config"]).ok().stdout;
+    let site = shipped(&lines.join("\n"));
+    let checked = site.ctl(&["check-config"]).ok().stdout;
     // The same beside the environment itself.
-    let shown = world.ctl(&["env", "mattermost"]).ok().stdout;
+    let shown = site.ctl(&["env", "mattermost"]).ok().stdout;
     for (index, (wrong, right)) in names.iter().enumerate() {
         let line = index + 2;
         let place = format!("mattervisor.toml:{line}: warning: mattermost.env.MM_{wrong}: ");
@@ -224,8 +224,8 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
     }
     let known = "MM_INSTALL_TYPE = \"x\", MM_LICENSE = \"x\", MM_FEATUREFLAGS_ANY = \"x\", \
         mm_ldapsettings_enable = true, MMCTL_X = 1, GODEBUG = \"x\", MM_TEAMSETTINGS_SITENAME = \"x\"";
-    let world = shipped(&format!("mattermost.env = {{ {known} }}"));
-    let told = world.ctl(&["check-config"]).ok().stdout;
+    let site = shipped(&format!("mattermost.env = {{ {known} }}"));
+    let told = site.ctl(&["check-config"]).ok().stdout;
     assert!(!told.contains("mattermost.env."), "{told}");
 }
 
@@ -233,10 +233,10 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
 #[test]
 fn variables_are_held_to_the_installed_version() {
     let told = |version: &str, name: &str| {
-        let world = shipped(&format!(
+        let site = shipped(&format!(
             "mattermost.version = \"{version}\"\nmattermost.env.{name} = \"true\""
         ));
-        let told = world.ctl(&["check-config"]).ok().stdout;
+        let told = site.ctl(&["check-config"]).ok().stdout;
         let line = told.lines().find(|line| line.contains(name));
         line.map(|line| line.split_once("toml:3: ").unwrap().1.to_owned())
     };
@@ -256,11 +256,11 @@ fn variables_are_held_to_the_installed_version() {
 /// running stack is not touched by them.
 #[test]
 fn values_are_found_wrong_before_the_server_is() {
-    let world = shipped(
+    let site = shipped(
         "mattermost.env = { MM_LDAPSETTINGS_ENABLE = \"yes\", MM_SQLSETTINGS_MAXIDLECONNS = \"abc\", \
          MM_PLUGINSETTINGS_PLUGINSTATES = \"x\", MM_SERVICESETTINGS_TRUSTEDPROXYIPHEADER = \"\" }",
     );
-    let told = world.ctl(&["check-config"]).ok().stdout;
+    let told = site.ctl(&["check-config"]).ok().stdout;
     for said in [
         "MM_LDAPSETTINGS_ENABLE: \"yes\" is neither true nor false",
         "MM_SQLSETTINGS_MAXIDLECONNS: \"abc\" is not a whole number",
@@ -278,47 +278,47 @@ fn values_are_found_wrong_before_the_server_is() {
         ),
         ("A_NUL = \"a\\u0000b\"", "NUL"),
     ] {
-        let world = shipped(&format!("mattermost.env.{deadly}"));
-        let told = world.ctl(&["check-config"]).expect_code(1).stdout;
+        let site = shipped(&format!("mattermost.env.{deadly}"));
+        let told = site.ctl(&["check-config"]).expect_code(1).stdout;
         assert!(
             told.contains("mattervisor.toml:2: error: ") && told.contains(why),
             "{told}"
         );
-        world.ctl(&["env", "mattermost"]).expect_code(1);
+        site.ctl(&["env", "mattermost"]).expect_code(1);
     }
 }
 
 /// It works for any service, running or not, and says which of the two it shows.
 #[test]
 fn any_service_has_an_environment_that_can_be_asked_for() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "[env]\nX = \"1\"");
-    world.child("off", &["sleep"], "enable = false");
-    let told = world.ctl(&["env", "a"]).ok().stdout;
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "[env]\nX = \"1\"");
+    site.child("off", &["sleep"], "enable = false");
+    let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("no supervisor answers"), "{told}");
-    world.start_ready();
-    let told = world.ctl(&["env", "a"]).ok().stdout;
+    site.start_ready();
+    let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("This is what runs"), "{told}");
-    world.child("a", &["sleep"], "[env]\nX = \"2\"");
-    let told = world.ctl(&["env", "a"]).ok().stdout;
+    site.child("a", &["sleep"], "[env]\nX = \"2\"");
+    let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("env X changed"), "{told}");
-    let exported = world.ctl(&["env", "a", "--export"]).ok().stdout;
+    let exported = site.ctl(&["env", "a", "--export"]).ok().stdout;
     assert!(exported.contains("export X='1'\n"), "{exported}");
-    let exported = world.ctl(&["env", "a", "--export", "--reveal"]).ok().stdout;
+    let exported = site.ctl(&["env", "a", "--export", "--reveal"]).ok().stdout;
     assert!(exported.contains("export X='2'\n"), "{exported}");
-    world.site("nosuch.key = 1\n");
-    let told = world.ctl(&["env", "a"]).ok().stdout;
+    site.site_file("nosuch.key = 1\n");
+    let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("The files do not check"), "{told}");
-    world.ctl(&["env", "a", "--reveal"]).expect_code(1);
-    let told = world.ctl(&["env", "aa"]).expect_code(4).stderr;
+    site.ctl(&["env", "a", "--reveal"]).expect_code(1);
+    let told = site.ctl(&["env", "aa"]).expect_code(4).stderr;
     assert!(told.contains("did you mean 'a'?"), "{told}");
-    let told = world.ctl(&["env", "off"]).expect_code(1).stderr;
+    let told = site.ctl(&["env", "off"]).expect_code(1).stderr;
     assert!(
         told.contains("disabled") && told.contains("hint: "),
         "{told}"
     );
-    world.ctl(&["env", "a", "--against-config"]).expect_code(2);
-    world.ctl(&["env"]).expect_code(2);
+    site.ctl(&["env", "a", "--against-config"]).expect_code(2);
+    site.ctl(&["env"]).expect_code(2);
 }
 
 /// Who cannot read the secrets is told so.
@@ -327,17 +327,17 @@ fn reveal_without_the_right_to_read_is_six() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to become somebody else");
     }
-    let world = World::new();
-    world.child("a", &["sleep"], "");
-    let secrets = world.path("etc/mattervisor/secrets.toml");
+    let site = Site::new();
+    site.child("a", &["sleep"], "");
+    let secrets = site.path("etc/mattervisor/secrets.toml");
     std::fs::write(&secrets, "a.env = { PASSWORD = \"hunter2\" }\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&secrets, mode).unwrap();
-    let copy = world.path("ctl");
+    let copy = site.path("ctl");
     mattervisor_tests::install(&mattervisor_tests::binary("ctl"), &copy);
     let mut ctl = std::process::Command::new("setpriv");
     ctl.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
-    ctl.arg(copy).arg("--root").arg(world.root());
+    ctl.arg(copy).arg("--root").arg(site.root());
     ctl.args(["env", "a", "--reveal"]);
     let told = run(&mut ctl).expect_code(6);
     assert!(

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use api::{ExitCause, ExitRecord, NextRun};
-use mattervisor_tests::{StatusExt, World, alive, eventually, kill};
+use mattervisor_tests::{Site, StatusExt, alive, eventually, kill};
 use nix::sys::signal::Signal;
 
 /// The ends of runs of a service once there are so many.
-fn exits(world: &World, name: &str, count: usize) -> Vec<ExitRecord> {
+fn exits(site: &Site, name: &str, count: usize) -> Vec<ExitRecord> {
     let ask = [
         "events", "--exits", "--since", "1h", "--format", "json", name,
     ];
     eventually("the ends are recorded", || {
-        let told = world.ctl(&ask);
+        let told = site.ctl(&ask);
         let records: Vec<ExitRecord> = told
             .stdout
             .lines()
@@ -24,10 +24,10 @@ fn exits(world: &World, name: &str, count: usize) -> Vec<ExitRecord> {
 }
 
 /// Kills the main process, and waits for the next.
-fn kill_main(world: &World, name: &str) -> i32 {
-    let pid = world.status().pid(name);
+fn kill_main(site: &Site, name: &str) -> i32 {
+    let pid = site.status().pid(name);
     kill(pid, Signal::SIGKILL);
-    world.wait_for("it runs again", |status| {
+    site.wait_for("it runs again", |status| {
         status.ready(name) && status.service(name).pid != Some(pid)
     });
     pid
@@ -35,17 +35,17 @@ fn kill_main(world: &World, name: &str) -> i32 {
 
 #[test]
 fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_daemon() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let again = "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"";
-    world.child("a", &["print=last words", "sleep"], again);
-    world.start_ready();
-    world.wait_log("a", |line| line == "last words");
-    let first = kill_main(&world, "a");
-    let old = world.control_pid();
+    site.child("a", &["print=last words", "sleep"], again);
+    site.start_ready();
+    site.wait_log("a", |line| line == "last words");
+    let first = kill_main(&site, "a");
+    let old = site.control_pid();
     kill(old, Signal::SIGKILL);
-    let second = kill_main(&world, "a");
-    world.ctl(&["restart", "a"]).ok();
-    let records = exits(&world, "a", 3);
+    let second = kill_main(&site, "a");
+    site.ctl(&["restart", "a"]).ok();
+    let records = exits(&site, "a", 3);
     let pids: Vec<Option<i32>> = records.iter().map(|it| it.pid).collect();
     assert_eq!(pids[..2], [Some(first), Some(second)]);
     for crash in &records[..2] {
@@ -62,17 +62,17 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
     );
 
     // As events, in words.
-    let told = world.ctl(&["events", "a"]).ok().stdout;
+    let told = site.ctl(&["events", "a"]).ok().stdout;
     assert!(told.contains("killed by KILL after "), "{told}");
     assert!(told.contains("; starts again at once"), "{told}");
 
     // Long after, of another daemon.
-    assert_eq!(world.stop(), 0);
-    world.start_ready();
-    let again = exits(&world, "a", 4);
+    assert_eq!(site.stop(), 0);
+    site.start_ready();
+    let again = exits(&site, "a", 4);
     assert_eq!(again[..3], records);
     assert_eq!(again[3].cause, ExitCause::Shutdown, "{again:#?}");
-    let why = world.ctl(&["why", "a"]).ok().stdout;
+    let why = site.ctl(&["why", "a"]).ok().stdout;
     let at = &records[1].at;
     assert!(
         why.contains(&format!(
@@ -82,17 +82,17 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
     );
     assert!(why.contains("2 times in the last 24 h"), "{why}");
     assert!(why.contains(" last words"), "{why}");
-    world.ctl(&["events", "--exits", "nobody"]).expect_code(4);
+    site.ctl(&["events", "--exits", "nobody"]).expect_code(4);
 }
 
 #[test]
 fn a_log_has_a_mark_behind_each_run() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let never = "[restart]\npolicy = \"never\"";
-    world.child("a", &["print=one", "exit=3"], never);
-    world.start_ready();
+    site.child("a", &["print=one", "exit=3"], never);
+    site.start_ready();
     let log = eventually("the mark is there", || {
-        let log = world.log("a");
+        let log = site.log("a");
         (log.len() >= 2).then_some(log)
     });
     assert_eq!(log[0], "one");
@@ -105,40 +105,40 @@ fn a_log_has_a_mark_behind_each_run() {
 /// Nobody saw it: said as such, once.
 #[test]
 fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
     eventually("it is on the disk that it runs", || {
-        let path = world.path("var/lib/mattervisor/running.json");
+        let path = site.path("var/lib/mattervisor/running.json");
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.contains(&pid.to_string()).then_some(())
     });
-    let control = world.control_pid();
-    world.signal(Signal::SIGKILL);
-    world.wait_end(Duration::from_secs(5));
+    let control = site.control_pid();
+    site.signal(Signal::SIGKILL);
+    site.wait_end(Duration::from_secs(5));
     eventually("control ends too", || (!alive(control)).then_some(()));
-    world.start_ready();
-    let record = exits(&world, "a", 1).remove(0);
+    site.start_ready();
+    let record = exits(&site, "a", 1).remove(0);
     assert_eq!(
         (record.pid, record.code, record.signal),
         (Some(pid), None, None)
     );
     assert_eq!(record.cause, ExitCause::SupervisorKilled);
     // An orderly end tells of its own run alone.
-    assert_eq!(world.stop(), 0);
-    world.start_ready();
-    assert_eq!(exits(&world, "a", 2)[1].cause, ExitCause::Shutdown);
+    assert_eq!(site.stop(), 0);
+    site.start_ready();
+    assert_eq!(exits(&site, "a", 2)[1].cause, ExitCause::Shutdown);
 }
 
 /// Of a kill by command it is known who asked.
 #[test]
 fn a_signal_by_command_is_the_cause() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    world.ctl(&["kill", "a"]).ok();
-    let record = exits(&world, "a", 1).remove(0);
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    site.ctl(&["kill", "a"]).ok();
+    let record = exits(&site, "a", 1).remove(0);
     let ExitCause::Change { what, .. } = &record.cause else {
         panic!("{record:#?}");
     };
@@ -147,19 +147,19 @@ fn a_signal_by_command_is_the_cause() {
 
 #[test]
 fn a_restart_for_a_file_that_changed_says_which() {
-    let mut world = World::new();
-    let list = world.path("list");
+    let mut site = Site::new();
+    let list = site.path("list");
     std::fs::write(&list, "1").unwrap();
     let path = list.display().to_string();
     let watches = format!("[[watches]]\npath = '{path}'\non_change = 'restart'\n");
-    world.child("a", &["sleep"], &watches);
-    world.child("above", &["sleep"], "requires = ['a']");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    site.child("a", &["sleep"], &watches);
+    site.child("above", &["sleep"], "requires = ['a']");
+    site.start_ready();
+    let pid = site.status().pid("a");
     std::fs::write(&list, "2").unwrap();
-    world.wait_reborn("a", pid);
-    world.wait_for("all are up", |status| status.ready("above"));
-    let record = exits(&world, "a", 1).remove(0);
+    site.wait_reborn("a", pid);
+    site.wait_for("all are up", |status| status.ready("above"));
+    let record = exits(&site, "a", 1).remove(0);
     assert_eq!(
         record.cause,
         ExitCause::Files {
@@ -167,15 +167,15 @@ fn a_restart_for_a_file_that_changed_says_which() {
             more: 0
         }
     );
-    let along = exits(&world, "above", 1).remove(0);
+    let along = exits(&site, "above", 1).remove(0);
     assert_eq!(along.cause, ExitCause::Dependency { on: "a".to_owned() });
     let because = format!("(restarted because {path} changed)");
-    let told = world
+    let told = site
         .ctl(&["events", "--exits", "--since", "1h", "a"])
         .ok()
         .stdout;
     assert!(told.contains(&because), "{told}");
-    let why = world.ctl(&["why", "a"]).ok().stdout;
+    let why = site.ctl(&["why", "a"]).ok().stdout;
     assert!(why.contains("restarted automatically at "), "{why}");
     assert!(why.contains(&because), "{why}");
 }
@@ -183,21 +183,21 @@ fn a_restart_for_a_file_that_changed_says_which() {
 /// The end is in the history, and the power goes before the other file knows: it is told once.
 #[test]
 fn an_end_that_is_in_the_history_is_not_found_out_again() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "[restart]\npolicy = 'never'");
-    world.start_ready();
-    let pid = world.status().pid("a");
-    let file = world.path("var/lib/mattervisor/running.json");
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "[restart]\npolicy = 'never'");
+    site.start_ready();
+    let pid = site.status().pid("a");
+    let file = site.path("var/lib/mattervisor/running.json");
     let stored = eventually("it is on the disk that it runs", || {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         text.contains(&pid.to_string()).then_some(text)
     });
     kill(pid, Signal::SIGKILL);
-    let crash = exits(&world, "a", 1);
-    assert_eq!(world.stop(), 0);
+    let crash = exits(&site, "a", 1);
+    assert_eq!(site.stop(), 0);
     std::fs::write(&file, stored).unwrap();
-    world.start_ready();
-    let again = exits(&world, "a", 1);
+    site.start_ready();
+    let again = exits(&site, "a", 1);
     assert_eq!(again, crash);
     eventually("the file is as things are", || {
         let text = std::fs::read_to_string(&file).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{StatusExt, World, free_port, http_get, need, nginx, postgres, run};
+use mattervisor_tests::{Site, StatusExt, free_port, http_get, need, nginx, postgres, run};
 
 use crate::stack::Stack;
 
@@ -19,8 +19,8 @@ struct Elsewhere {
 }
 
 impl Elsewhere {
-    fn start(world: &World, bin: PathBuf) -> Self {
-        let data = world.path("elsewhere");
+    fn start(site: &Site, bin: PathBuf) -> Self {
+        let data = site.path("elsewhere");
         fs::create_dir(&data).unwrap();
         let it = Self {
             bin,
@@ -54,8 +54,8 @@ impl Elsewhere {
     }
 
     /// Mattermost is to use it.
-    fn is_the_source_of(&self, world: &World) {
-        let secrets = world.path("etc/mattervisor/secrets.toml");
+    fn is_the_source_of(&self, site: &Site) {
+        let secrets = site.path("etc/mattervisor/secrets.toml");
         let before = fs::read_to_string(&secrets).unwrap_or_default();
         let source = format!(
             "mattermost.sql_data_source = \"postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable\"\n",
@@ -106,8 +106,8 @@ impl Drop for Elsewhere {
 }
 
 /// A directory that is there.
-fn any<'p>(world: &World, paths: &[&'p str]) -> Option<&'p str> {
-    paths.iter().copied().find(|path| world.path(path).exists())
+fn any<'p>(site: &Site, paths: &[&'p str]) -> Option<&'p str> {
+    paths.iter().copied().find(|path| site.path(path).exists())
 }
 
 #[test]
@@ -115,22 +115,22 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
-    let site = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let usual = fs::read_to_string(&site).unwrap();
+    let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let usual = fs::read_to_string(&site_file).unwrap();
     stack
-        .world
-        .site(&format!("{usual}postgresql.enable = false\n"));
-    let said = stack.world.ctl(&["check-config"]).expect_code(1);
+        .site
+        .site_file(&format!("{usual}postgresql.enable = false\n"));
+    let said = stack.site.ctl(&["check-config"]).expect_code(1);
     assert!(
         said.both().contains("mattermost.sql_data_source"),
         "{}",
         said.both()
     );
 
-    let elsewhere = Elsewhere::start(&stack.world, bin);
-    elsewhere.is_the_source_of(&stack.world);
-    stack.world.start();
-    stack.world.wait_for("Mattermost serves", |status| {
+    let elsewhere = Elsewhere::start(&stack.site, bin);
+    elsewhere.is_the_source_of(&stack.site);
+    stack.site.start();
+    stack.site.wait_for("Mattermost serves", |status| {
         status.ready("mattermost") && status.ready("nginx")
     });
     assert_eq!(http_get(stack.nginx_port, "/").unwrap().0, 200);
@@ -138,7 +138,7 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
         elsewhere.sql("chat", "select count(*) from standin_starts"),
         "1"
     );
-    let status = stack.world.status();
+    let status = stack.site.status();
     for name in ["postgresql", "postgresql-setup", "mattermost-database"] {
         assert!(!status.service(name).enabled, "{name}");
     }
@@ -151,13 +151,13 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
         "run/mattervisor/puma",
     ];
     assert_eq!(
-        any(&stack.world, &ours),
+        any(&stack.site, &ours),
         None,
         "is there though it is disabled"
     );
-    let shown = stack.world.ctl(&["show-config", "mattermost"]).ok().both();
+    let shown = stack.site.ctl(&["show-config", "mattermost"]).ok().both();
     assert!(!shown.contains("elsewhere-secret"), "{shown}");
-    stack.world.stop();
+    stack.site.stop();
 }
 
 /// The one that runs here may go on beside it, and says nothing of the other: not what schema that has.
@@ -169,13 +169,13 @@ fn the_database_here_says_nothing_of_one_elsewhere() {
     stack.start();
     stack.sql("create table if not exists db_migrations (version bigint, name text)");
     stack.sql("insert into db_migrations values (999999, 'of_the_future')");
-    let elsewhere = Elsewhere::start(&stack.world, bin);
-    elsewhere.is_the_source_of(&stack.world);
-    stack.world.ctl(&["reconfigure"]).ok();
-    assert!(stack.world.status().ready("mattermost"));
+    let elsewhere = Elsewhere::start(&stack.site, bin);
+    elsewhere.is_the_source_of(&stack.site);
+    stack.site.ctl(&["reconfigure"]).ok();
+    assert!(stack.site.status().ready("mattermost"));
     let starts = elsewhere.sql("chat", "select count(*) from standin_starts");
     assert_eq!(starts, "1");
-    assert!(stack.world.status().ready("postgresql"));
+    assert!(stack.site.status().ready("postgresql"));
 }
 
 /// What was ours before stays where it is.
@@ -186,16 +186,16 @@ fn data_of_a_disabled_database_stay() {
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
     let version = stack
-        .world
+        .site
         .path("var/lib/mattervisor/postgresql/data/PG_VERSION");
     assert!(Path::new(&version).exists());
-    let site = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let usual = fs::read_to_string(&site).unwrap();
+    let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let usual = fs::read_to_string(&site_file).unwrap();
     let off =
         "mattermost.enable = false\npostgresql.enable = false\nmattermost_nginx.enable = false\n";
-    stack.world.site(&format!("{usual}{off}"));
-    stack.world.ctl(&["reconfigure"]).ok();
-    let status = stack.world.wait_for("all is down", |status| {
+    stack.site.site_file(&format!("{usual}{off}"));
+    stack.site.ctl(&["reconfigure"]).ok();
+    let status = stack.site.wait_for("all is down", |status| {
         ["postgresql", "mattermost", "nginx"]
             .iter()
             .all(|name| status.service(name).pid.is_none())

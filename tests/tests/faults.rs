@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use mattervisor_tests::{StatusExt, World, alive, eventually, kill, skip};
+use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, skip};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::Signal,
@@ -68,37 +68,36 @@ fn a_full_disk_stops_nothing_and_is_said() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to mount a small disk");
     }
-    let mut world = World::new();
-    let var = world.path("var");
+    let mut site = Site::new();
+    let var = site.path("var");
     let disk = Disk::mount(&var, "512k");
-    world.child("a", &["print=hello", "sleep"], "");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
+    site.child("a", &["print=hello", "sleep"], "");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
     disk.fill();
-    world.ctl(&["stop", "a"]).ok();
-    let status = world.status();
+    site.ctl(&["stop", "a"]).ok();
+    let status = site.status();
     assert_eq!(
         (status.state("a"), status.state("b")),
         ("stopped", "running")
     );
     let warnings = status.supervisor.warnings.join("\n");
     assert!(warnings.contains("will not survive"), "{warnings}");
-    world.ctl(&["start", "a"]).ok();
-    world.ctl(&["restart", "b"]).ok();
+    site.ctl(&["start", "a"]).ok();
+    site.ctl(&["restart", "b"]).ok();
     disk.clear();
     // What is written from now on is there again, and so is a word on what is missing.
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     eventually("the log goes on", || {
-        world
-            .log("a")
+        site.log("a")
             .iter()
             .any(|line| line == "hello")
             .then_some(())
     });
     // What is stopped from now on stays so, and nobody is warned any more.
-    world.ctl(&["stop", "a"]).ok();
-    assert_eq!(world.status().supervisor.warnings, Vec::<String>::new());
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    site.ctl(&["stop", "a"]).ok();
+    assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     drop(disk);
 }
 
@@ -107,13 +106,13 @@ fn a_full_disk_stops_nothing_and_is_said() {
 #[test]
 fn too_few_descriptors_end_nothing() {
     const SERVICES: usize = 60;
-    let mut world = World::new();
+    let mut site = Site::new();
     for number in 0..SERVICES {
-        world.child(&format!("s{number:02}"), &["sleep"], "");
+        site.child(&format!("s{number:02}"), &["sleep"], "");
     }
-    world.nofile(100);
-    world.start();
-    let status = world.wait_for("some run and some do not", |status| {
+    site.nofile(100);
+    site.start();
+    let status = site.wait_for("some run and some do not", |status| {
         let running = status
             .services
             .iter()
@@ -136,15 +135,15 @@ fn too_few_descriptors_end_nothing() {
         reason.contains("open files") || reason.contains("pipe"),
         "{reason}"
     );
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// Both processes die at once.
-fn kill_both(world: &mut World) {
-    let control = world.control_pid();
+fn kill_both(site: &mut Site) {
+    let control = site.control_pid();
     kill(control, Signal::SIGSTOP);
-    world.signal(Signal::SIGKILL);
-    world.wait_end(Duration::from_secs(5));
+    site.signal(Signal::SIGKILL);
+    site.wait_end(Duration::from_secs(5));
     kill(control, Signal::SIGKILL);
     eventually("control is gone", || (!alive(control)).then_some(()));
 }
@@ -156,46 +155,46 @@ fn a_stop_that_is_on_no_disk_is_said_and_stored_as_soon_as_there_is_room() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to mount a small disk");
     }
-    let mut world = World::new();
-    let var = world.path("var");
+    let mut site = Site::new();
+    let var = site.path("var");
     let disk = Disk::mount(&var, "512k");
     for name in ["a", "b", "c"] {
-        world.child(name, &["sleep"], "");
+        site.child(name, &["sleep"], "");
     }
-    world.start_ready();
+    site.start_ready();
     disk.fill();
-    let told = world.ctl(&["stop", "a"]).ok();
+    let told = site.ctl(&["stop", "a"]).ok();
     assert!(told.stderr.contains("not stored"), "{told:?}");
     assert!(told.stderr.contains("No space left"), "{told:?}");
-    let told = world
+    let told = site
         .ctl(&["stop", "b", "--no-wait", "--format", "json"])
         .ok();
     let outcome: api::Outcome = serde_json::from_str(&told.stdout).unwrap();
     let why = outcome.unstored.holds.unwrap_or_default();
     assert!(why.contains("No space left"), "{why}");
     // What changes no hold has nothing to say of it.
-    let told = world.ctl(&["restart", "c"]).ok();
+    let told = site.ctl(&["restart", "c"]).ok();
     assert!(
         !told.stderr.contains("a restart of the supervisor"),
         "{told:?}"
     );
-    let told = world.ctl(&["start", "b"]).ok();
+    let told = site.ctl(&["start", "b"]).ok();
     assert!(
         !told.stderr.contains("lift"),
         "as the disk has it: {told:?}"
     );
     disk.clear();
     eventually("it is stored by itself", || {
-        world.status().supervisor.warnings.is_empty().then_some(())
+        site.status().supervisor.warnings.is_empty().then_some(())
     });
-    kill_both(&mut world);
-    world.start();
-    let status = world.wait_for("the others run", |status| {
+    kill_both(&mut site);
+    site.start();
+    let status = site.wait_for("the others run", |status| {
         status.ready("b") && status.ready("c")
     });
     assert_eq!(status.state("a"), "stopped");
     assert!(status.service("a").held.is_some());
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     drop(disk);
 }
 
@@ -205,25 +204,25 @@ fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to mount a small disk");
     }
-    let mut world = World::new();
-    let var = world.path("var");
+    let mut site = Site::new();
+    let var = site.path("var");
     let disk = Disk::mount(&var, "512k");
-    world.child("a", &["sleep"], "");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
+    site.child("a", &["sleep"], "");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
     disk.fill();
     for _ in 0..4 {
         // Each attempt in vain makes the pause before the next one longer.
-        world.ctl(&["stop", "a"]).ok();
-        world.ctl(&["start", "a"]).ok();
+        site.ctl(&["stop", "a"]).ok();
+        site.ctl(&["start", "a"]).ok();
     }
-    world.ctl(&["stop", "a"]).ok();
+    site.ctl(&["stop", "a"]).ok();
     disk.clear();
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
-    world.start();
-    let status = world.wait_for("the other runs", |status| status.ready("b"));
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
+    site.start();
+    let status = site.wait_for("the other runs", |status| status.ready("b"));
     assert_eq!(status.state("a"), "stopped");
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     drop(disk);
 }
 
@@ -231,21 +230,21 @@ fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
 #[test]
 fn each_change_is_done_once_though_control_dies_all_the_time() {
     const CHANGES: usize = 20;
-    let mut world = World::new();
-    let file = world.file("stamps");
-    world.child("a", &[&format!("file={file}"), "sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    let file = site.file("stamps");
+    site.child("a", &[&format!("file={file}"), "sleep"], "");
+    site.start_ready();
     let over = std::sync::atomic::AtomicBool::new(false);
     let asked = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                let old = world.control_pid();
+                let old = site.control_pid();
                 kill(old, Signal::SIGKILL);
                 // Answered by the next one, which has lived for a moment then.
-                let _ = world.ctl(&["status"]);
+                let _ = site.ctl(&["status"]);
             }
         });
-        let asked: Vec<_> = (0..CHANGES).map(|_| world.ctl(&["restart", "a"])).collect();
+        let asked: Vec<_> = (0..CHANGES).map(|_| site.ctl(&["restart", "a"])).collect();
         over.store(true, std::sync::atomic::Ordering::Relaxed);
         asked
     });
@@ -253,13 +252,10 @@ fn each_change_is_done_once_though_control_dies_all_the_time() {
         told.ok();
     }
     assert_eq!(mattervisor_tests::stamps(file.as_ref()).len(), CHANGES + 1);
-    let told = world
-        .ctl(&["events", "--changes", "-n", "1000"])
-        .ok()
-        .stdout;
+    let told = site.ctl(&["events", "--changes", "-n", "1000"]).ok().stdout;
     let done = told
         .lines()
         .filter(|line| line.contains("restart") && line.contains("done"));
     assert_eq!(done.count(), CHANGES, "{told}");
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }

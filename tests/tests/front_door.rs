@@ -12,17 +12,17 @@ fn nginx_answers_while_mattermost_starts() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_HANG = \"1\"");
-    stack.world.start();
-    let (world, port) = (&stack.world, stack.nginx_port);
-    world.wait_for_within(
+    stack.site.start();
+    let (site, port) = (&stack.site, stack.nginx_port);
+    site.wait_for_within(
         Duration::from_secs(120),
         "nginx is ready, Mattermost starts",
         |status| status.ready("nginx") && status.state("mattermost") == "starting",
     );
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(503));
-    let before = world.status().pid("nginx");
-    world.ctl(&["restart", "nginx"]).ok();
-    let status = world.status();
+    let before = site.status().pid("nginx");
+    site.ctl(&["restart", "nginx"]).ok();
+    let status = site.status();
     assert_ne!(status.pid("nginx"), before);
     assert_eq!(status.state("mattermost"), "starting");
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(503));

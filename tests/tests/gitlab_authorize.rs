@@ -14,21 +14,21 @@ use gitlab::{Gitlab, SITE_URL, agree, ask, both_uris, host, secrets};
 /// is private and a good configuration; again, nothing has to change.
 #[test]
 fn the_application_is_made_once_and_found_again() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[("GITLAB_STANDIN_PAGE", "1")]);
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[("GITLAB_STANDIN_PAGE", "1")]);
     gitlab.add("another", "https://other.example.com/callback");
     gitlab.add(
         "GitLab Mattermost",
         "https://second.example.com/signup/gitlab/complete",
     );
     let url = gitlab.url();
-    let dry = ask(&world, "authorize", &["--url", &url, "--dry-run"]).ok();
+    let dry = ask(&site, "authorize", &["--url", &url, "--dry-run"]).ok();
     assert!(dry.stdout.contains("would be created"), "{}", dry.stdout);
     assert_eq!(gitlab.applications().len(), 2);
-    let file = world.path("etc/mattervisor/secrets.toml");
+    let file = site.path("etc/mattervisor/secrets.toml");
     assert!(!file.exists());
 
-    let made = ask(&world, "authorize", &["--url", &url]).ok();
+    let made = ask(&site, "authorize", &["--url", &url]).ok();
     for line in [
         "ctl reconfigure",
         "gitlab_rails['mattermost_host'] = \"https://mattermost.example.com\"",
@@ -42,7 +42,7 @@ fn the_application_is_made_once_and_found_again() {
     assert_eq!(application["callback_url"], both_uris());
     assert_eq!(application["scopes"], "read_user");
     assert_eq!(application["confidential"], true);
-    let here = secrets(&world);
+    let here = secrets(&site);
     assert_eq!(
         here["gitlab_id"].as_str(),
         application["application_id"].as_str()
@@ -53,11 +53,11 @@ fn the_application_is_made_once_and_found_again() {
     );
     assert_eq!(here["gitlab_enable"].as_bool(), Some(true));
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-    world.ctl(&["check-config"]).ok();
+    site.ctl(&["check-config"]).ok();
 
     let text = std::fs::read(&file).unwrap();
     // The address is known by now.
-    let again = ask(&world, "authorize", &[]).ok();
+    let again = ask(&site, "authorize", &[]).ok();
     assert!(
         again.stdout.contains("nothing had to change"),
         "{}",
@@ -72,22 +72,22 @@ fn the_application_is_made_once_and_found_again() {
 #[test]
 fn reauthorize_renews_or_replaces() {
     for (environment, keeps) in [(&[][..], true), (&[("GITLAB_STANDIN_OLD", "1")][..], false)] {
-        let world = host("");
-        let gitlab = Gitlab::start(&world, environment);
+        let site = host("");
+        let gitlab = Gitlab::start(&site, environment);
         let url = gitlab.url();
-        ask(&world, "authorize", &["--url", &url]).ok();
+        ask(&site, "authorize", &["--url", &url]).ok();
         let before = gitlab.applications()[0].clone();
-        let done = ask(&world, "reauthorize", &["--format", "json"]).ok();
+        let done = ask(&site, "reauthorize", &["--format", "json"]).ok();
         let done: Value = serde_json::from_str(&done.stdout).unwrap();
         assert_eq!(done["action"], if keeps { "renewed" } else { "replaced" });
-        agree(&world, &gitlab);
+        agree(&site, &gitlab);
         let after = gitlab.applications()[0].clone();
         assert_ne!(after["secret"], before["secret"]);
         assert_eq!(after["application_id"] == before["application_id"], keeps);
-        ask(&world, "authorize", &[]).ok();
+        ask(&site, "authorize", &[]).ok();
 
-        world.site("mattermost_external_url = \"https://moved.example.com\"\n");
-        let wrong = ask(&world, "authorize", &[]).expect_code(1);
+        site.site_file("mattermost_external_url = \"https://moved.example.com\"\n");
+        let wrong = ask(&site, "authorize", &[]).expect_code(1);
         assert!(
             wrong
                 .stderr
@@ -95,8 +95,8 @@ fn reauthorize_renews_or_replaces() {
             "{}",
             wrong.stderr
         );
-        ask(&world, "reauthorize", &[]).ok();
-        agree(&world, &gitlab);
+        ask(&site, "reauthorize", &[]).ok();
+        agree(&site, &gitlab);
         let moved = gitlab.applications()[0]["callback_url"].clone();
         assert!(
             moved
@@ -112,27 +112,27 @@ fn reauthorize_renews_or_replaces() {
 /// file says cannot be replaced in secrets.toml, which is said before anything is renewed.
 #[test]
 fn what_was_authorized_by_hand_is_found() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
     let made = gitlab.add("our chat", &both_uris());
     let (url, id, secret) = (gitlab.url(), &made["application_id"], &made["secret"]);
-    world.site(&format!(
+    site.site_file(&format!(
         "mattermost_external_url = \"{SITE_URL}\"\nmattermost.gitlab_enable = true\n\
          mattermost.gitlab_id = {id}\nmattermost.gitlab_secret = {secret}\nmattermost.gitlab_scope = \"read_user\"\n\
          mattermost.gitlab_auth_endpoint = \"{url}/oauth/authorize\"\n\
          mattermost.gitlab_token_endpoint = \"{url}/oauth/token\"\n\
          mattermost.gitlab_user_api_endpoint = \"{url}/api/v4/user\"\n"
     ));
-    let site = world.path("etc/mattervisor/mattervisor.toml");
-    std::fs::set_permissions(&site, PermissionsExt::from_mode(0o600)).unwrap();
-    let found = ask(&world, "authorize", &[]).ok();
+    let site_file = site.path("etc/mattervisor/mattervisor.toml");
+    std::fs::set_permissions(&site_file, PermissionsExt::from_mode(0o600)).unwrap();
+    let found = ask(&site, "authorize", &[]).ok();
     assert!(found.stdout.contains("`our chat`"), "{}", found.stdout);
     assert!(
         found.stdout.contains("nothing had to change"),
         "{}",
         found.stdout
     );
-    let refused = ask(&world, "reauthorize", &[]).expect_code(1);
+    let refused = ask(&site, "reauthorize", &[]).expect_code(1);
     assert!(
         refused
             .stderr
@@ -141,20 +141,20 @@ fn what_was_authorized_by_hand_is_found() {
         refused.stderr
     );
     assert_eq!(&gitlab.applications()[0]["secret"], secret);
-    assert!(!world.path("etc/mattervisor/secrets.toml").exists());
+    assert!(!site.path("etc/mattervisor/secrets.toml").exists());
 }
 
 /// A Mattermost of which it is known that it needs a licence for this.
 #[test]
 fn a_mattermost_without_gitlab_sign_on_is_told() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
     let url = gitlab.url();
-    let home = world.path("var/lib/mattervisor/mattermost");
+    let home = site.path("var/lib/mattervisor/mattermost");
     std::fs::create_dir_all(&home).unwrap();
     for (version, told) in [("10.11.13", false), ("11.6.0", true)] {
         std::fs::write(home.join("VERSION"), format!("{version}\n")).unwrap();
-        let said = ask(&world, "authorize", &["--url", &url]).ok().stdout;
+        let said = ask(&site, "authorize", &["--url", &url]).ok().stdout;
         assert_eq!(
             said.contains("its free edition has no sign-on"),
             told,
@@ -166,13 +166,13 @@ fn a_mattermost_without_gitlab_sign_on_is_told() {
 /// The document shows what is printed.
 #[test]
 fn the_document_shows_what_is_printed() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
-    let said = ask(&world, "authorize", &["--url", &gitlab.url()])
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
+    let said = ask(&site, "authorize", &["--url", &gitlab.url()])
         .ok()
         .stdout;
     let said = said.replace(&gitlab.url(), "https://gitlab.example.com");
-    let said = said.replace(&world.root().display().to_string(), "");
+    let said = said.replace(&site.root().display().to_string(), "");
     let document = include_str!("../../docs/gitlab.md");
     assert!(
         document.contains(said.trim_end()),

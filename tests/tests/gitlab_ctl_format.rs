@@ -1,6 +1,6 @@
 //! `--format runit`: the lines of gitlab-ctl, for the monitors that parse them.
 
-use mattervisor_tests::World;
+use mattervisor_tests::Site;
 
 /// Digits of pids and times, which differ from run to run, as N.
 fn plain(text: &str) -> String {
@@ -16,10 +16,10 @@ fn plain(text: &str) -> String {
 }
 
 #[track_caller]
-fn says(world: &World, line: &str, code: i32, expected: &str) {
+fn says(site: &Site, line: &str, code: i32, expected: &str) {
     let mut arguments: Vec<&str> = line.split(' ').collect();
     arguments.extend(["--format", "runit"]);
-    let told = world.ctl(&arguments);
+    let told = site.ctl(&arguments);
     assert_eq!(plain(&told.stdout), expected, "{line}: {told:#?}");
     assert_eq!(told.code, code, "{line}: {told:#?}");
 }
@@ -27,69 +27,69 @@ fn says(world: &World, line: &str, code: i32, expected: &str) {
 /// Every command that gitlab-ctl has: its very lines.
 #[test]
 fn the_lines_are_those_of_gitlab_ctl() {
-    let mut world = World::new();
-    world.child("mm", &["sleep"], "");
-    world.child("web", &["sleep"], "");
-    world.child("off", &["sleep"], "enable = false");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("mm", &["sleep"], "");
+    site.child("web", &["sleep"], "");
+    site.child("off", &["sleep"], "enable = false");
+    site.start_ready();
     says(
-        &world,
+        &site,
         "status",
         0,
         "run: mm: (pid N) Ns; run: log: (pid N) Ns\nrun: web: (pid N) Ns; run: log: (pid N) Ns\n",
     );
     says(
-        &world,
+        &site,
         "status mm",
         0,
         "run: mm: (pid N) Ns; run: log: (pid N) Ns\n",
     );
-    says(&world, "service-list", 0, "mm*\noff\nweb*\n");
-    says(&world, "stop mm", 0, "ok: down: mm: Ns, normally up\n");
+    says(&site, "service-list", 0, "mm*\noff\nweb*\n");
+    says(&site, "stop mm", 0, "ok: down: mm: Ns, normally up\n");
     says(
-        &world,
+        &site,
         "status mm",
         3,
         "down: mm: Ns, normally up; run: log: (pid N) Ns\n",
     );
-    says(&world, "start mm", 0, "ok: run: mm: (pid N) Ns\n");
+    says(&site, "start mm", 0, "ok: run: mm: (pid N) Ns\n");
     says(
-        &world,
+        &site,
         "restart",
         0,
         "ok: run: mm: (pid N) Ns\nok: run: web: (pid N) Ns\n",
     );
-    says(&world, "hup web", 0, "");
-    says(&world, "stop web", 0, "ok: down: web: Ns, normally up\n");
-    says(&world, "once web", 0, "");
+    says(&site, "hup web", 0, "");
+    says(&site, "stop web", 0, "ok: down: web: Ns, normally up\n");
+    says(&site, "once web", 0, "");
     says(
-        &world,
+        &site,
         "restart-except mm",
         0,
         "Restarting all services except: mm.\nok: run: web: (pid N) Ns\n",
     );
     says(
-        &world,
+        &site,
         "stop-except w* off",
         0,
         "Stopping all services except: w*, off.\nok: down: mm: Ns, normally up\n",
     );
     says(
-        &world,
+        &site,
         "stop-except nobody",
         4,
         "Stopping all services except: nobody.\n",
     );
-    says(&world, "reconfigure", 0, "gitlab Reconfigured!\n");
+    says(&site, "reconfigure", 0, "gitlab Reconfigured!\n");
     says(
-        &world,
+        &site,
         "status ghost",
         4,
         "fail: ghost: unable to change to service directory: file does not exist\n",
     );
-    assert_eq!(world.stop(), 0);
+    assert_eq!(site.stop(), 0);
     says(
-        &world,
+        &site,
         "status mm web",
         5,
         "fail: mm: runsv not running\nfail: web: runsv not running\n",
@@ -99,21 +99,21 @@ fn the_lines_are_those_of_gitlab_ctl() {
 /// Patterns mean what is enabled; a name that is given is meant, and refused where it is disabled.
 #[test]
 fn patterns_leave_out_what_is_disabled() {
-    let mut world = World::new();
-    world.child("a-1", &["sleep"], "");
-    world.child("a-2", &["sleep"], "");
-    world.child("a-3", &["sleep"], "enable = false");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("a-1", &["sleep"], "");
+    site.child("a-2", &["sleep"], "");
+    site.child("a-3", &["sleep"], "enable = false");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
     let lines = "ok: down: a-N: Ns, normally up\nok: down: a-N: Ns, normally up\n";
-    says(&world, "stop a-*", 0, lines);
-    says(&world, "start a-[12] b", 0, {
+    says(&site, "stop a-*", 0, lines);
+    says(&site, "start a-[12] b", 0, {
         "ok: run: a-N: (pid N) Ns\nok: run: a-N: (pid N) Ns\nok: run: b: (pid N) Ns\n"
     });
-    let told = world.ctl(&["stop", "a-3"]).expect_code(1);
+    let told = site.ctl(&["stop", "a-3"]).expect_code(1);
     assert!(told.stderr.contains("a-3 is disabled"), "{told:#?}");
-    let told = world.ctl(&["stop", "a-3*"]).expect_code(1);
+    let told = site.ctl(&["stop", "a-3*"]).expect_code(1);
     assert!(told.stderr.contains("a-3 is disabled"), "{told:#?}");
-    world.ctl(&["stop", "x*"]).expect_code(4);
-    world.ctl(&["stop-except", "*"]).expect_code(2);
+    site.ctl(&["stop", "x*"]).expect_code(4);
+    site.ctl(&["stop-except", "*"]).expect_code(2);
 }

@@ -28,7 +28,7 @@ fn https_with_redirect_and_a_broken_certificate() {
     let plain = free_port();
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.over_tls(plain);
-    let ssl = stack.world.path("etc/mattervisor/ssl");
+    let ssl = stack.site.path("etc/mattervisor/ssl");
     make_certificate(&ssl);
     stack.start();
     let trusted = ssl.join("localhost.crt").display().to_string();
@@ -53,15 +53,15 @@ fn https_with_redirect_and_a_broken_certificate() {
     // A certificate that nginx would not take: the reload is refused, and what runs goes on.
     let good = std::fs::read(ssl.join("localhost.crt")).unwrap();
     std::fs::write(ssl.join("localhost.crt"), "no certificate").unwrap();
-    let refused = stack.world.ctl(&["reload", "nginx"]).expect_code(1);
+    let refused = stack.site.ctl(&["reload", "nginx"]).expect_code(1);
     assert!(refused.both().contains("certificate"), "{}", refused.both());
     std::fs::write(ssl.join("good.crt"), &good).unwrap();
     let trusted = ssl.join("good.crt").display().to_string();
     assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
     // A start goes on with what nginx has had.
-    stack.world.ctl(&["restart", "nginx"]).ok();
+    stack.site.ctl(&["restart", "nginx"]).ok();
     assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
-    let told = stack.world.ctl(&["events", "nginx"]).ok().stdout;
+    let told = stack.site.ctl(&["events", "nginx"]).ok().stdout;
     assert!(told.contains("starts with the files that it had"), "{told}");
     std::fs::write(ssl.join("localhost.crt"), &good).unwrap();
     no_copy_is_left_of_what_was_refused(&stack);
@@ -69,7 +69,7 @@ fn https_with_redirect_and_a_broken_certificate() {
 
 /// Neither a dry run nor a change that is refused leaves a copy of another key behind.
 fn no_copy_is_left_of_what_was_refused(stack: &Stack) {
-    let copies = stack.world.path("run/mattervisor/nginx-conf/tls");
+    let copies = stack.site.path("run/mattervisor/nginx-conf/tls");
     let names = || -> Vec<_> {
         let entries = std::fs::read_dir(&copies).unwrap();
         let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
@@ -78,26 +78,26 @@ fn no_copy_is_left_of_what_was_refused(stack: &Stack) {
     };
     let before = names();
     assert_eq!(before.len(), 2, "{before:?}");
-    let other = stack.world.path("etc/other");
+    let other = stack.site.path("etc/other");
     make_certificate(&other);
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = std::fs::read_to_string(file).unwrap();
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = std::fs::read_to_string(file).unwrap();
     let other = other.display();
-    let site = format!(
-        "{site}mattermost_nginx.ssl_certificate = '{other}/localhost.crt'\n\
+    let site_file = format!(
+        "{site_file}mattermost_nginx.ssl_certificate = '{other}/localhost.crt'\n\
          mattermost_nginx.ssl_certificate_key = '{other}/localhost.key'\n"
     );
-    stack.world.site(&site);
-    stack.world.ctl(&["reconfigure", "--dry-run"]).ok();
+    stack.site.site_file(&site_file);
+    stack.site.ctl(&["reconfigure", "--dry-run"]).ok();
     assert_eq!(names(), before);
-    stack
-        .world
-        .site(&format!("{site}nginx.custom_nginx_config = 'bogus on;'\n"));
-    let refused = stack.world.ctl(&["reconfigure"]).expect_code(1).both();
+    stack.site.site_file(&format!(
+        "{site_file}nginx.custom_nginx_config = 'bogus on;'\n"
+    ));
+    let refused = stack.site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(refused.contains("bogus"), "{refused}");
     assert_eq!(names(), before);
-    stack.world.site(&site);
-    stack.world.ctl(&["reconfigure"]).ok();
+    stack.site.site_file(&site_file);
+    stack.site.ctl(&["reconfigure"]).ok();
     let now = names();
     assert!(now.len() == 2 && now != before, "{now:?}");
 }
@@ -109,8 +109,8 @@ fn no_value_leaves_its_directive() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = std::fs::read_to_string(&file).unwrap();
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = std::fs::read_to_string(&file).unwrap();
     let monitor = free_port();
     let nasty = format!(
         "mattermost_nginx.proxy_set_headers = {{ X-Test = 'a\"b; }} \\ {{c}} #d', X-Frame-Options = '' }}\n\
@@ -123,7 +123,7 @@ fn no_value_leaves_its_directive() {
          mattermost_nginx.listen_port = {}\n",
         stack.nginx_port
     );
-    stack.world.site(&format!("{site}{nasty}"));
+    stack.site.site_file(&format!("{site_file}{nasty}"));
     stack.start();
     let page = format!("http://127.0.0.1:{}", stack.nginx_port);
     let echoed = curl(&[&format!("{page}/api/v4/echo-headers")]);
@@ -142,20 +142,20 @@ fn no_value_leaves_its_directive() {
     );
     let asked = curl(&[&format!("http://127.0.0.1:{monitor}/nginx_status")]);
     assert!(asked.contains("Active connections"), "{asked}");
-    let rendered = stack.world.path("run/mattervisor/nginx-conf/nginx.conf");
+    let rendered = stack.site.path("run/mattervisor/nginx-conf/nginx.conf");
     let rendered = std::fs::read_to_string(rendered).unwrap();
     assert!(
         rendered.contains("client_max_body_size \"2m\";"),
         "{rendered}"
     );
     stack
-        .world
+        .site
         .wait_log("nginx", |line| line.contains("'GET' {\"}; 200"));
 
     stack
-        .world
-        .site(&format!("{site}nginx.log_format = \"a\\n}}\"\n"));
-    let refused = stack.world.ctl(&["reconfigure"]).expect_code(1).both();
+        .site
+        .site_file(&format!("{site_file}nginx.log_format = \"a\\n}}\"\n"));
+    let refused = stack.site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(
         refused.contains("nginx.log_format: cannot contain a line break"),
         "{refused}"
@@ -168,14 +168,14 @@ fn what_a_gitlab_rb_said_to_nginx_works() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = std::fs::read_to_string(&file).unwrap();
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = std::fs::read_to_string(&file).unwrap();
     let said = "mattermost_nginx.proxy_set_headers = { Upgrade = '$http_upgrade', Connection = '$connection_upgrade' }\n\
         nginx.log_format = '$filtered_request_uri|$filtered_http_referer|'\n\
         mattermost_nginx.custom_gitlab_mattermost_server_config = '''\n\
         proxy_read_timeout 600s;\nproxy_connect_timeout 30s;\nproxy_send_timeout 600s;\n\
         proxy_http_version 1.1;\nproxy_redirect off;\nreal_ip_recursive on;\n'''\n";
-    stack.world.site(&format!("{site}{said}"));
+    stack.site.site_file(&format!("{site_file}{said}"));
     stack.start();
     let page = format!("http://127.0.0.1:{}", stack.nginx_port);
     let asked = "/api/v4/system/ping?a=1&private_token=hunter2&feed-token=hunter2&z=2";
@@ -186,7 +186,7 @@ fn what_a_gitlab_rb_said_to_nginx_works() {
     ]);
     let wanted = "/api/v4/system/ping?a=1&private_token=[FILTERED]&feed-token=[FILTERED]&z=2|http://r.example.com/p|";
     eventually("the request is in the log", || {
-        let told = stack.world.ctl(&["logs", "nginx"]).ok().stdout;
+        let told = stack.site.ctl(&["logs", "nginx"]).ok().stdout;
         assert!(!told.contains("hunter2"), "{told}");
         told.contains(wanted).then_some(())
     });
@@ -200,13 +200,13 @@ fn https_without_a_certificate_is_refused_with_what_to_do() {
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
     stack.over_tls(free_port());
-    let missing = stack.world.file("etc/mattervisor/ssl/localhost.crt");
+    let missing = stack.site.file("etc/mattervisor/ssl/localhost.crt");
     let said = format!(
         "{missing}: cannot be read: it is not there; put one there, set letsencrypt.enable = true, or begin with \
          mattermost_external_url = \"http://…\""
     );
     for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
-        let told = stack.world.ctl(arguments).expect_code(1).both();
+        let told = stack.site.ctl(arguments).expect_code(1).both();
         assert!(told.contains(&said), "{told}");
     }
     let page = format!("http://127.0.0.1:{}/", stack.nginx_port);

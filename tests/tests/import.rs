@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{StatusExt, World, binary, need, nginx, postgres, run};
+use mattervisor_tests::{Site, StatusExt, binary, need, nginx, postgres, run};
 use serde_json::Value;
 
 use crate::stack::Stack;
@@ -18,17 +18,17 @@ const RUBY: &str = "external_url 'https://gitlab.example.com'\n\
     mattermost['env'] = { 'HTTP_PROXY' => 'my_proxy' }\n";
 
 /// `ctl` on an empty root, without any catalogue.
-fn ctl(world: &World, arguments: &[&str]) -> mattervisor_tests::Ctl {
+fn ctl(site: &Site, arguments: &[&str]) -> mattervisor_tests::Ctl {
     let mut command = Command::new(binary("ctl"));
     command
         .env("NO_COLOR", "1")
         .env_remove("MATTERVISOR_CATALOG");
-    command.arg("--root").arg(world.root()).args(arguments);
+    command.arg("--root").arg(site.root()).args(arguments);
     run(&mut command)
 }
 
-fn put(world: &World, name: &str, text: &str) -> String {
-    let path = world.path(name);
+fn put(site: &Site, name: &str, text: &str) -> String {
+    let path = site.path(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, text).unwrap();
     path.display().to_string()
@@ -36,9 +36,9 @@ fn put(world: &World, name: &str, text: &str) -> String {
 
 #[test]
 fn without_an_output_the_file_is_printed_and_the_report_is_beside_it() {
-    let world = World::new();
-    let file = put(&world, "gitlab.rb", RUBY);
-    let said = ctl(&world, &["import", "gitlab-rb", &file]).ok();
+    let site = Site::new();
+    let file = put(&site, "gitlab.rb", RUBY);
+    let said = ctl(&site, &["import", "gitlab-rb", &file]).ok();
     let table: toml::Table = toml::from_str(&said.stdout).unwrap();
     assert_eq!(
         table["mattermost"]["env"]["MM_SERVICESETTINGS_MAXIMUMLOGINATTEMPTS"].as_str(),
@@ -55,19 +55,19 @@ fn without_an_output_the_file_is_printed_and_the_report_is_beside_it() {
         assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
     }
     assert!(!said.both().contains("hunter2"), "{}", said.both());
-    assert!(!world.path("etc/mattervisor/secrets.toml").exists());
+    assert!(!site.path("etc/mattervisor/secrets.toml").exists());
 }
 
 #[test]
 fn standard_input_is_a_file_too() {
-    let world = World::new();
-    put(&world, "gitlab.rb", RUBY);
+    let site = Site::new();
+    put(&site, "gitlab.rb", RUBY);
     // `run` gives programs an empty standard input, so a shell gives this one another.
     let line = format!(
         "{:?} --root {:?} import gitlab-rb - --format json < {:?}",
         binary("ctl"),
-        world.root(),
-        world.path("gitlab.rb")
+        site.root(),
+        site.path("gitlab.rb")
     );
     let said = run(Command::new("sh").arg("-c").arg(line)).ok();
     let json: Value = serde_json::from_str(&said.stdout).unwrap();
@@ -78,9 +78,9 @@ fn standard_input_is_a_file_too() {
 
 #[test]
 fn what_is_not_there_or_not_known_is_refused() {
-    let world = World::new();
-    let file = put(&world, "gitlab.rb", RUBY);
-    let wrong = put(&world, "wrong.rb", "mattermost['x'] = {\n");
+    let site = Site::new();
+    let file = put(&site, "gitlab.rb", RUBY);
+    let wrong = put(&site, "wrong.rb", "mattermost['x'] = {\n");
     for (arguments, code, words) in [
         (vec!["import", "gitlab.yml", &file], 2, "gitlab-rb"),
         (vec!["import"], 2, "KIND"),
@@ -102,7 +102,7 @@ fn what_is_not_there_or_not_known_is_refused() {
             "no such directory",
         ),
     ] {
-        let said = ctl(&world, &arguments).expect_code(code);
+        let said = ctl(&site, &arguments).expect_code(code);
         assert!(
             said.stderr.contains(words),
             "{arguments:?}: {}",
@@ -112,7 +112,7 @@ fn what_is_not_there_or_not_known_is_refused() {
     }
     if !nix::unistd::geteuid().is_root() {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
-        let said = ctl(&world, &["import", "gitlab-rb", &file]).expect_code(6);
+        let said = ctl(&site, &["import", "gitlab-rb", &file]).expect_code(6);
         assert!(said.stderr.contains("not allowed"), "{}", said.stderr);
     }
 }
@@ -120,32 +120,32 @@ fn what_is_not_there_or_not_known_is_refused() {
 /// Where GitLab's package is, its secrets and variables are found without being named.
 #[test]
 fn what_lies_where_gitlab_puts_it_is_found() {
-    let world = World::new();
-    let file = put(&world, "etc/gitlab/gitlab.rb", RUBY);
+    let site = Site::new();
+    let file = put(&site, "etc/gitlab/gitlab.rb", RUBY);
     put(
-        &world,
+        &site,
         "etc/gitlab/gitlab-secrets.json",
         "{\"mattermost\":{\"sql_at_rest_encrypt_key\":\"stale\"}}",
     );
     put(
-        &world,
+        &site,
         "opt/gitlab/etc/mattermost/env/MM_SQLSETTINGS_ATRESTENCRYPTKEY",
         "hunter3-of-thirty-two-characters\n",
     );
-    let out = world.file("etc/mattervisor/mattervisor.toml");
+    let out = site.file("etc/mattervisor/mattervisor.toml");
     fs::remove_file(&out).unwrap();
-    let said = ctl(&world, &["import", "gitlab-rb", &file, "-o", &out]).ok();
+    let said = ctl(&site, &["import", "gitlab-rb", &file, "-o", &out]).ok();
     for name in ["gitlab-secrets.json", "etc/mattermost/env", "secrets.toml"] {
         assert!(said.stdout.contains(name), "{}", said.stdout);
     }
-    let secrets = fs::read_to_string(world.path("etc/mattervisor/secrets.toml")).unwrap();
+    let secrets = fs::read_to_string(site.path("etc/mattervisor/secrets.toml")).unwrap();
     assert!(
         secrets.contains("sql_at_rest_encrypt_key = \"hunter3-of-thirty-two-characters\""),
         "{secrets}"
     );
     assert!(!said.both().contains("hunter"), "{}", said.both());
     // It is not overwritten, and says so.
-    let said = ctl(&world, &["import", "gitlab-rb", &file, "-o", &out]).expect_code(1);
+    let said = ctl(&site, &["import", "gitlab-rb", &file, "-o", &out]).expect_code(1);
     assert!(said.stderr.contains("not overwritten"), "{}", said.stderr);
 }
 
@@ -164,9 +164,9 @@ fn environ(pid: i32) -> BTreeMap<String, String> {
 /// A stack whose site file was imported, with its address and Mattermost's port.
 fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
     let stack = Stack::new(bin, "");
-    let site = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let before = fs::read_to_string(&site).unwrap();
-    fs::remove_file(&site).unwrap();
+    let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let before = fs::read_to_string(&site_file).unwrap();
+    fs::remove_file(&site_file).unwrap();
     let of = |key: &str| {
         let line = before.lines().find(|it| it.starts_with(key)).unwrap();
         line.split(" = ")
@@ -184,13 +184,13 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
          mattermost_nginx['listen_addresses'] = ['127.0.0.1']\nnginx['worker_processes'] = 1\n\
          postgresql['shared_buffers'] = '16MB'\npostgresql['max_connections'] = 40\n"
     );
-    let file = put(&stack.world, "gitlab.rb", &ruby);
+    let file = put(&stack.site, "gitlab.rb", &ruby);
     let secrets = put(
-        &stack.world,
+        &stack.site,
         "secrets.json",
         &format!("{{\"mattermost\":{{\"sql_at_rest_encrypt_key\":\"{KEY}\"}}}}"),
     );
-    let out = site.display().to_string();
+    let out = site_file.display().to_string();
     let arguments = [
         "import",
         "gitlab-rb",
@@ -200,7 +200,7 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
         "-o",
         &out,
     ];
-    let said = ctl(&stack.world, &arguments).ok();
+    let said = ctl(&stack.site, &arguments).ok();
     assert!(said.stdout.contains(" 0 for you"), "{}", said.stdout);
     // Where the programs of this machine are, and who may run them, is no matter of the import.
     let here = [
@@ -213,7 +213,10 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
     let own = before
         .lines()
         .filter(|it| here.iter().any(|key| it.starts_with(key)));
-    let mut text = fs::OpenOptions::new().append(true).open(&site).unwrap();
+    let mut text = fs::OpenOptions::new()
+        .append(true)
+        .open(&site_file)
+        .unwrap();
     for line in own {
         writeln!(text, "{line}").unwrap();
     }
@@ -229,9 +232,9 @@ fn what_was_imported_runs_with_the_environment_that_it_had() {
     let bin = need!(postgres());
     need!(nginx());
     let (mut stack, url, port) = imported_stack(bin);
-    stack.world.ctl(&["check-config"]).ok();
+    stack.site.ctl(&["check-config"]).ok();
     stack.start();
-    let has = environ(stack.world.status().pid("mattermost"));
+    let has = environ(stack.site.status().pid("mattermost"));
     let listen = format!("127.0.0.1:{port}");
     for (name, value) in [
         ("MM_SERVICESETTINGS_SITEURL", url.as_str()),
@@ -252,7 +255,7 @@ fn what_was_imported_runs_with_the_environment_that_it_had() {
         && source.ends_with(" port=5432 dbname=mattermost_production");
     assert!(ends, "{source}");
     let arguments = ["env", "mattermost", "--reveal", "--format", "json"];
-    let said = stack.world.ctl(&arguments).ok();
+    let said = stack.site.ctl(&arguments).ok();
     let json: Value = serde_json::from_str(&said.stdout).unwrap();
     for variable in json["variables"].as_array().unwrap() {
         let name = variable["name"].as_str().unwrap();

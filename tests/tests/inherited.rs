@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mattervisor_tests::{World, binary};
+use mattervisor_tests::{Site, binary};
 
 /// What is the test's own, or comes and goes.
 const NOT_LOOKED_AT: [&str; 4] = ["supervisor.log", "strange", "init", "catalog"];
@@ -32,22 +32,22 @@ fn modes(root: &Path, below: &Path, found: &mut BTreeMap<PathBuf, u32>) {
 
 /// Modes of all that a supervisor makes that was started by this script.
 fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
-    let mut world = World::new();
-    let script = world.path("strange");
+    let mut site = Site::new();
+    let script = site.path("strange");
     let program = binary("supervisor");
     let lines = format!("#!/bin/sh\n{strange}\nexec {} \"$@\"\n", program.display());
     fs::write(&script, lines).unwrap();
     fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-    world.program(&script);
+    site.program(&script);
     let more = "[[directories]]\npath = \"{{ state_dir }}/own\"\n";
-    world.child("a", &["print=hello", "sleep"], more);
-    world.start_ready();
-    world.wait_log("a", |line| line == "hello");
+    site.child("a", &["print=hello", "sleep"], more);
+    site.start_ready();
+    site.wait_log("a", |line| line == "hello");
     // It has heard of the end of its children.
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     let mut found = BTreeMap::new();
-    modes(world.root(), world.root(), &mut found);
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    modes(site.root(), site.root(), &mut found);
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     // What has a number or a time for its name.
     let passing = [
         "run/mattervisor/runs",

@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 use api::{JobResult, Outcome, Verdict};
-use mattervisor_tests::{Reply, StatusExt, StatusReply, World, alive, eventually, kill, stamps};
+use mattervisor_tests::{Reply, Site, StatusExt, StatusReply, alive, eventually, kill, stamps};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -14,43 +14,43 @@ const HASTY: &str =
     "type = \"oneshot\"\njob = true\n[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"\n";
 
 /// Two services, of which one requires the other, and a job with these verbs.
-fn world(verbs: &[&str], more: &str) -> World {
-    let mut world = World::new();
-    world.child("base", &["sleep"], "");
-    world.child("web", &["sleep"], "requires = [\"base\"]");
-    let stamp = format!("file={}", world.file("runs"));
+fn site(verbs: &[&str], more: &str) -> Site {
+    let mut site = Site::new();
+    site.child("base", &["sleep"], "");
+    site.child("web", &["sleep"], "requires = [\"base\"]");
+    let stamp = format!("file={}", site.file("runs"));
     let verbs: Vec<&str> = std::iter::once(stamp.as_str())
         .chain(verbs.iter().copied())
         .collect();
-    world.child("work", &verbs, more);
-    world.start_ready();
-    world
+    site.child("work", &verbs, more);
+    site.start_ready();
+    site
 }
 
-fn request(world: &World, id: &str, wait: bool) -> Reply {
+fn request(site: &Site, id: &str, wait: bool) -> Reply {
     let body = json!({ "id": id, "arguments": { "depth": 3 }, "wait": wait });
-    world.ask("POST", "/v1/jobs/work", &body)
+    site.ask("POST", "/v1/jobs/work", &body)
 }
 
 /// Asks for its work and goes away.
 #[track_caller]
-fn begin(world: &World, id: &str) {
-    let reply = request(world, id, false);
+fn begin(site: &Site, id: &str) {
+    let reply = request(site, id, false);
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
 /// How a change has ended, once it has. The control process may be another by then.
 #[track_caller]
-fn outcome(world: &World, id: &str) -> Outcome {
+fn outcome(site: &Site, id: &str) -> Outcome {
     eventually("the change ends", || {
-        let reply = world.get(&format!("/v1/changes/{id}"));
+        let reply = site.get(&format!("/v1/changes/{id}"));
         let outcome: Outcome = serde_json::from_str(&reply.body).ok()?;
         outcome.finished.then_some(outcome)
     })
 }
 
-fn runs(world: &World) -> usize {
-    stamps(&world.path("runs")).len()
+fn runs(site: &Site) -> usize {
+    stamps(&site.path("runs")).len()
 }
 
 fn is_down(status: &StatusReply) -> bool {
@@ -69,20 +69,20 @@ fn lines_of(reply: &Reply) -> Vec<Value> {
 /// No start, restart or boot.
 #[test]
 fn nothing_but_a_request_starts_a_job() {
-    let mut world = World::new();
-    let stamp = format!("file={}", world.file("runs"));
-    world.child("work", &[&stamp], JOB);
-    world.start_ready();
-    world.ctl(&["start"]).ok();
-    world.ctl(&["restart"]).ok();
-    world.ctl(&["start", "work"]).ok();
-    let refused = world.ctl(&["restart", "work"]).expect_code(1);
+    let mut site = Site::new();
+    let stamp = format!("file={}", site.file("runs"));
+    site.child("work", &[&stamp], JOB);
+    site.start_ready();
+    site.ctl(&["start"]).ok();
+    site.ctl(&["restart"]).ok();
+    site.ctl(&["start", "work"]).ok();
+    let refused = site.ctl(&["restart", "work"]).expect_code(1);
     assert!(refused.stderr.contains("is a job"), "{refused:?}");
-    assert_eq!(runs(&world), 0);
-    assert!(world.status().service("work").is_resting_job());
-    request(&world, "one", true);
-    request(&world, "one", true);
-    assert_eq!(runs(&world), 1, "it is done once");
+    assert_eq!(runs(&site), 0);
+    assert!(site.status().service("work").is_resting_job());
+    request(&site, "one", true);
+    request(&site, "one", true);
+    assert_eq!(runs(&site), 1, "it is done once");
 }
 
 /// Progress reaches whoever waits, and the last line has the result.
@@ -90,26 +90,26 @@ fn nothing_but_a_request_starts_a_job() {
 fn a_job_says_how_far_it_is_and_how_it_ended() {
     let progress =
         r#"notify=X_MATTERVISOR_PROGRESS={"step":"copy files","done":2,"total":5,"unit":"files"}"#;
-    let mut world = World::new();
-    let gate = format!("wait-file={}", world.file("go"));
-    world.child("work", &[progress, &gate, "result=true:copied all"], JOB);
-    world.start_ready();
+    let mut site = Site::new();
+    let gate = format!("wait-file={}", site.file("go"));
+    site.child("work", &[progress, &gate, "result=true:copied all"], JOB);
+    site.start_ready();
     let reply = thread::scope(|scope| {
-        let client = scope.spawn(|| request(&world, "one", true));
-        let status = world.wait_for("it says how far it is", |status| {
+        let client = scope.spawn(|| request(&site, "one", true));
+        let status = site.wait_for("it says how far it is", |status| {
             let job = status.service("work").job.as_ref().unwrap();
             job.progress.is_some()
         });
         let job = status.service("work").job.clone().unwrap();
         assert_eq!((job.id.as_deref(), job.active), (Some("one"), true));
         assert_eq!(job.progress.unwrap().total, Some(5));
-        let metrics = world.get("/metrics").body;
+        let metrics = site.get("/metrics").body;
         for sample in ["job_active", "job_progress_ratio"] {
             let value = if sample == "job_active" { "1" } else { "0.4" };
             let line = format!("mattervisor_{sample}{{service=\"work\"}} {value}\n");
             assert!(metrics.contains(&line), "{line}: {metrics}");
         }
-        fs::write(world.path("go"), "").unwrap();
+        fs::write(site.path("go"), "").unwrap();
         client.join().unwrap()
     });
     let said = lines_of(&reply);
@@ -133,30 +133,30 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     assert_eq!(done.job.as_deref(), Some(&result));
     assert_eq!(done.results[0].verdict, Verdict::Done);
     // It is known later too, also to another control process.
-    kill(world.control_pid(), Signal::SIGKILL);
-    assert_eq!(outcome(&world, "one").job.as_deref(), Some(&result));
-    let events = world.ctl(&["events", "work", "-n", "50"]).ok().stdout;
+    kill(site.control_pid(), Signal::SIGKILL);
+    assert_eq!(outcome(&site, "one").job.as_deref(), Some(&result));
+    let events = site.ctl(&["events", "work", "-n", "50"]).ok().stdout;
     assert!(events.contains("copy files"), "{events}");
-    let changes = world.get("/v1/changes?services=work").body;
+    let changes = site.get("/v1/changes?services=work").body;
     assert!(changes.contains(r#""what":"job""#), "{changes}");
 }
 
 /// And what it is asked lies in a directory that is closed to others.
 #[test]
 fn one_job_at_a_time_has_a_directory_and_the_control_socket() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "work",
-        &["env", &format!("wait-file={}", world.file("go"))],
+        &["env", &format!("wait-file={}", site.file("go"))],
         JOB,
     );
-    world.child("other", &["sleep"], JOB);
-    world.start_ready();
-    begin(&world, "one");
-    world.wait_state("work", "starting");
+    site.child("other", &["sleep"], JOB);
+    site.start_ready();
+    begin(&site, "one");
+    site.wait_state("work", "starting");
     for other in ["other", "work"] {
         let body = json!({ "id": format!("second-{other}"), "wait": true });
-        let second = world.ask("POST", &format!("/v1/jobs/{other}"), &body);
+        let second = site.ask("POST", &format!("/v1/jobs/{other}"), &body);
         assert_eq!(second.status, 409);
         assert!(second.body.contains("job-runs"), "{second:?}");
         assert!(
@@ -164,62 +164,62 @@ fn one_job_at_a_time_has_a_directory_and_the_control_socket() {
             "{second:?}"
         );
     }
-    let dir = world.path("var/lib/mattervisor/jobs/work");
+    let dir = site.path("var/lib/mattervisor/jobs/work");
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(
         (mode(&dir), mode(&dir.join("request.json"))),
         (0o700, 0o600)
     );
     let wanted = format!("MATTERVISOR_JOB_DIR={}", dir.display());
-    world.wait_log("work", |line| line == wanted);
+    site.wait_log("work", |line| line == wanted);
     let wanted = format!(
         "MATTERVISOR_SOCKET={}",
-        world.file("run/mattervisor/ctl.sock")
+        site.file("run/mattervisor/ctl.sock")
     );
-    world.wait_log("work", |line| line == wanted);
-    fs::write(world.path("go"), "").unwrap();
-    outcome(&world, "one");
-    assert!(world.status().service("work").is_resting_job());
+    site.wait_log("work", |line| line == wanted);
+    fs::write(site.path("go"), "").unwrap();
+    outcome(&site, "one");
+    assert!(site.status().service("work").is_resting_job());
 }
 
 #[test]
 fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let codes = [
         ("plain", "exit=1", 1),
         ("open", "exit=75", 3),
         ("killed", "kill-self=SEGV", 3),
     ];
     for (name, verb, _) in codes {
-        let stamp = format!("file={}", world.file(name));
+        let stamp = format!("file={}", site.file(name));
         let more = format!("{HASTY}limit = {{ starts = 2, within = \"1h\" }}\n");
-        world.child(name, &[&stamp, "result=false:no room", verb], &more);
+        site.child(name, &[&stamp, "result=false:no room", verb], &more);
     }
-    world.start_ready();
+    site.start_ready();
     for (name, _, expected) in codes {
         let body = json!({ "id": name, "wait": true });
-        let reply = world.ask("POST", &format!("/v1/jobs/{name}"), &body);
+        let reply = site.ask("POST", &format!("/v1/jobs/{name}"), &body);
         let last = lines_of(&reply).pop().unwrap();
         let done: Outcome = serde_json::from_value(last).unwrap();
         assert_eq!(done.results[0].verdict, Verdict::Failed, "{done:?}");
         assert!(done.results[0].detail.starts_with("no room; "), "{done:?}");
-        assert_eq!(stamps(&world.path(name)).len(), expected, "{name}");
+        assert_eq!(stamps(&site.path(name)).len(), expected, "{name}");
     }
     // Work that has failed keeps nobody from being served.
-    assert_eq!(world.get("/readyz").status, 200);
+    assert_eq!(site.get("/readyz").status, 200);
 }
 
 /// What it requires has failed: it does not begin, and nobody waits for that for ever.
 #[test]
 fn a_job_ends_where_what_it_requires_has_failed() {
-    let mut world = World::new();
-    world.child("base", &["exit=3"], "[restart]\npolicy = \"never\"\n");
-    let stamp = format!("file={}", world.file("runs"));
+    let mut site = Site::new();
+    site.child("base", &["exit=3"], "[restart]\npolicy = \"never\"\n");
+    let stamp = format!("file={}", site.file("runs"));
     let requires = "type = \"oneshot\"\njob = true\nrequires = [\"base\"]\n";
-    world.child("work", &[&stamp], requires);
-    world.start();
-    world.wait_state("base", "failed");
-    let reply = request(&world, "one", true);
+    site.child("work", &[&stamp], requires);
+    site.start();
+    site.wait_state("base", "failed");
+    let reply = request(&site, "one", true);
     let said = lines_of(&reply);
     let last = &said.last().unwrap()["results"][0];
     assert_eq!(last["verdict"], "failed", "{said:?}");
@@ -227,8 +227,8 @@ fn a_job_ends_where_what_it_requires_has_failed() {
     let wanted =
         "could not begin: it requires base, which is not up (failed: ended with exit code 3";
     assert!(why.starts_with(wanted), "{why}");
-    assert_eq!(runs(&world), 0);
-    let metrics = world.get("/metrics").body;
+    assert_eq!(runs(&site), 0);
+    let metrics = site.get("/metrics").body;
     let failed = "mattervisor_job_requests_total{service=\"work\",outcome=\"failed\"} 1\n";
     assert!(metrics.contains(failed), "{metrics}");
     assert!(metrics.contains("mattervisor_job_active{service=\"work\"} 0\n"));
@@ -237,16 +237,16 @@ fn a_job_ends_where_what_it_requires_has_failed() {
 /// Its client is told where the result is that cannot be read.
 #[test]
 fn a_result_that_cannot_be_read_is_named() {
-    let mut world = World::new();
-    let gate = format!("wait-file={}", world.file("go"));
-    world.child("work", &[&gate], JOB);
-    world.start_ready();
+    let mut site = Site::new();
+    let gate = format!("wait-file={}", site.file("go"));
+    site.child("work", &[&gate], JOB);
+    site.start_ready();
     let reply = thread::scope(|scope| {
-        let client = scope.spawn(|| request(&world, "one", true));
-        world.wait_state("work", "starting");
-        let result = world.path("var/lib/mattervisor/jobs/work/result.json");
+        let client = scope.spawn(|| request(&site, "one", true));
+        site.wait_state("work", "starting");
+        let result = site.path("var/lib/mattervisor/jobs/work/result.json");
         fs::create_dir(&result).unwrap();
-        fs::write(world.path("go"), "").unwrap();
+        fs::write(site.path("go"), "").unwrap();
         client.join().unwrap()
     });
     let said = lines_of(&reply);
@@ -261,28 +261,28 @@ fn a_result_that_cannot_be_read_is_named() {
 
 #[test]
 fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
-    let mut world = World::new();
-    let (go, end) = (world.file("go"), world.file("end"));
-    world.child("base", &["sleep"], "");
-    world.child("web", &["sleep"], "requires = [\"base\"]");
-    world.child("aside", &["sleep"], "");
+    let mut site = Site::new();
+    let (go, end) = (site.file("go"), site.file("end"));
+    site.child("base", &["sleep"], "");
+    site.child("web", &["sleep"], "requires = [\"base\"]");
+    site.child("aside", &["sleep"], "");
     let verbs = [
         "lease=base",
-        &format!("write={}:", world.file("down")),
+        &format!("write={}:", site.file("down")),
         &format!("wait-file={go}"),
         "release",
-        &format!("write={}:", world.file("up")),
+        &format!("write={}:", site.file("up")),
         &format!("wait-file={end}"),
     ];
-    world.child("work", &verbs, JOB);
-    world.start_ready();
-    let pid = world.status().pid("base");
-    begin(&world, "one");
+    site.child("work", &verbs, JOB);
+    site.start_ready();
+    let pid = site.status().pid("base");
+    begin(&site, "one");
     eventually("it is told that all is down", || {
-        world.path("down").exists().then_some(())
+        site.path("down").exists().then_some(())
     });
     assert!(!alive(pid));
-    let status = world.status();
+    let status = site.status();
     assert!(is_down(&status), "{status:#?}");
     let base = status.service("base");
     assert_eq!(base.leased.as_ref().unwrap().job, "work");
@@ -303,52 +303,52 @@ fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
         ["start", "web"],
         ["once", "web"],
     ] {
-        let refused = world.ctl(&words).expect_code(1);
+        let refused = site.ctl(&words).expect_code(1);
         assert!(
             refused.stderr.contains("kept stopped by the job work"),
             "{refused:?}"
         );
         assert!(refused.stderr.contains("ctl stop work"), "{refused:?}");
     }
-    let refused = world.ctl(&["reconfigure"]).expect_code(1);
+    let refused = site.ctl(&["reconfigure"]).expect_code(1);
     assert!(
         refused
             .stderr
             .contains("the job work keeps services stopped"),
         "{refused:?}"
     );
-    world.ctl(&["reconfigure", "--dry-run"]).ok();
+    site.ctl(&["reconfigure", "--dry-run"]).ok();
     // All means what can be started.
-    world.ctl(&["restart"]);
-    assert!(is_down(&world.status()));
+    site.ctl(&["restart"]);
+    assert!(is_down(&site.status()));
     fs::write(go, "").unwrap();
     eventually("it is told that all is up", || {
-        world.path("up").exists().then_some(())
+        site.path("up").exists().then_some(())
     });
     // What requires it comes up behind it.
-    let status = world.wait_for("all is up", is_up);
+    let status = site.wait_for("all is up", is_up);
     assert_eq!(status.service("base").leased, None);
     fs::write(end, "").unwrap();
-    assert_eq!(outcome(&world, "one").results[0].verdict, Verdict::Done);
+    assert_eq!(outcome(&site, "one").results[0].verdict, Verdict::Done);
 }
 
 /// SIGHUP is not lost: it waits until nothing is kept stopped any more.
 #[test]
 fn a_hangup_waits_for_the_end_of_a_lease() {
-    let mut world = World::new();
-    let go = format!("wait-file={}", world.file("go"));
-    world.child("base", &["sleep"], "");
-    let down = format!("write={}:", world.file("down"));
-    world.child("work", &["lease=base", &down, &go], JOB);
-    world.start_ready();
-    begin(&world, "one");
-    eventually("base is down", || world.path("down").exists().then_some(()));
-    world.child("new", &["sleep"], "");
-    world.signal(Signal::SIGHUP);
-    let events = world.ctl(&["status", "base"]).both();
+    let mut site = Site::new();
+    let go = format!("wait-file={}", site.file("go"));
+    site.child("base", &["sleep"], "");
+    let down = format!("write={}:", site.file("down"));
+    site.child("work", &["lease=base", &down, &go], JOB);
+    site.start_ready();
+    begin(&site, "one");
+    eventually("base is down", || site.path("down").exists().then_some(()));
+    site.child("new", &["sleep"], "");
+    site.signal(Signal::SIGHUP);
+    let events = site.ctl(&["status", "base"]).both();
     assert!(!events.contains("new"));
-    fs::write(world.path("go"), "").unwrap();
-    world.wait_for("the new service is there", |status| {
+    fs::write(site.path("go"), "").unwrap();
+    site.wait_for("the new service is there", |status| {
         status
             .services
             .iter()
@@ -366,53 +366,53 @@ fn a_lease_ends_whoever_dies() {
         &["control", "job"],
         &["job", "control", "job"],
     ] {
-        let mut world = World::new();
-        let (go, down) = (world.file("go"), world.file("down"));
-        world.child("base", &["sleep"], "");
-        world.child("web", &["sleep"], "requires = [\"base\"]");
+        let mut site = Site::new();
+        let (go, down) = (site.file("go"), site.file("down"));
+        site.child("base", &["sleep"], "");
+        site.child("web", &["sleep"], "requires = [\"base\"]");
         let verbs = [
-            &format!("file={}", world.file("runs")),
+            &format!("file={}", site.file("runs")),
             "lease=base",
             &format!("file={down}"),
             &format!("wait-file={go}"),
             "result=true:done",
         ];
-        world.child("work", &verbs, HASTY);
-        world.start_ready();
-        begin(&world, "one");
+        site.child("work", &verbs, HASTY);
+        site.start_ready();
+        begin(&site, "one");
         let mut expected = 1;
         for victim in victims {
             eventually("it has what it wants", || {
                 (stamps(down.as_ref()).len() >= expected).then_some(())
             });
             if *victim == "control" {
-                kill(world.control_pid(), Signal::SIGKILL);
+                kill(site.control_pid(), Signal::SIGKILL);
             } else {
-                let status = world.wait_state("work", "starting");
+                let status = site.wait_state("work", "starting");
                 kill(status.pid("work"), Signal::SIGKILL);
                 expected += 1;
             }
-            assert!(is_down(&world.status()), "{victims:?}");
+            assert!(is_down(&site.status()), "{victims:?}");
         }
         fs::write(&go, "").unwrap();
-        let outcome = outcome(&world, "one");
+        let outcome = outcome(&site, "one");
         assert_eq!(outcome.results[0].verdict, Verdict::Done, "{outcome:?}");
         assert_eq!(outcome.job.unwrap().message, "done");
-        world.wait_for("all is up", is_up);
-        assert_eq!(runs(&world), expected, "{victims:?}");
-        assert_eq!(world.stop(), 0);
+        site.wait_for("all is up", is_up);
+        assert_eq!(runs(&site), expected, "{victims:?}");
+        assert_eq!(site.stop(), 0);
     }
 }
 
 /// It is not in a state to be asked for it, and the next one comes up with it.
 #[test]
 fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
-    let mut world = world(&["lease=base", "sleep"], JOB);
-    begin(&world, "one");
-    world.wait_for("base is down", is_down);
-    let stopped = world.ctl(&["stop", "work"]).ok();
-    world.wait_for("all is up", is_up);
-    let ended = outcome(&world, "one");
+    let mut site = site(&["lease=base", "sleep"], JOB);
+    begin(&site, "one");
+    site.wait_for("base is down", is_down);
+    let stopped = site.ctl(&["stop", "work"]).ok();
+    site.wait_for("all is up", is_up);
+    let ended = outcome(&site, "one");
     assert_eq!(
         ended.results[0].verdict,
         Verdict::Failed,
@@ -422,13 +422,13 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         ended.results[0].detail.contains("stopped by root"),
         "{ended:?}"
     );
-    assert_eq!(runs(&world), 1);
+    assert_eq!(runs(&site), 1);
     // The next request lifts that.
-    begin(&world, "two");
-    world.wait_for("base is down", is_down);
-    world.ctl(&["stop", "base"]).ok();
-    world.ctl(&["stop", "work"]).ok();
-    let status = world.wait_for("the lease is over", |it| {
+    begin(&site, "two");
+    site.wait_for("base is down", is_down);
+    site.ctl(&["stop", "base"]).ok();
+    site.ctl(&["stop", "work"]).ok();
+    let status = site.wait_for("the lease is over", |it| {
         it.service("base").leased.is_none()
     });
     assert_eq!(
@@ -436,39 +436,37 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         "stopped",
         "that was somebody else's word"
     );
-    world.ctl(&["start", "base"]).ok();
+    site.ctl(&["start", "base"]).ok();
     // An ordered shutdown ends all, and the next start knows nothing of it.
-    begin(&world, "three");
-    world.wait_for("base is down", is_down);
-    assert_eq!(world.stop(), 0);
-    world.start_ready();
-    let status = world.status();
+    begin(&site, "three");
+    site.wait_for("base is down", is_down);
+    assert_eq!(site.stop(), 0);
+    site.start_ready();
+    let status = site.status();
     assert!(
         is_up(&status) && status.service("work").is_resting_job(),
         "{status:#?}"
     );
-    assert_eq!(runs(&world), 3);
+    assert_eq!(runs(&site), 3);
 }
 
 #[test]
 fn nothing_of_a_job_outlives_the_keeper() {
-    let mut world = world(&["lease=base", "sleep"], JOB);
-    begin(&world, "one");
-    world.wait_for("base is down", is_down);
-    let pid = world.status().pid("work");
-    world.signal(Signal::SIGKILL);
-    world.wait_end(mattervisor_tests::LIMIT);
+    let mut site = site(&["lease=base", "sleep"], JOB);
+    begin(&site, "one");
+    site.wait_for("base is down", is_down);
+    let pid = site.status().pid("work");
+    site.signal(Signal::SIGKILL);
+    site.wait_end(mattervisor_tests::LIMIT);
     eventually("the job has been stopped", || (!alive(pid)).then_some(()));
-    eventually("all has gone", || {
-        world.leftovers().is_empty().then_some(())
-    });
-    world.start_ready();
-    let status = world.status();
+    eventually("all has gone", || site.leftovers().is_empty().then_some(()));
+    site.start_ready();
+    let status = site.status();
     assert!(
         is_up(&status) && status.service("work").is_resting_job(),
         "{status:#?}"
     );
-    let request = fs::read_to_string(world.path("var/lib/mattervisor/jobs/work/request.json"));
+    let request = fs::read_to_string(site.path("var/lib/mattervisor/jobs/work/request.json"));
     assert!(
         request.unwrap().contains("\"one\""),
         "what it was doing can be found"
@@ -478,15 +476,15 @@ fn nothing_of_a_job_outlives_the_keeper() {
 /// What its schedule asks for is in the service file.
 #[test]
 fn a_schedule_asks_a_job_for_its_work() {
-    let mut world = World::new();
-    let dir = world.path("var/lib/mattervisor");
+    let mut site = Site::new();
+    let dir = site.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("schedule.json"), r#"{"until": {"work": 1000000}}"#).unwrap();
     let schedule = "[schedule]\nat = \"00:00\"\ncatch_up = true\narguments = { keep = 3 }\n";
-    world.child("work", &["result=true:done"], &format!("{JOB}{schedule}"));
-    world.start_ready();
+    site.child("work", &["result=true:done"], &format!("{JOB}{schedule}"));
+    site.start_ready();
     let changes = eventually("it has run", || {
-        let changes = world.get("/v1/changes?services=work").body;
+        let changes = site.get("/v1/changes?services=work").body;
         changes.contains(r#""outcome":"done""#).then_some(changes)
     });
     assert!(changes.contains(r#""by":"its schedule""#), "{changes}");
@@ -497,14 +495,14 @@ fn a_schedule_asks_a_job_for_its_work() {
 /// Only a job that runs has anything stopped, and it never stops itself.
 #[test]
 fn a_lease_is_refused_to_all_others() {
-    let mut world = World::new();
-    let asked = format!("wait-file={}", world.file("go"));
-    world.child("base", &["sleep"], "");
-    world.child("work", &[&asked], &format!("requires = [\"base\"]\n{JOB}"));
-    world.start_ready();
+    let mut site = Site::new();
+    let asked = format!("wait-file={}", site.file("go"));
+    site.child("base", &["sleep"], "");
+    site.child("work", &[&asked], &format!("requires = [\"base\"]\n{JOB}"));
+    site.start_ready();
     let lease = |job: &str, service: &str| {
         let body = json!({ "job": job, "services": [service] });
-        world.ask("POST", "/v1/leases", &body)
+        site.ask("POST", "/v1/leases", &body)
     };
     let cases = [
         (lease("work", "base"), 409, "the job work does not run"),
@@ -515,13 +513,13 @@ fn a_lease_is_refused_to_all_others() {
         assert_eq!(reply.status, *status, "{reply:?}");
         assert!(reply.body.contains(message), "{reply:?}");
     }
-    begin(&world, "one");
-    world.wait_state("work", "starting");
+    begin(&site, "one");
+    site.wait_state("work", "starting");
     let reply = lease("work", "base");
     assert!(reply.body.contains("which it is or requires"), "{reply:?}");
-    let reply = world.ask("DELETE", "/v1/leases", &json!({ "job": "work" }));
+    let reply = site.ask("DELETE", "/v1/leases", &json!({ "job": "work" }));
     assert_eq!(reply.status, 200, "{reply:?}");
-    let not = world.ask(
+    let not = site.ask(
         "POST",
         "/v1/jobs/base",
         &json!({ "id": "two", "wait": true }),
@@ -530,5 +528,5 @@ fn a_lease_is_refused_to_all_others() {
         not.status == 409 && not.body.contains("base is no job"),
         "{not:?}"
     );
-    fs::write(world.path("go"), "").unwrap();
+    fs::write(site.path("go"), "").unwrap();
 }

@@ -7,39 +7,39 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, Tracer, World, alive, children, eventually, kill, run, stamps, within,
+    Site, StatusExt, Tracer, alive, children, eventually, kill, run, stamps, within,
 };
 use nix::sys::signal::Signal;
 
 /// When the keeper is killed, control stops everything, and the next start has no second copy.
 #[test]
 fn kill_9_of_the_keeper_stops_all_and_the_next_start_has_no_second_copy() {
-    let mut world = World::new();
-    let file = world.file("stamps");
-    world.child("a", &[&format!("file={file}"), "trap-term=0", "sleep"], "");
-    world.child("b", &["setsid-child", "sleep"], "requires = [\"a\"]");
-    world.start_ready();
-    let (a, control) = (world.status().pid("a"), world.control_pid());
-    world.signal(Signal::SIGKILL);
-    assert_eq!(world.wait_end(Duration::from_secs(5)), 137);
+    let mut site = Site::new();
+    let file = site.file("stamps");
+    site.child("a", &[&format!("file={file}"), "trap-term=0", "sleep"], "");
+    site.child("b", &["setsid-child", "sleep"], "requires = [\"a\"]");
+    site.start_ready();
+    let (a, control) = (site.status().pid("a"), site.control_pid());
+    site.signal(Signal::SIGKILL);
+    assert_eq!(site.wait_end(Duration::from_secs(5)), 137);
     eventually("control ends too", || (!alive(control)).then_some(()));
     eventually("nothing is left", || {
-        world.leftovers().is_empty().then_some(())
+        site.leftovers().is_empty().then_some(())
     });
     assert!(!alive(a));
-    world.start_ready();
-    let status = world.status();
+    site.start_ready();
+    let status = site.status();
     assert!(status.ready("a") && status.ready("b"));
     assert_eq!(stamps(file.as_ref()).len(), 2);
     // By the control process, which has read the rest: the next keeper does not mark it once more.
-    assert_eq!(gaps(&world, "a"), 1);
+    assert_eq!(gaps(&site, "a"), 1);
 }
 
 /// How often the log of a service says that lines may be missing, once it has said so.
-fn gaps(world: &World, service: &str) -> usize {
+fn gaps(site: &Site, service: &str) -> usize {
     let mark = |line: &&String| line.contains("the keeper has died; lines may be missing here");
     eventually("the gap is marked", || {
-        let log = world.log(service);
+        let log = site.log(service);
         let marks = log.iter().filter(mark).count();
         (marks > 0).then_some(marks)
     })
@@ -48,33 +48,33 @@ fn gaps(world: &World, service: &str) -> usize {
 /// Nobody has read what the service wrote at last, though it is gone itself.
 #[test]
 fn both_killed_the_gap_is_marked_also_for_what_has_ended_meanwhile() {
-    let mut world = World::new();
-    world.child("a", &["print=begun", "sleep"], "");
-    world.start_ready();
-    world.wait_log("a", |line| line == "begun");
-    let (a, control) = (world.status().pid("a"), world.control_pid());
+    let mut site = Site::new();
+    site.child("a", &["print=begun", "sleep"], "");
+    site.start_ready();
+    site.wait_log("a", |line| line == "begun");
+    let (a, control) = (site.status().pid("a"), site.control_pid());
     kill(control, Signal::SIGSTOP);
-    world.signal(Signal::SIGKILL);
-    world.wait_end(Duration::from_secs(5));
+    site.signal(Signal::SIGKILL);
+    site.wait_end(Duration::from_secs(5));
     kill(control, Signal::SIGKILL);
     kill(a, Signal::SIGKILL);
     eventually("both are gone", || {
         (!alive(control) && !alive(a)).then_some(())
     });
-    world.start_ready();
-    assert_eq!(gaps(&world, "a"), 1);
+    site.start_ready();
+    assert_eq!(gaps(&site, "a"), 1);
     // Not at the next start, which follows an orderly end.
-    assert_eq!(world.stop(), 0);
-    world.start_ready();
-    world.ctl(&["restart", "a"]).ok();
-    assert_eq!(gaps(&world, "a"), 1);
+    assert_eq!(site.stop(), 0);
+    site.start_ready();
+    site.ctl(&["restart", "a"]).ok();
+    assert_eq!(gaps(&site, "a"), 1);
 }
 
 /// When both are killed, the next start stops what is left before it starts anything.
 #[test]
 fn both_killed_leftovers_are_stopped_before_anything_starts() {
-    let mut world = World::new();
-    let (file, left) = (world.file("stamps"), world.file("left"));
+    let mut site = Site::new();
+    let (file, left) = (site.file("stamps"), site.file("left"));
     let verbs = [
         format!("file={file}"),
         format!("setsid-child={left}"),
@@ -82,44 +82,44 @@ fn both_killed_leftovers_are_stopped_before_anything_starts() {
         "sleep".to_owned(),
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    world.child("a", &verbs, "");
-    world.start_ready();
-    world.wait_log("a", |line| line == "left");
-    let (a, control) = (world.status().pid("a"), world.control_pid());
+    site.child("a", &verbs, "");
+    site.start_ready();
+    site.wait_log("a", |line| line == "left");
+    let (a, control) = (site.status().pid("a"), site.control_pid());
     kill(control, Signal::SIGSTOP);
-    world.signal(Signal::SIGKILL);
-    world.wait_end(Duration::from_secs(5));
+    site.signal(Signal::SIGKILL);
+    site.wait_end(Duration::from_secs(5));
     kill(control, Signal::SIGKILL);
     eventually("control is gone", || (!alive(control)).then_some(()));
     assert!(alive(a), "the service has outlived both");
-    let old: BTreeSet<i32> = world.processes().into_iter().collect();
-    world.start_ready();
-    let status = world.status();
+    let old: BTreeSet<i32> = site.processes().into_iter().collect();
+    site.start_ready();
+    let status = site.status();
     assert_ne!(status.pid("a"), a);
     for pid in old {
         assert!(!alive(pid), "{pid} of the first life still lives");
     }
     assert_eq!(stamps(file.as_ref()).len(), 2);
-    assert_eq!(gaps(&world, "a"), 1);
+    assert_eq!(gaps(&site, "a"), 1);
 }
 
 /// A second supervisor on the same root is refused, in words, at once.
 #[test]
 fn a_second_supervisor_on_the_same_root_is_refused() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
     let started = Instant::now();
-    let second = run(&mut world.supervisor());
+    let second = run(&mut site.supervisor());
     assert_ne!(second.code, 0);
     assert!(started.elapsed() < Duration::from_secs(5));
     let said = second.both();
     assert!(
-        said.contains(&world.keeper_pid().to_string()),
+        said.contains(&site.keeper_pid().to_string()),
         "it does not name the other: {said}"
     );
-    assert_eq!(world.status().pid("a"), pid);
+    assert_eq!(site.status().pid("a"), pid);
 }
 
 /// What has left session, log pipe and parent is found by the cookie of its environment, and by its
@@ -127,19 +127,19 @@ fn a_second_supervisor_on_the_same_root_is_refused() {
 #[test]
 fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
     for cgroups in [true, false] {
-        let mut world = World::new();
+        let mut site = Site::new();
         if !cgroups {
-            world.env("MATTERVISOR_NO_CGROUP", "1");
+            site.env("MATTERVISOR_NO_CGROUP", "1");
         }
-        let left = world.file("left");
+        let left = site.file("left");
         let daemon = format!("double-fork={left}");
-        world.child("a", &[&daemon, "print=left", "sleep"], "");
-        world.start_ready();
-        world.wait_log("a", |line| line == "left");
+        site.child("a", &[&daemon, "print=left", "sleep"], "");
+        site.start_ready();
+        site.wait_log("a", |line| line == "left");
         let daemon: i32 = mattervisor_tests::lines(left.as_ref())[0].parse().unwrap();
-        let control = world.control_pid();
-        world.signal(Signal::SIGKILL);
-        world.wait_end(Duration::from_secs(5));
+        let control = site.control_pid();
+        site.signal(Signal::SIGKILL);
+        site.wait_end(Duration::from_secs(5));
         eventually("control ends", || (!alive(control)).then_some(()));
         assert!(!alive(daemon), "{daemon} lives, with cgroups: {cgroups}");
     }
@@ -148,33 +148,33 @@ fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
 /// What an earlier daemon has left of a service that is to be down counts until it is gone, and no longer.
 #[test]
 fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
-    world.start_ready();
-    let (a, control) = (world.status().pid("a"), world.control_pid());
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    site.start_ready();
+    let (a, control) = (site.status().pid("a"), site.control_pid());
     let tracer = Tracer::hold(a);
     kill(control, Signal::SIGSTOP);
-    world.signal(Signal::SIGKILL);
-    world.wait_end(Duration::from_secs(5));
+    site.signal(Signal::SIGKILL);
+    site.wait_end(Duration::from_secs(5));
     kill(control, Signal::SIGKILL);
     eventually("control is gone", || (!alive(control)).then_some(()));
-    world.start();
-    world.wait_state("a", "failed");
-    let _ = world.ctl(&["stop", "a"]);
-    let status = world.wait_state("a", "failed");
+    site.start();
+    site.wait_state("a", "failed");
+    let _ = site.ctl(&["stop", "a"]);
+    let status = site.wait_state("a", "failed");
     let reason = status.service("a").reason.clone().unwrap_or_default();
     assert!(reason.contains(&format!("pid {a}")), "{reason}");
     drop(tracer);
-    world.wait_state("a", "stopped");
+    site.wait_state("a", "stopped");
 }
 
 /// In the middle of a `ctl reexec` two control processes lose the same keeper: both would read the same log pipes.
 #[test]
 fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
-    let mut world = World::new();
-    world.child("a", &["print=begun", "sleep"], "");
-    world.start_ready();
-    let (keeper, a) = (world.keeper_pid(), world.status().pid("a"));
+    let mut site = Site::new();
+    site.child("a", &["print=begun", "sleep"], "");
+    site.start_ready();
+    let (keeper, a) = (site.keeper_pid(), site.status().pid("a"));
     let controls = || -> Vec<i32> {
         let mut children = children(keeper);
         children.retain(|pid| *pid != a && alive(*pid));
@@ -188,7 +188,7 @@ fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !killed.load(Ordering::Relaxed) {
-                world.ctl(&["reexec"]);
+                site.ctl(&["reexec"]);
             }
         });
         // The keeper is stopped, so that it gives neither of them up. Each has been told all, and serves clients.
@@ -212,5 +212,5 @@ fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
         });
     });
     assert!(!alive(a));
-    assert_eq!(gaps(&world, "a"), 1, "{}", world.supervisor_log());
+    assert_eq!(gaps(&site, "a"), 1, "{}", site.supervisor_log());
 }

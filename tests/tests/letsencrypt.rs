@@ -10,14 +10,14 @@ use std::{
 };
 
 use mattervisor_tests::{
-    Missing, StatusExt, World, eventually, free_port, need, nginx,
+    Missing, Site, StatusExt, eventually, free_port, need, nginx,
     openssl::{fingerprint, served, signed},
     program, run,
 };
 use tempfile::TempDir;
 
 const HOST: &str = "chat.mv.test";
-const PATIENCE: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// An authority with a DNS of its own, in which every name is this machine.
 struct Authority {
@@ -126,7 +126,7 @@ impl Authority {
     }
 
     /// Lines for the site file.
-    fn site(&self) -> String {
+    fn site_file(&self) -> String {
         format!(
             "letsencrypt.enable = true\n\
              letsencrypt.acme_directory = \"https://localhost:{}/dir\"\n\
@@ -140,22 +140,22 @@ impl Authority {
 
 /// The shipped catalogue on a root of its own. Mattermost itself is not there: nginx answers 503.
 struct Front {
-    world: World,
+    site: Site,
     port: u16,
-    site: String,
+    site_file: String,
 }
 
 impl Front {
     fn new(plain: u16) -> Self {
-        let mut world = World::new();
-        world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+        let mut site = Site::new();
+        site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
         let port = free_port();
         let nobody = if nix::unistd::geteuid().is_root() {
             "nginx.username = \"nobody\"\nnginx.group = \"nogroup\"\nmattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\n"
         } else {
             ""
         };
-        let site = format!(
+        let site_file = format!(
             "mattermost_nginx.listen_addresses = [\"127.0.0.1\"]\n\
              mattermost_nginx.redirect_http_to_https_port = {plain}\n\
              nginx.worker_processes = 1\npostgresql.enable = false\n\
@@ -163,7 +163,11 @@ impl Front {
              mattermost.service_port = {}\n{nobody}",
             free_port()
         );
-        Self { world, port, site }
+        Self {
+            site,
+            port,
+            site_file,
+        }
     }
 
     fn write(&self, scheme: &str, more: &str) {
@@ -171,13 +175,14 @@ impl Front {
             "mattermost_external_url = \"{scheme}://{HOST}:{}\"\n",
             self.port
         );
-        self.world.site(&format!("{url}{}{more}", self.site));
-        let path = self.world.path("etc/mattervisor/mattervisor.toml");
+        self.site
+            .site_file(&format!("{url}{}{more}", self.site_file));
+        let path = self.site.path("etc/mattervisor/mattervisor.toml");
         fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     fn certificate(&self) -> PathBuf {
-        self.world.path(&format!("etc/mattervisor/ssl/{HOST}.crt"))
+        self.site.path(&format!("etc/mattervisor/ssl/{HOST}.crt"))
     }
 
     /// Who has signed what is served.
@@ -189,8 +194,8 @@ impl Front {
 
     #[track_caller]
     fn wait_state(&self, name: &str, state: &str) {
-        self.world
-            .wait_for_within(PATIENCE, &format!("{name} is {state}"), |status| {
+        self.site
+            .wait_for_within(LIMIT, &format!("{name} is {state}"), |status| {
                 status
                     .services
                     .iter()
@@ -228,39 +233,35 @@ fn a_running_installation_gets_https_by_one_line() {
     let mut authority = need!(Authority::new());
     let mut front = Front::new(authority.http_port);
     front.write("http", "");
-    let refused = front.world.ctl(&["renew-le-certs"]).expect_code(1).both();
+    let refused = front.site.ctl(&["renew-le-certs"]).expect_code(1).both();
     assert!(refused.contains("letsencrypt.enable = true"), "{refused}");
-    front.world.start();
+    front.site.start();
     front.wait_state("nginx", "running");
-    let pid = front.world.status().pid("nginx");
-    front.write("https", &authority.site());
-    front.world.ctl(&["reconfigure", "--dry-run"]).ok();
+    let pid = front.site.status().pid("nginx");
+    front.write("https", &authority.site_file());
+    front.site.ctl(&["reconfigure", "--dry-run"]).ok();
     assert!(
         !front.certificate().exists(),
         "a dry run made a certificate"
     );
-    front.world.ctl(&["reconfigure"]);
+    front.site.ctl(&["reconfigure"]);
     front.wait_state("letsencrypt", "completed");
     front.serves_its_file();
     assert!(front.issuer().contains("Pebble"), "{}", front.issuer());
-    assert_eq!(
-        front.world.status().pid("nginx"),
-        pid,
-        "nginx was restarted"
-    );
-    front.world.wait_for("nginx is well", |status| {
+    assert_eq!(front.site.status().pid("nginx"), pid, "nginx was restarted");
+    front.site.wait_for("nginx is well", |status| {
         let nginx = status.services.iter().find(|it| it.name == "nginx");
         nginx.is_some_and(|it| it.ready && it.healthy != Some(false))
     });
-    let state = front.world.path("var/lib/mattervisor/letsencrypt");
+    let state = front.site.path("var/lib/mattervisor/letsencrypt");
     assert_eq!(
         (mode(&state), mode(&state.join("account.json"))),
         (0o700, 0o600)
     );
     assert_eq!(mode(&front.certificate().with_extension("key")), 0o600);
-    assert_eq!(mode(&front.world.path("etc/mattervisor/ssl")), 0o755);
+    assert_eq!(mode(&front.site.path("etc/mattervisor/ssl")), 0o755);
     let place = front
-        .world
+        .site
         .path("var/lib/mattervisor/letsencrypt-www/.well-known/acme-challenge");
     assert_eq!(
         fs::read_dir(place).unwrap().count(),
@@ -279,20 +280,16 @@ fn a_running_installation_gets_https_by_one_line() {
     );
 
     // Maintenance is for users of Mattermost: the authority is answered all the same.
-    front.world.ctl(&["maintenance", "on"]).ok();
+    front.site.ctl(&["maintenance", "on"]).ok();
     by_hand(&front);
-    front.world.ctl(&["maintenance", "off"]).ok();
-    assert_eq!(
-        front.world.status().pid("nginx"),
-        pid,
-        "nginx was restarted"
-    );
+    front.site.ctl(&["maintenance", "off"]).ok();
+    assert_eq!(front.site.status().pid("nginx"), pid, "nginx was restarted");
 
     // Another authority at the same address: it has never heard of us.
     let mut gone = authority.children.pop().unwrap();
     gone.kill().and_then(|()| gone.wait()).unwrap();
     authority.begin();
-    let told = front.world.ctl(&["renew-le-certs", "--force"]).ok().stdout;
+    let told = front.site.ctl(&["renew-le-certs", "--force"]).ok().stdout;
     assert!(
         told.contains("does not know our account any more"),
         "{told}"
@@ -302,10 +299,10 @@ fn a_running_installation_gets_https_by_one_line() {
 
 fn by_hand(front: &Front) {
     let before = fingerprint(&front.certificate());
-    let told = front.world.ctl(&["renew-le-certs"]).ok().stdout;
+    let told = front.site.ctl(&["renew-le-certs"]).ok().stdout;
     assert!(told.contains("is good; it is renewed from"), "{told}");
     assert_eq!(fingerprint(&front.certificate()), before);
-    let told = front.world.ctl(&["renew-le-certs", "--force"]).ok().stdout;
+    let told = front.site.ctl(&["renew-le-certs", "--force"]).ok().stdout;
     assert!(told.contains("is new; it is renewed from"), "{told}");
     assert_ne!(fingerprint(&front.certificate()), before);
     front.serves_its_file();
@@ -319,16 +316,16 @@ fn what_the_authority_says_is_shown_and_told() {
     let authority = need!(Authority::new());
     authority.names_lead_to("127.0.0.9");
     let mut front = Front::new(authority.http_port);
-    let (told, notify) = front.world.notified();
-    front.write("https", &format!("{}{notify}", authority.site()));
+    let (told, notify) = front.site.notified();
+    front.write("https", &format!("{}{notify}", authority.site_file()));
     // As the catalogue has it, but without the pause between the attempts.
     front
-        .world
+        .site
         .service("letsencrypt", "[restart]\ndelay = \"100ms\"\n");
-    front.world.start();
+    front.site.start();
     front.wait_state("letsencrypt", "failed");
     front.serves_its_file();
-    let status = front.world.status();
+    let status = front.site.status();
     let nginx = status
         .services
         .iter()
@@ -340,7 +337,7 @@ fn what_the_authority_says_is_shown_and_told() {
         reason.contains("our own until `letsencrypt` has got one"),
         "{reason}"
     );
-    let why = front.world.ctl(&["why", "letsencrypt"]).both();
+    let why = front.site.ctl(&["why", "letsencrypt"]).both();
     assert!(
         why.contains("could not see that this host is ours"),
         "{why}"
@@ -353,18 +350,18 @@ fn what_the_authority_says_is_shown_and_told() {
         let text = fs::read_to_string(&told).ok()?;
         text.contains("letsencrypt has failed").then_some(())
     });
-    let refused = front.world.ctl(&["renew-le-certs"]).expect_code(1).both();
+    let refused = front.site.ctl(&["renew-le-certs"]).expect_code(1).both();
     assert!(
         refused.contains("connection refused") && refused.contains("port 80"),
         "{refused}"
     );
 
     authority.names_lead_to("127.0.0.1");
-    front.world.ctl(&["start", "letsencrypt"]);
+    front.site.ctl(&["start", "letsencrypt"]);
     front.wait_state("letsencrypt", "completed");
     front.serves_its_file();
     assert!(front.issuer().contains("Pebble"), "{}", front.issuer());
-    front.world.wait_for("nginx is well", |status| {
+    front.site.wait_for("nginx is well", |status| {
         let nginx = status.services.iter().find(|it| it.name == "nginx");
         nginx.is_some_and(|it| it.ready && it.healthy != Some(false))
     });

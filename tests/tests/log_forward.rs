@@ -2,12 +2,12 @@
 
 use std::{fs, os::unix::net::UnixDatagram, time::Duration};
 
-use mattervisor_tests::{World, eventually};
+use mattervisor_tests::{Site, eventually};
 
-fn daemon(world: &World, name: &str) -> UnixDatagram {
-    let socket = UnixDatagram::bind(world.path(name)).unwrap();
-    let patience = Some(Duration::from_secs(30));
-    socket.set_read_timeout(patience).unwrap();
+fn daemon(site: &Site, name: &str) -> UnixDatagram {
+    let socket = UnixDatagram::bind(site.path(name)).unwrap();
+    let timeout = Some(Duration::from_secs(30));
+    socket.set_read_timeout(timeout).unwrap();
     socket
 }
 
@@ -25,44 +25,44 @@ fn receive(socket: &UnixDatagram, text: &str) -> String {
 
 #[test]
 fn syslog_and_journal_get_the_lines_and_so_does_the_file() {
-    let mut world = World::new();
-    let (syslog, journal) = (daemon(&world, "syslog"), daemon(&world, "journal"));
-    let path = world.file("syslog");
-    world.env("MATTERVISOR_SYSLOG_SOCKET", &path);
-    let path = world.file("journal");
-    world.env("MATTERVISOR_JOURNAL_SOCKET", &path);
-    world.child(
+    let mut site = Site::new();
+    let (syslog, journal) = (daemon(&site, "syslog"), daemon(&site, "journal"));
+    let path = site.file("syslog");
+    site.env("MATTERVISOR_SYSLOG_SOCKET", &path);
+    let path = site.file("journal");
+    site.env("MATTERVISOR_JOURNAL_SOCKET", &path);
+    site.child(
         "a",
         &["print=to syslog", "sleep"],
         "[log]\nforward = \"syslog\"",
     );
-    world.child(
+    site.child(
         "b",
         &["print=to journal", "sleep"],
         "[log]\nforward = \"journal\"",
     );
-    world.start_ready();
+    site.start_ready();
     let message = receive(&syslog, "to syslog");
     assert!(message.starts_with("<30>"), "{message}");
     assert!(message.ends_with(" a: to syslog"), "{message}");
     let message = receive(&journal, "to journal");
     assert!(message.contains("SYSLOG_IDENTIFIER=b\n"), "{message:?}");
     assert!(message.contains("PRIORITY=6\n"), "{message:?}");
-    world.wait_log("a", |line| line == "to syslog");
-    world.wait_log("b", |line| line == "to journal");
+    site.wait_log("a", |line| line == "to syslog");
+    site.wait_log("b", |line| line == "to journal");
 }
 
 /// A daemon in a container: what it says itself goes where it went, beside the lines of services.
 #[test]
 fn stdout_gets_the_lines_of_all_services() {
-    let mut world = World::new();
-    world.site("log.forward = \"stdout\"\n");
-    world.child("a", &["print=one", "sleep"], "");
-    world.child("b", &["print=two", "sleep"], "[log]\nformat = \"json\"");
-    world.child("c", &["print=three", "sleep"], "[log]\nforward = \"none\"");
-    world.start_ready();
-    world.wait_log("c", |line| line == "three");
-    let printed = || fs::read_to_string(world.path("supervisor.log")).unwrap();
+    let mut site = Site::new();
+    site.site_file("log.forward = \"stdout\"\n");
+    site.child("a", &["print=one", "sleep"], "");
+    site.child("b", &["print=two", "sleep"], "[log]\nformat = \"json\"");
+    site.child("c", &["print=three", "sleep"], "[log]\nforward = \"none\"");
+    site.start_ready();
+    site.wait_log("c", |line| line == "three");
+    let printed = || fs::read_to_string(site.path("supervisor.log")).unwrap();
     eventually("a's line on standard output", || {
         printed()
             .lines()
@@ -78,5 +78,5 @@ fn stdout_gets_the_lines_of_all_services() {
     });
     assert!(object["at"].as_str().unwrap().ends_with('Z'));
     assert!(!printed().contains("three"));
-    world.wait_log("a", |line| line == "one");
+    site.wait_log("a", |line| line == "one");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::LogLine;
-use mattervisor_tests::{World, eventually, kill};
+use mattervisor_tests::{Site, eventually, kill};
 use nix::sys::signal::Signal;
 
 /// `ctl` with its output in a file; ended when dropped.
@@ -23,9 +23,9 @@ impl Follower {
         clippy::disallowed_methods,
         reason = "no supervisor: it is ended and waited for when dropped"
     )]
-    fn start(world: &World, arguments: &[&str]) -> Self {
-        let out = world.path(&format!("followed-{}", arguments.join("-")));
-        let mut command = world.ctl_command();
+    fn start(site: &Site, arguments: &[&str]) -> Self {
+        let out = site.path(&format!("followed-{}", arguments.join("-")));
+        let mut command = site.ctl_command();
         command.args(arguments).args(["--format", "json"]);
         command.stdin(Stdio::null()).stderr(Stdio::null());
         command.stdout(File::create(&out).unwrap());
@@ -54,10 +54,10 @@ impl Drop for Follower {
 }
 
 /// The texts that `ctl logs` prints.
-fn texts(world: &World, arguments: &[&str]) -> Vec<String> {
+fn texts(site: &Site, arguments: &[&str]) -> Vec<String> {
     let mut all = vec!["logs", "--format", "json"];
     all.extend(arguments);
-    let out = world.ctl(&all).ok().stdout;
+    let out = site.ctl(&all).ok().stdout;
     let lines = out.lines().map(|line| {
         let line: LogLine = serde_json::from_str(line).unwrap();
         line.text
@@ -70,18 +70,18 @@ fn texts(world: &World, arguments: &[&str]) -> Vec<String> {
 #[test]
 fn b42_following_shows_every_line_once_whatever_dies() {
     const LINES: usize = 20_000;
-    let mut world = World::new();
-    world.env("MATTERVISOR_COMPRESS_DELAY_MS", "20");
+    let mut site = Site::new();
+    site.env("MATTERVISOR_COMPRESS_DELAY_MS", "20");
     let flood = format!("flood={LINES}:100");
     let verbs = [&flood, "print=flooded", "sleep"];
-    world.child(
+    site.child(
         "a",
         &verbs,
         "[log]\nsize = \"200K\"\nkeep = 1000\ncompress = true",
     );
-    world.child("b", &["print=quiet", "sleep"], "");
-    world.start_ready();
-    let follower = Follower::start(&world, &["logs", "-f", "-n", "all", "a", "b"]);
+    site.child("b", &["print=quiet", "sleep"], "");
+    site.start_ready();
+    let follower = Follower::start(&site, &["logs", "-f", "-n", "all", "a", "b"]);
     // From there on, for reading all of it again and again takes its time.
     let flooded = |from: u64| {
         eventually("the flood has been followed to its end", || {
@@ -96,7 +96,7 @@ fn b42_following_shows_every_line_once_whatever_dies() {
     let mut seen = 0;
     for run in 0..2 {
         if run > 0 {
-            world.ctl(&["restart", "a", "--no-wait"]).ok();
+            site.ctl(&["restart", "a", "--no-wait"]).ok();
         }
         // A line of a flood takes some 300 bytes here.
         for kills in 1..3 {
@@ -104,7 +104,7 @@ fn b42_following_shows_every_line_once_whatever_dies() {
                 let enough = seen + kills * 20_000 * 60;
                 (follower.bytes() > enough).then_some(())
             });
-            kill(world.control_pid(), Signal::SIGKILL);
+            kill(site.control_pid(), Signal::SIGKILL);
         }
         seen = flooded(seen + 2 * 20_000 * 60);
     }
@@ -132,7 +132,7 @@ fn b42_following_shows_every_line_once_whatever_dies() {
     let quiet = lines.iter().filter(|line| line.text == "quiet").count();
     assert_eq!(quiet, 1, "a quiet service is not repeated");
     assert!(
-        fs::read_dir(world.log_dir("a")).unwrap().count() > 20,
+        fs::read_dir(site.log_dir("a")).unwrap().count() > 20,
         "it did not rotate"
     );
 }
@@ -141,18 +141,18 @@ fn b42_following_shows_every_line_once_whatever_dies() {
 #[test]
 fn searches_reach_into_rotated_and_compressed_files() {
     const LINES: usize = 6000;
-    let mut world = World::new();
-    world.env("MATTERVISOR_COMPRESS_DELAY_MS", "20");
+    let mut site = Site::new();
+    site.env("MATTERVISOR_COMPRESS_DELAY_MS", "20");
     let flood = format!("flood={LINES}:100");
-    world.child(
+    site.child(
         "a",
         &[&flood, "print=flooded", "sleep"],
         "[log]\nsize = \"100K\"\nkeep = 1000\ncompress = true",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "flooded");
+    site.start_ready();
+    site.wait_log("a", |line| line == "flooded");
     eventually("files are compressed", || {
-        let names = fs::read_dir(world.log_dir("a")).unwrap();
+        let names = fs::read_dir(site.log_dir("a")).unwrap();
         let packed = names.filter(|entry| {
             let path = entry.as_ref().unwrap().path();
             path.extension().is_some_and(|it| it == "zst")
@@ -163,25 +163,22 @@ fn searches_reach_into_rotated_and_compressed_files() {
         .filter(|n| n % 1000 == 77)
         .map(|n| format!(" {n:010} "))
         .collect();
-    let found = texts(&world, &["a", "--grep", r"^flood \d+ \d{7}077 "]);
+    let found = texts(&site, &["a", "--grep", r"^flood \d+ \d{7}077 "]);
     assert_eq!(found.len(), wanted.len(), "{found:#?}");
     for (line, wanted) in found.iter().zip(&wanted) {
         assert!(line.contains(wanted), "{line}");
     }
-    let last = texts(&world, &["a", "--grep", "077 X*", "-n", "2"]);
+    let last = texts(&site, &["a", "--grep", "077 X*", "-n", "2"]);
     assert!(last.len() == 2 && last[0].contains(&wanted[4]), "{last:#?}");
-    assert_eq!(texts(&world, &["a", "--grep", "FLOODED"]), [""; 0]);
-    assert_eq!(
-        texts(&world, &["a", "--grep", "FLOODED", "-i"]),
-        ["flooded"]
-    );
-    let all = texts(&world, &["a", "--since", "1h"]);
+    assert_eq!(texts(&site, &["a", "--grep", "FLOODED"]), [""; 0]);
+    assert_eq!(texts(&site, &["a", "--grep", "FLOODED", "-i"]), ["flooded"]);
+    let all = texts(&site, &["a", "--since", "1h"]);
     assert_eq!(
         all.iter().filter(|line| line.starts_with("flood ")).count(),
         LINES
     );
-    assert_eq!(texts(&world, &["a", "--until", "1h ago"]), [""; 0]);
-    let wrong = world.ctl(&["logs", "a", "--grep", "("]).expect_code(2);
+    assert_eq!(texts(&site, &["a", "--until", "1h ago"]), [""; 0]);
+    let wrong = site.ctl(&["logs", "a", "--grep", "("]).expect_code(2);
     assert!(
         wrong.stderr.contains("no regular expression"),
         "{}",
@@ -192,39 +189,39 @@ fn searches_reach_into_rotated_and_compressed_files() {
 /// `--rotate` begins new files, of the services named, and knows what it is asked for.
 #[test]
 fn logs_are_rotated_when_asked() {
-    let mut world = World::new();
-    world.child("a", &["print=before", "sleep"], "");
-    world.child("b", &["print=before", "sleep"], "");
-    world.start_ready();
-    world.wait_log("a", |line| line == "before");
-    world.wait_log("b", |line| line == "before");
-    let files = |service: &str| fs::read_dir(world.log_dir(service)).unwrap().count();
-    let said = world.ctl(&["logs", "--rotate", "a"]).ok().stdout;
+    let mut site = Site::new();
+    site.child("a", &["print=before", "sleep"], "");
+    site.child("b", &["print=before", "sleep"], "");
+    site.start_ready();
+    site.wait_log("a", |line| line == "before");
+    site.wait_log("b", |line| line == "before");
+    let files = |service: &str| fs::read_dir(site.log_dir(service)).unwrap().count();
+    let said = site.ctl(&["logs", "--rotate", "a"]).ok().stdout;
     assert!(said.starts_with("a: "), "{said}");
     eventually("the log of a is rotated", || {
         (files("a") == 2).then_some(())
     });
     assert_eq!(files("b"), 1);
     eventually("who asked is on record", || {
-        let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+        let changes = site.ctl(&["events", "--changes"]).ok().stdout;
         changes.contains("rotate log").then_some(())
     });
     assert_eq!(
-        texts(&world, &["a"])
+        texts(&site, &["a"])
             .iter()
             .filter(|it| *it == "before")
             .count(),
         1
     );
-    let unknown = world.ctl(&["logs", "--rotate", "aa"]).expect_code(4);
+    let unknown = site.ctl(&["logs", "--rotate", "aa"]).expect_code(4);
     assert!(unknown.stderr.contains("aa"), "{}", unknown.stderr);
 }
 
 /// `--files` shows what programs write themselves, and follows it over renaming.
 #[test]
 fn files_of_services_are_shown_and_followed() {
-    let mut world = World::new();
-    let own = world.path("own");
+    let mut site = Site::new();
+    let own = site.path("own");
     fs::create_dir(&own).unwrap();
     let file = own.join("own.log");
     fs::write(
@@ -233,22 +230,22 @@ fn files_of_services_are_shown_and_followed() {
     )
     .unwrap();
     let pattern = format!("log_files = [\"{}\"]", own.join("*.log").display());
-    world.child("a", &["print=on stdout", "sleep"], &pattern);
-    world.start_ready();
-    world.wait_log("a", |line| line == "on stdout");
+    site.child("a", &["print=on stdout", "sleep"], &pattern);
+    site.start_ready();
+    site.wait_log("a", |line| line == "on stdout");
     assert!(
-        !texts(&world, &["a"])
+        !texts(&site, &["a"])
             .iter()
             .any(|line| line.contains("first"))
     );
-    let shown = world.ctl(&["logs", "a", "--files"]).ok().stdout;
+    let shown = site.ctl(&["logs", "a", "--files"]).ok().stdout;
     let first = shown.lines().next().unwrap();
     assert!(
         first.starts_with("a:own.log  2026-11-22T10:00:00.000000Z {"),
         "{shown}"
     );
     assert!(shown.contains("on stdout"), "{shown}");
-    let follower = Follower::start(&world, &["logs", "a", "--files", "-f"]);
+    let follower = Follower::start(&site, &["logs", "a", "--files", "-f"]);
     let wait = |text: &str| {
         eventually("a line is followed", || {
             follower
@@ -262,7 +259,7 @@ fn files_of_services_are_shown_and_followed() {
     fs::rename(&file, own.join("own.log.1")).unwrap();
     fs::write(&file, "second\n").unwrap();
     wait("second");
-    kill(world.control_pid(), Signal::SIGKILL);
+    kill(site.control_pid(), Signal::SIGKILL);
     fs::write(own.join("other.log"), "third\n").unwrap();
     wait("third");
     let texts: Vec<String> = follower.lines().into_iter().map(|line| line.text).collect();
@@ -276,17 +273,17 @@ fn files_of_services_are_shown_and_followed() {
 /// Who follows a service that is taken out of the plan gets its last lines, and hears of it.
 #[test]
 fn following_ends_when_the_service_leaves_the_plan() {
-    let mut world = World::new();
-    world.child("a", &["print=here", "sleep"], "");
-    world.child("b", &["print=first", "sleep"], "");
-    world.start_ready();
-    world.wait_log("b", |line| line == "first");
-    let mut one = Follower::start(&world, &["tail", "b"]);
-    let two = Follower::start(&world, &["tail", "a", "b"]);
+    let mut site = Site::new();
+    site.child("a", &["print=here", "sleep"], "");
+    site.child("b", &["print=first", "sleep"], "");
+    site.start_ready();
+    site.wait_log("b", |line| line == "first");
+    let mut one = Follower::start(&site, &["tail", "b"]);
+    let two = Follower::start(&site, &["tail", "a", "b"]);
     eventually("both follow", || {
         (one.lines().len() == 1 && two.lines().len() == 2).then_some(())
     });
-    world.without("b").ctl(&["reconfigure"]).ok();
+    site.without("b").ctl(&["reconfigure"]).ok();
     let ended = eventually("the one who follows b alone ends", || {
         one.child.try_wait().unwrap()
     });

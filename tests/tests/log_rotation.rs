@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use mattervisor_tests::{
-    StatusExt, World, alive, binary, children, command_line, eventually, kill, status_field,
+    Site, StatusExt, alive, binary, children, command_line, eventually, kill, status_field,
 };
 use nix::sys::signal::Signal;
 
@@ -69,15 +69,15 @@ fn assert_flood(texts: &[String], lines: usize, length: usize) {
 #[test]
 fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
     const LINES: usize = 20_000;
-    let mut world = World::new();
-    world.env(DELAY, "10");
+    let mut site = Site::new();
+    site.env(DELAY, "10");
     let flood = format!("flood={LINES}:150");
     let verbs = [flood.as_str(), "print=flooded", "sleep"];
     let log = "[log]\nsize = \"300K\"\nkeep = 1000\nage = \"20ms\"";
-    world.child("a", &verbs, log);
-    world.start_ready();
-    world.wait_log("a", |line| line == "flooded");
-    let directory = world.log_dir("a");
+    site.child("a", &verbs, log);
+    site.start_ready();
+    site.wait_log("a", |line| line == "flooded");
+    let directory = site.log_dir("a");
     eventually("all but the newest rotated file are compressed", || {
         let names = names(&directory);
         let plain = names.iter().filter(|name| name.ends_with(LOG)).count();
@@ -91,22 +91,22 @@ fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
 /// way, and is gone when it is done.
 #[test]
 fn files_are_compressed_at_the_lowest_priority_and_without_control() {
-    let mut world = World::new();
-    world.env(DELAY, "10");
-    let go = world.file("go");
+    let mut site = Site::new();
+    site.env(DELAY, "10");
+    let go = site.file("go");
     let verbs = [
         &format!("wait-file={go}"),
         "flood=200000:150",
         "print=flooded",
         "sleep",
     ];
-    world.child("a", &verbs, "[log]\nsize = \"10M\"\nkeep = 1000");
-    world.start_ready();
-    let control = world.control_pid();
-    let keeper = world.keeper_pid();
+    site.child("a", &verbs, "[log]\nsize = \"10M\"\nkeep = 1000");
+    site.start_ready();
+    let control = site.control_pid();
+    let keeper = site.keeper_pid();
     kill(control, Signal::SIGSTOP);
     fs::write(go, "").unwrap();
-    let directory = world.log_dir("a");
+    let directory = site.log_dir("a");
     let mut nice = None;
     eventually("a rotated file is compressed", || {
         let running = children(keeper)
@@ -134,33 +134,33 @@ fn files_are_compressed_at_the_lowest_priority_and_without_control() {
             .then_some(())
     });
     assert!(alive(control));
-    assert_eq!(world.stop(), 0);
+    assert_eq!(site.stop(), 0);
 }
 
 /// A file that cannot be compressed stays, is told of once, and harms nothing.
 #[test]
 fn a_failure_to_compress_is_told_once_and_harms_nothing() {
-    let mut world = World::new();
-    world.env(DELAY, "10");
-    let directory = world.log_dir("a");
+    let mut site = Site::new();
+    site.env(DELAY, "10");
+    let directory = site.log_dir("a");
     fs::create_dir_all(&directory).unwrap();
     let old = directory.join("2026-01-01T00-00-00.000000Z.log");
     fs::write(&old, "2026-01-01T00:00:00.000000Z old\n").unwrap();
     // What it is to become is in the way, and cannot be replaced.
     let name = "2026-01-01T00-00-00.000000Z.log.zst";
     fs::create_dir_all(directory.join(name).join("in the way")).unwrap();
-    world.child(
+    site.child(
         "a",
         &["flood=1000:150", "print=flooded", "sleep"],
         "[log]\nsize = \"20K\"\nkeep = 1000",
     );
-    world.start_ready();
+    site.start_ready();
     let told = "rotated files could not be compressed and stay as they are: is a directory";
     let all = || all_texts_of_files(&directory);
     eventually("the failure is told in the log", || {
         all().iter().any(|line| line.contains(told)).then_some(())
     });
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     eventually("the second flood is compressed", || {
         (compressed(&directory) >= 8).then_some(())
     });
@@ -197,9 +197,9 @@ fn all_texts_of_files(directory: &Path) -> Vec<String> {
 /// nobody.
 #[test]
 fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
-    let mut world = World::new();
-    let (ctl, root) = (binary("ctl"), world.root().display().to_string());
-    world.service(
+    let mut site = Site::new();
+    let (ctl, root) = (binary("ctl"), site.root().display().to_string());
+    site.service(
         "a",
         &format!(
             "command = [\"{}\", \"--root\", \"{root}\", \"logs\", \"-f\", \"a\"]\n\
@@ -207,10 +207,10 @@ fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
             ctl.display()
         ),
     );
-    world.child("b", &["print=here", "sleep"], "");
-    world.start_ready();
+    site.child("b", &["print=here", "sleep"], "");
+    site.start_ready();
     // The first line, from which the others come: a mark of the supervisor's own.
-    let directory = world.log_dir("a");
+    let directory = site.log_dir("a");
     // The log thread makes the file in its own time.
     let mut current = eventually("the log is there", || {
         let mut append = fs::OpenOptions::new();
@@ -223,10 +223,10 @@ fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
             .any(|name| name.ends_with(LOG))
             .then_some(())
     });
-    assert_eq!(world.status().state("a"), "running");
-    world.wait_log("b", |line| line == "here");
-    world.ctl(&["stop", "a"]).ok();
-    assert_eq!(world.status().state("b"), "running");
+    assert_eq!(site.status().state("a"), "running");
+    site.wait_log("b", |line| line == "here");
+    site.ctl(&["stop", "a"]).ok();
+    assert_eq!(site.status().state("b"), "running");
     assert!(names(&directory).len() <= 3);
-    assert_eq!(world.stop(), 0);
+    assert_eq!(site.stop(), 0);
 }

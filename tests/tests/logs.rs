@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use mattervisor_tests::{StatusExt, World, eventually, kill, lines, skip};
+use mattervisor_tests::{Site, StatusExt, eventually, kill, lines, skip};
 use nix::sys::signal::Signal;
 
 use crate::faults::Disk;
 
 /// Every line of a service's log files, oldest first, with its stamp; compressed files are refused.
-fn all_lines(world: &World, service: &str) -> Vec<String> {
-    let directory = world.log_dir(service);
+fn all_lines(site: &Site, service: &str) -> Vec<String> {
+    let directory = site.log_dir(service);
     let mut names: Vec<String> = fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| {
@@ -42,17 +42,17 @@ fn texts(lines: &[String]) -> Vec<&str> {
 #[test]
 fn b44_rotation_keeps_every_line_once_and_whole() {
     const LINES: usize = 4000;
-    let mut world = World::new();
+    let mut site = Site::new();
     let verbs = [
         format!("flood={LINES}:150"),
         "print=flooded".to_owned(),
         "sleep".to_owned(),
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    world.child("a", &verbs, "[log]\nsize = \"100K\"\nkeep = 100");
-    world.start_ready();
-    world.wait_log("a", |line| line == "flooded");
-    let all = all_lines(&world, "a");
+    site.child("a", &verbs, "[log]\nsize = \"100K\"\nkeep = 100");
+    site.start_ready();
+    site.wait_log("a", |line| line == "flooded");
+    let all = all_lines(&site, "a");
     let texts = texts(&all);
     let flood: Vec<&&str> = texts
         .iter()
@@ -66,33 +66,33 @@ fn b44_rotation_keeps_every_line_once_and_whole() {
         );
         assert_eq!(text.len(), 150, "{text}");
     }
-    let files = fs::read_dir(world.log_dir("a")).unwrap().count();
+    let files = fs::read_dir(site.log_dir("a")).unwrap().count();
     assert!(files >= 4, "{files} files: it did not rotate");
-    fs::remove_file(world.log_dir("a").join("current")).unwrap();
-    world.ctl(&["restart", "a"]).ok();
-    world.wait_log("a", |line| line == "flooded");
+    fs::remove_file(site.log_dir("a").join("current")).unwrap();
+    site.ctl(&["restart", "a"]).ok();
+    site.wait_log("a", |line| line == "flooded");
 }
 
 /// No more files are kept than asked for.
 #[test]
 fn old_log_files_are_removed() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["flood=4000:150", "print=flooded", "sleep"],
         "[log]\nsize = \"50K\"\nkeep = 3",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "flooded");
+    site.start_ready();
+    site.wait_log("a", |line| line == "flooded");
     eventually("three rotated files and the current one", || {
-        (fs::read_dir(world.log_dir("a")).unwrap().count() == 4).then_some(())
+        (fs::read_dir(site.log_dir("a")).unwrap().count() == 4).then_some(())
     });
 }
 
 /// Behaviour 45: lines that are no UTF-8, or huge, are taken in.
 #[test]
 fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let verbs = [
         "print-hex=fffe00800a",
         "flood=1:60000",
@@ -100,15 +100,15 @@ fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
         "print=after",
         "exit=0",
     ];
-    world.child("a", &verbs, "type = \"oneshot\"");
-    world.start_ready();
-    world.wait_log("a", |line| line == "after");
-    let raw = fs::read(world.log_dir("a").join("current")).unwrap();
+    site.child("a", &verbs, "type = \"oneshot\"");
+    site.start_ready();
+    site.wait_log("a", |line| line == "after");
+    let raw = fs::read(site.log_dir("a").join("current")).unwrap();
     assert!(
         raw.windows(4).any(|four| four == b"\xff\xfe\x00\x80"),
         "the bytes are not as written"
     );
-    let log = world.log("a");
+    let log = site.log("a");
     assert!(
         log.iter()
             .any(|line| line.starts_with("flood") && line.len() == 60_000),
@@ -119,7 +119,7 @@ fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
         "a longer one is cut"
     );
     assert!(log.iter().any(|line| line == "after"));
-    let shown = world.ctl(&["logs", "a", "-n", "100"]).ok();
+    let shown = site.ctl(&["logs", "a", "-n", "100"]).ok();
     assert!(shown.stdout.contains("after"));
 }
 
@@ -127,23 +127,23 @@ fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
 /// comes.
 #[test]
 fn an_unfinished_last_line_is_not_lost() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["print-part=panic: no end", "exit=2"],
         "[restart]\npolicy = \"never\"",
     );
-    world.start_ready();
-    world.wait_state("a", "failed");
-    world.wait_log("a", |line| line.contains("panic: no end"));
+    site.start_ready();
+    site.wait_state("a", "failed");
+    site.wait_log("a", |line| line.contains("panic: no end"));
 }
 
 /// Behaviour 42: the pipe keeps what is written while the control process is being replaced.
 #[test]
 fn b42_the_log_goes_on_over_a_new_control_process_and_a_new_run() {
-    let mut world = World::new();
-    let go = world.file("go");
-    world.child(
+    let mut site = Site::new();
+    let go = site.file("go");
+    site.child(
         "a",
         &[
             "print=one",
@@ -153,29 +153,29 @@ fn b42_the_log_goes_on_over_a_new_control_process_and_a_new_run() {
         ],
         "",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "one");
-    kill(world.control_pid(), Signal::SIGKILL);
+    site.start_ready();
+    site.wait_log("a", |line| line == "one");
+    kill(site.control_pid(), Signal::SIGKILL);
     fs::write(go, "").unwrap();
-    world.wait_log("a", |line| line == "two");
-    world.ctl(&["restart", "a"]).ok();
+    site.wait_log("a", |line| line == "two");
+    site.ctl(&["restart", "a"]).ok();
     eventually("the new run writes too", || {
-        (world.log("a").iter().filter(|line| *line == "one").count() == 2).then_some(())
+        (site.log("a").iter().filter(|line| *line == "one").count() == 2).then_some(())
     });
 }
 
 /// Lines carry a stamp in UTC with microseconds, and both streams come in order.
 #[test]
 fn lines_are_stamped_and_both_streams_keep_their_order() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["print=1", "err=2", "print=3", "err=4", "print=5", "sleep"],
         "",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "5");
-    let raw = lines(&world.log_dir("a").join("current"));
+    site.start_ready();
+    site.wait_log("a", |line| line == "5");
+    let raw = lines(&site.log_dir("a").join("current"));
     let order: Vec<&str> = texts(&raw);
     let position = |text: &str| order.iter().position(|line| *line == text);
     let places: Vec<_> = ["1", "2", "3", "4", "5"]
@@ -192,13 +192,13 @@ fn lines_are_stamped_and_both_streams_keep_their_order() {
 /// `ctl logs` merges several services by time, and `-n` counts for each.
 #[test]
 fn ctl_logs_shows_several_services() {
-    let mut world = World::new();
-    world.child("a", &["print=from a", "sleep"], "");
-    world.child("b", &["print=earlier", "print=from b", "sleep"], "");
-    world.start_ready();
-    world.wait_log("a", |line| line == "from a");
-    world.wait_log("b", |line| line == "from b");
-    let shown = world.ctl(&["logs", "a", "b", "-n", "1"]).ok().stdout;
+    let mut site = Site::new();
+    site.child("a", &["print=from a", "sleep"], "");
+    site.child("b", &["print=earlier", "print=from b", "sleep"], "");
+    site.start_ready();
+    site.wait_log("a", |line| line == "from a");
+    site.wait_log("b", |line| line == "from b");
+    let shown = site.ctl(&["logs", "a", "b", "-n", "1"]).ok().stdout;
     assert!(
         shown.contains("from a") && shown.contains("from b"),
         "{shown}"
@@ -209,11 +209,11 @@ fn ctl_logs_shows_several_services() {
 /// Escape sequences of a service are shown to whoever reads its log, not executed.
 #[test]
 fn escapes_in_a_log_are_shown_not_executed() {
-    let mut world = World::new();
-    world.child("a", &["print-hex=1b5b324a6861636b65640a", "sleep"], "");
-    world.start_ready();
-    world.wait_log("a", |line| line.contains("hacked"));
-    let shown = world.ctl(&["logs", "a"]).ok().stdout;
+    let mut site = Site::new();
+    site.child("a", &["print-hex=1b5b324a6861636b65640a", "sleep"], "");
+    site.start_ready();
+    site.wait_log("a", |line| line.contains("hacked"));
+    let shown = site.ctl(&["logs", "a"]).ok().stdout;
     assert!(shown.contains("hacked"));
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
@@ -221,26 +221,21 @@ fn escapes_in_a_log_are_shown_not_executed() {
 /// An unprivileged service can reopen `/dev/stdout`, as nginx does.
 #[test]
 fn dev_stdout_can_be_reopened() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let user = if nix::unistd::geteuid().is_root() {
         "user = \"nobody\"\n"
     } else {
         ""
     };
     let shell = "echo reopened > /dev/stdout && echo told > /dev/stderr";
-    world.service(
+    site.service(
         "a",
         &format!("command = [\"/bin/sh\", \"-c\", \"{shell}\"]\ntype = \"oneshot\"\n{user}"),
     );
-    world.start_ready();
-    assert_eq!(
-        world.status().state("a"),
-        "completed",
-        "{:?}",
-        world.log("a")
-    );
-    world.wait_log("a", |line| line == "reopened");
-    world.wait_log("a", |line| line == "told");
+    site.start_ready();
+    assert_eq!(site.status().state("a"), "completed", "{:?}", site.log("a"));
+    site.wait_log("a", |line| line == "reopened");
+    site.wait_log("a", |line| line == "told");
 }
 
 /// A log on a full disk: status and why say that lines are lost, also a new control process does, and say
@@ -250,10 +245,10 @@ fn lines_that_are_lost_are_told_in_status_and_why() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to mount a small disk");
     }
-    let mut world = World::new();
-    let logs = world.path("var/log");
+    let mut site = Site::new();
+    let logs = site.path("var/log");
     let disk = Disk::mount(&logs, "256k");
-    let wait = |name: &str| format!("wait-file={}", world.file(name));
+    let wait = |name: &str| format!("wait-file={}", site.file(name));
     let (lose, write) = (wait("lose"), wait("write"));
     let verbs = [
         "print=one",
@@ -263,30 +258,30 @@ fn lines_that_are_lost_are_told_in_status_and_why() {
         "print=three",
         "sleep",
     ];
-    world.child("a", &verbs, "");
-    world.start_ready();
-    world.wait_log("a", |line| line == "one");
-    assert_eq!(world.status().service("a").reason, None);
+    site.child("a", &verbs, "");
+    site.start_ready();
+    site.wait_log("a", |line| line == "one");
+    assert_eq!(site.status().service("a").reason, None);
     disk.fill();
-    fs::write(world.path("lose"), "").unwrap();
+    fs::write(site.path("lose"), "").unwrap();
     let said = "its log has lost lines that could not be written, at least ";
     let told = |status: &mattervisor_tests::StatusReply| {
         let reason = status.service("a").reason.as_ref();
         reason.is_some_and(|it| it.starts_with(said) && it.contains(": No space left"))
     };
-    world.wait_for("status tells of it", told);
-    let why = world.ctl(&["why", "a"]).ok().stdout;
+    site.wait_for("status tells of it", told);
+    let why = site.ctl(&["why", "a"]).ok().stdout;
     assert!(why.contains(said), "{why}");
-    kill(world.control_pid(), Signal::SIGKILL);
-    world.wait_for("a new control process tells of it", told);
+    kill(site.control_pid(), Signal::SIGKILL);
+    site.wait_for("a new control process tells of it", told);
     disk.clear();
-    fs::write(world.path("write"), "").unwrap();
-    world.wait_for("nothing is wrong any more", |status| {
+    fs::write(site.path("write"), "").unwrap();
+    site.wait_for("nothing is wrong any more", |status| {
         status.service("a").reason.is_none()
     });
-    let lines = world.log("a");
+    let lines = site.log("a");
     let mark = |line: &String| line.starts_with("[mattervisor] ") && line.contains("are lost");
     assert!(lines.iter().any(mark), "{lines:?}");
-    drop(world);
+    drop(site);
     drop(disk);
 }

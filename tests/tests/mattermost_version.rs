@@ -69,16 +69,13 @@ fn the_stack_writes_it_down() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let file = stack.world.path("var/lib/mattervisor/mattermost/VERSION");
+    let file = stack.site.path("var/lib/mattervisor/mattermost/VERSION");
     let version = eventually("the version is there", || fs::read_to_string(&file).ok());
     assert_eq!(version, "11.6.0\n");
-    assert_eq!(
-        stack.world.status().state("mattermost-version"),
-        "completed"
-    );
+    assert_eq!(stack.site.status().state("mattermost-version"), "completed");
     // Another one is put in its place, as an upgrade does it.
-    let program = stack.world.path("opt/bin/mattermost");
-    let new = stack.world.path("opt/bin/new");
+    let program = stack.site.path("opt/bin/mattermost");
+    let new = stack.site.path("opt/bin/new");
     fs::write(&new, NEW.replace("11.6.0", "12.0.0")).unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
     fs::rename(&new, &program).unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mattervisor_tests::{StatusExt, World, eventually, skip};
+use mattervisor_tests::{Site, StatusExt, eventually, skip};
 
 /// Reads a file with Prometheus' own parser of `OpenMetrics` and says how many families it has. The
 /// Python that the distribution put the parser into need not be the first of PATH.
@@ -27,27 +27,27 @@ fn value(text: &str, sample: &str) -> f64 {
     found.parse().unwrap()
 }
 
-/// A world with a service that crashes, one that is probed and one with a child.
-fn world() -> World {
-    let mut world = World::new();
+/// A site with a service that crashes, one that is probed and one with a child.
+fn site() -> Site {
+    let mut site = Site::new();
     let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
-    world.child("crash", &["print=bye", "exit=3"], policy);
+    site.child("crash", &["print=bye", "exit=3"], policy);
     let probe = "[health]\nexec = [\"sh\", \"-c\", \"exit 1\"]\ninterval = \"50ms\"\nfailures = 1";
-    world.child("sick", &["sleep"], probe);
-    world.child("parent", &["setsid-child", "sleep"], "");
-    world.site("");
-    world.start_ready();
-    world.wait_for("all has happened", |status| {
+    site.child("sick", &["sleep"], probe);
+    site.child("parent", &["setsid-child", "sleep"], "");
+    site.site_file("");
+    site.start_ready();
+    site.wait_for("all has happened", |status| {
         status.state("crash") == "backoff" && status.service("sick").healthy == Some(false)
     });
-    world
+    site
 }
 
 #[test]
 fn metrics_count_what_has_happened() {
-    let world = world();
-    world.wait_log("crash", |line| line == "bye");
-    let reply = world.get("/metrics");
+    let site = site();
+    site.wait_log("crash", |line| line == "bye");
+    let reply = site.get("/metrics");
     assert_eq!(reply.status, 200);
     let kind = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert!(reply.head.contains(kind), "{}", reply.head);
@@ -78,9 +78,9 @@ fn metrics_count_what_has_happened() {
 
 #[test]
 fn prometheus_reads_the_metrics() {
-    let world = world();
-    let file = world.path("metrics");
-    std::fs::write(&file, world.get("/metrics").body).unwrap();
+    let site = site();
+    let file = site.path("metrics");
+    std::fs::write(&file, site.get("/metrics").body).unwrap();
     let mut parser = Command::new("sh");
     parser.args(["-c", PARSER, "sh"]).arg(&file);
     let parsed = mattervisor_tests::run(&mut parser);
@@ -93,42 +93,42 @@ fn prometheus_reads_the_metrics() {
 
 #[test]
 fn usage_is_shown_only_when_asked_for() {
-    let world = world();
-    let plain = world.status();
+    let site = site();
+    let plain = site.status();
     let of = plain.service("parent");
     assert_eq!((of.cpu_percent, of.memory_bytes), (None, None));
-    let answer = world.ctl(&["status", "--usage", "--format", "json", "parent"]);
+    let answer = site.ctl(&["status", "--usage", "--format", "json", "parent"]);
     let status: mattervisor_tests::StatusReply = serde_json::from_str(&answer.ok().stdout).unwrap();
     let of = status.service("parent");
     assert!(of.memory_bytes.is_some_and(|it| it > 100_000), "{of:#?}");
     assert!(of.cpu_percent.is_some_and(|it| it < 1000.0), "{of:#?}");
-    let table = world.ctl(&["status", "--usage"]).stdout;
+    let table = site.ctl(&["status", "--usage"]).stdout;
     assert!(table.lines().next().unwrap().contains("MEM"), "{table}");
 }
 
 #[test]
 fn probes_of_containers_get_a_word_and_a_status() {
-    let world = world();
-    let reply = world.get("/healthz");
+    let site = site();
+    let reply = site.get("/healthz");
     assert_eq!((reply.status, reply.body.as_str()), (200, "ok\n"));
-    let reply = world.get("/readyz");
+    let reply = site.get("/readyz");
     assert_eq!(
         (reply.status, reply.body.as_str()),
         (503, "not ready: crash\n")
     );
-    let verbose = world.get("/readyz?verbose").body;
+    let verbose = site.get("/readyz?verbose").body;
     assert!(verbose.contains("[+]parent ok\n"), "{verbose}");
     assert!(
         verbose.contains("[-]crash failed: exit code 3"),
         "{verbose}"
     );
     std::fs::write(
-        world.path("etc/mattervisor/services.d/crash.toml"),
+        site.path("etc/mattervisor/services.d/crash.toml"),
         "enable = false\ncommand = [\"x\"]\n",
     )
     .unwrap();
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     eventually("all is ready", || {
-        (world.get("/readyz").status == 200).then_some(())
+        (site.get("/readyz").status == 200).then_some(())
     });
 }

@@ -2,15 +2,15 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use mattervisor_tests::{StatusExt, World, kill, need, nginx, postgres};
+use mattervisor_tests::{Site, StatusExt, kill, need, nginx, postgres};
 use nix::sys::signal::Signal;
 
 use crate::stack::Stack;
 
 /// A service with a directory and a checked file in it, which reads both when it starts.
-fn world() -> World {
-    let mut world = World::new();
-    let dir = world.file("run/app");
+fn site() -> Site {
+    let mut site = Site::new();
+    let dir = site.file("run/app");
     let more = format!(
         "[[directories]]\npath = \"{dir}\"\nmode = \"0711\"\n\
          [[files]]\npath = \"{dir}/conf\"\ncontent = \"word: fine\\n\"\n\
@@ -19,10 +19,10 @@ fn world() -> World {
     let verbs = [format!("file={dir}/started"), "sleep".to_owned()];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
     let more = format!("validate = [\"/bin/grep\", \"word\", \"{dir}/conf\"]\n{more}");
-    world.child("app", &verbs, &more);
-    world.child("other", &["sleep"], "");
-    world.start_ready();
-    world
+    site.child("app", &verbs, &more);
+    site.child("other", &["sleep"], "");
+    site.start_ready();
+    site
 }
 
 fn is_whole(dir: &Path) -> bool {
@@ -33,84 +33,84 @@ fn is_whole(dir: &Path) -> bool {
 
 #[test]
 fn what_was_removed_is_made_again_at_each_kind_of_start_and_said() {
-    let world = world();
-    let dir = world.path("run/app");
+    let site = site();
+    let dir = site.path("run/app");
     assert!(is_whole(&dir));
 
-    world.ctl(&["stop", "app"]).ok();
+    site.ctl(&["stop", "app"]).ok();
     fs::remove_dir_all(&dir).unwrap();
-    world.ctl(&["start", "app"]).ok();
+    site.ctl(&["start", "app"]).ok();
     assert!(is_whole(&dir));
-    let events = world.ctl(&["events"]).ok().stdout;
+    let events = site.ctl(&["events"]).ok().stdout;
     let made = format!("made again what was missing: {}", dir.display());
     assert!(events.contains(&made), "{events}");
 
     fs::remove_file(dir.join("conf")).unwrap();
-    world.ctl(&["restart", "app"]).ok();
+    site.ctl(&["restart", "app"]).ok();
     assert!(is_whole(&dir));
 
     fs::remove_dir_all(&dir).unwrap();
-    let pid = world.status().pid("app");
+    let pid = site.status().pid("app");
     kill(pid, Signal::SIGKILL);
-    world.wait_for("it is back", |status| {
+    site.wait_for("it is back", |status| {
         status.ready("app") && status.service("app").pid != Some(pid)
     });
     assert!(is_whole(&dir));
-    assert!(!world.supervisor_log().contains("ERROR"));
+    assert!(!site.supervisor_log().contains("ERROR"));
 }
 
 /// What somebody has changed by hand is theirs until the next reconfigure.
 #[test]
 fn a_file_that_is_there_is_left_as_it_is_by_a_start() {
-    let world = world();
-    let conf = world.path("run/app/conf");
+    let site = site();
+    let conf = site.path("run/app/conf");
     fs::write(&conf, "word: by hand\n").unwrap();
-    world.ctl(&["restart", "app"]).ok();
+    site.ctl(&["restart", "app"]).ok();
     assert_eq!(fs::read_to_string(&conf).unwrap(), "word: by hand\n");
-    let names = fs::read_dir(world.path("run/app")).unwrap().count();
+    let names = fs::read_dir(site.path("run/app")).unwrap().count();
     assert_eq!(names, 2, "only the file and what the service wrote");
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     assert_eq!(fs::read_to_string(&conf).unwrap(), "word: fine\n");
 }
 
 /// One that cannot be made fails its service, by name, until it can.
 #[test]
 fn what_cannot_be_made_again_is_the_reason() {
-    let world = world();
-    let dir = world.path("run/app");
-    world.ctl(&["stop", "app"]).ok();
+    let site = site();
+    let dir = site.path("run/app");
+    site.ctl(&["stop", "app"]).ok();
     fs::remove_dir_all(&dir).unwrap();
     fs::write(&dir, "in the way").unwrap();
-    world.ctl(&["start", "app"]).expect_code(1);
-    let why = world.ctl(&["why", "app"]).stdout;
+    site.ctl(&["start", "app"]).expect_code(1);
+    let why = site.ctl(&["why", "app"]).stdout;
     assert!(
         why.contains("cannot make directory") && why.contains("run/app"),
         "{why}"
     );
-    assert!(world.status().ready("other"));
+    assert!(site.status().ready("other"));
     fs::remove_file(&dir).unwrap();
-    world.ctl(&["start", "app"]).ok();
+    site.ctl(&["start", "app"]).ok();
     assert!(is_whole(&dir));
 }
 
 #[test]
 fn a_reconfigure_that_only_makes_a_directory_says_so() {
-    let world = world();
-    let dir = world.file("run/app");
-    world.child(
+    let site = site();
+    let dir = site.file("run/app");
+    site.child(
         "other",
         &["sleep"],
         &format!("[[directories]]\npath = \"{dir}/more\"\n"),
     );
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     fs::remove_dir(format!("{dir}/more")).unwrap();
-    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    let told = site.ctl(&["reconfigure"]).ok().stdout;
     assert!(
         told.contains(&format!("made directory {dir}/more")),
         "{told}"
     );
     assert!(!told.contains("nothing has changed"), "{told}");
-    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    let told = site.ctl(&["reconfigure"]).ok().stdout;
     assert!(told.contains("nothing has changed"), "{told}");
 }
 
@@ -121,13 +121,13 @@ fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let world = &stack.world;
-    world.ctl(&["stop", "postgresql"]).ok();
-    fs::remove_dir_all(world.path("run/mattervisor/postgresql")).unwrap();
-    world.ctl(&["start", "postgresql"]).ok();
-    fs::remove_dir_all(world.path("run/mattervisor/nginx")).unwrap();
-    world.ctl(&["restart", "nginx"]).ok();
-    world.wait_for("all is ready", |status| {
+    let site = &stack.site;
+    site.ctl(&["stop", "postgresql"]).ok();
+    fs::remove_dir_all(site.path("run/mattervisor/postgresql")).unwrap();
+    site.ctl(&["start", "postgresql"]).ok();
+    fs::remove_dir_all(site.path("run/mattervisor/nginx")).unwrap();
+    site.ctl(&["restart", "nginx"]).ok();
+    site.wait_for("all is ready", |status| {
         ["postgresql", "mattermost", "nginx"]
             .iter()
             .all(|name| status.ready(name))
@@ -137,10 +137,10 @@ fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
 /// Each is told before, fails alone, and says what brings it.
 #[test]
 fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
-    let mut world = World::new();
-    let bin = world.file("opt/bin");
+    let mut site = Site::new();
+    let bin = site.file("opt/bin");
     let found = "{{ [binary, '-c', 'exec sleep 1000'] + [] }}";
-    world.service(
+    site.service(
         "found",
         &format!(
             "command = \"{found}\"\n[settings]\n\
@@ -148,15 +148,15 @@ fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
         ),
     );
     let brings = "command_hint = \"unpack it there\"\n";
-    world.service("named", &format!("command = [\"{bin}/named\"]\n{brings}"));
-    world.child(
+    site.service("named", &format!("command = [\"{bin}/named\"]\n{brings}"));
+    site.child(
         "placed",
         &["sleep"],
         &format!("working_dir = \"{bin}\"\nvalidate = [\"/bin/true\"]\n{brings}"),
     );
-    world.child("other", &["sleep"], "");
+    site.child("other", &["sleep"], "");
     let lacks = format!("binary was not found; looked for {bin}/found; install it: get found");
-    let told = world.ctl(&["check-config"]).ok().both();
+    let told = site.ctl(&["check-config"]).ok().both();
     for said in [
         format!("`found` cannot run on this host: {lacks}"),
         format!("command: there is no program {bin}/named\n  hint: unpack it there"),
@@ -164,8 +164,8 @@ fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
     ] {
         assert!(told.contains(&said), "{said}\n{told}");
     }
-    world.start();
-    world.wait_for("the others are ready", |status| status.ready("other"));
+    site.start();
+    site.wait_for("the others are ready", |status| status.ready("other"));
     for (name, said) in [
         ("found", lacks + "; mend it, then: ctl reconfigure"),
         (
@@ -179,10 +179,10 @@ fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
             ),
         ),
     ] {
-        let status = world.wait_state(name, "failed");
+        let status = site.wait_state(name, "failed");
         let reason = status.service(name).reason.clone().unwrap_or_default();
         assert!(reason.contains(&said), "{name}: {reason}");
-        let why = world.ctl(&["why", name]).both();
+        let why = site.ctl(&["why", name]).both();
         assert!(why.contains(&said), "{why}");
     }
     fs::create_dir_all(&bin).unwrap();
@@ -191,9 +191,9 @@ fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
         fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    world.ctl(&["reconfigure"]).ok();
-    world.ctl(&["start", "named", "placed"]).ok();
-    world.wait_for("all run", |status| {
+    site.ctl(&["reconfigure"]).ok();
+    site.ctl(&["start", "named", "placed"]).ok();
+    site.wait_for("all run", |status| {
         ["found", "named", "placed"]
             .iter()
             .all(|name| status.ready(name))

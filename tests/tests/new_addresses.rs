@@ -6,31 +6,31 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, binary, eventually, free_port, http_get, need, nginx, postgres,
+    Site, StatusExt, binary, eventually, free_port, http_get, need, nginx, postgres,
 };
 
 use crate::{reconfigure_rollback::until_kept, stack::Stack};
 
 /// A service that reads its port from a file when it starts, and to which HUP is nothing.
-fn deaf(world: &World, name: &str, port: u16) {
-    let conf = world.file(&format!("{name}.conf"));
-    world.service(
+fn deaf(site: &Site, name: &str, port: u16) {
+    let conf = site.file(&format!("{name}.conf"));
+    site.service(
         name,
         &format!(
-            "command = [\"/bin/sh\", \"-c\", \"exec {child} world={root} ignore=HUP listen=$(cat {conf})\"]\n\
+            "command = [\"/bin/sh\", \"-c\", \"exec {child} site={root} ignore=HUP listen=$(cat {conf})\"]\n\
              listens = [\"127.0.0.1:{port}\"]\n[reload]\nsignal = \"HUP\"\n\
              [ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n\
              [[files]]\npath = \"{conf}\"\ncontent = \"{port}\"\non_change = \"reload\"\n",
             child = binary("testchild").display(),
-            root = world.root().display(),
+            root = site.root().display(),
         ),
     );
 }
 
 /// A service that restarts for another port.
-fn restarted(world: &World, name: &str, port: u16) {
+fn restarted(site: &Site, name: &str, port: u16) {
     let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
-    world.child(name, &[&format!("listen={port}")], &listens);
+    site.child(name, &[&format!("listen={port}")], &listens);
 }
 
 fn stranger() -> (TcpListener, u16) {
@@ -47,30 +47,30 @@ fn is_open(host: &str, port: u16) -> bool {
 #[test]
 fn an_address_that_a_stranger_has_refuses_the_change_and_its_dry_run() {
     for service in [deaf, restarted] {
-        let mut world = World::new();
+        let mut site = Site::new();
         let port = free_port();
-        service(&world, "web", port);
-        world.start_ready();
-        let before = world.status().pid("web");
+        service(&site, "web", port);
+        site.start_ready();
+        let before = site.status().pid("web");
         let (listener, taken) = stranger();
-        service(&world, "web", taken);
+        service(&site, "web", taken);
         let said = format!("web cannot listen where it is to: 127.0.0.1:{taken} is in use by ");
         let named = format!("(pid {})", std::process::id());
         for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
-            let told = world.ctl(arguments).expect_code(1).both();
+            let told = site.ctl(arguments).expect_code(1).both();
             assert!(told.contains(&said) && told.contains(&named), "{told}");
             assert!(told.contains("nothing has changed"), "{told}");
         }
-        let status = world.status();
+        let status = site.status();
         assert!(status.ready("web") && status.pid("web") == before);
         assert!(is_open("127.0.0.1", port));
-        if let Ok(conf) = fs::read_to_string(world.path("web.conf")) {
+        if let Ok(conf) = fs::read_to_string(site.path("web.conf")) {
             assert_eq!(conf, port.to_string());
         }
         drop(listener);
         // The one that is deaf would not take it.
-        if fs::metadata(world.path("web.conf")).is_err() {
-            world.ctl(&["reconfigure"]).ok();
+        if fs::metadata(site.path("web.conf")).is_err() {
+            site.ctl(&["reconfigure"]).ok();
             assert!(is_open("127.0.0.1", taken));
         }
     }
@@ -79,65 +79,65 @@ fn an_address_that_a_stranger_has_refuses_the_change_and_its_dry_run() {
 /// The old process answers as before, and nothing but its sockets tells that it has not reloaded.
 #[test]
 fn a_reload_after_which_the_service_does_not_listen_is_gone_back_from() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let (old, new) = (free_port(), free_port());
-    deaf(&world, "web", old);
-    world.start_ready();
-    until_kept(&world, 1);
-    let before = world.status().pid("web");
-    deaf(&world, "web", new);
+    deaf(&site, "web", old);
+    site.start_ready();
+    until_kept(&site, 1);
+    let before = site.status().pid("web");
+    deaf(&site, "web", new);
     let said = format!("does not listen on 127.0.0.1:{new}");
     for _ in 0..2 {
-        let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+        let told = site.ctl(&["reconfigure"]).expect_code(1).both();
         assert!(told.contains(&said), "{told}");
         assert!(told.contains("web: runs with it again"), "{told}");
-        let status = world.status();
+        let status = site.status();
         let web = status.service("web");
         assert_eq!((web.pid, &web.reason), (Some(before), &None));
     }
-    world.ctl(&["restart", "web"]).ok();
+    site.ctl(&["restart", "web"]).ok();
     assert!(is_open("127.0.0.1", old) && !is_open("127.0.0.1", new));
 
     // What it takes only at its start it gets by one.
-    world.ctl(&["stop", "web"]).ok();
-    world.ctl(&["reconfigure"]).ok();
-    world.ctl(&["start", "web"]).ok();
+    site.ctl(&["stop", "web"]).ok();
+    site.ctl(&["reconfigure"]).ok();
+    site.ctl(&["start", "web"]).ok();
     assert!(is_open("127.0.0.1", new) && !is_open("127.0.0.1", old));
 }
 
 /// The change outlives the control process that has begun it.
 #[test]
 fn a_control_process_that_takes_over_looks_whether_the_service_listens() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let (old, new) = (free_port(), free_port());
-    deaf(&world, "web", old);
-    world.start_ready();
-    deaf(&world, "web", new);
-    world.ctl(&["reconfigure", "--no-wait"]).ok();
-    mattervisor_tests::kill(world.control_pid(), nix::sys::signal::Signal::SIGKILL);
+    deaf(&site, "web", old);
+    site.start_ready();
+    deaf(&site, "web", new);
+    site.ctl(&["reconfigure", "--no-wait"]).ok();
+    mattervisor_tests::kill(site.control_pid(), nix::sys::signal::Signal::SIGKILL);
     let changes = eventually("it is seen not to listen, and gone back from", || {
-        let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+        let changes = site.ctl(&["events", "--changes"]).ok().stdout;
         changes.contains("gone back to").then_some(changes)
     });
     let said = format!("does not listen on 127.0.0.1:{new}");
     assert!(changes.contains(&said), "{changes}");
-    assert!(world.status().ready("web") && is_open("127.0.0.1", old));
+    assert!(site.status().ready("web") && is_open("127.0.0.1", old));
 }
 
 /// A reload cannot wait for the other one: both restart, one after the other.
 #[test]
 fn a_port_goes_between_two_services_that_would_only_reload() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let ports = [free_port(), free_port(), free_port()];
-    deaf(&world, "a", ports[0]);
-    deaf(&world, "b", ports[1]);
-    world.start_ready();
-    deaf(&world, "a", ports[2]);
-    deaf(&world, "b", ports[0]);
-    let told = world.ctl(&["reconfigure"]).ok().both();
+    deaf(&site, "a", ports[0]);
+    deaf(&site, "b", ports[1]);
+    site.start_ready();
+    deaf(&site, "a", ports[2]);
+    deaf(&site, "b", ports[0]);
+    let told = site.ctl(&["reconfigure"]).ok().both();
     let given = format!("127.0.0.1:{} comes to it from a", ports[0]);
     assert!(told.contains(&given) && !told.contains("in use"), "{told}");
-    let status = world.status();
+    let status = site.status();
     for name in ["a", "b"] {
         assert!(status.ready(name), "{status:#?}");
         assert_eq!(status.service(name).restarts, 0);
@@ -152,21 +152,21 @@ fn nginx_gets_the_addresses_that_it_can_have_and_no_others() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let narrow = fs::read_to_string(file).unwrap();
     let wide = narrow.replace(
         "nginx.listen_addresses = [\"127.0.0.1\"]",
         "nginx.listen_addresses = [\"*\"]",
     );
     assert_ne!(narrow, wide);
-    stack.world.site(&wide);
+    stack.site.site_file(&wide);
     stack.start();
-    let (world, port) = (&stack.world, stack.nginx_port);
+    let (site, port) = (&stack.site, stack.nginx_port);
     let page = |port| http_get(port, "/").map(|(status, _)| status);
     assert!(is_open("127.0.0.2", port));
 
-    world.site(&narrow);
-    let told = world.ctl(&["reconfigure"]).ok().both();
+    site.site_file(&narrow);
+    let told = site.ctl(&["reconfigure"]).ok().both();
     let why = format!("it has 127.0.0.1:{port} only once it has let go of 0.0.0.0:{port}");
     assert!(
         told.contains("nginx restarts:") && told.contains(&why),
@@ -174,25 +174,25 @@ fn nginx_gets_the_addresses_that_it_can_have_and_no_others() {
     );
     assert!(page(port) == Some(200) && !is_open("127.0.0.2", port));
 
-    let before = world.status().pid("nginx");
+    let before = site.status().pid("nginx");
     let (listener, taken) = stranger();
-    world.site(&format!("{narrow}nginx.listen_port = {taken}\n"));
+    site.site_file(&format!("{narrow}nginx.listen_port = {taken}\n"));
     for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
-        let told = world.ctl(arguments).expect_code(1).both();
+        let told = site.ctl(arguments).expect_code(1).both();
         assert!(
             told.contains(&format!("127.0.0.1:{taken} is in use by ")),
             "{told}"
         );
     }
     assert_eq!(
-        (world.status().pid("nginx"), page(port)),
+        (site.status().pid("nginx"), page(port)),
         (before, Some(200))
     );
 
     drop(listener);
-    let told = world.ctl(&["reconfigure"]).ok().both();
+    let told = site.ctl(&["reconfigure"]).ok().both();
     assert!(told.contains("nginx reloads:"), "{told}");
-    assert_eq!(world.status().pid("nginx"), before);
+    assert_eq!(site.status().pid("nginx"), before);
     assert_eq!(page(taken), Some(200));
     assert!(
         !is_open("127.0.0.1", port),

@@ -27,7 +27,7 @@ fn it_logs_at_info_and_sends_no_mail() {
         201
     );
     let config = stack
-        .world
+        .site
         .path("var/lib/mattervisor/mattermost/config.json");
     let config: Value = serde_json::from_slice(&fs::read(config).unwrap()).unwrap();
     assert_eq!(config["LogSettings"]["ConsoleLevel"], "INFO");
@@ -37,11 +37,11 @@ fn it_logs_at_info_and_sends_no_mail() {
         assert_eq!(mail[key], "", "{key}");
     }
     // Its last words come after all that.
-    stack.world.ctl(&["stop", "mattermost"]).ok();
+    stack.site.ctl(&["stop", "mattermost"]).ok();
     stack
-        .world
+        .site
         .wait_log("mattermost", |line| line.contains("Server stopped"));
-    let log = stack.world.path("var/log/mattervisor/mattermost/current");
+    let log = stack.site.path("var/log/mattervisor/mattermost/current");
     let log = fs::read_to_string(log).unwrap();
     for words in [
         "Received HTTP request",
@@ -73,5 +73,5 @@ fn files_get_through_nginx() {
     assert_eq!(status, 200);
     assert!(body.into_bytes() == file, "another file came back");
     let stored = format!("var/lib/mattervisor/mattermost/data/files/{id}");
-    assert!(fs::read(stack.world.path(&stored)).unwrap() == file);
+    assert!(fs::read(stack.site.path(&stored)).unwrap() == file);
 }

@@ -3,13 +3,13 @@
 
 use std::fs;
 
-use mattervisor_tests::{Events, World, eventually, skip, stamps};
+use mattervisor_tests::{Events, Site, eventually, skip, stamps};
 
-/// A world that can have none.
-fn world() -> World {
-    let mut world = World::new();
+/// A site that can have none.
+fn site() -> Site {
+    let mut site = Site::new();
     let none = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
-    world.behind(&[
+    site.behind(&[
         "unshare",
         "--user",
         "--map-root-user",
@@ -18,7 +18,7 @@ fn world() -> World {
         none,
         "sh",
     ]);
-    world
+    site
 }
 
 #[test]
@@ -26,9 +26,9 @@ fn without_inotify_logs_are_read_and_followed() {
     if !nix::unistd::geteuid().is_root() {
         skip!("the processes of a user namespace are ended by root alone");
     }
-    let mut world = world();
-    let go = world.file("go");
-    world.child(
+    let mut site = site();
+    let go = site.file("go");
+    site.child(
         "a",
         &[
             "print=first",
@@ -38,11 +38,11 @@ fn without_inotify_logs_are_read_and_followed() {
         ],
         "",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "first");
-    let read = world.ctl(&["logs", "a"]).ok();
+    site.start_ready();
+    site.wait_log("a", |line| line == "first");
+    let read = site.ctl(&["logs", "a"]).ok();
     assert!(read.stdout.contains("first"), "{}", read.both());
-    let tail = Events::lines(world.ctl_command().args(["tail", "a"]));
+    let tail = Events::lines(site.ctl_command().args(["tail", "a"]));
     let shows = |word: &str| {
         eventually(word, || {
             let all = tail.all();
@@ -60,13 +60,13 @@ fn without_inotify_watched_files_are_looked_at_and_status_warns() {
     if !nix::unistd::geteuid().is_root() {
         skip!("the processes of a user namespace are ended by root alone");
     }
-    let mut world = world();
-    let (watched, started) = (world.file("watched"), world.file("started"));
+    let mut site = site();
+    let (watched, started) = (site.file("watched"), site.file("started"));
     fs::write(&watched, "one").unwrap();
     let table = format!("[[watches]]\npath = \"{watched}\"\non_change = \"restart\"");
-    world.child("a", &[&format!("file={started}"), "sleep"], &table);
-    world.start_ready();
-    let status = world.wait_for("status warns", |status| {
+    site.child("a", &[&format!("file={started}"), "sleep"], &table);
+    site.start_ready();
+    let status = site.wait_for("status warns", |status| {
         !status.supervisor.warnings.is_empty()
     });
     let warnings = status.supervisor.warnings.join("\n");

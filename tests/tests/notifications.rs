@@ -13,7 +13,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, binary, eventually, free_port, install, kill, need, nginx, run, skip,
+    Site, StatusExt, binary, eventually, free_port, install, kill, need, nginx, run, skip,
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -53,7 +53,7 @@ impl Hooks {
         Self { port, posted }
     }
 
-    fn site(&self, on: &str) -> String {
+    fn site_file(&self, on: &str) -> String {
         let port = self.port;
         format!("[notify.chat]\nwebhook = \"http://127.0.0.1:{port}/hooks/{PLANTED}\"\non = {on}\n")
     }
@@ -95,9 +95,9 @@ fn take(stream: TcpStream, answer: &str) -> Option<Posted> {
 }
 
 /// The site file may be read by its owner alone, since it holds a secret.
-fn site(world: &World, text: &str) {
-    world.site(text);
-    let path = world.path("etc/mattervisor/mattervisor.toml");
+fn site_file(site: &Site, text: &str) {
+    site.site_file(text);
+    let path = site.path("etc/mattervisor/mattervisor.toml");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -117,13 +117,13 @@ const ONE_RUN: &str = "[restart]\npolicy = \"never\"\n";
 #[test]
 fn a_failure_and_its_recovery_are_posted_once_each_and_the_url_stays_secret() {
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
-    site(&world, &hooks.site("[\"failed\", \"recovered\"]"));
-    let flag = world.file("flag");
+    let mut site = Site::new();
+    site_file(&site, &hooks.site_file("[\"failed\", \"recovered\"]"));
+    let flag = site.file("flag");
     fs::write(&flag, "").unwrap();
-    world.child("a_b", &[&format!("shift-exit={flag}:1"), "sleep"], ONE_RUN);
-    world.start();
-    world.wait_state("a_b", "failed");
+    site.child("a_b", &[&format!("shift-exit={flag}:1"), "sleep"], ONE_RUN);
+    site.start();
+    site.wait_state("a_b", "failed");
     let posted = hooks.wait(1);
     let text = posted[0].body["text"].as_str().unwrap();
     assert!(
@@ -139,23 +139,23 @@ fn a_failure_and_its_recovery_are_posted_once_each_and_the_url_stays_secret() {
     let fields = posted[0].body["attachments"][0]["fields"].clone();
     assert_eq!(fields[1]["value"], "a_b", "{fields}");
     fs::remove_file(&flag).unwrap();
-    world.ctl(&["start", "a_b"]).ok();
+    site.ctl(&["start", "a_b"]).ok();
     let posted = hooks.wait(2);
     let text = posted[1].body["text"].as_str().unwrap();
     assert!(text.contains("a_b has recovered"), "{text}");
-    world.ctl(&["restart", "a_b"]).ok();
+    site.ctl(&["restart", "a_b"]).ok();
     let said = [
-        world.ctl(&["status", "--format", "json"]).both(),
-        world.ctl(&["events", "-n", "1000"]).both(),
-        world.ctl(&["why", "a_b"]).both(),
-        world.ctl(&["check-config"]).both(),
-        world.ctl(&["show-config"]).both(),
-        world.supervisor_log(),
+        site.ctl(&["status", "--format", "json"]).both(),
+        site.ctl(&["events", "-n", "1000"]).both(),
+        site.ctl(&["why", "a_b"]).both(),
+        site.ctl(&["check-config"]).both(),
+        site.ctl(&["show-config"]).both(),
+        site.supervisor_log(),
     ];
     for said in said {
         assert!(!said.contains(PLANTED), "{said}");
     }
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     assert_eq!(hooks.posted().len(), 2, "nothing is told twice");
 }
 
@@ -164,10 +164,10 @@ fn a_failure_and_its_recovery_are_posted_once_each_and_the_url_stays_secret() {
 fn a_server_that_fails_is_asked_again() {
     let busy = "429 Too Many Requests\r\nretry-after: 2";
     let hooks = Hooks::new(&["500 Internal Server Error", busy]);
-    let mut world = World::new();
-    site(&world, &hooks.site("[\"failed\"]"));
-    world.child("a", &["exit=3"], ONE_RUN);
-    world.start();
+    let mut site = Site::new();
+    site_file(&site, &hooks.site_file("[\"failed\"]"));
+    site.child("a", &["exit=3"], ONE_RUN);
+    site.start();
     let posted = hooks.wait(3);
     assert_eq!(posted[0].body, posted[2].body);
     let pauses = [posted[1].at - posted[0].at, posted[2].at - posted[1].at];
@@ -180,8 +180,8 @@ fn a_server_that_fails_is_asked_again() {
 fn a_webhook_over_tls_is_checked_against_the_certificates() {
     need!(nginx());
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
-    let (key, certificate) = (world.file("key"), world.file("certificate"));
+    let mut site = Site::new();
+    let (key, certificate) = (site.file("key"), site.file("certificate"));
     let mut openssl = Command::new("openssl");
     openssl.args([
         "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -195,7 +195,7 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
     openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     openssl.args(["-keyout", &key, "-out", &certificate]);
     run(&mut openssl).ok();
-    let (tls, plain, root) = (free_port(), hooks.port, world.root().display().to_string());
+    let (tls, plain, root) = (free_port(), hooks.port, site.root().display().to_string());
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|it| format!("{it}_temp_path {root}/{it};"))
         .concat();
@@ -205,34 +205,34 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
          ssl_certificate {certificate}; ssl_certificate_key {key};\n\
          location / {{ proxy_pass http://127.0.0.1:{plain}; }} }} }}\n"
     );
-    let path = world.file("nginx.conf");
+    let path = site.file("nginx.conf");
     fs::write(&path, conf).unwrap();
     let command = format!("command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{path}\"]\n");
-    world.service(
+    site.service(
         "nginx",
         &format!("{command}[ready]\ntcp = \"127.0.0.1:{tls}\"\n"),
     );
-    world.child(
+    site.child(
         "a",
         &["exit=3"],
         &format!("requires = [\"nginx\"]\n{ONE_RUN}"),
     );
     let url = format!("https://127.0.0.1:{tls}/hooks/{PLANTED}");
-    site(
-        &world,
+    site_file(
+        &site,
         &format!("[notify.chat]\nwebhook = \"{url}\"\non = [\"failed\"]\n"),
     );
-    world.start();
+    site.start();
     // Nobody vouches for that certificate: nothing is sent.
     let log = eventually("the log says so", || {
-        let log = world.supervisor_log();
+        let log = site.supervisor_log();
         log.contains("could not be delivered").then_some(log)
     });
     assert!(log.contains("TLS fails") && !log.contains(PLANTED), "{log}");
     assert!(hooks.posted().is_empty());
-    assert_eq!(world.stop(), 0);
-    world.env("SSL_CERT_FILE", &certificate);
-    world.start();
+    assert_eq!(site.stop(), 0);
+    site.env("SSL_CERT_FILE", &certificate);
+    site.start();
     assert_eq!(hooks.wait(1)[0].body["username"], "mattervisor");
 }
 
@@ -240,13 +240,13 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
 #[test]
 fn a_refusal_is_said_in_the_log() {
     let hooks = Hooks::new(&["403 Forbidden"]);
-    let mut world = World::new();
-    site(&world, &hooks.site("[\"failed\"]"));
-    world.child("a", &["exit=3"], ONE_RUN);
-    world.start();
+    let mut site = Site::new();
+    site_file(&site, &hooks.site_file("[\"failed\"]"));
+    site.child("a", &["exit=3"], ONE_RUN);
+    site.start();
     hooks.wait(1);
     let log = eventually("the log says so", || {
-        let log = world.supervisor_log();
+        let log = site.supervisor_log();
         log.contains("could not be delivered").then_some(log)
     });
     assert!(log.contains("the server answers 403 (1 attempt)"), "{log}");
@@ -260,33 +260,36 @@ fn a_server_that_hangs_delays_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
+    let mut site = Site::new();
     let hanging = format!(
         "[notify.dead]\nwebhook = \"http://127.0.0.1:{port}/{PLANTED}\"\non = [\"failed\"]\n"
     );
-    site(&world, &format!("{hanging}{}", hooks.site("[\"failed\"]")));
-    world.child("a", &["exit=3"], ONE_RUN);
-    world.child("b", &["exit=4"], ONE_RUN);
-    world.child("c", &["sleep"], "");
-    world.start();
+    site_file(
+        &site,
+        &format!("{hanging}{}", hooks.site_file("[\"failed\"]")),
+    );
+    site.child("a", &["exit=3"], ONE_RUN);
+    site.child("b", &["exit=4"], ONE_RUN);
+    site.child("c", &["sleep"], "");
+    site.start();
     let (_held, _) = silent.accept().unwrap();
     let lines = command_lines();
     assert!(lines.contains("deliver"), "{lines}");
     assert!(!lines.contains(PLANTED), "{lines}");
     hooks.wait(2);
     let begun = Instant::now();
-    world.ctl(&["restart", "c"]).ok();
-    world.ctl(&["start", "a", "--no-wait"]).ok();
+    site.ctl(&["restart", "c"]).ok();
+    site.ctl(&["start", "a", "--no-wait"]).ok();
     assert!(begun.elapsed() < Duration::from_secs(5));
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// A command gets everything in its environment.
 #[test]
 fn a_command_is_told_by_its_environment() {
-    let mut world = World::new();
-    let told = world.file("told");
-    let script = world.path("tell");
+    let mut site = Site::new();
+    let told = site.file("told");
+    let script = site.path("tell");
     fs::write(
         &script,
         format!("#!/bin/sh\nenv | grep ^MATTERVISOR_ > {told}.tmp\nmv {told}.tmp {told}\n"),
@@ -294,13 +297,13 @@ fn a_command_is_told_by_its_environment() {
     .unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let script = script.display();
-    site(
-        &world,
+    site_file(
+        &site,
         &format!("[notify.page]\ncommand = [\"{script}\"]\non = [\"restarted\"]\n"),
     );
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
     kill(pid, Signal::SIGKILL);
     let text = eventually("it is told", || fs::read_to_string(&told).ok());
     for line in [
@@ -317,21 +320,21 @@ fn a_command_is_told_by_its_environment() {
 /// A mail has headers and text, on the standard input of `sendmail -t -i`.
 #[test]
 fn a_mail_goes_out_by_sendmail() {
-    let mut world = World::new();
-    let (mail, program) = (world.file("mail"), world.path("sendmail"));
+    let mut site = Site::new();
+    let (mail, program) = (site.file("mail"), site.path("sendmail"));
     fs::write(
         &program,
         format!("#!/bin/sh\n{{ echo \"$0 $*\"; env; cat; }} > {mail}.tmp\nmv {mail}.tmp {mail}\n"),
     )
     .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    world.env("MATTERVISOR_SENDMAIL", &program.display().to_string());
-    site(
-        &world,
+    site.env("MATTERVISOR_SENDMAIL", &program.display().to_string());
+    site_file(
+        &site,
         "[notify.ops]\nsendmail = [\"ops@example.com\"]\nfrom = \"mv@example.com\"\non = [\"failed\"]\n",
     );
-    world.child("a", &["exit=3"], ONE_RUN);
-    world.start();
+    site.child("a", &["exit=3"], ONE_RUN);
+    site.start();
     let text = eventually("a mail", || fs::read_to_string(&mail).ok());
     assert!(text.lines().next().unwrap().ends_with(" -t -i"), "{text}");
     assert!(
@@ -350,15 +353,15 @@ fn a_mail_goes_out_by_sendmail() {
 #[test]
 fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
-    site(
-        &world,
-        &hooks.site("[\"restarted\", \"failed\", \"unhealthy\", \"recovered\"]"),
+    let mut site = Site::new();
+    site_file(
+        &site,
+        &hooks.site_file("[\"restarted\", \"failed\", \"unhealthy\", \"recovered\"]"),
     );
     let pace = "[restart]\ndelay = \"20ms\"\nmax_delay = \"20ms\"";
-    world.child("a", &["exit=3"], pace);
-    world.start();
-    world.wait_for("it flaps", |status| {
+    site.child("a", &["exit=3"], pace);
+    site.start();
+    site.wait_for("it flaps", |status| {
         let reason = status.service("a").reason.clone().unwrap_or_default();
         status.service("a").restarts > 20 && reason.contains("flapping: restarted")
     });
@@ -368,7 +371,7 @@ fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
         text.contains("a is flapping: restarted 5 times within 10m"),
         "{text}"
     );
-    let events = world
+    let events = site
         .ctl(&["events", "-n", "1000", "--format", "json"])
         .ok()
         .stdout;
@@ -377,9 +380,9 @@ fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
         1,
         "{events}"
     );
-    let control = world.control_pid();
+    let control = site.control_pid();
     kill(control, Signal::SIGKILL);
-    let status = world.wait_for("another control process", |status| {
+    let status = site.wait_for("another control process", |status| {
         status.supervisor.pid != control && status.service("a").restarts > 40
     });
     let reason = status.service("a").reason.clone().unwrap_or_default();
@@ -391,14 +394,14 @@ fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
 #[test]
 fn what_is_unhealthy_is_told() {
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
-    site(&world, &hooks.site("[\"unhealthy\", \"recovered\"]"));
-    let sick = world.file("sick");
+    let mut site = Site::new();
+    site_file(&site, &hooks.site_file("[\"unhealthy\", \"recovered\"]"));
+    let sick = site.file("sick");
     let health = format!(
         "[health]\nexec = [\"/bin/sh\", \"-c\", \"! test -e {sick}\"]\ninterval = \"50ms\"\nfailures = 1\n"
     );
-    world.child("a", &["sleep"], &health);
-    world.start_ready();
+    site.child("a", &["sleep"], &health);
+    site.start_ready();
     fs::write(&sick, "").unwrap();
     let posted = hooks.wait(1);
     let text = posted[0].body["text"].as_str().unwrap();
@@ -413,20 +416,20 @@ fn what_is_unhealthy_is_told() {
 #[test]
 fn a_program_that_was_replaced_is_told_once() {
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
-    site(&world, &hooks.site("[\"deleted-binary\"]"));
-    let program = world.path("program");
+    let mut site = Site::new();
+    site_file(&site, &hooks.site_file("[\"deleted-binary\"]"));
+    let program = site.path("program");
     install(&binary("testchild"), &program);
-    world.service(
+    site.service(
         "a",
         &format!("command = [\"{}\", \"sleep\"]\n", program.display()),
     );
-    world.child("b", &["sleep"], "");
-    world.start_ready();
+    site.child("b", &["sleep"], "");
+    site.start_ready();
     fs::remove_file(&program).unwrap();
     install(&binary("testchild"), &program);
     // What a start has changed is looked at soon.
-    world.ctl(&["restart", "b"]).ok();
+    site.ctl(&["restart", "b"]).ok();
     let posted = hooks.wait(1);
     let text = posted[0].body["text"].as_str().unwrap();
     assert!(
@@ -443,9 +446,9 @@ fn a_disk_that_is_nearly_full_is_told() {
         skip!("needs root to mount a small disk");
     }
     let hooks = Hooks::new(&[]);
-    let mut world = World::new();
-    site(&world, &hooks.site("[\"disk\"]"));
-    let data = world.path("data");
+    let mut site = Site::new();
+    site_file(&site, &hooks.site_file("[\"disk\"]"));
+    let data = site.path("data");
     fs::create_dir(&data).unwrap();
     let disk = Small::mount(&data);
     fs::write(data.join("fill"), vec![b'x'; 950 << 10]).unwrap();
@@ -453,8 +456,8 @@ fn a_disk_that_is_nearly_full_is_told() {
         "[[directories]]\npath = \"{}\"\nmode = \"0755\"\n",
         data.display()
     );
-    world.child("a", &["sleep"], &directory);
-    world.start_ready();
+    site.child("a", &["sleep"], &directory);
+    site.start_ready();
     let posted = hooks.wait(1);
     let text = posted[0].body["text"].as_str().unwrap();
     assert!(

@@ -16,7 +16,7 @@ const RECORD: &str = "var/lib/mattervisor/mattermost/STARTED";
 
 /// Puts a release in the place of the installed one, as a switched link does it.
 fn install(stack: &Stack, unpack: impl FnOnce(&Path)) {
-    let (place, old) = (stack.world.path("opt"), stack.world.path("opt-before"));
+    let (place, old) = (stack.site.path("opt"), stack.site.path("opt-before"));
     let _ = fs::remove_dir_all(&old);
     fs::rename(&place, &old).unwrap();
     unpack(&place);
@@ -29,15 +29,12 @@ fn older(version: &'static str) -> impl FnOnce(&Path) {
 /// Restarts and waits until Mattermost is refused; what `ctl why` says.
 #[track_caller]
 fn refused(stack: &Stack) -> String {
-    stack
-        .world
-        .ctl(&["restart", "mattermost", "--no-wait"])
-        .ok();
-    stack.world.wait_for("it is refused", |status| {
+    stack.site.ctl(&["restart", "mattermost", "--no-wait"]).ok();
+    stack.site.wait_for("it is refused", |status| {
         let reason = status.service("mattermost").reason.clone();
         status.state("mattermost") == "backoff" && reason.unwrap_or_default().contains("older than")
     });
-    stack.world.ctl(&["why", "mattermost"]).both()
+    stack.site.ctl(&["why", "mattermost"]).both()
 }
 
 fn post(stack: &Stack, message: &str) -> u16 {
@@ -56,7 +53,7 @@ fn restore(stack: &Stack, dump: &str) {
     run(stack.postgres_program("dropdb").arg(DATABASE)).ok();
     let mut command = stack.postgres_program("createdb");
     run(command.args(["-O", "mattermost", DATABASE])).ok();
-    let file = stack.world.path("dump.sql");
+    let file = stack.site.path("dump.sql");
     fs::write(&file, dump).unwrap();
     let mut command = stack.postgres_program("psql");
     command.args(["-q", "-v", "ON_ERROR_STOP=1", "-d", DATABASE, "-f"]);
@@ -64,8 +61,8 @@ fn restore(stack: &Stack, dump: &str) {
 }
 
 fn restart(stack: &Stack) {
-    stack.world.ctl(&["restart", "mattermost"]).ok();
-    assert!(stack.world.status().ready("mattermost"));
+    stack.site.ctl(&["restart", "mattermost"]).ok();
+    assert!(stack.site.status().ready("mattermost"));
 }
 
 #[test]
@@ -93,27 +90,27 @@ fn an_older_mattermost_is_refused_and_a_newer_one_is_not() {
         assert!(said.contains(words), "{words}: {said}");
     }
     // Whoever wants to know may: the server starts, and can save nothing.
-    let site = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let usual = fs::read_to_string(site).unwrap();
+    let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let usual = fs::read_to_string(site_file).unwrap();
     let allowed = format!("{usual}mattermost.allow_older_version = true\n");
-    stack.world.site(&allowed);
-    stack.world.ctl(&["reconfigure"]).ok();
+    stack.site.site_file(&allowed);
+    stack.site.ctl(&["reconfigure"]).ok();
     stack
-        .world
+        .site
         .wait_for("it starts", |status| status.ready("mattermost"));
     assert_eq!(post(&stack, "lost"), 500);
-    let told = stack.world.supervisor_log();
+    let told = stack.site.supervisor_log();
     assert!(
         told.contains("mattermost.allow_older_version says so"),
         "{told}"
     );
     // It is refused again without that, and comes up by itself once the newer one is back.
-    stack.world.site(&usual);
-    stack.world.ctl(&["reconfigure"]).ok();
+    stack.site.site_file(&usual);
+    stack.site.ctl(&["reconfigure"]).ok();
     refused(&stack);
     install(&stack, unpack_mattermost);
     stack
-        .world
+        .site
         .wait_for("it comes up by itself", |status| status.ready("mattermost"));
     assert_eq!(post(&stack, "three"), 201);
 }
@@ -129,7 +126,7 @@ fn the_word_of_the_database_wins_over_the_record() {
     let dump = dump(&stack);
     install(&stack, unpack_mattermost);
     restart(&stack);
-    let record = stack.world.path(RECORD);
+    let record = stack.site.path(RECORD);
     let ran = |version| fs::read_to_string(&record).unwrap().starts_with(version);
     assert!(ran("11.6.0"));
 
@@ -141,10 +138,10 @@ fn the_word_of_the_database_wins_over_the_record() {
 
     // The dump from before the upgrade is restored, and the record is of after it: the older one starts.
     fs::write(&record, "11.6.0 0:0:0:0 7:posts_rootid\n").unwrap();
-    stack.world.ctl(&["stop", "mattermost"]).ok();
+    stack.site.ctl(&["stop", "mattermost"]).ok();
     restore(&stack, &dump);
-    stack.world.ctl(&["start", "mattermost"]).ok();
-    assert!(stack.world.status().ready("mattermost"));
+    stack.site.ctl(&["start", "mattermost"]).ok();
+    assert!(stack.site.status().ready("mattermost"));
     assert!(ran("11.5.0"));
     assert_eq!(post(&stack, "one"), 201);
 }
@@ -158,7 +155,7 @@ fn a_database_of_before_the_numbered_migrations_tells_its_version() {
     install(&stack, older("5.39.0"));
     stack.start();
     assert_eq!(stack.sql("select to_regclass('db_migrations')"), "");
-    fs::remove_file(stack.world.path(RECORD)).unwrap();
+    fs::remove_file(stack.site.path(RECORD)).unwrap();
     install(&stack, older("5.36.1"));
     let said = refused(&stack);
     assert!(
@@ -168,7 +165,7 @@ fn a_database_of_before_the_numbered_migrations_tells_its_version() {
     // The newest migrates it; after that none of those may, for they have no migrations.
     install(&stack, unpack_mattermost);
     stack
-        .world
+        .site
         .wait_for("the newest one starts", |status| status.ready("mattermost"));
     install(&stack, older("5.39.0"));
     let said = refused(&stack);

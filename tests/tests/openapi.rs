@@ -1,6 +1,6 @@
 //! What the server answers is what the `OpenAPI` file says.
 
-use mattervisor_tests::World;
+use mattervisor_tests::Site;
 use serde_json::Value;
 
 /// Where a value is not as its schema says; none if it is. Knows the words that the file uses, and
@@ -87,16 +87,16 @@ fn reply_of<'f>(file: &'f Value, path: &str) -> (&'f String, &'f Value) {
 
 #[test]
 fn answers_are_as_the_file_says() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
-    world.child("crash", &["print=bye", "exit=3"], policy);
-    world.child("held", &["sleep"], "");
-    world.child("waits", &["sleep"], "requires = [\"held\"]");
-    world.child("off", &["sleep"], "enable = false");
-    world.start_ready();
-    world.wait_state("crash", "backoff");
-    world.ctl(&["stop", "held"]).ok();
-    let file: Value = serde_json::from_str(&world.get("/v1/openapi.json").body).unwrap();
+    site.child("crash", &["print=bye", "exit=3"], policy);
+    site.child("held", &["sleep"], "");
+    site.child("waits", &["sleep"], "requires = [\"held\"]");
+    site.child("off", &["sleep"], "enable = false");
+    site.start_ready();
+    site.wait_state("crash", "backoff");
+    site.ctl(&["stop", "held"]).ok();
+    let file: Value = serde_json::from_str(&site.get("/v1/openapi.json").body).unwrap();
     for (route, path) in [
         ("/v1/services", "/v1/services?usage=true"),
         ("/v1/services/{name}", "/v1/services/held"),
@@ -110,7 +110,7 @@ fn answers_are_as_the_file_says() {
         ("/v1/diff", "/v1/diff"),
         ("/v1/openapi.json", "/v1/openapi.json"),
     ] {
-        let reply = world.get(path);
+        let reply = site.get(path);
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
         let (kind, schema) = reply_of(&file, route);
         assert!(
@@ -128,7 +128,7 @@ fn answers_are_as_the_file_says() {
             assert_eq!(mismatch(&file, schema, &value, path), None);
         }
     }
-    let error = world.get("/v1/why/nobody");
+    let error = site.get("/v1/why/nobody");
     let content = &file["components"]["responses"]["Error"]["content"];
     let value: Value = serde_json::from_str(&error.body).unwrap();
     let wrong = mismatch(

@@ -16,8 +16,8 @@ fn curl(arguments: &[&str]) -> Ctl {
     run(command.args(arguments))
 }
 
-fn site_of(stack: &Stack) -> String {
-    fs::read_to_string(stack.world.path("etc/mattervisor/mattervisor.toml")).unwrap()
+fn site_file_of(stack: &Stack) -> String {
+    fs::read_to_string(stack.site.path("etc/mattervisor/mattervisor.toml")).unwrap()
 }
 
 #[test]
@@ -39,18 +39,18 @@ fn by_plain_http_only_the_own_names_are_answered() {
     }
     // Without a name at all.
     curl(&["--http1.0", "-H", "Host:", &page]).expect_code(EMPTY);
-    let site = site_of(&stack);
-    stack.world.site(&format!(
-        "{site}mattermost_nginx.server_names = ['127.0.0.1', 'chat.example', '*.lan']\n"
+    let site_file = site_file_of(&stack);
+    stack.site.site_file(&format!(
+        "{site_file}mattermost_nginx.server_names = ['127.0.0.1', 'chat.example', '*.lan']\n"
     ));
-    stack.world.ctl(&["reconfigure"]).ok();
+    stack.site.ctl(&["reconfigure"]).ok();
     served("chat.example");
     served("a.lan");
     curl(&["-H", "Host: evil.example", &page]).expect_code(EMPTY);
-    stack
-        .world
-        .site(&format!("{site}mattermost_nginx.other_names = 'serve'\n"));
-    stack.world.ctl(&["reconfigure"]).ok();
+    stack.site.site_file(&format!(
+        "{site_file}mattermost_nginx.other_names = 'serve'\n"
+    ));
+    stack.site.ctl(&["reconfigure"]).ok();
     served("evil.example");
 }
 
@@ -61,13 +61,13 @@ fn by_tls_nobody_else_sees_a_certificate() {
     let plain = free_port();
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.over_tls(plain);
-    let ssl = stack.world.path("etc/mattervisor/ssl");
+    let ssl = stack.site.path("etc/mattervisor/ssl");
     fs::create_dir_all(&ssl).unwrap();
     let at = |end: &str| ssl.join(format!("localhost.{end}"));
     openssl::self_signed(&at("crt"), &at("key"), "DNS:localhost", 2);
-    let site = site_of(&stack);
-    stack.world.site(&format!(
-        "{site}mattermost_nginx.ssl_protocols = 'TLSv1.2'\n\
+    let site_file = site_file_of(&stack);
+    stack.site.site_file(&format!(
+        "{site_file}mattermost_nginx.ssl_protocols = 'TLSv1.2'\n\
          mattermost_nginx.server_names = ['localhost', 'chat.example']\n"
     ));
     stack.start();

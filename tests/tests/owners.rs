@@ -10,7 +10,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, kill, need, nginx, postgres, run, skip, status_field,
+    Site, StatusExt, eventually, kill, need, nginx, postgres, run, skip, status_field,
 };
 use nix::{
     sys::signal::Signal,
@@ -34,20 +34,20 @@ fn uid(name: &str) -> u32 {
     User::from_name(name).unwrap().unwrap().uid.as_raw()
 }
 
-fn site_of(stack: &Stack) -> String {
-    fs::read_to_string(stack.world.path("etc/mattervisor/mattervisor.toml")).unwrap()
+fn site_file_of(stack: &Stack) -> String {
+    fs::read_to_string(stack.site.path("etc/mattervisor/mattervisor.toml")).unwrap()
 }
 
 /// The same site with Mattermost under another account.
-fn with_server_as(site: &str, name: &str) -> String {
-    site.replace(
+fn with_server_as(site_file: &str, name: &str) -> String {
+    site_file.replace(
         "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"",
         &format!("mattermost.username = \"{name}\"\nmattermost.group = \"{name}\""),
     )
 }
 
-fn with_database_as(site: &str, name: &str) -> String {
-    format!("{site}postgresql.username = \"{name}\"\n")
+fn with_database_as(site_file: &str, name: &str) -> String {
+    format!("{site_file}postgresql.username = \"{name}\"\n")
 }
 
 /// All that lies below, by its path, with what one wants to know of it.
@@ -116,8 +116,8 @@ fn assert_same(now: &BTreeMap<PathBuf, File>, before: &BTreeMap<PathBuf, File>) 
     }
 }
 
-fn pids(world: &World) -> [i32; 3] {
-    let status = world.status();
+fn pids(site: &Site) -> [i32; 3] {
+    let status = site.status();
     ["postgresql", "mattermost", "nginx"].map(|name| status.pid(name))
 }
 
@@ -127,7 +127,7 @@ fn sql(stack: &Stack, bin: &Path, user: &str, query: &str) -> String {
     command.arg("--clear-groups").arg(bin.join("psql"));
     command
         .arg("-h")
-        .arg(stack.world.path("run/mattervisor/postgresql"));
+        .arg(stack.site.path("run/mattervisor/postgresql"));
     command.args(["-U", "postgres", "-d", "mattermost_production"]);
     run(command.args(["-Atc", query]))
         .ok()
@@ -147,22 +147,22 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
     stack.start();
     stack.settle();
-    let world = &stack.world;
-    let before = pids(world);
+    let site = &stack.site;
+    let before = pids(site);
     let seen = || {
-        let both = [STATE, RUN].map(|dir| world.path(dir));
+        let both = [STATE, RUN].map(|dir| site.path(dir));
         let all = both.each_ref().map(|dir| tree(dir, &rights));
         (all, both.map(|dir| tree(&dir, &file)))
     };
-    world.wait_until_stored();
+    site.wait_until_stored();
     let (rights_before, files_before) = seen();
     assert!(files_before[1].len() > 5, "{files_before:?}");
-    let site = with_database_as(&with_server_as(&site_of(&stack), SERVER), DATABASE);
-    stack.world.site(&format!(
-        "{site}mattermost_nginx.custom_nginx_config = \"bogus_directive on;\"\n"
+    let site_file = with_database_as(&with_server_as(&site_file_of(&stack), SERVER), DATABASE);
+    stack.site.site_file(&format!(
+        "{site_file}mattermost_nginx.custom_nginx_config = \"bogus_directive on;\"\n"
     ));
     for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
-        let told = world.ctl(arguments).expect_code(1).both();
+        let told = site.ctl(arguments).expect_code(1).both();
         assert!(
             told.contains("unknown directive \"bogus_directive\""),
             "{told}"
@@ -179,7 +179,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
             assert_same(now, before);
         }
     }
-    assert_eq!(pids(world), before);
+    assert_eq!(pids(site), before);
     assert_eq!(sql(&stack, &bin, "postgres", "select 6 * 7"), "42");
 }
 
@@ -195,17 +195,20 @@ fn accounts_change_and_change_back_with_what_they_have() {
     let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
     stack.start();
     stack.settle();
-    let world = &stack.world;
-    let site = site_of(&stack);
+    let site = &stack.site;
+    let site_file = site_file_of(&stack);
     fs::write(
-        world.path("var/lib/mattervisor/mattermost/data/upload"),
+        site.path("var/lib/mattervisor/mattermost/data/upload"),
         "kept",
     )
     .unwrap();
-    let upload = world.path("var/lib/mattervisor/mattermost/data/upload");
+    let upload = site.path("var/lib/mattervisor/mattermost/data/upload");
     chown(&upload, Some(65_534), Some(65_534)).unwrap();
-    world.site(&with_database_as(&with_server_as(&site, SERVER), DATABASE));
-    let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    site.site_file(&with_database_as(
+        &with_server_as(&site_file, SERVER),
+        DATABASE,
+    ));
+    let told = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
     for said in [
         "owner of directory",
         "var/lib/mattervisor/postgresql (",
@@ -216,16 +219,16 @@ fn accounts_change_and_change_back_with_what_they_have() {
         assert!(told.contains(said), "no {said:?} in {told}");
     }
     assert_eq!(
-        owners(world),
+        owners(site),
         ["postgres", "nobody"].map(uid),
         "it was a dry run"
     );
     reconfigured(&stack, &["reconfigure"]);
     check(&stack, &bin, DATABASE, SERVER);
     // A postmaster that is killed leaves its lock, and so does its stop without its own doing.
-    let socket = world.path("run/mattervisor/postgresql");
-    let pid = world.status().pid("postgresql");
-    world.ctl(&["stop", "postgresql"]).ok();
+    let socket = site.path("run/mattervisor/postgresql");
+    let pid = site.status().pid("postgresql");
+    site.ctl(&["stop", "postgresql"]).ok();
     let lock = socket.join(".s.PGSQL.5432.lock");
     fs::write(
         &lock,
@@ -235,31 +238,31 @@ fn accounts_change_and_change_back_with_what_they_have() {
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
     chown(&lock, Some(uid(DATABASE)), Some(uid(DATABASE))).unwrap();
     // It is stopped, and stays so: that is what the answer ends with.
-    let told = world.ctl(&["reconfigure", "--rollback"]).both();
+    let told = site.ctl(&["reconfigure", "--rollback"]).both();
     assert!(told.contains("back to the configuration"), "{told}");
-    world.ctl(&["start", "postgresql"]).ok();
+    site.ctl(&["start", "postgresql"]).ok();
     ready(&stack);
     check(&stack, &bin, "postgres", "nobody");
     assert_eq!(fs::read(&upload).unwrap(), b"kept");
-    assert!(journal_is_empty(world));
-    let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    assert!(journal_is_empty(site));
+    let told = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
     assert!(told.contains(DATABASE), "the files still say so: {told}");
 }
 
-fn journal_is_empty(world: &World) -> bool {
-    let path = world.path("var/lib/mattervisor/owner-changes.json");
+fn journal_is_empty(site: &Site) -> bool {
+    let path = site.path("var/lib/mattervisor/owner-changes.json");
     let text = fs::read_to_string(path).unwrap_or_default();
     !text.contains("path")
 }
 
 fn reconfigured(stack: &Stack, arguments: &[&str]) {
-    stack.world.ctl(arguments).ok();
+    stack.site.ctl(arguments).ok();
     ready(stack);
 }
 
 fn ready(stack: &Stack) {
     stack
-        .world
+        .site
         .wait_for_within(RESTART, "all is ready", |status| {
             ["postgresql", "mattermost", "nginx"]
                 .iter()
@@ -268,14 +271,14 @@ fn ready(stack: &Stack) {
 }
 
 /// Of the data directory, and of config.json.
-fn owners(world: &World) -> [u32; 2] {
+fn owners(site: &Site) -> [u32; 2] {
     ["postgresql/data/PG_VERSION", "mattermost/config.json"]
-        .map(|path| fs::metadata(world.path(STATE).join(path)).unwrap().uid())
+        .map(|path| fs::metadata(site.path(STATE).join(path)).unwrap().uid())
 }
 
 fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
-    let world = &stack.world;
-    let status = world.status();
+    let site = &stack.site;
+    let status = site.status();
     for (name, user) in [("postgresql", database), ("mattermost", server)] {
         let ids = status_field(status.pid(name), "Uid").unwrap();
         assert!(
@@ -288,7 +291,7 @@ fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
         ("var/lib/mattervisor/mattermost", server),
         ("run/mattervisor/postgresql", database),
     ] {
-        let others = tree(&world.path(dir), &|path| {
+        let others = tree(&site.path(dir), &|path| {
             rights(path).filter(|it| it.0 != uid(user))
         });
         assert!(others.is_empty(), "{dir} of {user}: {others:?}");
@@ -303,9 +306,9 @@ fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
 }
 
 /// A service of uid 65534 with many files in a directory of its own, and the same for another account.
-fn many(world: &World, user: u32) {
-    let own = world.file("own");
-    world.child(
+fn many(site: &Site, user: u32) {
+    let own = site.file("own");
+    site.child(
         "a",
         &["sleep"],
         &format!(
@@ -320,23 +323,23 @@ fn what_a_killed_control_process_has_begun_the_next_one_ends() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = World::new();
-    let own = world.path("own");
+    let mut site = Site::new();
+    let own = site.path("own");
     fs::create_dir(&own).unwrap();
-    many(&world, 65_534);
-    world.start_ready();
+    many(&site, 65_534);
+    site.start_ready();
     for number in 0..20_000 {
         let path = own.join(number.to_string());
         fs::write(&path, "").unwrap();
         chown(&path, Some(65_534), Some(65_534)).unwrap();
     }
-    many(&world, 1);
-    let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    many(&site, 1);
+    let told = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
     assert!(told.contains("(20000 entries)"), "{told}");
     assert!(told.contains("owner of directory"), "{told}");
-    let control = world.control_pid();
-    world.ctl(&["reconfigure", "--no-wait"]);
-    let journal = world.path("var/lib/mattervisor/owner-changes.json");
+    let control = site.control_pid();
+    site.ctl(&["reconfigure", "--no-wait"]);
+    let journal = site.path("var/lib/mattervisor/owner-changes.json");
     eventually("it has begun", || {
         fs::read_to_string(&journal)
             .ok()
@@ -349,41 +352,41 @@ fn what_a_killed_control_process_has_begun_the_next_one_ends() {
         uids.filter(|uid| *uid == 1).count()
     };
     eprintln!("{} of 20000 had changed hands", all());
-    world.wait_for_within(RESTART, "it runs as the other account", |status| {
+    site.wait_for_within(RESTART, "it runs as the other account", |status| {
         status.supervisor.pid != control
             && status.ready("a")
             && status_field(status.pid("a"), "Uid").is_some_and(|ids| ids.starts_with("1\t"))
     });
     assert_eq!(all(), 20_000);
     assert_eq!(fs::metadata(&own).unwrap().uid(), 1);
-    assert!(journal_is_empty(&world));
+    assert!(journal_is_empty(&site));
 }
 
 /// Directories that a refused change has made are gone again; an account stays, which is said.
 #[test]
 fn what_a_refused_change_has_made_is_taken_away_or_told() {
     need!(private_etc());
-    let mut world = World::new();
-    in_private_etc(&mut world, "");
-    world.child("neighbour", &["sleep"], "");
-    world.start_ready();
-    let new = world.file("new/below");
+    let mut site = Site::new();
+    in_private_etc(&mut site, "");
+    site.child("neighbour", &["sleep"], "");
+    site.start_ready();
+    let new = site.file("new/below");
     let keys = format!(
         "user = 'app'\n[[directories]]\npath = '{new}'\n\
          [[files]]\npath = '{new}/conf'\ncontent = 'wrong'\n"
     );
     let checked = format!("{keys}validate = ['/bin/grep', 'right', '{{{{ candidate }}}}']\n");
-    world.child("app", &["sleep"], &checked);
-    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    site.child("app", &["sleep"], &checked);
+    let told = site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(told.contains("does not check"), "{told}");
     assert!(
         told.contains("user app") && told.contains("created and stays"),
         "{told}"
     );
-    assert!(!world.path("new").exists(), "it was made for nothing");
-    world.child("app", &["sleep"], &keys);
-    world.ctl(&["reconfigure"]).ok();
-    assert!(world.path("new/below/conf").exists());
+    assert!(!site.path("new").exists(), "it was made for nothing");
+    site.child("app", &["sleep"], &keys);
+    site.ctl(&["reconfigure"]).ok();
+    assert!(site.path("new/below/conf").exists());
 }
 
 /// Two that have one directory: it changes hands when both are down, whichever would start first.
@@ -392,38 +395,38 @@ fn a_directory_that_two_services_have_waits_for_both() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut world = World::new();
-    let own = world.file("own");
-    let write = |world: &World, user: u32| {
+    let mut site = Site::new();
+    let own = site.file("own");
+    let write = |site: &Site, user: u32| {
         let more = format!(
             "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
         );
-        world.child("quick", &["sleep"], &more);
+        site.child("quick", &["sleep"], &more);
         // It says which owner it sees as the last thing that it does.
         let slow = format!(
             "command = ['/bin/sh', '-c', 'trap \"stat -c %u {own} >{own}/seen; exit\" TERM; \
              : >{own}/up; while :; do /bin/sleep 0.1; done']\n{more}"
         );
-        world.service("slow", &slow);
+        site.service("slow", &slow);
     };
-    write(&world, 65_534);
-    world.start_ready();
+    write(&site, 65_534);
+    site.start_ready();
     eventually("it minds its signal", || {
-        world.path("own/up").exists().then_some(())
+        site.path("own/up").exists().then_some(())
     });
-    write(&world, 1);
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_for("both run as the other account", |status| {
+    write(&site, 1);
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_for("both run as the other account", |status| {
         ["quick", "slow"].iter().all(|name| {
             let ids = status_field(status.service(name).pid.unwrap_or(0), "Uid");
             status.ready(name) && ids.is_some_and(|ids| ids.starts_with("1\t"))
         })
     });
-    let seen = fs::read_to_string(world.path("own/seen")).unwrap();
+    let seen = fs::read_to_string(site.path("own/seen")).unwrap();
     assert_eq!(
         seen.trim(),
         "65534",
         "it was given away under a running service"
     );
-    assert_eq!(fs::metadata(world.path("own/seen")).unwrap().uid(), 1);
+    assert_eq!(fs::metadata(site.path("own/seen")).unwrap().uid(), 1);
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, kill, need, nginx, openssl, postgres,
+    Site, StatusExt, eventually, free_port, kill, need, nginx, openssl, postgres,
 };
 use nix::sys::signal::Signal;
 
@@ -26,7 +26,7 @@ use crate::stack::Stack;
 use listening::{ask_everything, search_files, search_processes};
 use mistakes::break_everything;
 use planted::Planted;
-/// Patience with an end of the whole stack.
+/// Limit of the stop of the whole stack.
 const STOP: Duration = Duration::from_secs(240);
 
 /// Redis with its password in a file, where it is installed.
@@ -64,19 +64,19 @@ fn what_is_secret_comes_out_nowhere() {
         ),
     );
     stack.over_tls(free_port());
-    let key = certificate(&stack.world.path("etc/mattervisor/ssl"));
+    let key = certificate(&stack.site.path("etc/mattervisor/ssl"));
     planted.secrets.push(("the TLS key", key));
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     // Nobody answers there, so that the delivery has something to complain of.
     let nobody = free_port();
     let redis = redis();
-    let site = format!(
+    let site_file = format!(
         "{}{redis}mattermost.gitlab_secret = \"{}\"\n[notify.chat]\nwebhook = \"http://127.0.0.1:{nobody}/hooks/{}\"\non = [\"failed\", \"restarted\", \"recovered\"]\n",
         fs::read_to_string(&file).unwrap(),
         planted.plant("the site file"),
         planted.plant("the webhook"),
     );
-    let socket = stack.world.file("run/mattervisor/postgresql");
+    let socket = stack.site.file("run/mattervisor/postgresql");
     let secrets = format!(
         "mattermost.sql_data_source = \"user=mattermost password='{}' host={socket} port=5432 dbname=mattermost_production\"\n\
          mattermost.sql_at_rest_encrypt_key = \"{}\"\nredis.password = \"{}\"\nbot.token = \"{}\"\n\
@@ -88,47 +88,47 @@ fn what_is_secret_comes_out_nowhere() {
         planted.plant("a webhook's query"),
     );
     for (path, text) in [
-        (file, &site),
-        (stack.world.path("etc/mattervisor/secrets.toml"), &secrets),
+        (file, &site_file),
+        (stack.site.path("etc/mattervisor/secrets.toml"), &secrets),
         (
-            stack.world.path("etc/bot.env"),
+            stack.site.path("etc/bot.env"),
             &format!("BOT_PASSWORD={}\n", planted.plant("an env file")),
         ),
     ] {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    bot(&stack.world);
+    bot(&stack.site);
     stack.start();
-    let world = &stack.world;
-    world.wait_state("bot", "running");
-    let pid = world.status().pid("mattermost");
+    let site = &stack.site;
+    site.wait_state("bot", "running");
+    let pid = site.status().pid("mattermost");
     kill(pid, Signal::SIGKILL);
-    world.wait_reborn("mattermost", pid);
+    site.wait_reborn("mattermost", pid);
     eventually("a delivery has failed", || {
-        world.supervisor_log().contains("chat").then_some(())
+        site.supervisor_log().contains("chat").then_some(())
     });
-    ask_everything(world, &mut planted);
-    search_processes(world, &mut planted);
-    break_everything(world, &mut planted, &site, &secrets);
-    change(world, &mut planted, &secrets);
-    ask_everything(world, &mut planted);
-    search_processes(world, &mut planted);
-    search_files(world, &mut planted, true);
-    let keeper_log = fs::read(world.path("supervisor.log")).unwrap();
+    ask_everything(site, &mut planted);
+    search_processes(site, &mut planted);
+    break_everything(site, &mut planted, &site_file, &secrets);
+    change(site, &mut planted, &secrets);
+    ask_everything(site, &mut planted);
+    search_processes(site, &mut planted);
+    search_files(site, &mut planted, true);
+    let keeper_log = fs::read(site.path("supervisor.log")).unwrap();
     planted.note("the supervisor's log", keeper_log);
     // On a busy machine the database takes its time for the last checkpoint.
-    stack.world.signal(Signal::SIGTERM);
-    assert_eq!(stack.world.wait_end(STOP), 0);
-    search_files(&stack.world, &mut planted, false);
+    stack.site.signal(Signal::SIGTERM);
+    assert_eq!(stack.site.wait_end(STOP), 0);
+    search_files(&stack.site, &mut planted, false);
     planted.search();
 }
 
 /// A service whose secret is a setting, is in a rendered file, and is in a file of variables.
-fn bot(world: &World) {
-    let command = mattervisor_tests::child_command(world.root(), &["sleep"]);
-    let (conf, env) = (world.file("var/bot.conf"), world.file("etc/bot.env"));
-    world.service(
+fn bot(site: &Site) {
+    let command = mattervisor_tests::child_command(site.root(), &["sleep"]);
+    let (conf, env) = (site.file("var/bot.conf"), site.file("etc/bot.env"));
+    site.service(
         "bot",
         &format!(
             "{command}env_files = ['{env}']\n[settings]\ntoken = {{ type = 'string', secret = true, env = 'BOT_TOKEN' }}\n\
@@ -139,22 +139,22 @@ fn bot(world: &World) {
 }
 
 /// A secret is changed: what is shown says so and shows none.
-fn change(world: &World, planted: &mut Planted, secrets: &str) {
+fn change(site: &Site, planted: &mut Planted, secrets: &str) {
     let before = planted
         .secrets
         .iter()
         .find(|it| it.0 == "a service's own setting");
     let before = before.unwrap().1.clone();
     let after = planted.plant("a changed setting");
-    let path = world.path("etc/mattervisor/secrets.toml");
+    let path = site.path("etc/mattervisor/secrets.toml");
     fs::write(&path, secrets.replace(&before, &after)).unwrap();
-    let pid = world.status().pid("bot");
+    let pid = site.status().pid("bot");
     for words in [
         &["diff-config"][..],
         &["reconfigure", "--dry-run"],
         &["reconfigure"],
     ] {
-        let told = world.ctl(words);
+        let told = site.ctl(words);
         assert!(
             told.both().contains("BOT_TOKEN"),
             "{words:?}: {}",
@@ -162,33 +162,33 @@ fn change(world: &World, planted: &mut Planted, secrets: &str) {
         );
         planted.told(&format!("ctl {}", words.join(" ")), &told);
     }
-    world.wait_reborn("bot", pid);
+    site.wait_reborn("bot", pid);
 }
 
 /// A generated secret is made once: a second start, reconfigures and checks at the same time keep
 /// it, and what the administrator wrote beside it.
 #[test]
 fn a_generated_secret_is_made_once_and_kept() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let keys =
         "[settings]\nkey = { type = 'string', secret = true, generate = 'hex:16', env = 'KEY' }\n";
     for name in ["a", "b"] {
-        world.child(name, &["env", "sleep"], keys);
+        site.child(name, &["env", "sleep"], keys);
     }
-    let path = world.path("etc/mattervisor/secrets.toml");
+    let path = site.path("etc/mattervisor/secrets.toml");
     fs::write(
         &path,
         "# mine\na.key = \"0123456789abcdef0123456789abcdef\"\n",
     )
     .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    world.ctl(&["check-config"]).ok();
+    site.ctl(&["check-config"]).ok();
     assert_eq!(
         fs::read_to_string(&path).unwrap().lines().count(),
         2,
         "a check makes nothing"
     );
-    world.start_ready();
+    site.start_ready();
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.starts_with("# mine\n")
@@ -198,36 +198,36 @@ fn a_generated_secret_is_made_once_and_kept() {
     assert_eq!(text.matches("key = ").count(), 2, "{text}");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     // Many at once, with one more to be made.
-    world.child("c", &["env", "sleep"], keys);
+    site.child("c", &["env", "sleep"], keys);
     std::thread::scope(|scope| {
         for number in 0..12 {
-            let world = &world;
+            let site = &site;
             scope.spawn(move || match number % 3 {
                 // One is refused while another is under way.
-                0 => drop(world.ctl(&["reconfigure"])),
-                1 => drop(world.ctl(&["check-config"])),
-                _ => drop(world.get("/v1/check")),
+                0 => drop(site.ctl(&["reconfigure"])),
+                1 => drop(site.ctl(&["check-config"])),
+                _ => drop(site.get("/v1/check")),
             });
         }
     });
-    world.wait_state("c", "running");
+    site.wait_state("c", "running");
     let made = fs::read_to_string(&path).unwrap();
     assert_eq!(made.matches("c.key = ").count(), 1, "{made}");
     for line in text.lines() {
         assert!(made.contains(line), "{line} is gone: {made}");
     }
-    let pids = |world: &World| ["a", "b", "c"].map(|name| world.status().pid(name));
-    let before = pids(&world);
-    world.ctl(&["reconfigure"]).ok();
-    assert_eq!(pids(&world), before);
-    assert_eq!(world.stop(), 0);
-    world.start_ready();
+    let pids = |site: &Site| ["a", "b", "c"].map(|name| site.status().pid(name));
+    let before = pids(&site);
+    site.ctl(&["reconfigure"]).ok();
+    assert_eq!(pids(&site), before);
+    assert_eq!(site.stop(), 0);
+    site.start_ready();
     assert_eq!(fs::read_to_string(&path).unwrap(), made);
     let values: BTreeMap<String, String> = ["a", "b", "c"]
         .map(|name| {
             (
                 name.to_owned(),
-                world.wait_log(name, |line| line.starts_with("KEY=")),
+                site.wait_log(name, |line| line.starts_with("KEY=")),
             )
         })
         .into();

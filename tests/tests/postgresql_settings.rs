@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
-use mattervisor_tests::{StatusExt as _, World, need, postgres, run};
+use mattervisor_tests::{Site, StatusExt as _, need, postgres, run};
 
 /// Key, value of the site file, and what the server shows.
 const PARAMETERS: [(&str, &str, &str); 49] = [
@@ -62,18 +62,18 @@ const PARAMETERS: [(&str, &str, &str); 49] = [
 ];
 
 struct Database {
-    world: World,
+    site: Site,
     bin: std::path::PathBuf,
 }
 
 impl Database {
     /// The one that ships, alone.
     fn start(bin: std::path::PathBuf, settings: &str) -> Self {
-        let mut world = World::new();
-        world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-        world.site(&format!("postgresql.enable = true\n{settings}"));
-        world.start_ready();
-        Self { world, bin }
+        let mut site = Site::new();
+        site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+        site.site_file(&format!("postgresql.enable = true\n{settings}"));
+        site.start_ready();
+        Self { site, bin }
     }
 
     fn show(&self, parameter: &str) -> String {
@@ -89,7 +89,7 @@ impl Database {
         } else {
             Command::new(self.bin.join("psql"))
         };
-        let socket = self.world.path("run/mattervisor/postgresql");
+        let socket = self.site.path("run/mattervisor/postgresql");
         command.arg("-h").arg(socket);
         command.args(["-U", "postgres", "-d", "postgres", "-Atc"]);
         command.arg(query).current_dir("/");
@@ -100,11 +100,11 @@ impl Database {
 #[test]
 fn each_parameter_reaches_the_server() {
     let bin = need!(postgres());
-    let mut site = String::new();
+    let mut site_file = String::new();
     for (key, value, _) in PARAMETERS {
-        writeln!(site, "postgresql.{key} = {value}").unwrap();
+        writeln!(site_file, "postgresql.{key} = {value}").unwrap();
     }
-    let database = Database::start(bin, &site);
+    let database = Database::start(bin, &site_file);
     for (key, _, shown) in PARAMETERS {
         assert_eq!(database.show(key), shown, "{key}");
     }
@@ -125,8 +125,8 @@ fn unset_the_server_decides_and_no_statement_is_cut_off() {
 fn a_value_that_postgresql_does_not_take_changes_nothing() {
     let bin = need!(postgres());
     let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
-    let Database { world, .. } = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
-    let pid = world.status().pid("postgresql");
+    let Database { site, .. } = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    let pid = site.status().pid("postgresql");
     for (line, said) in [
         ("postgresql.parameters = { no_such = 1 }", "no_such"),
         (
@@ -135,17 +135,17 @@ fn a_value_that_postgresql_does_not_take_changes_nothing() {
         ),
         ("postgresql.work_mem = \"4 megs\"", "work_mem"),
     ] {
-        world.site(&format!("{small}{line}\n"));
-        let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+        site.site_file(&format!("{small}{line}\n"));
+        let told = site.ctl(&["reconfigure"]).expect_code(1).both();
         assert!(
             told.contains(said) && told.contains("nothing has changed"),
             "{told}"
         );
-        assert_eq!(world.status().pid("postgresql"), pid);
+        assert_eq!(site.status().pid("postgresql"), pid);
     }
-    world.site(&format!("{small}postgresql.work_mem = \"4MB\"\n"));
-    world.ctl(&["reconfigure"]).ok();
-    assert_eq!(world.status().pid("postgresql"), pid);
+    site.site_file(&format!("{small}postgresql.work_mem = \"4MB\"\n"));
+    site.ctl(&["reconfigure"]).ok();
+    assert_eq!(site.status().pid("postgresql"), pid);
 }
 
 /// Lines of `pg_hba.conf` that `PostgreSQL` takes.
@@ -205,8 +205,8 @@ fn lines_of_pg_hba_are_judged_as_postgresql_does() {
     let bin = need!(postgres());
     let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
     let database = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
-    let world = &database.world;
-    let hba = world.path("run/mattervisor/postgresql-conf/pg_hba.conf");
+    let site = &database.site;
+    let hba = site.path("run/mattervisor/postgresql-conf/pg_hba.conf");
     let ours = fs::read_to_string(&hba).unwrap();
     let refused = |lines: &[&str]| {
         fs::write(&hba, ours.clone() + &lines.join("\n") + "\n").unwrap();
@@ -221,24 +221,24 @@ fn lines_of_pg_hba_are_judged_as_postgresql_does() {
         lines.collect::<Vec<_>>().join(", ")
     };
     let key = "postgresql.custom_pg_hba_entries";
-    world.site(&format!("{small}{key} = [{}]\n", list(&TAKEN)));
-    world.ctl(&["check-config"]).ok();
+    site.site_file(&format!("{small}{key} = [{}]\n", list(&TAKEN)));
+    site.ctl(&["check-config"]).ok();
     for line in NOT_TAKEN {
-        world.site(&format!("{small}{key} = [{}]\n", list(&[line])));
-        let told = world.ctl(&["check-config"]).expect_code(1).both();
+        site.site_file(&format!("{small}{key} = [{}]\n", list(&[line])));
+        let told = site.ctl(&["check-config"]).expect_code(1).both();
         let place = format!("mattervisor.toml:3: error: {key}: must be a line of pg_hba.conf");
         assert!(told.contains(&place), "{line}: {told}");
     }
-    world.site(&format!(
+    site.site_file(&format!(
         "{small}postgresql.md5_auth_cidr_addresses = ['10.1.2.3']\n"
     ));
-    let told = world.ctl(&["check-config"]).expect_code(1).both();
+    let told = site.ctl(&["check-config"]).expect_code(1).both();
     assert!(
         told.contains("md5_auth_cidr_addresses: must be a network") && told.contains("10.1.2.3/32"),
         "{told}"
     );
-    world.site("postgresql.enable = true\npostgresql.shared_buffers = \"900TB\"\n");
-    let told = world.ctl(&["check-config"]).expect_code(1).both();
+    site.site_file("postgresql.enable = true\npostgresql.shared_buffers = \"900TB\"\n");
+    let told = site.ctl(&["check-config"]).expect_code(1).both();
     assert!(
         told.contains("mattervisor.toml:2: error: postgresql.shared_buffers: 900TB is more than"),
         "{told}"

@@ -3,36 +3,36 @@
 use std::{net::UdpSocket, path::Path, time::Duration};
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, need, postgres, run_for, skip, stamps, within,
+    Site, StatusExt, eventually, free_port, need, postgres, run_for, skip, stamps, within,
 };
 
 /// A `testchild` that answers HTTP with the status in the file, and a probe of it.
-fn probed(world: &World, name: &str, table: &str, more: &str) {
+fn probed(site: &Site, name: &str, table: &str, more: &str) {
     let port = free_port();
-    let answer = world.file(&format!("{name}.answer"));
+    let answer = site.file(&format!("{name}.answer"));
     std::fs::write(&answer, "200").unwrap_or_else(|error| panic!("{answer}: {error}"));
     let verbs = [
-        format!("file={}", world.file(name)),
+        format!("file={}", site.file(name)),
         format!("http={port}:@{answer}:"),
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
     let probe = format!(
         "[{table}]\nhttp = \"http://127.0.0.1:{port}/\"\nstatus = [200]\ninterval = \"50ms\"\nfailures = 3\n"
     );
-    world.child(name, &verbs, &format!("{probe}{more}"));
+    site.child(name, &verbs, &format!("{probe}{more}"));
 }
 
 /// Behaviour 36: so many failures in a row restart, fewer do nothing, a success begins anew.
 #[test]
 fn b36_liveness_restarts_after_failures_in_a_row() {
-    let mut world = World::new();
-    probed(&world, "a", "liveness", "");
-    world.start_ready();
-    let pid = world.status().pid("a");
-    std::fs::write(world.path("a.answer"), "500").unwrap();
-    world.wait_for("a is restarted", |status| status.service("a").restarts >= 1);
-    std::fs::write(world.path("a.answer"), "200").unwrap();
-    let status = world.wait_reborn("a", pid);
+    let mut site = Site::new();
+    probed(&site, "a", "liveness", "");
+    site.start_ready();
+    let pid = site.status().pid("a");
+    std::fs::write(site.path("a.answer"), "500").unwrap();
+    site.wait_for("a is restarted", |status| status.service("a").restarts >= 1);
+    std::fs::write(site.path("a.answer"), "200").unwrap();
+    let status = site.wait_reborn("a", pid);
     let exit = status.service("a").last_exit.as_ref().unwrap();
     assert_eq!(exit.signal.as_deref(), Some("TERM"), "it was asked to end");
 }
@@ -40,20 +40,20 @@ fn b36_liveness_restarts_after_failures_in_a_row() {
 /// A failing health probe is shown as degraded; nothing is restarted, and it recovers by itself.
 #[test]
 fn health_is_shown_and_restarts_nothing() {
-    let mut world = World::new();
-    probed(&world, "a", "health", "");
-    world.start_ready();
-    let pid = world.status().pid("a");
-    world.wait_for("a is healthy", |status| {
+    let mut site = Site::new();
+    probed(&site, "a", "health", "");
+    site.start_ready();
+    let pid = site.status().pid("a");
+    site.wait_for("a is healthy", |status| {
         status.service("a").healthy == Some(true)
     });
-    std::fs::write(world.path("a.answer"), "500").unwrap();
-    let status = world.wait_for("a is degraded", |status| {
+    std::fs::write(site.path("a.answer"), "500").unwrap();
+    let status = site.wait_for("a is degraded", |status| {
         status.service("a").healthy == Some(false)
     });
     assert!(status.ready("a"), "degraded is still up");
-    std::fs::write(world.path("a.answer"), "200").unwrap();
-    let status = world.wait_for("a is healthy again", |status| {
+    std::fs::write(site.path("a.answer"), "200").unwrap();
+    let status = site.wait_for("a is healthy again", |status| {
         status.service("a").healthy == Some(true)
     });
     assert_eq!(status.pid("a"), pid);
@@ -63,30 +63,30 @@ fn health_is_shown_and_restarts_nothing() {
 /// Behaviour 37: a liveness failure during the pause before a restart restarts nothing twice.
 #[test]
 fn b37_a_failing_check_during_backoff_does_not_restart_twice() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
-    probed(&world, "a", "liveness", policy);
-    world.child("while", &["delay=600"], "type = \"oneshot\"");
-    world.start_ready();
-    world.ctl(&["stop", "while"]).ok();
-    std::fs::write(world.path("a.answer"), "500").unwrap();
-    world.wait_state("a", "backoff");
-    let starts = stamps(&world.path("a")).len();
-    world.ctl(&["start", "while"]).ok();
-    assert_eq!(stamps(&world.path("a")).len(), starts);
-    assert_eq!(world.status().state("a"), "backoff");
+    probed(&site, "a", "liveness", policy);
+    site.child("while", &["delay=600"], "type = \"oneshot\"");
+    site.start_ready();
+    site.ctl(&["stop", "while"]).ok();
+    std::fs::write(site.path("a.answer"), "500").unwrap();
+    site.wait_state("a", "backoff");
+    let starts = stamps(&site.path("a")).len();
+    site.ctl(&["start", "while"]).ok();
+    assert_eq!(stamps(&site.path("a")).len(), starts);
+    assert_eq!(site.status().state("a"), "backoff");
 }
 
 /// Behaviour 38: failures are counted from zero for each run.
 #[test]
 fn b38_failures_are_counted_anew_for_each_run() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let policy = "[restart]\ndelay = \"1ms\"\nmax_delay = \"1ms\"";
-    probed(&world, "a", "liveness", policy);
-    world.start_ready();
-    std::fs::write(world.path("a.answer"), "500").unwrap();
-    world.wait_for("three restarts", |status| status.service("a").restarts >= 3);
-    let starts = stamps(&world.path("a"));
+    probed(&site, "a", "liveness", policy);
+    site.start_ready();
+    std::fs::write(site.path("a.answer"), "500").unwrap();
+    site.wait_for("three restarts", |status| status.service("a").restarts >= 3);
+    let starts = stamps(&site.path("a"));
     for two in starts.windows(2).skip(1) {
         let lived = two[1].at_ns - two[0].at_ns;
         // Three failures with two pauses of 50 ms between them, at least.
@@ -101,10 +101,10 @@ fn b38_failures_are_counted_anew_for_each_run() {
 /// An exec probe that hangs is killed with all it has made, and the next one comes.
 #[test]
 fn a_hanging_exec_probe_is_killed_with_its_tree() {
-    let mut world = World::new();
-    let (probe, left) = (world.file("probe"), world.file("left"));
+    let mut site = Site::new();
+    let (probe, left) = (site.file("probe"), site.file("left"));
     let command = mattervisor_tests::child_command(
-        world.root(),
+        site.root(),
         &[
             &format!("file={probe}"),
             &format!("child={left}"),
@@ -115,9 +115,9 @@ fn a_hanging_exec_probe_is_killed_with_its_tree() {
     let command = command.trim_start_matches("command").trim();
     let ask =
         format!("[health]\nexec {command}\ninterval = \"50ms\"\ntimeout = \"200ms\"\nfailures = 2");
-    world.child("a", &["sleep"], &ask);
-    world.start_ready();
-    world.wait_for("a is degraded", |status| {
+    site.child("a", &["sleep"], &ask);
+    site.start_ready();
+    site.wait_for("a is degraded", |status| {
         status.service("a").healthy == Some(false)
     });
     let probes = stamps(probe.as_ref());
@@ -132,7 +132,7 @@ fn a_hanging_exec_probe_is_killed_with_its_tree() {
     eventually("the probe's child is gone", || {
         (!mattervisor_tests::alive(first)).then_some(())
     });
-    assert!(world.status().ready("a"));
+    assert!(site.status().ready("a"));
 }
 
 /// Names that nobody answers for hold up neither other probes nor anything else.
@@ -141,15 +141,15 @@ fn names_that_do_not_resolve_starve_nobody() {
     if !nix::unistd::geteuid().is_root() {
         skip!("a name server of its own needs root");
     }
-    let mut world = World::new();
+    let mut site = Site::new();
     // It hears every question, and answers none.
     let number = std::process::id();
     let address = format!("127.66.{}.{}", number / 250 % 250, number % 250 + 1);
     let _silent = UdpSocket::bind((address.as_str(), 53)).unwrap();
-    let resolver = world.file("resolv.conf");
+    let resolver = site.file("resolv.conf");
     std::fs::write(&resolver, format!("nameserver {address}\n")).unwrap();
     let mount = format!("mount --bind {resolver} /etc/resolv.conf && exec \"$@\"");
-    world.behind(&["unshare", "-m", "sh", "-c", &mount, "sh"]);
+    site.behind(&["unshare", "-m", "sh", "-c", &mount, "sh"]);
     let probe = |host: &str, port: u16| {
         format!(
             "[health]\ntcp = \"{host}:{port}\"\ninterval = \"50ms\"\ntimeout = \"50ms\"\nfailures = 2\n"
@@ -157,7 +157,7 @@ fn names_that_do_not_resolve_starve_nobody() {
     };
     for number in 0..8 {
         let host = format!("host{number}.example.org");
-        world.child(&format!("lost{number}"), &["sleep"], &probe(&host, 80));
+        site.child(&format!("lost{number}"), &["sleep"], &probe(&host, 80));
     }
     let port = free_port();
     let verbs = [format!("http={port}:200:")];
@@ -165,10 +165,10 @@ fn names_that_do_not_resolve_starve_nobody() {
         "{}timeout = \"10s\"\n",
         probe("localhost", port).replace("timeout = \"50ms\"\n", "")
     );
-    world.child("good", &[&verbs[0]], &answering);
-    world.start_ready();
+    site.child("good", &[&verbs[0]], &answering);
+    site.start_ready();
     let asked = |name: &str| {
-        let metrics = world.get("/metrics").body;
+        let metrics = site.get("/metrics").body;
         let line = format!("probe_duration_seconds_count{{service=\"{name}\"");
         let count = metrics.lines().find(|it| it.contains(&line))?;
         count.rsplit_once(' ')?.1.parse::<u64>().ok()
@@ -182,13 +182,13 @@ fn names_that_do_not_resolve_starve_nobody() {
     );
     let limit = Duration::from_secs(8);
     for (command, said) in [(&["stop", "lost0"][..], "stopped"), (&["reconfigure"], "")] {
-        let done = run_for(world.ctl_command().args(command), limit);
+        let done = run_for(site.ctl_command().args(command), limit);
         assert!(done.stdout.contains(said), "{done:?}");
     }
     let before = asked("good").unwrap();
     let more = within(limit, || asked("good").filter(|it| *it > before + 5));
     assert!(more.is_some(), "good is asked no longer");
-    let status = world.status();
+    let status = site.status();
     assert_eq!(status.service("good").healthy, Some(true));
     assert_eq!(status.service("lost7").healthy, Some(false));
 }
@@ -197,16 +197,16 @@ fn names_that_do_not_resolve_starve_nobody() {
 #[test]
 fn a_removed_socket_of_postgresql_is_shown() {
     need!(postgres());
-    let mut world = World::new();
-    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    world.site("postgresql.enable = true\n");
-    world.start_ready();
-    world.wait_for("it is healthy", |status| {
+    let mut site = Site::new();
+    site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    site.site_file("postgresql.enable = true\n");
+    site.start_ready();
+    site.wait_for("it is healthy", |status| {
         status.service("postgresql").healthy == Some(true)
     });
-    std::fs::remove_file(world.path("run/mattervisor/postgresql/.s.PGSQL.5432")).unwrap();
+    std::fs::remove_file(site.path("run/mattervisor/postgresql/.s.PGSQL.5432")).unwrap();
     let limit = Duration::from_secs(60);
-    let status = world.wait_for_within(limit, "it is degraded", |status| {
+    let status = site.wait_for_within(limit, "it is degraded", |status| {
         status.service("postgresql").healthy == Some(false)
     });
     let reason = status
@@ -215,8 +215,8 @@ fn a_removed_socket_of_postgresql_is_shown() {
         .clone()
         .unwrap_or_default();
     assert!(reason.contains(".s.PGSQL.5432: No such file"), "{reason}");
-    world.ctl(&["restart", "postgresql"]).ok();
-    world.wait_for("it is healthy again", |status| {
+    site.ctl(&["restart", "postgresql"]).ok();
+    site.wait_for("it is healthy again", |status| {
         status.service("postgresql").healthy == Some(true)
     });
 }

@@ -2,16 +2,16 @@
 
 use std::process::Command;
 
-use mattervisor_tests::{World, binary, install, run};
+use mattervisor_tests::{Site, binary, install, run};
 
 /// Help, mistakes and exit codes are those of `ctl`, whoever answers.
 #[test]
 fn a_program_speaks_as_ctl() {
-    let world = World::new();
+    let site = Site::new();
     for command in ["gitlab", "import", "renew-le-certs", "top"] {
         let usage = format!("Usage: ctl {command} ");
         for asked in [[command, "--help"], ["help", command]] {
-            let told = world.ctl(&asked).ok();
+            let told = site.ctl(&asked).ok();
             assert!(told.stdout.contains(&usage), "{asked:?}: {}", told.stdout);
             assert!(
                 told.stdout.contains("Examples:"),
@@ -19,13 +19,13 @@ fn a_program_speaks_as_ctl() {
                 told.stdout
             );
         }
-        let told = world.ctl(&[command, "--no-such-option"]).expect_code(2);
+        let told = site.ctl(&[command, "--no-such-option"]).expect_code(2);
         assert!(told.stderr.contains("--no-such-option"), "{told:?}");
-        let line = world.ctl(&["--help"]).ok().stdout;
+        let line = site.ctl(&["--help"]).ok().stdout;
         assert!(line.contains(&format!("\n  {command} ")), "{line}");
     }
     // Global options are read before and behind the name.
-    let root = world.root().display().to_string();
+    let root = site.root().display().to_string();
     let mut ctl = Command::new(binary("ctl"));
     let told = run(ctl.args(["top", "--root", &root])).expect_code(2);
     assert!(
@@ -37,11 +37,11 @@ fn a_program_speaks_as_ctl() {
 /// One that is missing is named, with where it was looked for and what brings it.
 #[test]
 fn a_missing_program_is_named() {
-    let world = World::new();
-    let alone = world.path("ctl");
+    let site = Site::new();
+    let alone = site.path("ctl");
     install(&binary("ctl"), &alone);
     let told = run(Command::new(&alone).args(["import", "gitlab-rb", "x"])).expect_code(1);
-    let place = world.root().canonicalize().unwrap();
+    let place = site.root().canonicalize().unwrap();
     let wanted = format!(
         "there is no mattervisor-import in {} or /usr/lib/mattervisor",
         place.display()

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use mattervisor_tests::{StatusExt, World, free_port};
+use mattervisor_tests::{Site, StatusExt, free_port};
 
 /// Behaviour 15: not ready in time: stopped, and told as a timeout.
 #[test]
 fn b15_start_timeout_stops_the_process_and_says_so() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["sleep"],
         "[ready]\nnotify = true\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
     );
-    world.start_ready();
-    let status = world.status();
+    site.start_ready();
+    let status = site.status();
     let service = status.service("a");
     assert_eq!((service.state.as_str(), service.pid), ("failed", None));
     let reason = service.reason.clone().unwrap_or_default();
@@ -27,8 +27,8 @@ fn b15_start_timeout_stops_the_process_and_says_so() {
 /// Behaviour 17: on a readiness descriptor only a newline counts; other bytes, and its end, do not.
 #[test]
 fn b17_only_a_newline_on_the_readiness_fd_counts() {
-    let mut world = World::new();
-    let go = world.file("go");
+    let mut site = Site::new();
+    let go = site.file("go");
     let ready = "[ready]\nfd = 3\ntimeout = \"1m\"";
     let verbs = [
         "ready-fd=3:almost",
@@ -37,18 +37,18 @@ fn b17_only_a_newline_on_the_readiness_fd_counts() {
         "ready-fd=3:there\\n",
         "sleep",
     ];
-    world.child("a", &verbs, ready);
-    world.child(
+    site.child("a", &verbs, ready);
+    site.child(
         "impatient",
         &["ready-fd=3:never", "sleep"],
         "[ready]\nfd = 3\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
     );
-    world.start();
-    world.wait_log("a", |line| line == "said");
-    let status = world.wait_state("impatient", "failed");
+    site.start();
+    site.wait_log("a", |line| line == "said");
+    let status = site.wait_state("impatient", "failed");
     assert_eq!(status.state("a"), "starting", "{status:#?}");
     std::fs::write(go, "").unwrap();
-    let status = world.wait_state("a", "running");
+    let status = site.wait_state("a", "running");
     assert!(status.ready("a"));
 }
 
@@ -56,8 +56,8 @@ fn b17_only_a_newline_on_the_readiness_fd_counts() {
 /// run does not count.
 #[test]
 fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
-    let mut world = World::new();
-    let go = world.file("go");
+    let mut site = Site::new();
+    let go = site.file("go");
     let verbs = [
         "print=begins",
         "print-part=now listen",
@@ -69,29 +69,28 @@ fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
         "sleep",
     ];
     let ready = "[ready]\nlog = 'listening on \\d+$'\ntimeout = \"1m\"";
-    world.child("a", &verbs, ready);
-    world.start();
-    world.wait_log("a", |line| line.contains("now listen"));
-    assert_eq!(world.status().state("a"), "starting");
+    site.child("a", &verbs, ready);
+    site.start();
+    site.wait_log("a", |line| line.contains("now listen"));
+    assert_eq!(site.status().state("a"), "starting");
     std::fs::write(&go, "").unwrap();
-    assert!(world.wait_state("a", "running").ready("a"));
+    assert!(site.wait_state("a", "running").ready("a"));
     // The line of the first run is in the log, and is not the second one's.
     std::fs::remove_file(&go).unwrap();
-    world.ctl(&["restart", "a", "--no-wait"]).ok();
-    world.wait_state("a", "starting");
-    world
-        .ctl(&["wait", "a", "--timeout", "300ms"])
+    site.ctl(&["restart", "a", "--no-wait"]).ok();
+    site.wait_state("a", "starting");
+    site.ctl(&["wait", "a", "--timeout", "300ms"])
         .expect_code(7);
     std::fs::write(&go, "").unwrap();
-    world.wait_state("a", "running");
+    site.wait_state("a", "running");
 }
 
 /// Behaviour 21: a pattern that is changed while it starts, and a control process that dies
 /// meanwhile, still find the line of the right run.
 #[test]
 fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
-    let mut world = World::new();
-    let go = world.file("go");
+    let mut site = Site::new();
+    let go = site.file("go");
     let verbs = [
         "print=up at last",
         &format!("wait-file={go}"),
@@ -99,57 +98,57 @@ fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
         "sleep",
     ];
     let ready = |pattern: &str| format!("[ready]\nlog = \"{pattern}\"\ntimeout = \"1m\"");
-    world.child("a", &verbs, &ready("^really"));
-    world.child("b", &["delay=100", "print=b is up", "sleep"], &ready("up$"));
-    world.start();
-    world.wait_log("a", |line| line == "up at last");
-    assert_eq!(world.wait_state("b", "running").state("a"), "starting");
-    let pid = world.status().pid("a");
+    site.child("a", &verbs, &ready("^really"));
+    site.child("b", &["delay=100", "print=b is up", "sleep"], &ready("up$"));
+    site.start();
+    site.wait_log("a", |line| line == "up at last");
+    assert_eq!(site.wait_state("b", "running").state("a"), "starting");
+    let pid = site.status().pid("a");
     // Nobody watches while the line is written.
-    mattervisor_tests::kill(world.control_pid(), nix::sys::signal::Signal::SIGKILL);
+    mattervisor_tests::kill(site.control_pid(), nix::sys::signal::Signal::SIGKILL);
     std::fs::write(&go, "").unwrap();
-    let status = world.wait_state("a", "running");
+    let status = site.wait_state("a", "running");
     assert_eq!(status.pid("a"), pid);
     std::fs::remove_file(&go).unwrap();
-    world.ctl(&["restart", "a", "--no-wait"]).ok();
-    world.wait_for("a starts anew", |status| {
+    site.ctl(&["restart", "a", "--no-wait"]).ok();
+    site.wait_for("a starts anew", |status| {
         status.state("a") == "starting" && status.service("a").pid != Some(pid)
     });
-    let pid = world.status().pid("a");
-    world.child("a", &verbs, &ready("at last$"));
-    world.ctl(&["reconfigure"]).ok();
-    let status = world.wait_state("a", "running");
+    let pid = site.status().pid("a");
+    site.child("a", &verbs, &ready("at last$"));
+    site.ctl(&["reconfigure"]).ok();
+    let status = site.wait_state("a", "running");
     assert_eq!(status.pid("a"), pid);
 }
 
 /// Time alone makes ready, and a unix socket that answers.
 #[test]
 fn delay_and_unix_sockets_make_ready() {
-    let mut world = World::new();
-    let (go, socket) = (world.file("go"), world.file("s"));
-    world.child("slow", &["sleep"], "[ready]\ndelay = \"700ms\"");
-    world.child(
+    let mut site = Site::new();
+    let (go, socket) = (site.file("go"), site.file("s"));
+    site.child("slow", &["sleep"], "[ready]\ndelay = \"700ms\"");
+    site.child(
         "socket",
         &[&format!("wait-file={go}"), &format!("unix={socket}")],
         &format!("[ready]\nunix = \"{socket}\"\ninterval = \"50ms\"\ntimeout = \"1m\""),
     );
-    world.child("after", &["sleep"], "requires = [\"slow\"]");
-    world.start();
+    site.child("after", &["sleep"], "requires = [\"slow\"]");
+    site.start();
     let started = std::time::Instant::now();
-    let status = world.wait_state("after", "running");
+    let status = site.wait_state("after", "running");
     assert!(status.ready("slow"));
     assert!(started.elapsed() < Duration::from_secs(15));
     assert_eq!(status.state("socket"), "starting");
     std::fs::write(go, "").unwrap();
-    assert!(world.wait_state("socket", "running").ready("socket"));
+    assert!(site.wait_state("socket", "running").ready("socket"));
 }
 
 /// Behaviour 18: RELOADING of any service that has a notify socket lasts until its READY, however
 /// it was begun, and its end in between is an end.
 #[test]
 fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
-    let mut world = World::new();
-    let (go, die) = (world.file("go"), world.file("die"));
+    let mut site = Site::new();
+    let (go, die) = (site.file("go"), site.file("die"));
     let begins = [
         "notify=RELOADING=1",
         &format!("wait-file={go}"),
@@ -157,20 +156,20 @@ fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
         "sleep",
     ];
     // Not by its readiness: exec is enough for that.
-    world.child("a", &begins, "notify_access = \"all\"");
+    site.child("a", &begins, "notify_access = \"all\"");
     let dies = ["notify=RELOADING=1", &format!("wait-file={die}"), "exit=5"];
-    world.child(
+    site.child(
         "dies",
         &dies,
         "notify_access = \"main\"\n[restart]\npolicy = \"never\"",
     );
-    world.start_ready();
-    world.wait_state("a", "reloading");
-    world.wait_state("dies", "reloading");
+    site.start_ready();
+    site.wait_state("a", "reloading");
+    site.wait_state("dies", "reloading");
     std::fs::write(go, "").unwrap();
-    world.wait_state("a", "running");
+    site.wait_state("a", "running");
     std::fs::write(die, "").unwrap();
-    let status = world.wait_state("dies", "failed");
+    let status = site.wait_state("dies", "failed");
     assert_eq!(
         status.service("dies").last_exit.as_ref().unwrap().code,
         Some(5)
@@ -181,11 +180,11 @@ fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
 /// child of the service itself says is.
 #[test]
 fn b19_messages_from_other_services_are_rejected() {
-    let mut world = World::new();
-    let socket = world.file("socket");
+    let mut site = Site::new();
+    let socket = site.file("socket");
     let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
-    world.child("honest", &["notify-from-child=READY=1", "sleep"], ready);
-    world.child(
+    site.child("honest", &["notify-from-child=READY=1", "sleep"], ready);
+    site.child(
         "victim",
         &[&format!("write={socket}:$NOTIFY_SOCKET"), "sleep"],
         ready,
@@ -197,14 +196,14 @@ fn b19_messages_from_other_services_are_rejected() {
         "print=lied",
         "sleep",
     ];
-    world.child("liar", &verbs.map(|verb| verb as &str), "");
-    world.start();
-    world.wait_log("liar", |line| line == "lied");
-    let status = world.wait_state("honest", "running");
+    site.child("liar", &verbs.map(|verb| verb as &str), "");
+    site.start();
+    site.wait_log("liar", |line| line == "lied");
+    let status = site.wait_state("honest", "running");
     assert!(status.ready("honest"));
     // Whatever was sent before this change has been seen by now.
-    world.ctl(&["restart", "liar"]).ok();
-    let status = world.status();
+    site.ctl(&["restart", "liar"]).ok();
+    let status = site.status();
     assert_eq!(status.state("victim"), "starting", "{status:#?}");
     assert!(!status.ready("victim"));
 }
@@ -212,19 +211,19 @@ fn b19_messages_from_other_services_are_rejected() {
 /// Behaviour 20: `EXTEND_TIMEOUT_USEC` prolongs the start.
 #[test]
 fn b20_extend_timeout_prolongs_the_start() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let verbs = [
         "notify=EXTEND_TIMEOUT_USEC=20000000",
         "notify-after=900:READY=1",
         "sleep",
     ];
-    world.child(
+    site.child(
         "asks",
         &verbs,
         "[ready]\nnotify = true\ntimeout = \"400ms\"",
     );
-    world.start();
-    let status = world.wait_state("asks", "running");
+    site.start();
+    let status = site.wait_state("asks", "running");
     assert_eq!(status.service("asks").restarts, 0);
     assert!(status.ready("asks"));
 }
@@ -232,7 +231,7 @@ fn b20_extend_timeout_prolongs_the_start() {
 /// Behaviour 18: READY after RELOADING ends the reload; an end while reloading is an end.
 #[test]
 fn b18_reload_lasts_until_ready_and_an_exit_does_not_leave_it_reloading() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let reload = "[ready]\nnotify = true\ntimeout = \"5s\"\n[reload]\nsignal = \"HUP\"\n";
     let verbs = [
         "notify-on-hup=RELOADING=1",
@@ -241,89 +240,89 @@ fn b18_reload_lasts_until_ready_and_an_exit_does_not_leave_it_reloading() {
         "notify=READY=1",
         "sleep",
     ];
-    world.child("good", &verbs, reload);
-    world.child(
+    site.child("good", &verbs, reload);
+    site.child(
         "dies",
         &["trap=HUP:3", "notify=READY=1", "sleep"],
         &format!("{reload}[restart]\npolicy = \"never\""),
     );
-    world.start_ready();
-    let pid = world.status().pid("good");
-    world.ctl(&["reload", "good"]).ok();
-    assert_eq!(world.status().state("good"), "running");
-    assert_eq!(world.status().pid("good"), pid);
-    assert!(world.log("good").iter().any(|line| line == "reread"));
-    assert_eq!(world.ctl(&["reload", "dies"]).code, 1);
-    assert_eq!(world.status().state("dies"), "failed");
+    site.start_ready();
+    let pid = site.status().pid("good");
+    site.ctl(&["reload", "good"]).ok();
+    assert_eq!(site.status().state("good"), "running");
+    assert_eq!(site.status().pid("good"), pid);
+    assert!(site.log("good").iter().any(|line| line == "reread"));
+    assert_eq!(site.ctl(&["reload", "dies"]).code, 1);
+    assert_eq!(site.status().state("dies"), "failed");
 }
 
 /// READY of an earlier run does not make a later one ready.
 #[test]
 fn readiness_is_each_runs_own() {
-    let mut world = World::new();
-    let quiet = world.file("quiet");
+    let mut site = Site::new();
+    let quiet = site.file("quiet");
     let verbs = [&format!("shift-exit={quiet}:0"), "notify=READY=1", "sleep"];
-    world.child(
+    site.child(
         "a",
         &verbs,
         "[ready]\nnotify = true\ntimeout = \"1m\"\n[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
     );
-    world.start_ready();
+    site.start_ready();
     std::fs::write(&quiet, "").unwrap();
-    let told = world.ctl(&["restart", "a"]);
+    let told = site.ctl(&["restart", "a"]);
     assert_ne!(told.code, 0, "{told:#?}");
-    assert!(!world.status().ready("a"));
+    assert!(!site.status().ready("a"));
 }
 
 /// A service is ready by http, tcp or a command when these say so.
 #[test]
 fn http_tcp_and_exec_make_ready() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let (web, plain) = (free_port(), free_port());
-    let (answer, flag) = (world.file("answer"), world.file("flag"));
+    let (answer, flag) = (site.file("answer"), site.file("flag"));
     let fast = "interval = \"50ms\"\ntimeout = \"1m\"";
-    world.child(
+    site.child(
         "http",
         &[&format!("http={web}:@{answer}:all is well")],
         &format!(
             "[ready]\nhttp = \"http://127.0.0.1:{web}/up\"\nstatus = [200]\nbody = \"well\"\n{fast}"
         ),
     );
-    world.child(
+    site.child(
         "tcp",
         &["delay=200", &format!("listen={plain}")],
         &format!("[ready]\ntcp = \"127.0.0.1:{plain}\"\n{fast}"),
     );
-    world.child(
+    site.child(
         "exec",
         &["sleep"],
         &format!("[ready]\nexec = [\"/usr/bin/test\", \"-e\", \"{flag}\"]\n{fast}"),
     );
-    world.start();
-    world.wait_for("tcp is ready", |status| status.ready("tcp"));
-    let status = world.status();
+    site.start();
+    site.wait_for("tcp is ready", |status| status.ready("tcp"));
+    let status = site.status();
     assert!(
         !status.ready("http") && !status.ready("exec"),
         "{status:#?}"
     );
     std::fs::write(answer, "200").unwrap();
-    world.wait_for("http is ready", |status| status.ready("http"));
-    assert!(!world.status().ready("exec"));
+    site.wait_for("http is ready", |status| status.ready("http"));
+    assert!(!site.status().ready("exec"));
     std::fs::write(flag, "").unwrap();
-    world.wait_for("exec is ready", |status| status.ready("exec"));
+    site.wait_for("exec is ready", |status| status.ready("exec"));
 }
 
 /// What keeps it from being ready is said while it starts, and by its own name.
 #[test]
 fn a_probe_that_cannot_be_executed_is_named() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["sleep"],
         "[ready]\nexec = [\"/no/such/probe\"]\ninterval = \"50ms\"\ntimeout = \"1m\"",
     );
-    world.start();
-    world.wait_for("the probe's failure is told", |status| {
+    site.start();
+    site.wait_for("the probe's failure is told", |status| {
         let reason = status.service("a").reason.as_deref().unwrap_or_default();
         reason.starts_with("not ready yet: cannot execute /no/such/probe: No such file")
     });
@@ -332,35 +331,35 @@ fn a_probe_that_cannot_be_executed_is_named() {
 /// `ctl wait` waits, and gives up when told.
 #[test]
 fn ctl_wait_waits_and_gives_up() {
-    let mut world = World::new();
-    let go = world.file("go");
+    let mut site = Site::new();
+    let go = site.file("go");
     let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
-    world.child(
+    site.child(
         "a",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
         ready,
     );
-    world.start();
-    world.wait_state("a", "starting");
-    let gave_up = world
+    site.start();
+    site.wait_state("a", "starting");
+    let gave_up = site
         .ctl(&["wait", "a", "--timeout", "200ms"])
         .expect_code(7);
     assert!(gave_up.took >= Duration::from_millis(200));
     std::fs::write(go, "").unwrap();
-    world.ctl(&["wait", "a", "--timeout", "20s"]).ok();
-    assert!(world.status().ready("a"));
+    site.ctl(&["wait", "a", "--timeout", "20s"]).ok();
+    assert!(site.status().ready("a"));
 }
 
 /// A helper that says READY=1 and ends at once, as `systemd-notify` in a script does, is heard.
 #[test]
 fn a_notification_of_a_process_that_has_ended_is_heard() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let child = mattervisor_tests::binary("testchild");
     let script = format!("{} notify=READY=1 exit=0; exec sleep 1000", child.display());
-    world.service(
+    site.service(
         "script",
         &format!("command = [\"/bin/sh\", \"-c\", \"{script}\"]\n[ready]\nnotify = true\ntimeout = \"1m\""),
     );
-    world.start_ready();
-    assert!(world.status().ready("script"));
+    site.start_ready();
+    assert!(site.status().ready("script"));
 }

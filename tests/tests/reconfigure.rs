@@ -9,14 +9,14 @@ use std::{
 };
 
 use api::{Outcome, PlanImpact, Preview, StatusReply};
-use mattervisor_tests::{Ctl, Running, StatusExt, World, eventually};
+use mattervisor_tests::{Ctl, Running, Site, StatusExt, eventually};
 
-/// Patience with one that is let go on.
+/// Limit of waiting for a program that a test lets go on.
 const LET_GO: Duration = Duration::from_secs(60);
 
-pub(crate) fn dry_run(world: &World, more: &[&str]) -> Preview {
+pub(crate) fn dry_run(site: &Site, more: &[&str]) -> Preview {
     let arguments = [&["reconfigure", "--dry-run", "--format", "json"], more].concat();
-    let told = world.ctl(&arguments).ok();
+    let told = site.ctl(&arguments).ok();
     serde_json::from_str(&told.stdout).unwrap()
 }
 
@@ -61,51 +61,51 @@ fn with_file(path: &str) -> String {
 }
 
 /// Each service with the action that it must be given.
-fn changed_in_every_way(world: &World) {
-    world.site("conf.word = \"fine too\"\nheld.word = \"x\"\n");
-    world.child("changed", &["sleep"], "[env]\nNEW = \"1\"\n");
-    world.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"\n");
-    world.child("added", &["sleep"], "");
-    world.without("removed");
+fn changed_in_every_way(site: &Site) {
+    site.site_file("conf.word = \"fine too\"\nheld.word = \"x\"\n");
+    site.child("changed", &["sleep"], "[env]\nNEW = \"1\"\n");
+    site.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"\n");
+    site.child("added", &["sleep"], "");
+    site.without("removed");
 }
 
 /// One for each thing that can become of a service.
-fn services(world: &World, conf: &str) {
+fn services(site: &Site, conf: &str) {
     for name in ["same", "changed", "removed", "policy"] {
-        world.child(name, &["sleep"], "");
+        site.child(name, &["sleep"], "");
     }
-    world.child("dependent", &["sleep"], "requires = [\"changed\"]\n");
+    site.child("dependent", &["sleep"], "requires = [\"changed\"]\n");
     let held = "[settings]\nword = { type = \"string\", default = \"a\", env = \"WORD\" }\n";
-    world.child("held", &["sleep"], held);
-    world.child("conf", &["on-hup=reread", "sleep"], &with_file(conf));
+    site.child("held", &["sleep"], held);
+    site.child("conf", &["on-hup=reread", "sleep"], &with_file(conf));
 }
 
 /// What a dry run says of every service is what then happens to it; the dry run itself changes
 /// nothing at all, and leaves nothing behind.
 #[test]
 fn a_dry_run_says_what_the_real_one_then_does() {
-    let mut world = World::new();
-    let conf = world.file("out.conf");
-    services(&world, &conf);
-    world.start_ready();
-    world.ctl(&["stop", "held"]).ok();
-    let before = world.status();
+    let mut site = Site::new();
+    let conf = site.file("out.conf");
+    services(&site, &conf);
+    site.start_ready();
+    site.ctl(&["stop", "held"]).ok();
+    let before = site.status();
     assert!(
-        actions(&dry_run(&world, &[]))
+        actions(&dry_run(&site, &[]))
             .values()
             .all(|it| *it == PlanImpact::Keep)
     );
-    changed_in_every_way(&world);
-    let files = everything(world.root());
-    let text = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
-    let preview = dry_run(&world, &[]);
+    changed_in_every_way(&site);
+    let files = everything(site.root());
+    let text = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    let preview = dry_run(&site, &[]);
     // The logs and the history go on meanwhile, and only they.
     let same = |path: &str| {
         !path.contains("/var/log/")
             && !path.ends_with("supervisor.log")
             && !path.ends_with("kept-plans.json")
     };
-    let after = everything(world.root());
+    let after = everything(site.root());
     let mine = |all: &BTreeMap<String, (Vec<u8>, SystemTime)>| {
         let kept = all.clone().into_iter().filter(|(path, _)| same(path));
         kept.collect::<BTreeMap<_, _>>()
@@ -141,12 +141,12 @@ fn a_dry_run_says_what_the_real_one_then_does() {
         "{preview:?}"
     );
     assert!(!preview.checks.is_empty());
-    does(&world, &before, &preview);
+    does(&site, &before, &preview);
 }
 
 /// What has been foretold.
-fn does(world: &World, before: &StatusReply, preview: &Preview) {
-    let told = world.ctl(&["reconfigure", "--format", "json"]).ok();
+fn does(site: &Site, before: &StatusReply, preview: &Preview) {
+    let told = site.ctl(&["reconfigure", "--format", "json"]).ok();
     let did = outcome(&told);
     let moved: Vec<&str> = did.results.iter().map(|it| it.service.as_str()).collect();
     let meant: Vec<&str> = actions(preview)
@@ -155,13 +155,13 @@ fn does(world: &World, before: &StatusReply, preview: &Preview) {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(moved, meant);
-    world.wait_log("conf", |line| line == "reread");
-    judge(world, before, preview);
+    site.wait_log("conf", |line| line == "reread");
+    judge(site, before, preview);
 }
 
 /// Pids say whether it was so.
-fn judge(world: &World, before: &StatusReply, preview: &Preview) {
-    let after = world.wait_for("the removed one is gone", |status| {
+fn judge(site: &Site, before: &StatusReply, preview: &Preview) {
+    let after = site.wait_for("the removed one is gone", |status| {
         status.services.iter().all(|it| it.name != "removed")
     });
     for (name, action) in actions(preview) {
@@ -185,18 +185,18 @@ fn judge(world: &World, before: &StatusReply, preview: &Preview) {
 /// Secrets that would be made are named and not made; no value of one is told.
 #[test]
 fn a_dry_run_makes_no_secret_and_tells_none() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
     let more = "[settings]\nkey = { secret = true, generate = \"hex:16\", env = \"KEY\" }\n";
-    world.child("a", &["sleep"], more);
-    let dir = world.file("made");
-    world.child(
+    site.child("a", &["sleep"], more);
+    let dir = site.file("made");
+    site.child(
         "b",
         &["sleep"],
         &format!("[[directories]]\npath = \"{dir}\"\n"),
     );
-    let preview = dry_run(&world, &[]);
+    let preview = dry_run(&site, &[]);
     let host: Vec<String> = preview
         .host
         .iter()
@@ -209,16 +209,16 @@ fn a_dry_run_makes_no_secret_and_tells_none() {
             format!("make directory {dir}")
         ]
     );
-    assert!(!world.path("etc/mattervisor/secrets.toml").exists());
+    assert!(!site.path("etc/mattervisor/secrets.toml").exists());
     assert!(!Path::new(&dir).exists());
-    world.ctl(&["reconfigure"]).ok();
-    let secrets = fs::read_to_string(world.path("etc/mattervisor/secrets.toml")).unwrap();
+    site.ctl(&["reconfigure"]).ok();
+    let secrets = fs::read_to_string(site.path("etc/mattervisor/secrets.toml")).unwrap();
     let value = secrets.split('"').nth(1).unwrap().to_owned();
     assert_eq!(value.len(), 32);
-    world.child("a", &["sleep"], &more.replace(", env = \"KEY\"", ""));
+    site.child("a", &["sleep"], &more.replace(", env = \"KEY\"", ""));
     for told in [
-        world.ctl(&["reconfigure", "--dry-run"]),
-        world.ctl(&["reconfigure"]),
+        site.ctl(&["reconfigure", "--dry-run"]),
+        site.ctl(&["reconfigure"]),
     ] {
         let told = told.ok().both();
         assert!(
@@ -232,34 +232,34 @@ fn a_dry_run_makes_no_secret_and_tells_none() {
 /// candidate stays behind. The checker's own words are shown, by a dry run too.
 #[test]
 fn a_file_that_does_not_check_changes_nothing_at_all() {
-    let mut world = World::new();
-    let conf = world.file("conf/out.conf");
-    fs::create_dir(world.path("conf")).unwrap();
-    world.child("a", &["sleep"], &with_file(&conf));
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    let before = world.status();
-    let plan = fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap();
-    let files = everything(&world.path("conf"));
-    world.site("a.word = \"bad\"\n");
-    world.child("b", &["sleep"], "[env]\nNEW = \"1\"\n");
+    let mut site = Site::new();
+    let conf = site.file("conf/out.conf");
+    fs::create_dir(site.path("conf")).unwrap();
+    site.child("a", &["sleep"], &with_file(&conf));
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    let before = site.status();
+    let plan = fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap();
+    let files = everything(&site.path("conf"));
+    site.site_file("a.word = \"bad\"\n");
+    site.child("b", &["sleep"], "[env]\nNEW = \"1\"\n");
     let checker = with_file(&conf).replace("/bin/grep\", \"fine\"", "/bin/ls\", \"--nonsense\"");
-    world.child("a", &["sleep"], &checker);
+    site.child("a", &["sleep"], &checker);
     for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
-        let told = world.ctl(arguments).expect_code(1).both();
+        let told = site.ctl(arguments).expect_code(1).both();
         assert!(told.contains("unrecognized option"), "{told}");
         assert!(
             told.contains(&conf) && told.contains("nothing has changed"),
             "{told}"
         );
-        assert_eq!(everything(&world.path("conf")), files, "{arguments:?}");
+        assert_eq!(everything(&site.path("conf")), files, "{arguments:?}");
     }
-    let after = world.status();
+    let after = site.status();
     for name in ["a", "b"] {
         assert_eq!(after.pid(name), before.pid(name));
     }
     assert_eq!(
-        fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap(),
+        fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap(),
         plan
     );
 }
@@ -268,8 +268,8 @@ fn a_file_that_does_not_check_changes_nothing_at_all() {
 /// which often say in plain words what the checker does not, of a change that is applied too.
 #[test]
 fn what_a_checker_means_and_warnings_are_told() {
-    let mut world = World::new();
-    let conf = world.file("out.conf");
+    let mut site = Site::new();
+    let conf = site.file("out.conf");
     let checker = r#"grep -qv bad "$1" || { echo "bad word in $1:1" >&2; exit 1; }"#;
     let checker =
         format!(r#"validate = ["/bin/sh", "-c", '''{checker}''', "check", "{{{{ candidate }}}}"]"#);
@@ -278,20 +278,20 @@ fn what_a_checker_means_and_warnings_are_told() {
         &checker,
     );
     assert!(service.contains("bad word"));
-    world.child("a", &["sleep"], &service);
-    world.start_ready();
-    let secrets = world.path("etc/mattervisor/secrets.toml");
+    site.child("a", &["sleep"], &service);
+    site.start_ready();
+    let secrets = site.path("etc/mattervisor/secrets.toml");
     fs::write(&secrets, "a.word = \"other\"\n").unwrap();
     fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
-    world.site("a.word = \"bad\"\n");
+    site.site_file("a.word = \"bad\"\n");
     let warning = "warning: a.word: secrets.toml has another value for this; the one here counts";
     for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
-        let told = world.ctl(arguments).expect_code(1).both();
+        let told = site.ctl(arguments).expect_code(1).both();
         assert!(told.contains("\nline 1 is: word: bad\n"), "{told}");
         assert!(told.contains(warning), "{told}");
     }
-    world.site("a.word = \"good\"\n");
-    let told = world.ctl(&["reconfigure"]).ok().both();
+    site.site_file("a.word = \"good\"\n");
+    let told = site.ctl(&["reconfigure"]).ok().both();
     assert!(
         told.contains(warning) && told.contains("a reloads"),
         "{told}"
@@ -301,32 +301,32 @@ fn what_a_checker_means_and_warnings_are_told() {
 /// A file that somebody has altered or removed is put back, and what reads it is told.
 #[test]
 fn an_altered_file_is_put_back_and_reloads() {
-    let mut world = World::new();
-    let conf = world.file("out.conf");
-    world.child("a", &["on-hup=reread", "sleep"], &with_file(&conf));
-    world.start_ready();
-    let pid = world.status().pid("a");
+    let mut site = Site::new();
+    let conf = site.file("out.conf");
+    site.child("a", &["on-hup=reread", "sleep"], &with_file(&conf));
+    site.start_ready();
+    let pid = site.status().pid("a");
     fs::write(&conf, "by hand\n").unwrap();
-    assert_eq!(actions(&dry_run(&world, &[]))["a"], PlanImpact::Reload);
-    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    assert_eq!(actions(&dry_run(&site, &[]))["a"], PlanImpact::Reload);
+    let told = site.ctl(&["reconfigure"]).ok().stdout;
     assert!(told.contains("was missing or altered"), "{told}");
-    world.wait_log("a", |line| line == "reread");
+    site.wait_log("a", |line| line == "reread");
     assert_eq!(fs::read_to_string(&conf).unwrap(), "word: fine\n");
-    assert_eq!(world.status().pid("a"), pid);
+    assert_eq!(site.status().pid("a"), pid);
 }
 
 /// While one is under way a second is refused, and says who is at it.
 #[test]
 fn a_second_one_is_refused_while_the_first_is_at_work() {
-    let mut world = World::new();
-    let (conf, gate) = (world.file("out.conf"), world.file("gate"));
-    world.child("a", &["sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    let (conf, gate) = (site.file("out.conf"), site.file("gate"));
+    site.child("a", &["sleep"], "");
+    site.start_ready();
     let more = format!(
         "[[files]]\npath = \"{conf}\"\ncontent = \"x\"\nvalidate = [\"/bin/sh\", \"-c\", \"touch {gate}; while test -e {gate}; do sleep 0.02; done\"]\n"
     );
-    world.child("a", &["sleep"], &more);
-    let mut first = world.ctl_command();
+    site.child("a", &["sleep"], &more);
+    let mut first = site.ctl_command();
     first.arg("reconfigure");
     let first = Running::start(&mut first);
     eventually("its check is under way", || {
@@ -337,7 +337,7 @@ fn a_second_one_is_refused_while_the_first_is_at_work() {
         &["reconfigure", "--dry-run"],
         &["reconfigure", "--rollback"],
     ] {
-        let told = world.ctl(arguments).expect_code(1).stderr;
+        let told = site.ctl(arguments).expect_code(1).stderr;
         assert!(
             told.contains("another reconfigure is under way, asked for by"),
             "{told}"

@@ -8,7 +8,7 @@ use std::{
 };
 
 use api::{PlanImpact, StatusReply, Verdict};
-use mattervisor_tests::{Running, StatusExt, World, eventually};
+use mattervisor_tests::{Running, Site, StatusExt, eventually};
 use nix::sys::signal::Signal;
 
 use crate::reconfigure::{actions, dry_run, outcome};
@@ -17,8 +17,8 @@ use crate::reconfigure::{actions, dry_run, outcome};
 const PROOF: Duration = Duration::from_secs(60);
 
 /// Keeps plan A, with everything up: what can be gone back to.
-pub(crate) fn until_kept(world: &World, count: usize) {
-    let kept = world.path("var/lib/mattervisor/kept-plans.json");
+pub(crate) fn until_kept(site: &Site, count: usize) {
+    let kept = site.path("var/lib/mattervisor/kept-plans.json");
     let plans = || -> Option<usize> {
         let text = fs::read_to_string(&kept).ok()?;
         let list: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -34,24 +34,24 @@ pub(crate) fn until_kept(world: &World, count: usize) {
 }
 
 /// Two that work: A, then B which does not come up, and the way back.
-fn broken_world() -> World {
-    let mut world = World::new();
+fn broken_site() -> Site {
+    let mut site = Site::new();
     let ready = "[ready]\nnotify = true\ntimeout = \"2s\"\n";
-    world.child("web", &["notify=READY=1", "sleep"], ready);
-    world.child("same", &["sleep"], "");
-    world.start_ready();
-    until_kept(&world, 1);
-    world.child("web", &["err=port 80: permission denied", "exit=3"], ready);
-    world
+    site.child("web", &["notify=READY=1", "sleep"], ready);
+    site.child("same", &["sleep"], "");
+    site.start_ready();
+    until_kept(&site, 1);
+    site.child("web", &["err=port 80: permission denied", "exit=3"], ready);
+    site
 }
 
 /// What does not come up is said, with why, and the way back is offered; going back puts the plan
 /// back and leaves the administrator's files alone, also over a restart of the supervisor.
 #[test]
 fn what_does_not_come_up_is_explained_and_can_be_gone_back_from() {
-    let mut world = broken_world();
-    let same = world.status().pid("same");
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    let mut site = broken_site();
+    let same = site.status().pid("same");
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     for said in [
         "exit code 3",
         "port 80: permission denied",
@@ -60,33 +60,33 @@ fn what_does_not_come_up_is_explained_and_can_be_gone_back_from() {
         assert!(told.both().contains(said), "no {said:?} in {}", told.both());
     }
     // Asked again, it is no better.
-    let again = world
+    let again = site
         .ctl(&["reconfigure", "--format", "json"])
         .expect_code(1);
     assert_eq!(outcome(&again).results[0].verdict, Verdict::Failed);
     assert!(outcome(&again).rollback.is_some());
 
-    let preview = dry_run(&world, &["--rollback"]);
+    let preview = dry_run(&site, &["--rollback"]);
     assert!(preview.rollback.is_some());
     assert_eq!(
         actions(&preview),
         BTreeMap::from([("same", PlanImpact::Keep), ("web", PlanImpact::Start)])
     );
-    let told = world.ctl(&["reconfigure", "--rollback"]).ok().stdout;
+    let told = site.ctl(&["reconfigure", "--rollback"]).ok().stdout;
     assert!(
         told.contains("the files still hold the other configuration"),
         "{told}"
     );
-    let status = world.status();
+    let status = site.status();
     assert!(status.ready("web"));
     assert_eq!(status.pid("same"), same);
     assert!(rolled_back(&status), "{:?}", status.supervisor);
-    let diff = world.ctl(&["diff-config"]).expect_code(1).stdout;
+    let diff = site.ctl(&["diff-config"]).expect_code(1).stdout;
     assert!(
         diff.contains("web would restart: command changed"),
         "{diff}"
     );
-    the_bad_one_stays_away(&mut world);
+    the_bad_one_stays_away(&mut site);
 }
 
 fn rolled_back(status: &StatusReply) -> bool {
@@ -95,158 +95,158 @@ fn rolled_back(status: &StatusReply) -> bool {
 }
 
 /// Until somebody changes a file.
-fn the_bad_one_stays_away(world: &mut World) {
+fn the_bad_one_stays_away(site: &mut Site) {
     // The control process may die, and the machine may boot: the bad one stays away.
-    let control = world.control_pid();
+    let control = site.control_pid();
     mattervisor_tests::kill(control, Signal::SIGKILL);
-    let status = world.wait_for("another control process", |status| {
+    let status = site.wait_for("another control process", |status| {
         status.supervisor.pid != control
     });
     assert!(rolled_back(&status) && status.ready("web"));
-    assert_eq!(world.stop(), 0);
-    world.start();
-    let status = world.wait_for("it runs again", |status| status.ready("web"));
+    assert_eq!(site.stop(), 0);
+    site.start();
+    let status = site.wait_for("it runs again", |status| status.ready("web"));
     assert!(rolled_back(&status), "{:?}", status.supervisor);
 
     // Once the files change, a boot applies them.
-    world.child(
+    site.child(
         "web",
         &["notify=READY=1", "print=mended", "sleep"],
         "[ready]\nnotify = true\n",
     );
-    assert_eq!(world.stop(), 0);
-    world.start();
-    world.wait_log("web", |line| line == "mended");
-    let status = world.wait_for("it is up", |status| status.ready("web"));
+    assert_eq!(site.stop(), 0);
+    site.start();
+    site.wait_log("web", |line| line == "mended");
+    let status = site.wait_for("it is up", |status| status.ready("web"));
     assert!(!rolled_back(&status), "{:?}", status.supervisor);
-    world.ctl(&["diff-config"]).ok();
+    site.ctl(&["diff-config"]).ok();
 }
 
 /// One that cannot say when it is ready runs as soon as it executes: a reconfigure waits and sees
 /// whether it stays up, and says so if not; also when it is asked once more.
 #[test]
 fn what_dies_right_after_its_start_is_no_success() {
-    let mut world = World::new();
-    world.child("web", &["sleep"], "");
-    world.child("other", &["sleep"], "");
-    world.start_ready();
-    until_kept(&world, 1);
-    world.child("web", &["err=no such table", "exit-after=200:3"], "");
-    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    let mut site = Site::new();
+    site.child("web", &["sleep"], "");
+    site.child("other", &["sleep"], "");
+    site.start_ready();
+    until_kept(&site, 1);
+    site.child("web", &["err=no such table", "exit-after=200:3"], "");
+    let told = site.ctl(&["reconfigure"]).expect_code(1).both();
     for said in ["web", "exit code 3", "ctl reconfigure --rollback goes back"] {
         assert!(told.contains(said), "no {said:?} in {told}");
     }
     // What is left of it is not made good by a change of something else.
-    world.child("other", &["print=other", "sleep"], "");
-    world.ctl(&["reconfigure"]).ok();
-    world.ctl(&["reconfigure"]).expect_code(1);
+    site.child("other", &["print=other", "sleep"], "");
+    site.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).expect_code(1);
 
-    world.ctl(&["reconfigure", "--rollback"]).ok();
-    assert!(world.status().ready("web"));
-    world.child("web", &["print=mended", "sleep"], "");
-    world.ctl(&["reconfigure"]).ok();
-    until_kept(&world, 2);
+    site.ctl(&["reconfigure", "--rollback"]).ok();
+    assert!(site.status().ready("web"));
+    site.child("web", &["print=mended", "sleep"], "");
+    site.ctl(&["reconfigure"]).ok();
+    until_kept(&site, 2);
 }
 
 /// There is nothing to go back to: said so, and nothing done.
 #[test]
 fn nothing_to_go_back_to_is_an_error() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
     for arguments in [
         &["reconfigure", "--rollback"][..],
         &["reconfigure", "--rollback", "--dry-run"],
     ] {
-        let told = world.ctl(arguments).expect_code(1).stderr;
+        let told = site.ctl(arguments).expect_code(1).stderr;
         assert!(
             told.contains("there is no configuration to go back to"),
             "{told}"
         );
     }
-    assert_eq!(world.status().pid("a"), pid);
+    assert_eq!(site.status().pid("a"), pid);
 }
 
 /// The first configuration is there to go back to even where something else was not up with it.
 #[test]
 fn the_first_configuration_can_be_gone_back_to_though_not_all_was_up() {
-    let mut world = World::new();
-    world.child("sick", &["exit=1"], "");
-    world.child("web", &["sleep"], "");
-    world.start();
-    world.wait_for("it runs", |status| status.ready("web"));
-    world.child(
+    let mut site = Site::new();
+    site.child("sick", &["exit=1"], "");
+    site.child("web", &["sleep"], "");
+    site.start();
+    site.wait_for("it runs", |status| status.ready("web"));
+    site.child(
         "web",
         &["sleep"],
         "[ready]\nnotify = true\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"\n",
     );
-    let told = world
+    let told = site
         .ctl(&["reconfigure", "--format", "json"])
         .expect_code(1);
     let kept = outcome(&told).rollback.expect("there is a way back");
     assert_eq!(kept.not_up, ["sick"]);
-    world.ctl(&["reconfigure", "--rollback"]).ok();
-    assert!(world.status().ready("web"));
+    site.ctl(&["reconfigure", "--rollback"]).ok();
+    assert!(site.status().ready("web"));
 }
 
 /// The control process dies between the swap and the verdict: the plan is applied all the same, its
 /// verdict is still to be had, and so is the way back.
 #[test]
 fn a_control_process_that_dies_meanwhile_loses_neither_verdict_nor_the_way_back() {
-    let world = broken_world();
+    let site = broken_site();
     let ready = "[ready]\nnotify = true\ntimeout = \"2s\"\n[restart]\npolicy = \"never\"\n";
-    world.child("web", &["print=new", "sleep"], ready);
-    let mut asked = world.ctl_command();
+    site.child("web", &["print=new", "sleep"], ready);
+    let mut asked = site.ctl_command();
     asked.args(["reconfigure", "--format", "json"]);
     let asked = Running::start(&mut asked);
-    world.wait_log("web", |line| line == "new");
-    mattervisor_tests::kill(world.control_pid(), Signal::SIGKILL);
+    site.wait_log("web", |line| line == "new");
+    mattervisor_tests::kill(site.control_pid(), Signal::SIGKILL);
     let told = asked.finish_within(PROOF).expect_code(1);
     let outcome = outcome(&told);
     assert_eq!(outcome.results[0].verdict, Verdict::Failed);
     assert!(outcome.rollback.is_some());
-    world.ctl(&["reconfigure", "--rollback"]).ok();
-    assert!(world.status().ready("web"));
+    site.ctl(&["reconfigure", "--rollback"]).ok();
+    assert!(site.status().ready("web"));
 }
 
 /// A boot that finds files that do not check runs the last good plan and says so, in status and by
 /// what shows the fault; also after the control process has died.
 #[test]
 fn a_boot_with_a_bad_site_file_runs_the_last_good_plan_and_says_so() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    assert_eq!(world.stop(), 0);
-    world.site("a.envv = { X = \"1\" }\n");
-    world.start();
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    assert_eq!(site.stop(), 0);
+    site.site_file("a.envv = { X = \"1\" }\n");
+    site.start();
     let refused = |status: &StatusReply| {
         let mut warnings = status.supervisor.warnings.iter();
         warnings.any(|it| it.contains("was refused, the last good one runs"))
     };
-    let status = world.wait_for("the last good plan runs", |status| status.ready("a"));
+    let status = site.wait_for("the last good plan runs", |status| status.ready("a"));
     assert!(refused(&status), "{:?}", status.supervisor);
-    assert!(world.ctl(&["status"]).both().contains("was refused"));
+    assert!(site.ctl(&["status"]).both().contains("was refused"));
     for arguments in [
         &["check-config"][..],
         &["diff-config"],
         &["reconfigure", "--dry-run"],
         &["reconfigure"],
     ] {
-        let told = world.ctl(arguments).expect_code(1).both();
+        let told = site.ctl(arguments).expect_code(1).both();
         assert!(
             told.contains("a.envv") && told.contains("mattervisor.toml:1"),
             "{told}"
         );
     }
-    assert!(world.supervisor_log().contains("a.envv"));
-    let control = world.control_pid();
+    assert!(site.supervisor_log().contains("a.envv"));
+    let control = site.control_pid();
     mattervisor_tests::kill(control, Signal::SIGKILL);
-    let status = world.wait_for("another control process", |status| {
+    let status = site.wait_for("another control process", |status| {
         status.supervisor.pid != control
     });
     assert!(refused(&status), "{:?}", status.supervisor);
-    world.site("");
-    world.ctl(&["reconfigure"]).ok();
-    assert!(!refused(&world.status()));
+    site.site_file("");
+    site.ctl(&["reconfigure"]).ok();
+    assert!(!refused(&site.status()));
 }

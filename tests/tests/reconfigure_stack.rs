@@ -12,9 +12,9 @@ use crate::stack::Stack;
 const NOTHING_CHANGED: Duration = Duration::from_millis(500);
 
 fn add(stack: &Stack, line: &str) {
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(file).unwrap();
-    stack.world.site(&format!("{site}{line}\n"));
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(file).unwrap();
+    stack.site.site_file(&format!("{site_file}{line}\n"));
 }
 
 /// A changed nginx configuration is checked beside the old, swapped in and reloaded: nginx keeps
@@ -25,14 +25,14 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let world = &stack.world;
-    let before = world.status();
+    let site = &stack.site;
+    let before = site.status();
     let pids = |status: &api::StatusReply| {
         ["postgresql", "mattermost", "nginx"].map(|name| status.pid(name))
     };
-    let conf = world.path("run/mattervisor/nginx-conf/nginx.conf");
+    let conf = site.path("run/mattervisor/nginx-conf/nginx.conf");
     let old = (fs::read(&conf).unwrap(), fs::metadata(&conf).unwrap().ino());
-    let plan = fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap();
+    let plan = fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap();
     let listed = || -> Vec<_> {
         let entries = fs::read_dir(conf.parent().unwrap()).unwrap();
         let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
@@ -41,38 +41,38 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
     };
     let beside = listed();
 
-    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    let site_file = fs::read_to_string(site.path("etc/mattervisor/mattervisor.toml")).unwrap();
     add(
         &stack,
         "mattermost_nginx.proxy_read_timeout = 3601\nmattermost_nginx.custom_nginx_config = \"no_such_directive on;\"",
     );
     for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
-        let told = world.ctl(arguments).expect_code(1).both();
+        let told = site.ctl(arguments).expect_code(1).both();
         assert!(
             told.contains("unknown directive \"no_such_directive\""),
             "{told}"
         );
         assert_eq!(listed(), beside);
     }
-    assert_eq!(pids(&world.status()), pids(&before));
+    assert_eq!(pids(&site.status()), pids(&before));
     assert_eq!(
         old,
         (fs::read(&conf).unwrap(), fs::metadata(&conf).unwrap().ino())
     );
     assert_eq!(
-        fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap(),
+        fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap(),
         plan
     );
 
-    world.site(&site);
+    site.site_file(&site_file);
     add(&stack, "mattermost_nginx.proxy_read_timeout = 3601");
     only_nginx_would_reload(&stack);
-    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    let told = site.ctl(&["reconfigure"]).ok().stdout;
     assert!(
         told.contains("nginx reloads: file") && told.contains("nginx.conf changed"),
         "{told}"
     );
-    assert_eq!(pids(&world.status()), pids(&before));
+    assert_eq!(pids(&site.status()), pids(&before));
     let new = fs::read_to_string(&conf).unwrap();
     assert!(new.contains("3601"), "{new}");
     assert_eq!(
@@ -84,7 +84,7 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
 
 fn only_nginx_would_reload(stack: &Stack) {
     let told = stack
-        .world
+        .site
         .ctl(&["reconfigure", "--dry-run", "--format", "json"])
         .ok();
     let preview: Preview = serde_json::from_str(&told.stdout).unwrap();
@@ -112,10 +112,10 @@ fn nothing_changed_is_over_at_once() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let plan = stack.world.path("var/lib/mattervisor/plan.json");
+    let plan = stack.site.path("var/lib/mattervisor/plan.json");
     let written = fs::metadata(&plan).unwrap().ino();
     let took = (0..5).map(|_| {
-        let told = stack.world.ctl(&["reconfigure"]).ok();
+        let told = stack.site.ctl(&["reconfigure"]).ok();
         assert!(
             told.stdout.contains("no service had to change"),
             "{}",

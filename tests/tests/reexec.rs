@@ -9,29 +9,29 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, alive, binary, children, command_line, eventually, install, kill,
+    Site, StatusExt, alive, binary, children, command_line, eventually, install, kill,
 };
 use nix::sys::signal::Signal;
 
-/// A world whose supervisor is started from a copy of the program, which a package may replace.
-fn packaged() -> (World, PathBuf) {
-    let mut world = World::new();
-    let program = world.path("supervisor");
+/// A site whose supervisor is started from a copy of the program, which a package may replace.
+fn packaged() -> (Site, PathBuf) {
+    let mut site = Site::new();
+    let program = site.path("supervisor");
     install(&binary("supervisor"), &program);
-    world.program(&program);
-    (world, program)
+    site.program(&program);
+    (site, program)
 }
 
 /// Puts another program in its place, as a package does it: beside it, then over it.
-fn replace(world: &World, program: &Path, other: &Path) {
-    let new = world.path("supervisor.new");
+fn replace(site: &Site, program: &Path, other: &Path) {
+    let new = site.path("supervisor.new");
     install(other, &new);
     fs::rename(&new, program).unwrap();
 }
 
-/// Control processes of the world, whoever is in charge.
-fn controls(world: &World) -> Vec<i32> {
-    let all = children(world.keeper_pid()).into_iter();
+/// Control processes of the site, whoever is in charge.
+fn controls(site: &Site) -> Vec<i32> {
+    let all = children(site.keeper_pid()).into_iter();
     all.filter(|pid| command_line(*pid).contains("control --root"))
         .collect()
 }
@@ -39,18 +39,18 @@ fn controls(world: &World) -> Vec<i32> {
 /// The program that was installed meanwhile takes over; pids, logs and counters stay what they are.
 #[test]
 fn the_program_that_is_installed_now_takes_over() {
-    let (mut world, program) = packaged();
-    world.child("a", &["print=hello", "sleep"], "");
-    world.child("b", &["exit=3"], "[restart]\npolicy = \"never\"");
-    world.start();
-    world.wait_for("both are where they belong", |status| {
+    let (mut site, program) = packaged();
+    site.child("a", &["print=hello", "sleep"], "");
+    site.child("b", &["exit=3"], "[restart]\npolicy = \"never\"");
+    site.start();
+    site.wait_for("both are where they belong", |status| {
         status.ready("a") && status.state("b") == "failed"
     });
-    let before = world.status();
+    let before = site.status();
     fs::remove_file(&program).unwrap();
     install(&binary("supervisor"), &program);
-    let said = world.ctl(&["reexec"]).ok().stdout;
-    let after = world.status();
+    let said = site.ctl(&["reexec"]).ok().stdout;
+    let after = site.status();
     let (old, new) = (before.supervisor.pid, after.supervisor.pid);
     assert!(
         said.contains(&format!("control process {new} has taken over from {old}")),
@@ -61,127 +61,127 @@ fn the_program_that_is_installed_now_takes_over() {
     assert_eq!(after.pid("a"), before.pid("a"));
     assert_eq!(after.service("a").restarts, 0);
     assert_eq!(after.state("b"), "failed");
-    assert_eq!(controls(&world), [new]);
+    assert_eq!(controls(&site), [new]);
     // From then on it is the one that is started again.
     let exe = fs::read_link(format!("/proc/{new}/exe")).unwrap();
     assert_eq!(exe, program);
     kill(new, Signal::SIGKILL);
-    world.wait_for("another one", |status| {
+    site.wait_for("another one", |status| {
         status.supervisor.control_restarts == 1
     });
-    assert_eq!(world.status().pid("a"), before.pid("a"));
-    let text = world
+    assert_eq!(site.status().pid("a"), before.pid("a"));
+    let text = site
         .ctl(&["events", "--changes", "--since", "1h"])
         .ok()
         .both();
     assert!(text.contains("reexec"), "{text}");
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// A program that ends at once, is not executable, is gone, or says nothing: the old one goes on,
 /// what came meanwhile is done, and ctl hears why.
 #[test]
 fn a_program_that_does_not_work_changes_nothing() {
-    let (mut world, program) = packaged();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let before = world.status();
-    replace(&world, &program, "/bin/true".as_ref());
-    let why = world.ctl(&["reexec"]).expect_code(1).stderr;
+    let (mut site, program) = packaged();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let before = site.status();
+    replace(&site, &program, "/bin/true".as_ref());
+    let why = site.ctl(&["reexec"]).expect_code(1).stderr;
     assert!(
         why.contains("ended before it took over (exit code 0)"),
         "{why}"
     );
     fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
-    let why = world.ctl(&["reexec"]).expect_code(1).stderr;
+    let why = site.ctl(&["reexec"]).expect_code(1).stderr;
     assert!(why.contains("cannot start"), "{why}");
     fs::remove_file(&program).unwrap();
-    let why = world.ctl(&["reexec"]).expect_code(1).stderr;
+    let why = site.ctl(&["reexec"]).expect_code(1).stderr;
     assert!(why.contains("cannot open"), "{why}");
     // As a control process it hangs.
-    replace(&world, &program, &binary("testchild"));
+    replace(&site, &program, &binary("testchild"));
     let pid = before.pid("a");
     let (hangs, restarts) = std::thread::scope(|scope| {
-        let hangs = scope.spawn(|| world.ctl(&["reexec"]));
+        let hangs = scope.spawn(|| site.ctl(&["reexec"]));
         eventually("another process beside it", || {
-            (controls(&world).len() > 1).then_some(())
+            (controls(&site).len() > 1).then_some(())
         });
         // A service dies meanwhile, and somebody asks for a change, who waits.
         kill(pid, Signal::SIGKILL);
-        let restarts = scope.spawn(|| world.ctl(&["restart", "a"]));
+        let restarts = scope.spawn(|| site.ctl(&["restart", "a"]));
         (hangs.join().unwrap(), restarts.join().unwrap())
     });
     let why = hangs.expect_code(1).stderr;
     assert!(why.contains("did not take over within 5 s"), "{why}");
     restarts.ok();
-    let after = world.wait_for("it is back", |status| status.ready("a"));
+    let after = site.wait_for("it is back", |status| status.ready("a"));
     assert_eq!(after.supervisor.pid, before.supervisor.pid);
-    assert_eq!(controls(&world), [before.supervisor.pid]);
+    assert_eq!(controls(&site), [before.supervisor.pid]);
     assert!(after.pid("a") != pid);
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// A program that takes over and then dies, again and again: the one that worked before comes back, says so, and
 /// no service has noticed.
 #[test]
 fn a_program_that_takes_over_and_dies_is_given_up() {
-    let (mut world, program) = packaged();
-    world.env("TESTCHILD_CONTROL", "dies");
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let before = world.status();
-    replace(&world, &program, &binary("testchild"));
-    let _ = world.ctl(&["reexec"]);
-    let after = world.wait_for("the earlier one is back", |status| {
+    let (mut site, program) = packaged();
+    site.env("TESTCHILD_CONTROL", "dies");
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let before = site.status();
+    replace(&site, &program, &binary("testchild"));
+    let _ = site.ctl(&["reexec"]);
+    let after = site.wait_for("the earlier one is back", |status| {
         status.supervisor.control_restarts >= 3
     });
     let warnings = after.supervisor.warnings.join("\n");
     assert!(warnings.contains("the one before it runs"), "{warnings}");
     assert_eq!(after.supervisor.control_restarts, 3);
     assert_eq!(after.pid("a"), before.pid("a"));
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     // One that works ends the warning.
-    replace(&world, &program, &binary("supervisor"));
-    world.ctl(&["reexec"]).ok();
-    assert_eq!(world.status().supervisor.warnings, Vec::<String>::new());
+    replace(&site, &program, &binary("supervisor"));
+    site.ctl(&["reexec"]).ok();
+    assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
     // And if there is no end to the deaths, SIGTERM still has one.
-    replace(&world, &program, &binary("testchild"));
-    let _ = world.ctl(&["reexec"]);
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
-    assert_eq!(world.leftovers(), Vec::<String>::new());
+    replace(&site, &program, &binary("testchild"));
+    let _ = site.ctl(&["reexec"]);
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
+    assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
 /// The old one is killed while the new one comes, and the new one while it comes: somebody is always
 /// in charge afterwards, and no service is touched.
 #[test]
 fn either_may_be_killed_in_the_middle() {
-    let (mut world, program) = packaged();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
+    let (mut site, program) = packaged();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
     // As a control process it hangs.
-    replace(&world, &program, &binary("testchild"));
+    replace(&site, &program, &binary("testchild"));
     for victim in ["new", "old"] {
-        let old = world.control_pid();
+        let old = site.control_pid();
         let ended = std::thread::scope(|scope| {
-            let asks = scope.spawn(|| world.ctl(&["reexec"]));
+            let asks = scope.spawn(|| site.ctl(&["reexec"]));
             let new = eventually("another process beside it", || {
-                controls(&world).into_iter().find(|it| *it != old)
+                controls(&site).into_iter().find(|it| *it != old)
             });
             kill(if victim == "new" { new } else { old }, Signal::SIGKILL);
             asks.join().unwrap()
         });
         assert_eq!(ended.code, 1, "{victim}: {ended:#?}");
-        let status = world.wait_for("it answers", |status| status.ready("a"));
+        let status = site.wait_for("it answers", |status| status.ready("a"));
         assert_eq!(status.pid("a"), pid);
         assert_eq!(status.supervisor.pid == old, victim == "new");
     }
     // The program is whole again, and so is the command.
     fs::remove_file(&program).unwrap();
     install(&binary("supervisor"), &program);
-    world.ctl(&["reexec"]).ok();
-    assert_eq!(world.status().pid("a"), pid);
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    site.ctl(&["reexec"]).ok();
+    assert_eq!(site.status().pid("a"), pid);
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// Again and again while a service floods its log, another crashes, somebody restarts and somebody
@@ -189,35 +189,35 @@ fn either_may_be_killed_in_the_middle() {
 #[test]
 fn nobody_notices_under_load() {
     const ROUNDS: usize = 5;
-    let (mut world, _) = packaged();
-    let (stamps, go) = (world.file("stamps"), world.file("go"));
-    world.child(
+    let (mut site, _) = packaged();
+    let (stamps, go) = (site.file("stamps"), site.file("go"));
+    site.child(
         "flood",
         &[&format!("wait-file={go}"), "flood=60000:80", "sleep"],
         "",
     );
-    world.child(
+    site.child(
         "crash",
         &["delay=60", "exit=1"],
         "[restart]\ndelay = \"50ms\"\nmax_delay = \"50ms\"",
     );
-    world.child("a", &[&format!("file={stamps}"), "sleep"], "");
-    world.start_ready();
-    let mut logs = world.ctl_command();
+    site.child("a", &[&format!("file={stamps}"), "sleep"], "");
+    site.start_ready();
+    let mut logs = site.ctl_command();
     logs.args(["logs", "flood", "-f", "-n", "100000"]);
     let logs = mattervisor_tests::Events::lines(&mut logs);
     fs::write(&go, "").unwrap();
-    let flood = world.status().pid("flood");
+    let flood = site.status().pid("flood");
     let changes = std::thread::scope(|scope| {
         let restarts = scope.spawn(|| {
-            let one = |_| world.ctl(&["restart", "a"]);
+            let one = |_| site.ctl(&["restart", "a"]);
             (0..ROUNDS * 2).map(one).collect::<Vec<_>>()
         });
         for _ in 0..ROUNDS {
-            let before = world.control_pid();
-            let done = world.ctl(&["reexec"]);
-            assert_eq!(done.code, 0, "{done:#?}\n{}", world.supervisor_log());
-            assert_ne!(world.control_pid(), before);
+            let before = site.control_pid();
+            let done = site.ctl(&["reexec"]);
+            assert_eq!(done.code, 0, "{done:#?}\n{}", site.supervisor_log());
+            assert_ne!(site.control_pid(), before);
         }
         restarts.join().unwrap()
     });
@@ -229,11 +229,11 @@ fn nobody_notices_under_load() {
     let starts = fs::read_to_string(&stamps).unwrap().lines().count();
     assert_eq!(starts, done + 1);
     assert!(done >= ROUNDS, "{done} of {}", changes.len());
-    let status = world.status();
+    let status = site.status();
     assert_eq!(status.pid("flood"), flood);
     assert_eq!(status.supervisor.control_restarts, 0);
     let crashed = status.service("crash").restarts;
-    world.wait_for("it goes on crashing", |status| {
+    site.wait_for("it goes on crashing", |status| {
         status.service("crash").restarts > crashed
     });
     let lines = eventually("every line has been followed", || {
@@ -241,29 +241,29 @@ fn nobody_notices_under_load() {
     });
     let lines: Vec<&String> = lines.iter().filter(|line| line.len() >= 80).collect();
     assert_eq!(lines.len(), 60_000, "none is lost, none comes twice");
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
 /// A client that waits for a change, and one that follows, come through it.
 #[test]
 fn who_waits_learns_the_outcome() {
-    let (mut world, _) = packaged();
-    let go = world.file("go");
-    world.child(
+    let (mut site, _) = packaged();
+    let go = site.file("go");
+    site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
         "[ready]\nnotify = true\ntimeout = \"1m\"",
     );
-    world.start();
-    world.wait_state("slow", "starting");
-    let mut events = world.events(0);
+    site.start();
+    site.wait_state("slow", "starting");
+    let mut events = site.events(0);
     let (started, waited) = std::thread::scope(|scope| {
-        let started = scope.spawn(|| world.ctl(&["restart", "slow"]));
-        let waited = scope.spawn(|| world.ctl(&["wait", "slow"]));
+        let started = scope.spawn(|| site.ctl(&["restart", "slow"]));
+        let waited = scope.spawn(|| site.ctl(&["wait", "slow"]));
         let begun = Instant::now();
-        world.ctl(&["reexec"]).ok();
+        site.ctl(&["reexec"]).ok();
         assert!(begun.elapsed() < Duration::from_secs(5));
-        world.wait_state("slow", "starting");
+        site.wait_state("slow", "starting");
         fs::write(&go, "").unwrap();
         (started.join().unwrap(), waited.join().unwrap())
     });
@@ -273,9 +273,9 @@ fn who_waits_learns_the_outcome() {
         started.code == 0 || started.stderr.contains("nothing was done"),
         "{started:#?}"
     );
-    world.ctl(&["restart", "slow"]).ok();
+    site.ctl(&["restart", "slow"]).ok();
     events.until("the stream goes on", Duration::from_secs(30), |event| {
         event.service == "slow" && event.ready
     });
-    assert_eq!(world.status().supervisor.control_restarts, 0);
+    assert_eq!(site.status().supervisor.control_restarts, 0);
 }

@@ -1,24 +1,24 @@
 //! A changed configuration is applied by difference.
 
-use mattervisor_tests::{StatusExt, World, stamps};
+use mattervisor_tests::{Site, StatusExt, stamps};
 use nix::sys::signal::Signal;
 
 /// Behaviour 39: what did not change keeps its process; what changed restarts, what is gone stops,
 /// what is new starts.
 #[test]
 fn b39_unchanged_keep_their_pid_changed_restart_removed_stop_added_start() {
-    let mut world = World::new();
+    let mut site = Site::new();
     for name in ["same", "changed", "removed", "policy"] {
-        world.child(name, &["sleep"], "");
+        site.child(name, &["sleep"], "");
     }
-    world.start_ready();
-    let before = world.status();
-    world.child("changed", &["sleep"], "[env]\nNEW = \"1\"");
-    world.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"");
-    world.child("added", &["sleep"], "");
-    world.without("removed");
-    world.ctl(&["reconfigure"]).ok();
-    let after = world.wait_for("the new plan runs", |status| {
+    site.start_ready();
+    let before = site.status();
+    site.child("changed", &["sleep"], "[env]\nNEW = \"1\"");
+    site.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"");
+    site.child("added", &["sleep"], "");
+    site.without("removed");
+    site.ctl(&["reconfigure"]).ok();
+    let after = site.wait_for("the new plan runs", |status| {
         status
             .services
             .iter()
@@ -43,22 +43,22 @@ fn b39_unchanged_keep_their_pid_changed_restart_removed_stop_added_start() {
 /// file, line and the nearest right name.
 #[test]
 fn b40_a_bad_file_changes_nothing_and_names_the_fault() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    let before = world.status();
-    world.child("a", &["sleep"], "[env]\nNEW = \"1\"");
-    world.child(
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    let before = site.status();
+    site.child("a", &["sleep"], "[env]\nNEW = \"1\"");
+    site.child(
         "b",
         &["sleep"],
         "[restart]\npolcy = \"never\"\n[stop]\nsignal = \"TREM\"",
     );
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     for word in ["b.toml", "polcy", "policy", "TREM", "TERM"] {
         assert!(told.both().contains(word), "no {word} in {}", told.both());
     }
-    let after = world.status();
+    let after = site.status();
     assert_eq!(
         (after.pid("a"), after.pid("b")),
         (before.pid("a"), before.pid("b"))
@@ -68,13 +68,13 @@ fn b40_a_bad_file_changes_nothing_and_names_the_fault() {
 /// At boot a configuration that does not check is refused aloud, and the last good one runs.
 #[test]
 fn at_boot_the_last_good_plan_runs() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    assert_eq!(world.stop(), 0);
-    world.service("a", "comand = [\"x\"]\n");
-    world.start();
-    let status = world.wait_for("the last good plan runs", |status| {
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    assert_eq!(site.stop(), 0);
+    site.service("a", "comand = [\"x\"]\n");
+    site.start();
+    let status = site.wait_for("the last good plan runs", |status| {
         status
             .services
             .iter()
@@ -90,35 +90,35 @@ fn at_boot_the_last_good_plan_runs() {
 /// SIGHUP to the daemon does what `ctl reconfigure` does, and no service sees it.
 #[test]
 fn sighup_applies_the_configuration() {
-    let mut world = World::new();
-    world.child("a", &["on-hup=hup", "sleep"], "");
-    world.start_ready();
-    let pid = world.status().pid("a");
-    world.child("b", &["sleep"], "");
-    world.signal(Signal::SIGHUP);
-    let status = world.wait_for("b runs", |status| {
+    let mut site = Site::new();
+    site.child("a", &["on-hup=hup", "sleep"], "");
+    site.start_ready();
+    let pid = site.status().pid("a");
+    site.child("b", &["sleep"], "");
+    site.signal(Signal::SIGHUP);
+    let status = site.wait_for("b runs", |status| {
         status
             .services
             .iter()
             .any(|service| service.name == "b" && service.ready)
     });
     assert_eq!(status.pid("a"), pid);
-    assert!(!world.log("a").iter().any(|line| line == "hup"));
+    assert!(!site.log("a").iter().any(|line| line == "hup"));
 }
 
 /// Behaviour 46: `%` and `$` pass through as they are, what the site file says wins, and a key that
 /// is removed is gone at the next start.
 #[test]
 fn b46_environment_is_literal_and_a_removed_key_vanishes() {
-    let mut world = World::new();
-    world.env("LEAKED", "from outside");
+    let mut site = Site::new();
+    site.env("LEAKED", "from outside");
     let more = "[settings]\nword = { type = \"string\", default = \"plain\", env = \"WORD\" }\n\
                 [env]\nODD = '%d $HOME ${X} \"q\"'\nGOES = \"soon\"\n";
-    world.child("a", &["env", "sleep"], more);
-    world.site("a.word = \"from the setting\"\na.env = { SITE = \"%(x)s\", EMPTY = \"\" }\n");
-    world.start_ready();
-    world.wait_log("a", |line| line == "env-end");
-    let log = world.log("a");
+    site.child("a", &["env", "sleep"], more);
+    site.site_file("a.word = \"from the setting\"\na.env = { SITE = \"%(x)s\", EMPTY = \"\" }\n");
+    site.start_ready();
+    site.wait_log("a", |line| line == "env-end");
+    let log = site.log("a");
     let has = |line: &str| log.iter().any(|have| have == line);
     assert!(has("ODD=%d $HOME ${X} \"q\""), "{log:#?}");
     assert!(
@@ -130,14 +130,14 @@ fn b46_environment_is_literal_and_a_removed_key_vanishes() {
         !log.iter().any(|line| line.starts_with("LEAKED=")),
         "nothing comes unasked: {log:#?}"
     );
-    world.child(
+    site.child(
         "a",
         &["env", "print=second", "sleep"],
         &more.replace("GOES = \"soon\"\n", ""),
     );
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_log("a", |line| line == "second");
-    let log = world.log("a");
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_log("a", |line| line == "second");
+    let log = site.log("a");
     let cut = log.iter().position(|line| line == "env-end").unwrap();
     assert!(
         !log[cut + 1..].iter().any(|line| line.starts_with("GOES=")),
@@ -148,19 +148,19 @@ fn b46_environment_is_literal_and_a_removed_key_vanishes() {
 /// A rendered file is checked before it replaces the old one, and reloads where it can.
 #[test]
 fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
-    let mut world = World::new();
-    let (target, starts) = (world.file("out.conf"), world.file("starts"));
+    let mut site = Site::new();
+    let (target, starts) = (site.file("out.conf"), site.file("starts"));
     let more = format!(
         "[settings]\nword = {{ type = \"string\", default = \"fine\" }}\n[reload]\nsignal = \"HUP\"\n\
          [[files]]\npath = \"{target}\"\ntemplate = \"a.j2\"\n\
          validate = [\"/bin/grep\", \"-q\", \"fine\", \"{{{{ candidate }}}}\"]\non_change = \"reload\"\n"
     );
     std::fs::write(
-        world.path("etc/mattervisor/services.d/a.j2"),
+        site.path("etc/mattervisor/services.d/a.j2"),
         "word: {{ word }}\n",
     )
     .unwrap();
-    world.child(
+    site.child(
         "a",
         &[
             &format!("file={starts}"),
@@ -170,18 +170,18 @@ fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
         ],
         &more,
     );
-    world.start_ready();
+    site.start_ready();
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "word: fine\n");
-    world.wait_log("a", |line| line == "up");
-    world.site("a.word = \"fine too\"\n");
-    world.ctl(&["reconfigure"]).ok();
-    world.wait_log("a", |line| line == "reread");
+    site.wait_log("a", |line| line == "up");
+    site.site_file("a.word = \"fine too\"\n");
+    site.ctl(&["reconfigure"]).ok();
+    site.wait_log("a", |line| line == "reread");
     assert_eq!(
         std::fs::read_to_string(&target).unwrap(),
         "word: fine too\n"
     );
-    world.site("a.word = \"bad\"\n");
-    assert_eq!(world.ctl(&["reconfigure"]).code, 1);
+    site.site_file("a.word = \"bad\"\n");
+    assert_eq!(site.ctl(&["reconfigure"]).code, 1);
     assert_eq!(
         std::fs::read_to_string(&target).unwrap(),
         "word: fine too\n"
@@ -193,42 +193,42 @@ fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
 /// it is done.
 #[test]
 fn show_config_and_diff_config_tell_before_and_after() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let more = |word: &str| {
         format!(
             "[settings]\ntoken = {{ secret = true, env = \"TOKEN\" }}\n[env]\nWORD = \"{word}\"\n"
         )
     };
     let secret = |value: &str| {
-        let path = world.path("etc/mattervisor/secrets.toml");
+        let path = site.path("etc/mattervisor/secrets.toml");
         std::fs::write(&path, format!("a.token = \"{value}\"\n")).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
     };
     secret("hush-one");
-    let (open, closed) = (world.file("open.conf"), world.file("closed.conf"));
+    let (open, closed) = (site.file("open.conf"), site.file("closed.conf"));
     let files = |size: u8| {
         format!(
             "[[files]]\npath = \"{open}\"\ncontent = \"size {size}\\nsame\\n\"\n\
             [[files]]\npath = \"{closed}\"\ncontent = \"size {size}\\nkey {{{{ token }}}}\\n\"\n"
         )
     };
-    world.child("a", &["sleep"], &(more("one") + &files(1)));
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    let said = world.ctl(&["diff-config"]).ok().stdout;
+    site.child("a", &["sleep"], &(more("one") + &files(1)));
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    let said = site.ctl(&["diff-config"]).ok().stdout;
     assert_eq!(said, "no difference\n");
-    let shown = world.ctl(&["show-config", "a"]).ok().stdout;
+    let shown = site.ctl(&["show-config", "a"]).ok().stdout;
     assert!(shown.contains("env.WORD = \"one\""), "{shown}");
     assert!(shown.contains("env.TOKEN = \"(secret)\""), "{shown}");
     assert!(!shown.contains("hush") && !shown.contains("[b]"), "{shown}");
 
-    let path = world.path("etc/mattervisor/secrets.toml");
+    let path = site.path("etc/mattervisor/secrets.toml");
     std::fs::write(&path, "a.token = \"hush-two\"\n").unwrap();
-    world.child("a", &["sleep"], &(more("two") + &files(2)));
-    world.child("added", &["sleep"], "");
-    world.without("b");
-    let told = world.ctl(&["diff-config"]).expect_code(1).stdout;
+    site.child("a", &["sleep"], &(more("two") + &files(2)));
+    site.child("added", &["sleep"], "");
+    site.without("b");
+    let told = site.ctl(&["diff-config"]).expect_code(1).stdout;
     for line in [
         &*format!("  - {open}: size 1"),
         &*format!("  + {open}: size 2"),
@@ -251,14 +251,14 @@ fn show_config_and_diff_config_tell_before_and_after() {
         !told.contains("hush") && told.matches("size").count() == 2,
         "{told}"
     );
-    let json = world.ctl(&["diff-config", "a", "--format", "json"]);
+    let json = site.ctl(&["diff-config", "a", "--format", "json"]);
     let json = json.expect_code(1).stdout;
     assert!(!json.contains("hush") && !json.contains("added"), "{json}");
 
-    world.service("bad", "comand = [\"x\"]\n");
-    let said = world.ctl(&["diff-config"]).expect_code(1).both();
+    site.service("bad", "comand = [\"x\"]\n");
+    let said = site.ctl(&["diff-config"]).expect_code(1).both();
     assert!(said.contains("comand"), "{said}");
-    world.without("bad");
-    world.ctl(&["reconfigure"]).ok();
-    world.ctl(&["diff-config"]).ok();
+    site.without("bad");
+    site.ctl(&["reconfigure"]).ok();
+    site.ctl(&["diff-config"]).ok();
 }

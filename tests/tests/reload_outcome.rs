@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{ActionResult, ReloadOutcome, StatusReply, Verdict};
-use mattervisor_tests::{Ctl, Running, StatusExt, World, eventually, free_port, kill};
+use mattervisor_tests::{Ctl, Running, Site, StatusExt, eventually, free_port, kill};
 use nix::sys::signal::Signal;
 
 use crate::{reconfigure::outcome, reconfigure_rollback::until_kept};
@@ -22,10 +22,10 @@ struct Program {
 }
 
 impl Program {
-    fn new(world: &World) -> Self {
+    fn new(site: &Site) -> Self {
         Self {
-            file: world.file("a.conf"),
-            loaded: world.file("a.loaded"),
+            file: site.file("a.conf"),
+            loaded: site.file("a.loaded"),
         }
     }
 
@@ -64,11 +64,11 @@ impl Program {
         std::fs::read_to_string(&self.loaded).unwrap()
     }
 
-    fn add(&self, world: &World, reload: &str, further: &[&str]) {
+    fn add(&self, site: &Site, reload: &str, further: &[&str]) {
         let own = self.verbs();
         let verbs = own.iter().map(String::as_str);
         let verbs: Vec<&str> = verbs.chain(further.iter().copied()).collect();
-        world.child("a", &verbs, &self.more(reload));
+        site.child("a", &verbs, &self.more(reload));
     }
 }
 
@@ -85,31 +85,31 @@ fn said(told: &Ctl, words: &[&str]) {
 
 #[test]
 fn a_reload_is_done_when_the_program_answers_with_what_was_rendered_for_it() {
-    let mut world = World::new();
-    let program = Program::new(&world);
-    program.add(&world, &program.asks(), &["sleep"]);
-    world.start_ready();
-    let pid = world.status().pid("a");
-    assert_eq!(last_reload(&world.status()), None);
-    world.site("a.word = \"two\"\n");
-    world.ctl(&["reconfigure"]).ok();
+    let mut site = Site::new();
+    let program = Program::new(&site);
+    program.add(&site, &program.asks(), &["sleep"]);
+    site.start_ready();
+    let pid = site.status().pid("a");
+    assert_eq!(last_reload(&site.status()), None);
+    site.site_file("a.word = \"two\"\n");
+    site.ctl(&["reconfigure"]).ok();
     let first = program.loaded();
     assert!(first.starts_with("word: two\nanswer: reload-0"), "{first}");
-    let status = world.status();
+    let status = site.status();
     assert_eq!(
         (last_reload(&status), status.pid("a")),
         (Some(ReloadOutcome::Done), pid)
     );
 
     // The token alone is no difference, and each reload has another.
-    assert_eq!(world.ctl(&["diff-config"]).ok().stdout, "no difference\n");
-    said(&world.ctl(&["reconfigure"]).ok(), &["nothing has changed"]);
+    assert_eq!(site.ctl(&["diff-config"]).ok().stdout, "no difference\n");
+    said(&site.ctl(&["reconfigure"]).ok(), &["nothing has changed"]);
     assert_eq!(program.loaded(), first);
-    world.ctl(&["reload", "a"]).ok();
+    site.ctl(&["reload", "a"]).ok();
     assert_ne!(program.loaded(), first);
-    assert_eq!(world.status().pid("a"), pid);
-    world.ctl(&["restart", "a"]).ok();
-    assert_eq!(last_reload(&world.status()), None);
+    assert_eq!(site.status().pid("a"), pid);
+    site.ctl(&["restart", "a"]).ok();
+    assert_eq!(last_reload(&site.status()), None);
 }
 
 /// Of a reload of `a` that was not confirmed; `b` had restarted.
@@ -125,14 +125,14 @@ const GONE_BACK: [&str; 6] = [
 /// It is gone back from, in the plan and on the disk, and stays so until the files are mended.
 #[test]
 fn a_reload_that_is_not_confirmed_is_gone_back_from() {
-    let mut world = World::new();
-    let program = Program::new(&world);
+    let mut site = Site::new();
+    let program = Program::new(&site);
     let reload = format!("timeout = \"2s\"\n{}", program.asks());
     let health = "[health]\nexec = [\"/bin/true\"]\ninterval = \"10ms\"\n";
-    program.add(&world, &format!("{reload}{health}"), &["sleep"]);
-    world.child("b", &["notify=READY=1", "sleep"], WORD);
-    world.start_ready();
-    let before = world.status();
+    program.add(&site, &format!("{reload}{health}"), &["sleep"]);
+    site.child("b", &["notify=READY=1", "sleep"], WORD);
+    site.start_ready();
+    let before = site.status();
     let word = |told: &str| {
         let (rendered, loaded) = (program.rendered(), program.loaded());
         let word = format!("word: {told}\n");
@@ -141,16 +141,16 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     };
 
     // Of a plan that has not run for long enough to be kept.
-    world.site("a.word = \"two\"\n");
-    world.ctl(&["reconfigure"]).ok();
+    site.site_file("a.word = \"two\"\n");
+    site.ctl(&["reconfigure"]).ok();
     // One configuration is one whole: what else it has changed goes back as well.
-    world.site("a.word = \"bad\"\nb.word = \"new\"\n");
+    site.site_file("a.word = \"bad\"\nb.word = \"new\"\n");
     for _ in 0..2 {
-        let told = world.ctl(&["reconfigure"]).expect_code(1);
+        let told = site.ctl(&["reconfigure"]).expect_code(1);
         said(&told, &GONE_BACK);
         assert!(!told.both().contains("--rollback"), "{}", told.both());
         word("two");
-        let status = world.status();
+        let status = site.status();
         assert_eq!(last_reload(&status), Some(ReloadOutcome::Done));
         assert_eq!(status.pid("a"), before.pid("a"));
         assert_ne!(status.pid("b"), before.pid("b"));
@@ -160,7 +160,7 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
         let environment = String::from_utf8_lossy(&environment);
         assert!(environment.contains("WORD=old\0"), "{environment}");
     }
-    let told = world
+    let told = site
         .ctl(&["reconfigure", "--format", "json"])
         .expect_code(1);
     let told = outcome(&told);
@@ -175,23 +175,23 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
         verdicts(&back.results),
         [("a", Verdict::Done), ("b", Verdict::Done)]
     );
-    let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+    let changes = site.ctl(&["events", "--changes"]).ok().stdout;
     let last = changes.lines().last().unwrap();
     for said in ["failed", "not confirmed", GONE_BACK[3]] {
         assert!(last.contains(said), "no {said:?} in {last}");
     }
 
     // Whatever starts now takes the one that works.
-    world.ctl(&["restart", "a"]).ok();
+    site.ctl(&["restart", "a"]).ok();
     word("two");
-    assert_eq!(world.stop(), 0);
-    world.start();
-    world.wait_for("it runs again", |status| status.ready("a"));
+    assert_eq!(site.stop(), 0);
+    site.start();
+    site.wait_for("it runs again", |status| status.ready("a"));
     word("two");
-    world.site("a.word = \"good\"\n");
-    world.ctl(&["reconfigure"]).ok();
+    site.site_file("a.word = \"good\"\n");
+    site.ctl(&["reconfigure"]).ok();
     word("good");
-    let warnings = world.status().supervisor.warnings;
+    let warnings = site.status().supervisor.warnings;
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
@@ -203,47 +203,47 @@ fn verdicts(results: &[ActionResult]) -> Vec<(&str, Verdict)> {
 /// A reload that changes no configuration has nothing to go back to; nor has a way back.
 #[test]
 fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
-    let mut world = World::new();
-    let program = Program::new(&world);
+    let mut site = Site::new();
+    let program = Program::new(&site);
     let reload = format!("timeout = \"2s\"\n{}", program.asks());
     let health = "[health]\nexec = [\"/bin/true\"]\ninterval = \"10ms\"\n";
-    program.add(&world, &format!("{reload}{health}"), &["sleep"]);
+    program.add(&site, &format!("{reload}{health}"), &["sleep"]);
     // What it does not take at a reload it takes at its start.
-    world.site("a.word = \"bad\"\n");
-    world.start_ready();
-    until_kept(&world, 1);
-    let (pid, old) = (world.status().pid("a"), program.loaded());
+    site.site_file("a.word = \"bad\"\n");
+    site.start_ready();
+    until_kept(&site, 1);
+    let (pid, old) = (site.status().pid("a"), program.loaded());
     let words = ["the reload was not confirmed", "exit code 1"];
-    said(&world.ctl(&["reload", "a"]).expect_code(1), &words);
+    said(&site.ctl(&["reload", "a"]).expect_code(1), &words);
     // Its health is asked meanwhile, and is well; and the control process may die.
-    let control = world.control_pid();
+    let control = site.control_pid();
     kill(control, Signal::SIGKILL);
-    let status = world.wait_for("another control process", |status| {
+    let status = site.wait_for("another control process", |status| {
         status.supervisor.pid != control && status.service("a").healthy == Some(true)
     });
     assert_eq!(
         (status.pid("a"), last_reload(&status)),
         (pid, Some(ReloadOutcome::NotConfirmed))
     );
-    said(&world.ctl(&["status", "a"]).ok(), &words);
-    said(&world.ctl(&["why", "a"]).ok(), &words);
-    said(&world.ctl(&["why", "a"]).ok(), &["ctl reload a"]);
+    said(&site.ctl(&["status", "a"]).ok(), &words);
+    said(&site.ctl(&["why", "a"]).ok(), &words);
+    said(&site.ctl(&["why", "a"]).ok(), &["ctl reload a"]);
     // Asked again, it is tried again.
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     said(&told, &["a reloads: its last reload has failed", words[0]]);
-    let told = world.ctl(&["reconfigure", "--format", "json"]);
+    let told = site.ctl(&["reconfigure", "--format", "json"]);
     assert_eq!(outcome(&told.expect_code(1)).gone_back, None);
     assert_eq!(program.loaded(), old);
 
-    world.site("a.word = \"good\"\n");
-    world.ctl(&["reconfigure"]).ok();
-    until_kept(&world, 2);
-    let told = world.ctl(&["reconfigure", "--rollback"]).expect_code(1);
+    site.site_file("a.word = \"good\"\n");
+    site.ctl(&["reconfigure"]).ok();
+    until_kept(&site, 2);
+    let told = site.ctl(&["reconfigure", "--rollback"]).expect_code(1);
     said(&told, &words);
     assert!(program.loaded().starts_with("word: good\n"));
     assert!(program.rendered().starts_with("word: bad\n"));
     assert_eq!(
-        last_reload(&world.status()),
+        last_reload(&site.status()),
         Some(ReloadOutcome::NotConfirmed)
     );
 }
@@ -251,18 +251,18 @@ fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
 /// The way back may fail as well, and then that is said too.
 #[test]
 fn a_way_back_that_fails_says_what_is_to_be_done() {
-    let mut world = World::new();
-    let program = Program::new(&world);
-    let fine = world.file("fine");
+    let mut site = Site::new();
+    let program = Program::new(&site);
+    let fine = site.file("fine");
     std::fs::write(&fine, "").unwrap();
     let validate = format!("validate = [\"/bin/ls\", \"{fine}\"]\n");
     let own = program.verbs();
     let more = format!("{validate}{}", program.more(&program.asks()));
-    world.child("a", &[&own[0], &own[1], "sleep"], &more);
-    world.start_ready();
+    site.child("a", &[&own[0], &own[1], "sleep"], &more);
+    site.start_ready();
     std::fs::remove_file(&fine).unwrap();
-    world.site("a.word = \"two\"\n");
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    site.site_file("a.word = \"two\"\n");
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     let words = [
         "the reload was refused by its validator",
         "back to the configuration of ",
@@ -271,29 +271,29 @@ fn a_way_back_that_fails_says_what_is_to_be_done() {
     ];
     said(&told, &words);
     assert!(program.rendered().starts_with("word: one\n"));
-    assert_eq!(last_reload(&world.status()), Some(ReloadOutcome::Refused));
+    assert_eq!(last_reload(&site.status()), Some(ReloadOutcome::Refused));
     std::fs::write(&fine, "").unwrap();
-    world.ctl(&["reconfigure"]).ok();
+    site.ctl(&["reconfigure"]).ok();
     assert!(program.loaded().starts_with("word: two\n"));
 }
 
 /// The next control process goes on with it, wherever the one before has died.
 #[test]
 fn a_way_back_outlives_the_control_process() {
-    let mut world = World::new();
-    let program = Program::new(&world);
+    let mut site = Site::new();
+    let program = Program::new(&site);
     let reload = format!("timeout = \"2s\"\n{}", program.asks());
-    program.add(&world, &reload, &["sleep"]);
-    world.start_ready();
-    let pid = world.status().pid("a");
+    program.add(&site, &reload, &["sleep"]);
+    site.start_ready();
+    let pid = site.status().pid("a");
     for goes_back in [false, true] {
-        let goes = || world.supervisor_log().matches(": goes back to the").count();
+        let goes = || site.supervisor_log().matches(": goes back to the").count();
         let before = goes();
-        world.site(&format!("a.word = \"bad {goes_back}\"\n"));
-        let mut asked = world.ctl_command();
+        site.site_file(&format!("a.word = \"bad {goes_back}\"\n"));
+        let mut asked = site.ctl_command();
         let asked = Running::start(asked.args(["reconfigure", "--format", "json"]));
         eventually("the moment has come", || {
-            let reloads = || world.status().service("a").state == "reloading";
+            let reloads = || site.status().service("a").state == "reloading";
             let come = if goes_back {
                 goes() > before
             } else {
@@ -301,13 +301,13 @@ fn a_way_back_outlives_the_control_process() {
             };
             come.then_some(())
         });
-        kill(world.control_pid(), Signal::SIGKILL);
+        kill(site.control_pid(), Signal::SIGKILL);
         let told = outcome(&asked.finish_within(LIMIT).expect_code(1));
         let back = told.gone_back.expect("it is gone back from");
         assert_eq!(verdicts(&back.results), [("a", Verdict::Done)], "{back:?}");
         assert!(program.rendered().starts_with("word: one\n"));
         assert!(program.loaded().starts_with("word: one\n"));
-        let status = world.status();
+        let status = site.status();
         assert_eq!(
             (status.pid("a"), last_reload(&status)),
             (pid, Some(ReloadOutcome::Done))
@@ -318,15 +318,15 @@ fn a_way_back_outlives_the_control_process() {
 /// SIGHUP is a reconfigure as well, which nobody waits for.
 #[test]
 fn a_hangup_is_gone_back_from_too() {
-    let mut world = World::new();
-    let program = Program::new(&world);
+    let mut site = Site::new();
+    let program = Program::new(&site);
     let reload = format!("timeout = \"2s\"\n{}", program.asks());
-    program.add(&world, &reload, &["sleep"]);
-    world.start_ready();
-    world.site("a.word = \"bad\"\n");
-    world.signal(Signal::SIGHUP);
+    program.add(&site, &reload, &["sleep"]);
+    site.start_ready();
+    site.site_file("a.word = \"bad\"\n");
+    site.signal(Signal::SIGHUP);
     let changes = eventually("it is gone back from", || {
-        let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+        let changes = site.ctl(&["events", "--changes"]).ok().stdout;
         changes.contains("gone back to").then_some(changes)
     });
     assert!(
@@ -340,28 +340,28 @@ fn a_hangup_is_gone_back_from_too() {
 /// What is not seen in the plan is tried again too, and taken once it is mended.
 #[test]
 fn a_reload_that_its_validator_refuses_stays_said_until_it_is_mended() {
-    let mut world = World::new();
-    let program = Program::new(&world);
-    let fine = world.file("fine");
+    let mut site = Site::new();
+    let program = Program::new(&site);
+    let fine = site.file("fine");
     std::fs::write(&fine, "").unwrap();
     let validate = format!("validate = [\"/bin/ls\", \"{fine}\"]\n");
     let own = program.verbs();
     let more = format!("{validate}{}", program.more(&program.asks()));
-    world.child("a", &[&own[0], &own[1], "sleep"], &more);
-    world.start_ready();
+    site.child("a", &[&own[0], &own[1], "sleep"], &more);
+    site.start_ready();
     std::fs::remove_file(&fine).unwrap();
-    world.site("a.word = \"two\"\n");
+    site.site_file("a.word = \"two\"\n");
     let words = ["the reload was refused by its validator", "No such file"];
-    said(&world.ctl(&["reconfigure"]).expect_code(1), &words);
-    said(&world.ctl(&["status", "a"]).ok(), &words);
-    said(&world.ctl(&["reconfigure"]).expect_code(1), &words);
-    assert_eq!(last_reload(&world.status()), Some(ReloadOutcome::Refused));
-    said(&world.ctl(&["reload", "a"]).expect_code(1), &words);
+    said(&site.ctl(&["reconfigure"]).expect_code(1), &words);
+    said(&site.ctl(&["status", "a"]).ok(), &words);
+    said(&site.ctl(&["reconfigure"]).expect_code(1), &words);
+    assert_eq!(last_reload(&site.status()), Some(ReloadOutcome::Refused));
+    said(&site.ctl(&["reload", "a"]).expect_code(1), &words);
 
     std::fs::write(&fine, "").unwrap();
-    let pid = world.status().pid("a");
-    world.ctl(&["reconfigure"]).ok();
-    let status = world.status();
+    let pid = site.status().pid("a");
+    site.ctl(&["reconfigure"]).ok();
+    let status = site.status();
     assert_eq!(
         (status.pid("a"), last_reload(&status)),
         (pid, Some(ReloadOutcome::Done))
@@ -371,16 +371,16 @@ fn a_reload_that_its_validator_refuses_stays_said_until_it_is_mended() {
 
 #[test]
 fn a_file_that_somebody_else_writes_is_seen_to_be_taken() {
-    let mut world = World::new();
-    let program = Program::new(&world);
-    let watched = world.file("watched");
+    let mut site = Site::new();
+    let program = Program::new(&site);
+    let watched = site.file("watched");
     std::fs::write(&watched, "first").unwrap();
     let watches = format!("[[watches]]\npath = \"{watched}\"\non_change = \"reload\"\n");
-    program.add(&world, &format!("{}{watches}", program.asks()), &["sleep"]);
-    world.start_ready();
+    program.add(&site, &format!("{}{watches}", program.asks()), &["sleep"]);
+    site.start_ready();
     let before = program.loaded();
     std::fs::write(&watched, "second").unwrap();
-    let status = world.wait_for("it has taken the file", |status| {
+    let status = site.wait_for("it has taken the file", |status| {
         last_reload(status) == Some(ReloadOutcome::Done)
     });
     assert!(status.ready("a"));
@@ -389,25 +389,25 @@ fn a_file_that_somebody_else_writes_is_seen_to_be_taken() {
 
 #[test]
 fn a_program_answers_over_http_with_what_was_rendered_for_it() {
-    let mut world = World::new();
-    let program = Program::new(&world);
+    let mut site = Site::new();
+    let program = Program::new(&site);
     let port = free_port();
     let reload = format!(
         "timeout = \"2s\"\n[reload.confirm]\nhttp = \"http://127.0.0.1:{port}/\"\nbody = \"answer: {{{{ reload_token }}}}\"\ninterval = \"20ms\"\n"
     );
     let loaded = &program.loaded;
-    program.add(&world, &reload, &[&format!("http={port}:200:@{loaded}")]);
-    world.start_ready();
-    world.wait_for("it answers", |_| {
+    program.add(&site, &reload, &[&format!("http={port}:200:@{loaded}")]);
+    site.start_ready();
+    site.wait_for("it answers", |_| {
         mattervisor_tests::http_get(port, "/").is_some()
     });
-    world.site("a.word = \"bad\"\n");
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    site.site_file("a.word = \"bad\"\n");
+    let told = site.ctl(&["reconfigure"]).expect_code(1);
     said(
         &told,
         &["the reload was not confirmed", "has no 'answer: reload-0"],
     );
-    world.site("a.word = \"good\"\n");
-    world.ctl(&["reconfigure"]).ok();
+    site.site_file("a.word = \"good\"\n");
+    site.ctl(&["reconfigure"]).ok();
     assert!(program.loaded().starts_with("word: good\n"));
 }

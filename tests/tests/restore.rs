@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use mattervisor_backup::Step;
 use mattervisor_tests::{
-    StatusExt, StatusReply, World, kill, need, nginx, postgres, run, status_field, within,
+    Site, StatusExt, StatusReply, kill, need, nginx, postgres, run, status_field, within,
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -25,7 +25,7 @@ impl Saved {
         stack.start();
         insert(&stack, "saved", 100_000);
         fs::write(file(&stack), "saved").unwrap();
-        let made = stack.world.ctl(&["backup", "create"]).ok();
+        let made = stack.site.ctl(&["backup", "create"]).ok();
         let path = made.stdout.trim().strip_prefix("made ").unwrap().into();
         Self {
             stack,
@@ -46,13 +46,13 @@ impl Saved {
             "arguments": { "operation": "restore", "file": self.backup },
             "wait": false,
         });
-        let reply = self.stack.world.ask("POST", "/v1/jobs/restore", &body);
+        let reply = self.stack.site.ask("POST", "/v1/jobs/restore", &body);
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 
     fn restore(&self) {
         let file = self.backup.to_str().unwrap();
-        let mut command = self.stack.world.ctl_command();
+        let mut command = self.stack.site.ctl_command();
         command.args(["restore", file, "--yes"]);
         mattervisor_tests::run_for(&mut command, LIMIT).ok();
     }
@@ -66,7 +66,7 @@ fn insert(stack: &Stack, word: &str, count: u32) {
 }
 
 fn file(stack: &Stack) -> PathBuf {
-    stack.world.path("var/lib/mattervisor/mattermost/data/file")
+    stack.site.path("var/lib/mattervisor/mattermost/data/file")
 }
 
 fn state(stack: &Stack) -> (String, String) {
@@ -93,31 +93,31 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
     let bin = need!(postgres());
     need!(nginx());
     let saved = Saved::make(bin);
-    let (stack, world) = (&saved.stack, &saved.stack.world);
+    let (stack, site) = (&saved.stack, &saved.stack.site);
     let wanted = state(stack);
     let before = saved.change();
     let file = saved.backup.to_str().unwrap();
 
     // Nobody can be asked here.
-    let refused = world.ctl(&["restore", file]).expect_code(2);
+    let refused = site.ctl(&["restore", file]).expect_code(2);
     assert!(refused.stderr.contains("--yes"), "{refused:?}");
     assert!(refused.stderr.contains("takes the place of"), "{refused:?}");
     assert_eq!(state(stack), before);
 
-    let done = world.ctl(&["restore", file, "--yes"]).ok();
+    let done = site.ctl(&["restore", file, "--yes"]).ok();
     assert!(done.stdout.contains("ctl restore --undo"), "{done:?}");
     assert_eq!(state(stack), wanted);
-    assert!(runs(&world.status()));
-    let recovery = world.status();
+    assert!(runs(&site.status()));
+    let recovery = site.status();
     assert_eq!(recovery.state("mattermost-recovery"), "completed");
 
-    world.ctl(&["restore", "--undo", "--yes"]).ok();
+    site.ctl(&["restore", "--undo", "--yes"]).ok();
     assert_eq!(state(stack), before);
-    assert!(runs(&world.status()));
-    let done = world.ctl(&["restore", file, "--database", "look"]).ok();
+    assert!(runs(&site.status()));
+    let done = site.ctl(&["restore", file, "--database", "look"]).ok();
     assert!(done.stdout.contains("look"), "{done:?}");
-    world.ctl(&["restore", "--forget", "--yes"]).ok();
-    world.ctl(&["restore", "--undo", "--yes"]).expect_code(1);
+    site.ctl(&["restore", "--forget", "--yes"]).ok();
+    site.ctl(&["restore", "--undo", "--yes"]).expect_code(1);
     assert_eq!(
         stack.sql("SELECT string_agg(datname, ' ' ORDER BY datname COLLATE \"C\") FROM pg_database WHERE datallowconn AND datname <> 'postgres' AND NOT datistemplate"),
         format!("look {DATABASE}")
@@ -127,16 +127,16 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
 
 /// What GitLab's documentation has its administrators save.
 fn save(stack: &Stack) -> (PathBuf, PathBuf) {
-    let dump = stack.world.path("mattermost_dbdump_2021-08-05.sql.gz");
-    let archive = stack.world.path("mattermost_data_2021-08-09.gz");
+    let dump = stack.site.path("mattermost_dbdump_2021-08-05.sql.gz");
+    let archive = stack.site.path("mattermost_data_2021-08-09.gz");
     let mut pg_dump = stack.postgres_program("pg_dump");
     let text = run(pg_dump.arg(DATABASE)).ok().stdout;
-    fs::write(stack.world.path("dump.sql"), text).unwrap();
-    let home = stack.world.path("var/lib/mattervisor/mattermost");
+    fs::write(stack.site.path("dump.sql"), text).unwrap();
+    let home = stack.site.path("var/lib/mattervisor/mattermost");
     let mut save = Command::new("sh");
     save.args(["-ec", "gzip <\"$1\" >\"$2\"; echo '{\"old\":true}' >\"$4\"/config.json; tar -zcf \"$3\" -C \"$4\" data config.json"])
         .arg("sh")
-        .arg(stack.world.path("dump.sql"))
+        .arg(stack.site.path("dump.sql"))
         .args([&dump, &archive, &home]);
     run(&mut save).ok();
     fs::write(home.join("config.json"), "{\"new\":true}").unwrap();
@@ -144,10 +144,10 @@ fn save(stack: &Stack) -> (PathBuf, PathBuf) {
 }
 
 /// Each in the place of another, and what contradicts itself.
-fn misused(world: &World, dump: &str, archive: &str) {
-    let refused = world.ctl(&["restore", dump]).expect_code(1);
+fn misused(site: &Site, dump: &str, archive: &str) {
+    let refused = site.ctl(&["restore", dump]).expect_code(1);
     assert!(refused.stderr.contains("ctl restore --sql"), "{refused:?}");
-    let refused = world.ctl(&["restore", "--sql", archive]).expect_code(1);
+    let refused = site.ctl(&["restore", "--sql", archive]).expect_code(1);
     assert!(
         refused.stderr.contains("ctl restore --files"),
         "{refused:?}"
@@ -159,7 +159,7 @@ fn misused(world: &World, dump: &str, archive: &str) {
         &["restore", "--undo", "--sql", dump],
         &["restore", "--undo", "--database", "look"],
     ] {
-        world.ctl(wrong).expect_code(2);
+        site.ctl(wrong).expect_code(2);
     }
 }
 
@@ -177,11 +177,11 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     insert(&stack, "later", 10);
     fs::write(file(&stack), "later").unwrap();
     let before = state(&stack);
-    let world = &stack.world;
+    let site = &stack.site;
     let (dump, archive) = (dump.to_str().unwrap(), archive.to_str().unwrap());
 
-    misused(world, dump, archive);
-    let asked = world
+    misused(site, dump, archive);
+    let asked = site
         .ctl(&["restore", "--sql", dump, "--files", archive])
         .expect_code(2);
     for wanted in [
@@ -194,7 +194,7 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     }
     assert_eq!(state(&stack), before);
 
-    let done = world
+    let done = site
         .ctl(&["restore", "--sql", dump, "--files", archive, "--yes"])
         .ok();
     for wanted in [
@@ -205,21 +205,21 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
         assert!(done.stdout.contains(wanted), "{done:?}");
     }
     assert_eq!(state(&stack), wanted);
-    assert!(runs(&world.status()));
-    world.ctl(&["restore", "--undo", "--yes"]).ok();
+    assert!(runs(&site.status()));
+    site.ctl(&["restore", "--undo", "--yes"]).ok();
     assert_eq!(state(&stack), before);
 
     // The files alone, and back; the dump beside.
-    world.ctl(&["restore", "--files", archive, "--yes"]).ok();
+    site.ctl(&["restore", "--files", archive, "--yes"]).ok();
     assert_eq!(state(&stack), (before.0.clone(), wanted.1.clone()));
-    world.ctl(&["restore", "--undo", "--yes"]).ok();
+    site.ctl(&["restore", "--undo", "--yes"]).ok();
     assert_eq!(state(&stack), before);
-    assert!(runs(&world.status()));
-    let done = world
+    assert!(runs(&site.status()));
+    let done = site
         .ctl(&["restore", "--sql", dump, "--database", "look"])
         .ok();
     assert!(done.stdout.contains("look"), "{done:?}");
-    world.ctl(&["restore", "--forget", "--yes"]).ok();
+    site.ctl(&["restore", "--forget", "--yes"]).ok();
     assert_eq!(state(&stack), before);
 }
 
@@ -237,13 +237,13 @@ fn users_are_told_of_a_restore() {
     let bin = need!(postgres());
     need!(nginx());
     let saved = Saved::make(bin);
-    let (stack, world) = (&saved.stack, &saved.stack.world);
+    let (stack, site) = (&saved.stack, &saved.stack.site);
     let leased = |status: &StatusReply| status.service("mattermost").leased.is_some();
     saved.begin("told");
-    let status = world.wait_for_within(LIMIT, "Mattermost is down", leased);
+    let status = site.wait_for_within(LIMIT, "Mattermost is down", leased);
     let job = status.service("restore").pid.unwrap();
     kill(job, Signal::SIGSTOP);
-    assert!(leased(&world.status()), "it was over before it was seen");
+    assert!(leased(&site.status()), "it was over before it was seen");
     mattervisor_tests::eventually("the page says it", || {
         let page = users_get(stack, "/");
         let said = page.contains("<h1>Mattermost is being restored.</h1>");
@@ -253,7 +253,7 @@ fn users_are_told_of_a_restore() {
     let said = "\"message\": \"Mattermost is being restored.\"";
     assert!(answer.contains(said), "{answer}");
     kill(job, Signal::SIGCONT);
-    world.wait_for_within(LIMIT, "it is over", |status| {
+    site.wait_for_within(LIMIT, "it is over", |status| {
         is_over(status) && runs(status)
     });
     let page = users_get(stack, "/");
@@ -288,7 +288,7 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
         let context = format!("{victims:?} at {at:?}");
         let hold = saved
             .stack
-            .world
+            .site
             .path("var/lib/mattervisor/jobs/restore/hold");
         fs::create_dir_all(hold.parent().unwrap()).unwrap();
         fs::write(hold, at.words()).unwrap();
@@ -297,7 +297,7 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
         strike(&mut saved.stack, victims, job);
         saved
             .stack
-            .world
+            .site
             .wait_for_within(LIMIT, &context, |status| is_over(status) && runs(status));
         let now = state(&saved.stack);
         assert!(now == before || now == wanted, "{context}: {now:?}");
@@ -314,7 +314,7 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
 /// Waits until the job has stopped itself; its pid.
 fn held(stack: &Stack, context: &str) -> i32 {
     let held = within(LIMIT, || {
-        let pid = stack.world.status().service("restore").pid?;
+        let pid = stack.site.status().service("restore").pid?;
         let state = status_field(pid, "State")?;
         state.starts_with('T').then_some(pid)
     });
@@ -323,13 +323,13 @@ fn held(stack: &Stack, context: &str) -> i32 {
 
 /// SIGKILL for these. A job that is none of them goes on.
 fn strike(stack: &mut Stack, victims: &[&str], job: i32) {
-    let world = &mut stack.world;
-    let status = world.status();
-    let control = world.control_pid();
+    let site = &mut stack.site;
+    let status = site.status();
+    let control = site.control_pid();
     for victim in victims {
         match *victim {
             "control" => kill(control, Signal::SIGKILL),
-            "keeper" => world.signal(Signal::SIGKILL),
+            "keeper" => site.signal(Signal::SIGKILL),
             service => {
                 if let Some(pid) = status.service(service).pid {
                     kill(pid, Signal::SIGKILL);
@@ -341,14 +341,14 @@ fn strike(stack: &mut Stack, victims: &[&str], job: i32) {
         kill(job, Signal::SIGCONT);
     }
     if victims.contains(&"keeper") {
-        world.wait_end(Duration::from_secs(10));
+        site.wait_end(Duration::from_secs(10));
         // Both dead: what is left is the next start's to stop.
         if victims.contains(&"control") {
-            world.start();
+            site.start();
             return;
         }
-        let gone = within(LIMIT, || world.leftovers().is_empty().then_some(()));
-        assert!(gone.is_some(), "{:?}", world.leftovers());
-        world.start();
+        let gone = within(LIMIT, || site.leftovers().is_empty().then_some(()));
+        assert!(gone.is_some(), "{:?}", site.leftovers());
+        site.start();
     }
 }

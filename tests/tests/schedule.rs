@@ -2,7 +2,7 @@
 
 use std::{fs, time::SystemTime};
 
-use mattervisor_tests::{StatusExt, World, eventually, stamps};
+use mattervisor_tests::{Site, StatusExt, eventually, stamps};
 
 const DAY_MS: u128 = 86_400_000;
 
@@ -19,8 +19,8 @@ fn zone_with_minute_in(seconds: u128) -> String {
 }
 
 /// What an earlier daemon left: times up to then have been handled.
-fn handled(world: &World, name: &str, ms: u128) {
-    let dir = world.path("var/lib/mattervisor");
+fn handled(site: &Site, name: &str, ms: u128) {
+    let dir = site.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
     fs::write(
         dir.join("schedule.json"),
@@ -31,18 +31,18 @@ fn handled(world: &World, name: &str, ms: u128) {
 
 #[test]
 fn a_oneshot_runs_at_its_time_and_not_with_the_daemon() {
-    let mut world = World::new();
-    let runs = world.path("runs");
+    let mut site = Site::new();
+    let runs = site.path("runs");
     let verb = format!("file={}", runs.display());
-    world.child(
+    site.child(
         "job",
         &[&verb],
         "type = \"oneshot\"\nschedule = \"* * * * *\"\n",
     );
-    world.child("needs-it", &["sleep"], "after = [\"job\"]\n");
-    world.env("TZ", &zone_with_minute_in(10));
-    world.start_ready();
-    let status = world.status();
+    site.child("needs-it", &["sleep"], "after = [\"job\"]\n");
+    site.env("TZ", &zone_with_minute_in(10));
+    site.start_ready();
+    let status = site.status();
     let job = status.service("job");
     if stamps(&runs).is_empty() {
         // It rests, and that is how it should be.
@@ -56,64 +56,64 @@ fn a_oneshot_runs_at_its_time_and_not_with_the_daemon() {
             job.reason.as_ref().unwrap().contains("next run 20"),
             "{job:#?}"
         );
-        world.ctl(&["status"]).ok();
+        site.ctl(&["status"]).ok();
     }
     assert!(status.ready("needs-it"), "it waits for nobody that rests");
     eventually("the job runs", || (stamps(&runs).len() == 1).then_some(()));
-    let status = world.wait_for("it has run", |it| it.service("job").last_exit.is_some());
+    let status = site.wait_for("it has run", |it| it.service("job").last_exit.is_some());
     let next = status.service("job").next_try_ms.unwrap();
     assert!((1..=60_000).contains(&next), "{status:#?}");
-    let events = world.ctl(&["events", "job", "-n", "20"]).ok().stdout;
+    let events = site.ctl(&["events", "job", "-n", "20"]).ok().stdout;
     assert!(events.contains("its time has come"), "{events}");
 }
 
 #[test]
 fn what_was_missed_while_the_daemon_was_down_is_made_up_for_if_asked_for() {
-    let mut world = World::new();
-    let (owed, lost) = (world.path("owed"), world.path("lost"));
+    let mut site = Site::new();
+    let (owed, lost) = (site.path("owed"), site.path("lost"));
     let daily = "type = \"oneshot\"\n[schedule]\nat = \"00:00\"\n";
     let verb = format!("file={}", owed.display());
-    world.child("owed", &[&verb], &format!("{daily}catch_up = true\n"));
-    world.start_ready();
+    site.child("owed", &[&verb], &format!("{daily}catch_up = true\n"));
+    site.start_ready();
     // It was never due, so nothing is owed.
     assert!(stamps(&owed).is_empty());
-    world.stop();
-    handled(&world, "owed", now_ms() - 3 * DAY_MS);
+    site.stop();
+    handled(&site, "owed", now_ms() - 3 * DAY_MS);
     let verb = format!("file={}", lost.display());
-    world.child("lost", &[&verb], daily);
-    world.start_ready();
+    site.child("lost", &[&verb], daily);
+    site.start_ready();
     eventually("it is made up for", || {
         (stamps(&owed).len() == 1).then_some(())
     });
-    world.wait_for("it has run", |it| it.service("owed").last_exit.is_some());
+    site.wait_for("it has run", |it| it.service("owed").last_exit.is_some());
     assert!(stamps(&lost).is_empty());
     // And that is remembered.
-    world.stop();
-    world.start_ready();
+    site.stop();
+    site.start_ready();
     assert_eq!(stamps(&owed).len(), 1);
-    assert_eq!(world.status().service("owed").last_exit, None);
+    assert_eq!(site.status().service("owed").last_exit, None);
 }
 
 #[test]
 fn a_held_one_does_not_run_and_a_named_one_runs_now() {
-    let mut world = World::new();
-    let runs = world.path("runs");
+    let mut site = Site::new();
+    let runs = site.path("runs");
     let verb = format!("file={}", runs.display());
     let more = "type = \"oneshot\"\n[schedule]\nat = \"00:00\"\ncatch_up = true\n";
-    world.child("job", &[&verb], more);
-    world.start_ready();
-    world.ctl(&["start", "job"]).ok();
+    site.child("job", &[&verb], more);
+    site.start_ready();
+    site.ctl(&["start", "job"]).ok();
     assert_eq!(
         stamps(&runs).len(),
         1,
         "a start by hand is no matter of time"
     );
-    world.ctl(&["stop", "job"]).ok();
-    world.stop();
-    handled(&world, "job", now_ms() - 3 * DAY_MS);
-    world.start_ready();
+    site.ctl(&["stop", "job"]).ok();
+    site.stop();
+    handled(&site, "job", now_ms() - 3 * DAY_MS);
+    site.start_ready();
     let skipped = eventually("it is told", || {
-        let said = world.ctl(&["events", "job", "-n", "50"]).stdout;
+        let said = site.ctl(&["events", "job", "-n", "50"]).stdout;
         said.lines()
             .find(|line| line.contains("skipped"))
             .map(str::to_owned)

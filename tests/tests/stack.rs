@@ -8,7 +8,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, http_get, kill, need, nginx, postgres, run, skip,
+    Site, StatusExt, eventually, free_port, http_get, kill, need, nginx, postgres, run, skip,
     unpack_mattermost,
 };
 use nix::{mount::MsFlags, sys::signal::Signal};
@@ -23,7 +23,7 @@ pub(crate) const DATABASE: &str = "mattermost_production";
 
 /// A stack on a root of its own.
 pub(crate) struct Stack {
-    pub(crate) world: World,
+    pub(crate) site: Site,
     pub(crate) nginx_port: u16,
     mattermost_port: u16,
     bin: PathBuf,
@@ -31,18 +31,18 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) fn new(bin: PathBuf, environment: &str) -> Self {
-        let mut world = World::new();
+        let mut site = Site::new();
         let (nginx_port, mattermost_port) = (free_port(), free_port());
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-        unpack_mattermost(&world.path("opt"));
-        world.use_catalog(&catalog);
-        let root = world.root().display().to_string();
+        unpack_mattermost(&site.path("opt"));
+        site.use_catalog(&catalog);
+        let root = site.root().display().to_string();
         let nobody = if nix::unistd::geteuid().is_root() {
             "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\nnginx.username = \"nobody\"\nnginx.group = \"nogroup\"\n"
         } else {
             ""
         };
-        world.site(&format!(
+        site.site_file(&format!(
             "mattermost_external_url = \"http://127.0.0.1:{nginx_port}\"\n\
              mattermost.install_dir = \"{root}/opt\"\n\
              mattermost.service_port = {mattermost_port}\n\
@@ -52,7 +52,7 @@ impl Stack {
              postgresql.shared_buffers = \"16MB\"\npostgresql.max_connections = 40\n{nobody}"
         ));
         Self {
-            world,
+            site,
             nginx_port,
             mattermost_port,
             bin,
@@ -61,18 +61,18 @@ impl Stack {
 
     /// Serves by HTTPS as localhost; plain HTTP on the other port is redirected.
     pub(crate) fn over_tls(&self, plain: u16) {
-        let file = self.world.path("etc/mattervisor/mattervisor.toml");
-        let site = std::fs::read_to_string(file).unwrap();
-        let site = site.replace("\"http://127.0.0.1:", "\"https://localhost:");
-        self.world.site(&format!(
-            "{site}mattermost_nginx.redirect_http_to_https = true\n\
+        let file = self.site.path("etc/mattervisor/mattervisor.toml");
+        let site_file = std::fs::read_to_string(file).unwrap();
+        let site_file = site_file.replace("\"http://127.0.0.1:", "\"https://localhost:");
+        self.site.site_file(&format!(
+            "{site_file}mattermost_nginx.redirect_http_to_https = true\n\
              mattermost_nginx.redirect_http_to_https_port = {plain}\n"
         ));
     }
 
     pub(crate) fn start(&mut self) -> &mut Self {
-        self.world.start();
-        self.world
+        self.site.start();
+        self.site
             .wait_for_within(START, "the stack is ready", |status| {
                 ["postgresql", "mattermost", "nginx"]
                     .iter()
@@ -84,7 +84,7 @@ impl Stack {
     /// Waits until nothing is on its way.
     pub(crate) fn settle(&self) {
         const MOVING: [&str; 4] = ["spawning", "starting", "reloading", "stopping"];
-        self.world
+        self.site
             .wait_for_within(START, "nothing is on its way", |status| {
                 status
                     .services
@@ -119,7 +119,7 @@ impl Stack {
         } else {
             command.arg("--inh-caps=-all");
         }
-        let socket = self.world.path("run/mattervisor/postgresql");
+        let socket = self.site.path("run/mattervisor/postgresql");
         command.arg(self.bin.join(name)).arg("-h").arg(socket);
         command.args(["-U", "postgres"]).current_dir("/");
         command
@@ -139,11 +139,11 @@ fn the_stack_comes_up_and_goes_down() {
     assert_eq!(stack.sql("select count(*) from standin_starts"), "1");
     let (_, headers) = http_get(stack.nginx_port, "/api/v4/echo-headers").unwrap();
     assert!(headers.to_lowercase().contains("x-forwarded"), "{headers}");
-    let status = stack.world.status();
+    let status = stack.site.status();
     assert_eq!(status.state("mattermost-database"), "completed");
     assert_eq!(status.state("postgresql-setup"), "completed");
-    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
-    assert_eq!(stack.world.leftovers(), Vec::<String>::new());
+    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
+    assert_eq!(stack.site.leftovers(), Vec::<String>::new());
     stack.start();
     assert_eq!(stack.sql("select count(*) from standin_starts"), "2");
 }
@@ -156,9 +156,9 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
     for name in ["mattermost", "nginx", "postgresql"] {
-        let before = stack.world.status();
+        let before = stack.site.status();
         kill(before.pid(name), Signal::SIGKILL);
-        let after = stack.world.wait_reborn(name, before.pid(name));
+        let after = stack.site.wait_reborn(name, before.pid(name));
         for other in ["mattermost", "nginx", "postgresql"]
             .into_iter()
             .filter(|other| *other != name)
@@ -185,7 +185,7 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
         );
         stack.recovers();
     }
-    let before = stack.world.status();
+    let before = stack.site.status();
     let backend: i32 = stack
         .sql("select pid from pg_stat_activity where backend_type = 'checkpointer'")
         .parse()
@@ -196,10 +196,10 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
             stack.mattermost_port,
             "/api/v4/system/ping?get_server_status=true",
         )?;
-        (status == 200 && stack.world.status().ready("postgresql")).then_some(())
+        (status == 200 && stack.site.status().ready("postgresql")).then_some(())
     });
     assert_eq!(
-        stack.world.status().pid("mattermost"),
+        stack.site.status().pid("mattermost"),
         before.pid("mattermost")
     );
 }
@@ -211,9 +211,9 @@ fn stopping_postgresql_stops_mattermost_first() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let before = stack.world.status();
-    stack.world.ctl(&["stop", "postgresql"]).ok();
-    let status = stack.world.status();
+    let before = stack.site.status();
+    stack.site.ctl(&["stop", "postgresql"]).ok();
+    let status = stack.site.status();
     assert_eq!(status.state("postgresql"), "stopped");
     assert_eq!(status.state("mattermost"), "waiting");
     assert_eq!(
@@ -228,9 +228,9 @@ fn stopping_postgresql_stops_mattermost_first() {
     );
     assert_eq!(status.pid("nginx"), before.pid("nginx"));
     assert_eq!(stack.page(), Some(503));
-    stack.world.ctl(&["start", "postgresql"]).ok();
+    stack.site.ctl(&["start", "postgresql"]).ok();
     stack
-        .world
+        .site
         .wait_for("Mattermost comes back", |status| status.ready("mattermost"));
     stack.recovers();
 }
@@ -252,19 +252,19 @@ fn a_lost_database_is_degraded_not_restarted() {
         &format!("STANDIN_STOP_MS = \"100\", STANDIN_MOOD_FILE = \"{path}\""),
     );
     stack
-        .world
+        .site
         .service("mattermost", "[health]\ninterval = \"100ms\"\n");
     stack.start();
-    let pid = stack.world.status().pid("mattermost");
-    stack.world.wait_for("it is healthy", |status| {
+    let pid = stack.site.status().pid("mattermost");
+    stack.site.wait_for("it is healthy", |status| {
         status.service("mattermost").healthy == Some(true)
     });
     std::fs::write(&path, "unhealthy").unwrap();
-    stack.world.wait_for("it is degraded", |status| {
+    stack.site.wait_for("it is degraded", |status| {
         status.service("mattermost").healthy == Some(false)
     });
     std::fs::write(&path, "").unwrap();
-    let status = stack.world.wait_for("it is healthy again", |status| {
+    let status = stack.site.wait_for("it is healthy again", |status| {
         status.service("mattermost").healthy == Some(true)
     });
     assert_eq!(status.pid("mattermost"), pid);
@@ -276,9 +276,9 @@ fn an_install_directory_may_be_a_symlink() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let real = stack.world.path("opt-11.6");
-    std::fs::rename(stack.world.path("opt"), &real).unwrap();
-    symlink(&real, stack.world.path("opt")).unwrap();
+    let real = stack.site.path("opt-11.6");
+    std::fs::rename(stack.site.path("opt"), &real).unwrap();
+    symlink(&real, stack.site.path("opt")).unwrap();
     stack.start();
     assert_eq!(stack.page(), Some(200));
 }
@@ -292,10 +292,10 @@ fn the_stack_comes_up_where_nothing_in_run_can_be_executed() {
         skip!("needs root to mount a run directory");
     }
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let run_dir = stack.world.path("run");
+    let run_dir = stack.site.path("run");
     let _disk = Disk::mount_with(&run_dir, "16m", MsFlags::MS_NOEXEC);
     stack.start();
     assert_eq!(stack.page(), Some(200));
-    stack.world.ctl(&["reload", "nginx"]).ok();
-    stack.world.stop();
+    stack.site.ctl(&["reload", "nginx"]).ok();
+    stack.site.stop();
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use mattervisor_tests::{StatusExt, World, eventually};
+use mattervisor_tests::{Site, StatusExt, eventually};
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
 const FILES: [&str; 5] = [
@@ -61,8 +61,8 @@ const PLANTERS: [(&str, Planter); 7] = [
 ];
 
 /// What has been put aside of a file.
-fn aside(world: &World, file: &str) -> Vec<std::path::PathBuf> {
-    let dir = world.path("var/lib/mattervisor");
+fn aside(site: &Site, file: &str) -> Vec<std::path::PathBuf> {
+    let dir = site.path("var/lib/mattervisor");
     let prefix = format!("{file}.broken-");
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     let aside = names.filter(|it| it.file_name().to_string_lossy().starts_with(&prefix));
@@ -73,54 +73,54 @@ fn aside(world: &World, file: &str) -> Vec<std::path::PathBuf> {
 #[test]
 fn what_is_no_state_file_is_told_and_put_aside() {
     for (what, plant) in PLANTERS {
-        let mut world = World::new();
-        world.child("a", &["sleep"], "");
-        world.child(
+        let mut site = Site::new();
+        site.child("a", &["sleep"], "");
+        site.child(
             "often",
             &["exit=0"],
             "type = 'oneshot'\n[schedule]\ncron = '0 4 * * *'",
         );
-        let dir = world.path("var/lib/mattervisor");
+        let dir = site.path("var/lib/mattervisor");
         fs::create_dir_all(&dir).unwrap();
         for file in FILES {
             plant(&dir.join(file));
         }
-        world.start_ready();
-        let warnings = world.status().supervisor.warnings.join("\n");
+        site.start_ready();
+        let warnings = site.status().supervisor.warnings.join("\n");
         for file in FILES {
             assert!(warnings.contains(file), "{what} {file}: {warnings}");
-            assert_eq!(aside(&world, file).len(), 1, "{what} {file}");
-            let log = world.supervisor_log();
+            assert_eq!(aside(&site, file).len(), 1, "{what} {file}");
+            let log = site.supervisor_log();
             assert!(log.contains(file), "{what} {file} is not in the log: {log}");
         }
         if what == "a fifo" {
-            let kept = aside(&world, "holds.json").remove(0);
+            let kept = aside(&site, "holds.json").remove(0);
             assert!(fs::metadata(kept).unwrap().file_type().is_fifo());
         }
-        world.ctl(&["stop", "a"]).ok();
-        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
-        world.start();
-        let status = world.wait_for("it has begun", |status| status.state("a") == "stopped");
+        site.ctl(&["stop", "a"]).ok();
+        assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
+        site.start();
+        let status = site.wait_for("it has begun", |status| status.state("a") == "stopped");
         let warnings = status.supervisor.warnings.join("\n");
         for file in FILES {
             assert!(!warnings.contains(file), "{what} {file}: {warnings}");
         }
-        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+        assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     }
 }
 
 /// However often that happens, few are kept.
 #[test]
 fn few_of_those_put_aside_are_kept() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
     for _ in 0..5 {
-        fs::create_dir_all(world.path("var/lib/mattervisor")).unwrap();
-        fs::write(world.path("var/lib/mattervisor/holds.json"), "no").unwrap();
-        world.start_ready();
-        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+        fs::create_dir_all(site.path("var/lib/mattervisor")).unwrap();
+        fs::write(site.path("var/lib/mattervisor/holds.json"), "no").unwrap();
+        site.start_ready();
+        assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     }
-    let kept = aside(&world, "holds.json").len();
+    let kept = aside(&site, "holds.json").len();
     assert!((1..=3).contains(&kept), "{kept}");
 }
 
@@ -128,41 +128,41 @@ fn few_of_those_put_aside_are_kept() {
 #[test]
 fn a_segment_of_the_history_that_is_none_is_put_aside() {
     for (what, plant) in PLANTERS.into_iter().skip(3) {
-        let mut world = World::new();
-        world.child("a", &["sleep"], "");
-        let dir = world.path("var/lib/mattervisor/changes");
+        let mut site = Site::new();
+        site.child("a", &["sleep"], "");
+        let dir = site.path("var/lib/mattervisor/changes");
         fs::create_dir_all(&dir).unwrap();
         plant(&dir.join("1700000000000.ndjson"));
         plant(&dir.join("99999999999999.ndjson"));
-        world.start_ready();
-        world.ctl(&["restart", "a"]).ok();
+        site.start_ready();
+        site.ctl(&["restart", "a"]).ok();
         let told = eventually("the change is in the history", || {
-            let told = world.ctl(&["events", "--changes"]).ok().stdout;
+            let told = site.ctl(&["events", "--changes"]).ok().stdout;
             told.contains("done").then_some(told)
         });
         assert!(told.contains("restart"), "{what}: {told}");
-        let log = world.supervisor_log();
+        let log = site.supervisor_log();
         assert!(log.contains("99999999999999.ndjson"), "{what}: {log}");
-        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+        assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     }
 }
 
 /// The directory is removed under a living supervisor: what it knows is there again after its end.
 #[test]
 fn stops_outlive_the_state_directory() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    world.ctl(&["stop", "a"]).ok();
-    let dir = world.path("var/lib/mattervisor");
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    site.ctl(&["stop", "a"]).ok();
+    let dir = site.path("var/lib/mattervisor");
     fs::remove_dir_all(&dir).unwrap();
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
-    world.start();
-    let status = world.wait_for("the other runs", |status| status.ready("b"));
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
+    site.start();
+    let status = site.wait_for("the other runs", |status| status.ready("b"));
     assert_eq!(status.state("a"), "stopped");
     fs::remove_dir_all(&dir).unwrap();
-    let told = world.ctl(&["stop", "b"]).ok();
+    let told = site.ctl(&["stop", "b"]).ok();
     assert!(!told.stderr.contains("not stored"), "{told:?}");
-    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }

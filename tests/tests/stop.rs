@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-use mattervisor_tests::{StatusExt, Tracer, World, alive, kill};
+use mattervisor_tests::{Site, StatusExt, Tracer, alive, kill};
 use nix::sys::signal::Signal;
 
 /// Behaviour 22: a stop that is not obeyed ends in SIGKILL, has succeeded, and says so.
 #[test]
 fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["ignore-term", "print=ignoring", "sleep"],
         "[stop]\ntimeout = \"300ms\"",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "ignoring");
-    let pid = world.status().pid("a");
-    let told = world.ctl(&["stop", "a"]).ok();
+    site.start_ready();
+    site.wait_log("a", |line| line == "ignoring");
+    let pid = site.status().pid("a");
+    let told = site.ctl(&["stop", "a"]).ok();
     assert!(told.both().contains("KILL"), "{told:#?}");
     assert!(told.took >= Duration::from_millis(300));
     assert!(!alive(pid));
-    let status = world.status();
+    let status = site.status();
     assert_eq!(status.state("a"), "stopped");
     assert_eq!(
         status
@@ -39,7 +39,7 @@ fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
 /// told by notification.
 #[test]
 fn b20_extend_timeout_prolongs_the_stop() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let verbs = [
         "notify-on-term=EXTEND_TIMEOUT_USEC=20000000",
         "stop-delay=1200",
@@ -48,33 +48,33 @@ fn b20_extend_timeout_prolongs_the_stop() {
         "sleep",
     ];
     let more = "notify_access = \"main\"\n[stop]\ntimeout = \"500ms\"";
-    world.child("asks", &verbs, more);
-    world.start_ready();
-    world.wait_log("asks", |line| line == "set");
-    world.ctl(&["stop", "asks"]).ok();
-    let exit = world.status().service("asks").last_exit.clone().unwrap();
+    site.child("asks", &verbs, more);
+    site.start_ready();
+    site.wait_log("asks", |line| line == "set");
+    site.ctl(&["stop", "asks"]).ok();
+    let exit = site.status().service("asks").last_exit.clone().unwrap();
     assert_eq!(exit.code, Some(9), "it was killed: {exit:?}");
 }
 
 /// Behaviour 23: every stop signal that a service may name is the one that it gets.
 #[test]
 fn b23_custom_stop_signals() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let names = ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH"];
     for (code, name) in (40..).zip(names) {
         let verbs = [&format!("trap={name}:{code}"), "print=set", "sleep"];
-        world.child(
+        site.child(
             &name.to_lowercase(),
             &verbs,
             &format!("[stop]\nsignal = \"{name}\"\ntimeout = \"5s\""),
         );
     }
-    world.start_ready();
+    site.start_ready();
     for name in names {
-        world.wait_log(&name.to_lowercase(), |line| line == "set");
+        site.wait_log(&name.to_lowercase(), |line| line == "set");
     }
-    world.ctl(&["stop"]).ok();
-    let status = world.status();
+    site.ctl(&["stop"]).ok();
+    let status = site.status();
     for (code, name) in (40..).zip(names) {
         let exit = status
             .service(&name.to_lowercase())
@@ -88,23 +88,23 @@ fn b23_custom_stop_signals() {
 /// Behaviour 24: the time until SIGKILL is each service's own.
 #[test]
 fn b24_the_kill_delay_is_per_service() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "short",
         &["ignore-term", "print=set", "sleep"],
         "[stop]\ntimeout = \"100ms\"",
     );
-    world.child(
+    site.child(
         "long",
         &["ignore-term", "print=set", "sleep"],
         "[stop]\ntimeout = \"2s\"",
     );
-    world.start_ready();
+    site.start_ready();
     for name in ["short", "long"] {
-        world.wait_log(name, |line| line == "set");
+        site.wait_log(name, |line| line == "set");
     }
-    let short = world.ctl(&["stop", "short"]).ok().took;
-    let long = world.ctl(&["stop", "long"]).ok().took;
+    let short = site.ctl(&["stop", "short"]).ok().took;
+    let long = site.ctl(&["stop", "long"]).ok().took;
     assert!(short < Duration::from_secs(2), "{short:?}");
     assert!(long >= Duration::from_secs(2), "{long:?}");
 }
@@ -112,19 +112,19 @@ fn b24_the_kill_delay_is_per_service() {
 /// A paused process sees its stop signal.
 #[test]
 fn a_paused_service_stops_by_its_signal() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["trap-term=0", "print=set", "sleep"],
         "[stop]\ntimeout = \"30s\"",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "set");
-    kill(world.status().pid("a"), Signal::SIGSTOP);
-    let told = world.ctl(&["stop", "a"]).ok();
+    site.start_ready();
+    site.wait_log("a", |line| line == "set");
+    kill(site.status().pid("a"), Signal::SIGSTOP);
+    let told = site.ctl(&["stop", "a"]).ok();
     assert!(told.took < Duration::from_secs(10), "{told:#?}");
     assert_eq!(
-        world.status().service("a").last_exit.as_ref().unwrap().code,
+        site.status().service("a").last_exit.as_ref().unwrap().code,
         Some(0)
     );
 }
@@ -132,13 +132,13 @@ fn a_paused_service_stops_by_its_signal() {
 /// Several names and patterns are acted on together.
 #[test]
 fn several_names_and_globs_are_one_stop() {
-    let mut world = World::new();
+    let mut site = Site::new();
     for name in ["web1", "web2", "db", "other"] {
-        world.child(name, &["sleep"], "");
+        site.child(name, &["sleep"], "");
     }
-    world.start_ready();
-    world.ctl(&["stop", "web*", "db"]).ok();
-    let status = world.status();
+    site.start_ready();
+    site.ctl(&["stop", "web*", "db"]).ok();
+    let status = site.status();
     for name in ["web1", "web2", "db"] {
         assert_eq!(status.state(name), "stopped");
     }
@@ -148,16 +148,16 @@ fn several_names_and_globs_are_one_stop() {
 /// What is so already is said to be so, and is not done again.
 #[test]
 fn a_needless_start_or_stop_says_so() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "");
-    world.start_ready();
-    let pid = world.status().services[0].pid;
-    let started = world.ctl(&["start", "a"]).ok();
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "");
+    site.start_ready();
+    let pid = site.status().services[0].pid;
+    let started = site.ctl(&["start", "a"]).ok();
     assert!(started.stdout.contains("already running"), "{started:#?}");
-    assert_eq!(world.status().services[0].pid, pid);
-    let stopped = world.ctl(&["stop", "a"]).ok();
+    assert_eq!(site.status().services[0].pid, pid);
+    let stopped = site.ctl(&["stop", "a"]).ok();
     assert!(!stopped.stdout.contains("already"), "{stopped:#?}");
-    let stopped = world.ctl(&["stop", "a"]).ok();
+    let stopped = site.ctl(&["stop", "a"]).ok();
     assert!(stopped.stdout.contains("already stopped"), "{stopped:#?}");
 }
 
@@ -165,17 +165,17 @@ fn a_needless_start_or_stop_says_so() {
 /// its goal says as soon as it has gone.
 #[test]
 fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "[stop]\ntimeout = \"300ms\"");
-    world.child("b", &["sleep"], "");
-    world.start_ready();
-    let (pid, b) = (world.status().pid("a"), world.status().pid("b"));
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "[stop]\ntimeout = \"300ms\"");
+    site.child("b", &["sleep"], "");
+    site.start_ready();
+    let (pid, b) = (site.status().pid("a"), site.status().pid("b"));
     let tracer = Tracer::hold(pid);
-    let told = world.ctl(&["stop", "a"]);
+    let told = site.ctl(&["stop", "a"]);
     assert_eq!(told.code, 1, "{told:#?}");
     let named = format!("pid {pid} (testchild): a tracer holds it");
     assert!(told.both().contains(&named), "{told:#?}");
-    let status = world.status();
+    let status = site.status();
     assert_eq!(status.state("a"), "failed");
     assert!(
         status
@@ -187,9 +187,9 @@ fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
         "{status:#?}"
     );
     // Over a new control process too.
-    let control = world.control_pid();
+    let control = site.control_pid();
     kill(control, Signal::SIGKILL);
-    world.wait_for("the next one", |status| {
+    site.wait_for("the next one", |status| {
         status.supervisor.pid != control
             && status
                 .service("a")
@@ -198,13 +198,13 @@ fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
                 .is_some_and(|it| it.contains(&named))
     });
     for verb in ["start", "restart"] {
-        let told = world.ctl(&[verb, "a"]);
+        let told = site.ctl(&[verb, "a"]);
         assert_eq!(told.code, 1, "{told:#?}");
         assert!(told.both().contains(&named), "{told:#?}");
     }
     drop(tracer);
-    world.wait_state("a", "running");
-    let status = world.status();
+    site.wait_state("a", "running");
+    let status = site.status();
     assert!(!alive(pid) && status.pid("a") != pid);
     assert_eq!(status.pid("b"), b);
 }
@@ -212,11 +212,11 @@ fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
 /// The same, and it is not wanted any more.
 #[test]
 fn what_goes_at_last_is_stopped_if_that_is_what_was_asked() {
-    let mut world = World::new();
-    world.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
-    world.start_ready();
-    let tracer = Tracer::hold(world.status().pid("a"));
-    assert_eq!(world.ctl(&["stop", "a"]).code, 1);
+    let mut site = Site::new();
+    site.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    site.start_ready();
+    let tracer = Tracer::hold(site.status().pid("a"));
+    assert_eq!(site.ctl(&["stop", "a"]).code, 1);
     drop(tracer);
-    world.wait_state("a", "stopped");
+    site.wait_state("a", "stopped");
 }

@@ -1,14 +1,14 @@
 //! Nothing of a service outlives it.
 
 use mattervisor_tests::{
-    StatusExt, StatusReply, World, alive, children, eventually, kill, lines, status_field,
+    Site, StatusExt, StatusReply, alive, children, eventually, kill, lines, status_field,
 };
 use nix::sys::signal::Signal;
 
 /// The pids that `testchild` has noted; waits until there are so many.
-fn noted(world: &World, file: &str, count: usize) -> Vec<i32> {
+fn noted(site: &Site, file: &str, count: usize) -> Vec<i32> {
     eventually("the left processes are noted", || {
-        let pids: Vec<i32> = lines(&world.path(file))
+        let pids: Vec<i32> = lines(&site.path(file))
             .iter()
             .filter_map(|line| line.parse().ok())
             .collect();
@@ -25,9 +25,9 @@ fn assert_gone(pids: &[i32]) {
 /// Behaviour 25: a child in the same group dies with its service, also one that ignores SIGTERM.
 #[test]
 fn b25_grandchildren_in_the_same_group_die_with_the_stop() {
-    let mut world = World::new();
-    let left = world.file("left");
-    world.child(
+    let mut site = Site::new();
+    let left = site.file("left");
+    site.child(
         "a",
         &[
             &format!("child={left}"),
@@ -36,9 +36,9 @@ fn b25_grandchildren_in_the_same_group_die_with_the_stop() {
         ],
         "",
     );
-    world.start_ready();
-    let pids = noted(&world, "left", 2);
-    world.ctl(&["stop", "a"]).ok();
+    site.start_ready();
+    let pids = noted(&site, "left", 2);
+    site.ctl(&["stop", "a"]).ok();
     for pid in &pids {
         assert!(!alive(*pid), "{pid} lives after `ctl stop` has returned");
     }
@@ -47,8 +47,8 @@ fn b25_grandchildren_in_the_same_group_die_with_the_stop() {
 /// Behaviour 26: what has gone into a session of its own, or daemonised, dies too.
 #[test]
 fn b26_setsid_and_double_forked_grandchildren_die_too() {
-    let mut world = World::new();
-    let left = world.file("left");
+    let mut site = Site::new();
+    let left = site.file("left");
     let verbs = [
         format!("setsid-child={left}"),
         format!("double-fork-keep-log={left}"),
@@ -56,10 +56,10 @@ fn b26_setsid_and_double_forked_grandchildren_die_too() {
         "sleep".to_owned(),
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    world.child("a", &verbs, "");
-    world.start_ready();
-    let pids = noted(&world, "left", 3);
-    world.ctl(&["stop", "a"]).ok();
+    site.child("a", &verbs, "");
+    site.start_ready();
+    let pids = noted(&site, "left", 3);
+    site.ctl(&["stop", "a"]).ok();
     for pid in &pids {
         assert!(!alive(*pid), "{pid} lives after `ctl stop` has returned");
     }
@@ -68,9 +68,9 @@ fn b26_setsid_and_double_forked_grandchildren_die_too() {
 /// A crash of the main process is followed by the same sweep, before the next run.
 #[test]
 fn a_crash_is_swept_before_the_next_run() {
-    let mut world = World::new();
-    let left = world.file("left");
-    world.child(
+    let mut site = Site::new();
+    let left = site.file("left");
+    site.child(
         "a",
         &[
             &format!("setsid-child={left}"),
@@ -79,36 +79,36 @@ fn a_crash_is_swept_before_the_next_run() {
         ],
         "",
     );
-    world.start_ready();
-    let first = noted(&world, "left", 2);
-    let pid = world.status().pid("a");
+    site.start_ready();
+    let first = noted(&site, "left", 2);
+    let pid = site.status().pid("a");
     kill(pid, Signal::SIGKILL);
-    world.wait_reborn("a", pid);
+    site.wait_reborn("a", pid);
     for old in &first[..2] {
         assert!(
             !alive(*old),
             "{old} of the first run lives beside the second"
         );
     }
-    assert!(world.status().ready("a"));
+    assert!(site.status().ready("a"));
 }
 
 /// Behaviour 27: a grandchild that holds stdout does not delay the news of the exit.
 #[test]
 fn b27_a_grandchild_that_holds_stdout_does_not_delay_the_exit() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "a",
         &["hold-pipe=600", "print=leaving", "exit=5"],
         "[restart]\npolicy = \"never\"",
     );
-    world.start_ready();
-    let status = world.wait_state("a", "failed");
+    site.start_ready();
+    let status = site.wait_state("a", "failed");
     assert_eq!(
         status.service("a").last_exit.as_ref().unwrap().code,
         Some(5)
     );
-    let log = world.log("a");
+    let log = site.log("a");
     let own = log.iter().rfind(|line| !line.starts_with("[mattervisor]"));
     assert_eq!(own.map(String::as_str), Some("leaving"));
 }
@@ -116,18 +116,18 @@ fn b27_a_grandchild_that_holds_stdout_does_not_delay_the_exit() {
 /// Behaviour 28: orphans are reaped; no zombies stay, not even under churn.
 #[test]
 fn b28_orphans_are_reaped() {
-    let mut world = World::new();
-    world.child("a", &["orphans=40", "print=left", "sleep"], "");
-    world.child(
+    let mut site = Site::new();
+    site.child("a", &["orphans=40", "print=left", "sleep"], "");
+    site.child(
         "b",
         &["orphans=20", "exit=1"],
         "[restart]\ndelay = \"5ms\"\nmax_delay = \"5ms\"",
     );
-    world.start_ready();
-    world.wait_log("a", |line| line == "left");
-    world.wait_for("churn", |status| status.service("b").restarts > 5);
-    world.ctl(&["stop", "b"]).ok();
-    let keeper = world.keeper_pid();
+    site.start_ready();
+    site.wait_log("a", |line| line == "left");
+    site.wait_for("churn", |status| status.service("b").restarts > 5);
+    site.ctl(&["stop", "b"]).ok();
+    let keeper = site.keeper_pid();
     eventually("no zombie is left", || {
         let zombie =
             |pid: &i32| status_field(*pid, "State").is_some_and(|state| state.starts_with('Z'));
@@ -138,9 +138,9 @@ fn b28_orphans_are_reaped() {
 /// A service that ends by itself leaves nothing either.
 #[test]
 fn what_a_oneshot_leaves_is_swept() {
-    let mut world = World::new();
-    let left = world.file("left");
-    world.child(
+    let mut site = Site::new();
+    let left = site.file("left");
+    site.child(
         "once",
         &[
             &format!("setsid-child={left}"),
@@ -148,33 +148,33 @@ fn what_a_oneshot_leaves_is_swept() {
         ],
         "type = \"oneshot\"",
     );
-    world.start_ready();
-    assert_eq!(world.status().state("once"), "completed");
-    assert_gone(&noted(&world, "left", 2));
+    site.start_ready();
+    assert_eq!(site.status().state("once"), "completed");
+    assert_gone(&noted(&site, "left", 2));
 }
 
 /// A daemon that shows nothing of its service any more is not killed, but named.
 #[test]
 fn what_belongs_to_no_service_is_a_warning_of_the_supervisor() {
-    let mut world = World::new();
-    world.env("MATTERVISOR_NO_CGROUP", "1");
-    let left = world.file("left");
+    let mut site = Site::new();
+    site.env("MATTERVISOR_NO_CGROUP", "1");
+    let left = site.file("left");
     let script = format!(
         "(setsid env -i /bin/sh -c 'echo $$ > {left}; exec /bin/sleep 300' >/dev/null 2>&1 &) & wait; \
          exec /bin/sleep 300"
     );
     let command = format!("command = [\"/bin/sh\", \"-c\", \"{script}\"]\n");
-    world.service("a", &command);
-    world.start_ready();
-    let pid = noted(&world, "left", 1)[0];
-    world.ctl(&["stop", "a"]).ok();
+    site.service("a", &command);
+    site.start_ready();
+    let pid = noted(&site, "left", 1)[0];
+    site.ctl(&["stop", "a"]).ok();
     let named = format!("pid {pid} (sleep), started at ");
     let warned = |status: &StatusReply| {
         let mut warnings = status.supervisor.warnings.iter();
         warnings.any(|it| it.contains(&named))
     };
-    world.wait_for("a warning", warned);
+    site.wait_for("a warning", warned);
     assert!(alive(pid));
     kill(pid, Signal::SIGKILL);
-    world.wait_for("no warning", |status| !warned(status));
+    site.wait_for("no warning", |status| !warned(status));
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    Ctl, Pty, World, binary, eventually, install, need, nginx, postgres, run, skip,
+    Ctl, Pty, Site, binary, eventually, install, need, nginx, postgres, run, skip,
     unpack_mattermost,
 };
 
@@ -19,24 +19,24 @@ fn catalogue() -> &'static Path {
 }
 
 /// PostgreSQL alone, with a database that the tools know as Mattermost's.
-fn database() -> World {
-    let mut world = World::new();
-    world.use_catalog(catalogue());
-    world.site(
+fn database() -> Site {
+    let mut site = Site::new();
+    site.use_catalog(catalogue());
+    site.site_file(
         "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n\
          mattermost.database_name = 'chat'\n",
     );
-    world.start_ready();
+    site.start_ready();
     let made = "create database chat";
-    world.ctl(&["psql", "-d", "postgres", "-qc", made]).ok();
+    site.ctl(&["psql", "-d", "postgres", "-qc", made]).ok();
     let rows = "create table posts as select n from generate_series(1, 20000) n";
-    world.ctl(&["psql", "-qc", rows]).ok();
-    world
+    site.ctl(&["psql", "-qc", rows]).ok();
+    site
 }
 
-/// `ctl`, as it is written in a script for this world.
-fn in_shell(world: &World) -> String {
-    let ctl = world.ctl_command();
+/// `ctl`, as it is written in a script for this site.
+fn in_shell(site: &Site) -> String {
+    let ctl = site.ctl_command();
     let words: Vec<_> = ctl.get_args().map(|it| it.to_str().unwrap()).collect();
     format!("'{}' '{}'", ctl.get_program().display(), words.join("' '"))
 }
@@ -49,31 +49,30 @@ fn bash(script: &str) -> Ctl {
 #[test]
 fn psql_and_pg_dump_pass_everything() {
     need!(postgres());
-    let world = database();
+    let site = database();
     let ask = "select current_user || ' in ' || current_database()";
-    let told = world.ctl(&["psql", "-Atc", ask]).ok();
+    let told = site.ctl(&["psql", "-Atc", ask]).ok();
     assert_eq!(told.stdout.trim().split_once(" in ").unwrap().1, "chat");
     for other in [
         &["-d", "postgres"][..],
         &["postgres"],
         &["--dbname=postgres"],
     ] {
-        let told = world.ctl(&[&["psql", "-Atc", ask], other].concat()).ok();
+        let told = site.ctl(&[&["psql", "-Atc", ask], other].concat()).ok();
         assert!(told.stdout.ends_with(" in postgres\n"), "{}", told.stdout);
     }
     // What would lead elsewhere does not.
-    let mut diverted = world.ctl_command();
+    let mut diverted = site.ctl_command();
     diverted
         .env("PGHOST", "nowhere.invalid")
         .env("PGHOSTADDR", "192.0.2.1");
     diverted.env("PGDATABASE", "none").env("PGSERVICE", "none");
     run(diverted.args(["psql", "-Atc", "select 1"])).ok();
     // Exit codes: a statement fails, there is no such database, a script stops.
-    world.ctl(&["psql", "-c", "select nonsense"]).expect_code(1);
-    world
-        .ctl(&["psql", "-d", "none", "-c", "select 1"])
+    site.ctl(&["psql", "-c", "select nonsense"]).expect_code(1);
+    site.ctl(&["psql", "-d", "none", "-c", "select 1"])
         .expect_code(2);
-    let ctl = in_shell(&world);
+    let ctl = in_shell(&site);
     let script = "printf 'select nonsense;\\nselect 7;\\n'";
     let told = bash(&format!("{script} | {ctl} psql -At")).ok();
     let (seven, error) = (told.stdout.contains('7'), &told.stderr);
@@ -86,14 +85,14 @@ fn psql_and_pg_dump_pass_everything() {
     let told = bash(&pipe).ok();
     let (out, err) = (told.stdout.as_str(), told.stderr.as_str());
     assert_eq!((out, err), ("141\n", ""));
-    let whole = world.ctl(&["pg_dump", "--data-only", "--table=posts"]).ok();
+    let whole = site.ctl(&["pg_dump", "--data-only", "--table=posts"]).ok();
     assert!(whole.stdout.contains("\n20000\n"));
-    let listed = world
+    let listed = site
         .ctl(&["pg_dump", "-d", "postgres", "--schema-only"])
         .ok();
     assert!(!listed.stdout.contains("posts"), "{}", listed.stdout);
     // On a terminal it is psql that one speaks with.
-    let mut command = world.ctl_command();
+    let mut command = site.ctl_command();
     command.args(["psql"]).env("PAGER", "");
     let mut pty = Pty::start(&mut command);
     pty.until("its prompt", |screen| screen.contains("chat=#"));
@@ -107,34 +106,34 @@ fn psql_and_pg_dump_pass_everything() {
 #[test]
 fn tools_are_known_without_a_supervisor() {
     need!(postgres());
-    let mut world = database();
-    let known = world.ctl(&["tools"]).ok();
+    let mut site = database();
+    let known = site.ctl(&["tools"]).ok();
     assert!(known.stdout.contains("pg_dump"), "{}", known.stdout);
     assert!(
         known.stdout.contains("(not enabled here)"),
         "{}",
         known.stdout
     );
-    world.ctl(&["stop", "postgresql"]).ok();
-    let down = world.ctl(&["psql", "-c", "select 1"]).expect_code(2);
+    site.ctl(&["stop", "postgresql"]).ok();
+    let down = site.ctl(&["psql", "-c", "select 1"]).expect_code(2);
     assert!(
         down.stderr.contains("Is the server running"),
         "{}",
         down.stderr
     );
-    let stopped = world.stop();
+    let stopped = site.stop();
     assert_eq!(stopped, 0);
-    assert_eq!(world.ctl(&["tools"]).ok().stdout, known.stdout);
-    world.ctl(&["psql", "-c", "select 1"]).expect_code(2);
-    let version = world.ctl(&["psql", "--version"]).ok();
+    assert_eq!(site.ctl(&["tools"]).ok().stdout, known.stdout);
+    site.ctl(&["psql", "-c", "select 1"]).expect_code(2);
+    let version = site.ctl(&["psql", "--version"]).ok();
     assert!(
         version.stdout.starts_with("psql (PostgreSQL)"),
         "{}",
         version.stdout
     );
     // Elsewhere.
-    world.site("postgresql.enable = false\n");
-    let told = world.ctl(&["psql", "-c", "select 1"]).expect_code(1);
+    site.site_file("postgresql.enable = false\n");
+    let told = site.ctl(&["psql", "-c", "select 1"]).expect_code(1);
     assert!(
         told.stderr
             .contains("postgresql, which is not enabled on this host"),
@@ -142,10 +141,10 @@ fn tools_are_known_without_a_supervisor() {
     );
     assert!(told.stderr.contains("psql -h HOST"), "{told:?}");
     // What is neither.
-    let told = world.ctl(&["psq", "-c", "select 1"]).expect_code(2);
+    let told = site.ctl(&["psq", "-c", "select 1"]).expect_code(2);
     assert!(told.stderr.contains("did you mean: ctl psql?"), "{told:?}");
-    world.site("postgresql.enabel = false\n");
-    let told = world.ctl(&["psql", "-c", "select 1"]).expect_code(1);
+    site.site_file("postgresql.enabel = false\n");
+    let told = site.ctl(&["psql", "-c", "select 1"]).expect_code(1);
     assert!(told.stderr.contains("ctl check-config"), "{told:?}");
 }
 
@@ -156,14 +155,14 @@ fn who_may_not_is_told_what_to_do() {
         skip!("only root can be another account");
     }
     need!(postgres());
-    let mut world = World::new();
-    world.use_catalog(catalogue());
-    world.site(
+    let mut site = Site::new();
+    site.use_catalog(catalogue());
+    site.site_file(
         "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n\
          control.viewer_group = 'games'\n",
     );
-    world.start_ready();
-    let (ctl, services) = (world.path("ctl"), world.path("catalogue"));
+    site.start_ready();
+    let (ctl, services) = (site.path("ctl"), site.path("catalogue"));
     install(&binary("ctl"), &ctl);
     run(Command::new("cp")
         .arg("-rL")
@@ -174,7 +173,7 @@ fn who_may_not_is_told_what_to_do() {
     let by = |account: &str, groups: &str| {
         let mut command = Command::new("setpriv");
         command.args([&format!("--reuid={account}"), "--regid=nogroup", groups]);
-        command.arg(&ctl).arg("--root").arg(world.root());
+        command.arg(&ctl).arg("--root").arg(site.root());
         command.arg("--catalog").arg(&services);
         command.args(["psql", "-Atc", "select 1"]).current_dir("/");
         run(&mut command)
@@ -189,20 +188,20 @@ fn who_may_not_is_told_what_to_do() {
     );
     assert!(told.stderr.contains("sudo ctl psql"), "{told:?}");
     // A program in a directory of an account's.
-    let theirs = world.path("theirs");
+    let theirs = site.path("theirs");
     fs::create_dir(&theirs).unwrap();
     for name in ["postgres", "psql"] {
         fs::write(theirs.join(name), "#!/bin/sh\necho as root\n").unwrap();
         fs::set_permissions(theirs.join(name), Permissions::from_mode(0o755)).unwrap();
     }
     run(Command::new("chown").args(["-R", "nobody"]).arg(&theirs)).ok();
-    let stopped = world.stop();
+    let stopped = site.stop();
     assert_eq!(stopped, 0);
     let theirs = theirs.join("postgres").display().to_string();
-    world.site(&format!(
+    site.site_file(&format!(
         "postgresql.enable = true\npostgresql.postgres_binary = '{theirs}'\n"
     ));
-    let told = world.ctl(&["psql"]).expect_code(1);
+    let told = site.ctl(&["psql"]).expect_code(1);
     assert_eq!(told.stdout, "");
     assert!(told.stderr.contains("root does not execute"), "{told:?}");
 }
@@ -214,7 +213,7 @@ fn mmctl_speaks_with_the_server() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let world = &stack.world;
+    let site = &stack.site;
     let make = |name: &str| {
         let email = format!("{name}@example.com");
         let mut words = vec!["mmctl", "--local", "user", "create", "--system-admin"];
@@ -226,12 +225,12 @@ fn mmctl_speaks_with_the_server() {
             "--password",
             "Correct-horse-1",
         ]);
-        world.ctl(&words)
+        site.ctl(&words)
     };
     assert_eq!(make("first").ok().stdout, "Created user first\n");
     let twice = make("first").expect_code(1);
     assert!(twice.stderr.contains("already exists"), "{twice:?}");
-    let users = world.ctl(&["mmctl", "--local", "user", "list"]).ok();
+    let users = site.ctl(&["mmctl", "--local", "user", "list"]).ok();
     assert!(
         users.stdout.contains(": first (first@example.com)"),
         "{users:?}"
@@ -243,34 +242,34 @@ fn mmctl_speaks_with_the_server() {
         "{users:?}"
     );
     let roles = "select roles from users";
-    let roles = world.ctl(&["psql", "-Atc", roles]).ok();
+    let roles = site.ctl(&["psql", "-Atc", roles]).ok();
     assert!(roles.stdout.contains("system_admin"), "{roles:?}");
-    let version = world.ctl(&["mmctl", "system", "version", "--local"]).ok();
+    let version = site.ctl(&["mmctl", "system", "version", "--local"]).ok();
     assert!(version.stdout.starts_with("Server version "), "{version:?}");
     // Without --local it is a client like any other.
-    let told = world.ctl(&["mmctl", "user", "list"]).expect_code(1);
+    let told = site.ctl(&["mmctl", "user", "list"]).expect_code(1);
     assert!(told.stderr.contains("use the --local flag"), "{told:?}");
     // Down.
-    world.ctl(&["stop", "mattermost"]).ok();
-    let down = world
+    site.ctl(&["stop", "mattermost"]).ok();
+    let down = site
         .ctl(&["mmctl", "--local", "user", "list"])
         .expect_code(1);
     assert!(down.stderr.contains("Error: "), "{down:?}");
     // Off: told, and only for what needs it.
-    let file = world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(file).unwrap();
-    world.site(&format!(
-        "{site}mattermost.service_enable_local_mode = false\n"
+    let file = site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(file).unwrap();
+    site.site_file(&format!(
+        "{site_file}mattermost.service_enable_local_mode = false\n"
     ));
-    world.ctl(&["reconfigure", "--no-wait"]).ok();
+    site.ctl(&["reconfigure", "--no-wait"]).ok();
     let off = eventually("local mode is off", || {
-        let told = world.ctl(&["mmctl", "--local", "user", "list"]);
+        let told = site.ctl(&["mmctl", "--local", "user", "list"]);
         let off = told.stderr.contains("service_enable_local_mode");
         off.then_some(told)
     });
     assert_eq!(off.code, 1);
     assert!(off.stderr.contains("ctl mmctl auth login"), "{off:?}");
-    world.ctl(&["mmctl", "version"]).ok();
+    site.ctl(&["mmctl", "version"]).ok();
 }
 
 /// Root becomes the account whose program it is, with its home.
@@ -279,8 +278,8 @@ fn mmctl_is_run_as_its_account() {
     if !nix::unistd::geteuid().is_root() {
         skip!("only root can be another account");
     }
-    let world = World::new();
-    let install_dir = world.path("mattermost");
+    let site = Site::new();
+    let install_dir = site.path("mattermost");
     unpack_mattermost(&install_dir);
     let shown = "#!/bin/sh\nid -un\nid -Gn\necho \"$HOME\"\necho \"$MMCTL_LOCAL_SOCKET_PATH\"\necho \"$*\"\necho \"${XDG_CONFIG_HOME-none}\"\n";
     fs::write(install_dir.join("bin/mmctl"), shown).unwrap();
@@ -288,17 +287,17 @@ fn mmctl_is_run_as_its_account() {
         .args(["-R", "daemon"])
         .arg(&install_dir))
     .ok();
-    let mut world = world;
-    world.use_catalog(catalogue());
-    world.site(&format!(
+    let mut site = site;
+    site.use_catalog(catalogue());
+    site.site_file(&format!(
         "mattermost_external_url = 'http://mm.example.com'\nmattermost.username = 'daemon'\n\
          mattermost.install_dir = '{}'\n",
         install_dir.display()
     ));
-    let mut command = world.ctl_command();
+    let mut command = site.ctl_command();
     command.args(["mmctl", "auth", "login", "--", "--local", "a b"]);
     let told = run(command.env("XDG_CONFIG_HOME", "/root/.config")).ok();
-    let socket = world.path("run/mattervisor/mattermost/local.socket");
+    let socket = site.path("run/mattervisor/mattermost/local.socket");
     let wanted = format!(
         "daemon\ndaemon\n/usr/sbin\n{}\nauth login -- --local a b\nnone\n",
         socket.display()

@@ -1,18 +1,18 @@
 //! `ctl top`, on a real terminal.
 
-use mattervisor_tests::{Pty, StatusExt, World, eventually, kill};
+use mattervisor_tests::{Pty, Site, StatusExt, eventually, kill};
 use nix::sys::signal::Signal;
 
-fn world() -> World {
-    let mut world = World::new();
-    world.child("chatty", &["print=hello from chatty", "sleep"], "");
-    world.child("quiet", &["sleep"], "");
-    world.start_ready();
-    world
+fn site() -> Site {
+    let mut site = Site::new();
+    site.child("chatty", &["print=hello from chatty", "sleep"], "");
+    site.child("quiet", &["sleep"], "");
+    site.start_ready();
+    site
 }
 
-fn top(world: &World) -> Pty {
-    Pty::start(world.ctl_command().arg("top"))
+fn top(site: &Site) -> Pty {
+    Pty::start(site.ctl_command().arg("top"))
 }
 
 fn row<'a>(screen: &'a str, name: &str) -> &'a str {
@@ -23,9 +23,9 @@ fn row<'a>(screen: &'a str, name: &str) -> &'a str {
 /// One sees the services and their log, restarts one by key, and gets the terminal back.
 #[test]
 fn it_shows_and_restarts_and_gives_the_terminal_back() {
-    let world = world();
-    let pid = world.status().pid("chatty");
-    let mut top = top(&world);
+    let site = site();
+    let pid = site.status().pid("chatty");
+    let mut top = top(&site);
     top.until("the services", |screen| {
         row(screen, "chatty").contains(&format!("running   yes   {pid:>7}"))
             && row(screen, "quiet").contains("running")
@@ -39,9 +39,9 @@ fn it_shows_and_restarts_and_gives_the_terminal_back() {
     });
     top.send("n");
     top.until("the keys", |screen| screen.contains("q quit"));
-    assert_eq!(world.status().pid("chatty"), pid, "no is no");
+    assert_eq!(site.status().pid("chatty"), pid, "no is no");
     top.send("ry");
-    let now = world.wait_reborn("chatty", pid).pid("chatty");
+    let now = site.wait_reborn("chatty", pid).pid("chatty");
     top.until("the result", |screen| {
         screen.contains(&format!("chatty: running (pid {now}), ready"))
             && row(screen, "chatty").contains(&now.to_string())
@@ -49,7 +49,7 @@ fn it_shows_and_restarts_and_gives_the_terminal_back() {
     // An arrow key, and what happens elsewhere.
     top.send("\x1b[B");
     top.until("the other's log", |screen| screen.contains("log of quiet"));
-    world.ctl(&["stop", "quiet"]).ok();
+    site.ctl(&["stop", "quiet"]).ok();
     top.until("what somebody else did", |screen| {
         row(screen, "quiet").contains("stopped")
     });
@@ -67,12 +67,12 @@ fn it_shows_and_restarts_and_gives_the_terminal_back() {
 /// A control process that hangs is said; one that is replaced is found again.
 #[test]
 fn it_outlives_the_control_process() {
-    let world = world();
-    let mut top = top(&world);
+    let site = site();
+    let mut top = top(&site);
     top.until("the services", |screen| {
         row(screen, "quiet").contains("running")
     });
-    let control = world.control_pid();
+    let control = site.control_pid();
     kill(control, Signal::SIGSTOP);
     top.until("that nobody answers", |screen| {
         screen.contains("reconnecting")
@@ -81,13 +81,13 @@ fn it_outlives_the_control_process() {
     top.until("that somebody answers", |screen| {
         !screen.contains("reconnecting")
     });
-    assert_ne!(world.control_pid(), control);
-    world.ctl(&["stop", "quiet"]).ok();
+    assert_ne!(site.control_pid(), control);
+    site.ctl(&["stop", "quiet"]).ok();
     top.until("the new state", |screen| {
         row(screen, "quiet").contains("stopped")
     });
     top.send("/quiet\rS");
-    world.wait_for("it is started by key", |status| status.ready("quiet"));
+    site.wait_for("it is started by key", |status| status.ready("quiet"));
     top.until("the new state", |screen| {
         row(screen, "quiet").contains("running") && !screen.contains("\nchatty")
     });
@@ -96,8 +96,8 @@ fn it_outlives_the_control_process() {
 /// Whatever ends it, the terminal is as it was.
 #[test]
 fn a_signal_gives_the_terminal_back() {
-    let world = world();
-    let mut top = top(&world);
+    let site = site();
+    let mut top = top(&site);
     top.until("the services", |screen| screen.contains("chatty"));
     kill(top.pid(), Signal::SIGTERM);
     assert_eq!(top.finish(), Some(143));
@@ -109,8 +109,8 @@ fn a_signal_gives_the_terminal_back() {
 /// Where nobody looks it does not pretend.
 #[test]
 fn in_a_pipe_it_is_refused() {
-    let world = world();
-    let told = world.ctl(&["top"]).expect_code(2);
+    let site = site();
+    let told = site.ctl(&["top"]).expect_code(2);
     assert!(
         told.stderr.contains("ctl status --usage"),
         "{}",

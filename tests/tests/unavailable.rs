@@ -19,9 +19,9 @@ const CUSTOM: &str = "mattermost_nginx.custom_gitlab_mattermost_server_config = 
 
 impl Stack {
     fn add_to_site(&self, more: &str) {
-        let file = self.world.path("etc/mattervisor/mattervisor.toml");
-        let site = std::fs::read_to_string(file).unwrap();
-        self.world.site(&format!("{site}{more}"));
+        let file = self.site.path("etc/mattervisor/mattervisor.toml");
+        let site_file = std::fs::read_to_string(file).unwrap();
+        self.site.site_file(&format!("{site_file}{more}"));
     }
 
     /// Head and body, as curl prints them.
@@ -55,7 +55,7 @@ impl Stack {
     }
 
     fn status_file(&self, name: &str) -> std::path::PathBuf {
-        self.world
+        self.site
             .path("run/mattervisor/mattermost-status")
             .join(name)
     }
@@ -82,9 +82,9 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_HANG = \"1\"");
-    stack.world.start();
+    stack.site.start();
     let first = eventually("nginx serves", || {
-        let status = stack.world.status();
+        let status = stack.site.status();
         status.ready("nginx").then(|| stack.curl("/", &[]))
     });
     is_unavailable(&first);
@@ -111,16 +111,16 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
             .starts_with("HTTP/1.1 404")
     );
 
-    stack.world.ctl(&["stop", "mattermost"]).ok();
+    stack.site.ctl(&["stop", "mattermost"]).ok();
     is_unavailable(&stack.says("Mattermost has been stopped by its administrators."));
     // Somebody has cleared the directory: it is there again when nginx is.
     std::fs::remove_dir_all(stack.status_file("")).unwrap();
     assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 503"));
-    stack.world.ctl(&["restart", "nginx"]).ok();
+    stack.site.ctl(&["restart", "nginx"]).ok();
     is_unavailable(&stack.says("Mattermost has been stopped by its administrators."));
-    stack.world.ctl(&["--no-wait", "start", "mattermost"]).ok();
+    stack.site.ctl(&["--no-wait", "start", "mattermost"]).ok();
     stack.says(starting);
-    stack.world.ctl(&["stop", "postgresql"]).ok();
+    stack.site.ctl(&["stop", "postgresql"]).ok();
     stack.says("Mattermost is not running at the moment.");
 }
 
@@ -131,20 +131,20 @@ fn a_crash_loop_is_told_and_so_is_its_end() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_CRASH_AT_START = \"7\"");
-    stack.world.service(
+    stack.site.service(
         "mattermost",
         "[restart]\ndelay = \"2s\"\nmax_delay = \"2s\"\nlimit = { starts = 4, within = \"10m\" }\n",
     );
-    stack.world.start();
+    stack.site.start();
     let mut seen = std::collections::BTreeSet::new();
     eventually("it is given up", || {
-        if stack.world.status().ready("nginx") {
+        if stack.site.status().ready("nginx") {
             let page = stack.curl("/", &[]);
             is_unavailable(&page);
             let said = page.split("<h1>").nth(1)?.split("</h1>").next()?;
             seen.insert(said.to_owned());
         }
-        (stack.world.status().state("mattermost") == "failed").then_some(())
+        (stack.site.status().state("mattermost") == "failed").then_some(())
     });
     let backoff = "Mattermost has had a problem and is about to be started again.";
     assert!(seen.contains(backoff), "{seen:?}");
@@ -153,7 +153,7 @@ fn a_crash_loop_is_told_and_so_is_its_end() {
         "mattermost_nginx.custom_gitlab_mattermost_server_config = '''\n\
          error_page 502 /own-502;\nlocation = /own-502 { internal; return 502 'own page'; }\n'''\n",
     );
-    stack.world.ctl(&["--no-wait", "reconfigure"]).ok();
+    stack.site.ctl(&["--no-wait", "reconfigure"]).ok();
     eventually("the user's own page is shown", || {
         let page = stack.curl("/", &[]);
         (page.starts_with("HTTP/1.1 502") && page.contains("own page")).then_some(())
@@ -168,11 +168,11 @@ fn maintenance_stays_until_it_is_ended() {
     let mut stack = Stack::new(bin, QUICK);
     stack.add_to_site(CUSTOM);
     stack.start();
-    let before = stack.world.status();
+    let before = stack.site.status();
     assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 200"));
     let message = "<script>alert(\"1\")</script> & 'back' at 10";
     let said = stack
-        .world
+        .site
         .ctl(&["maintenance", "on", "--message", message])
         .ok();
     assert!(
@@ -199,41 +199,41 @@ fn maintenance_stays_until_it_is_ended() {
     // What is not Mattermost's is not in maintenance.
     assert!(stack.curl("/own", &[]).contains("own location"));
     assert!(stack.curl("/own-nowhere", &[]).contains("own 404"));
-    let after = stack.world.status();
+    let after = stack.site.status();
     for name in ["mattermost", "nginx", "postgresql"] {
         assert_eq!(after.pid(name), before.pid(name));
     }
-    let shown = stack.world.ctl(&["status"]).both();
+    let shown = stack.site.ctl(&["status"]).both();
     assert!(shown.contains("maintenance is on, begun"), "{shown}");
     assert!(
         stack
-            .world
+            .site
             .get("/metrics")
             .body
             .contains("\nmattervisor_maintenance 1\n")
     );
-    let changes = stack.world.ctl(&["events", "--changes"]).ok().stdout;
+    let changes = stack.site.ctl(&["events", "--changes"]).ok().stdout;
     assert!(changes.contains("maintenance on: "), "{changes}");
 
-    kill(stack.world.control_pid(), Signal::SIGKILL);
+    kill(stack.site.control_pid(), Signal::SIGKILL);
     let reply = stack
-        .world
+        .site
         .ctl(&["maintenance", "--format", "json"])
         .ok()
         .stdout;
     let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
     assert_eq!(reply["maintenance"]["message"], message);
     // The machine boots: nothing is left of run/.
-    assert_eq!(stack.world.stop(), 0);
-    std::fs::remove_dir_all(stack.world.path("run")).unwrap();
+    assert_eq!(stack.site.stop(), 0);
+    std::fs::remove_dir_all(stack.site.path("run")).unwrap();
     stack.start();
     assert_eq!(stack.told("/api/v4/system/ping", &[]), told);
 
-    let said = stack.world.ctl(&["maintenance", "off"]).ok().stdout;
+    let said = stack.site.ctl(&["maintenance", "off"]).ok().stdout;
     assert_eq!(said, "there is no maintenance\n");
     assert!(!stack.status_file("maintenance").exists());
     assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 200"));
-    assert!(!stack.world.ctl(&["status"]).both().contains("maintenance"));
+    assert!(!stack.site.ctl(&["status"]).both().contains("maintenance"));
 }
 
 /// The file alone is not what users get: nginx itself is asked, by the way that they take.
@@ -248,7 +248,7 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
     );
     stack.start();
     let told = |args: &[&str]| {
-        let done = stack.world.ctl(args).ok();
+        let done = stack.site.ctl(args).ok();
         assert_eq!(done.stderr, "");
         let reply: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
         reply["told_by"]["nginx"].clone()
@@ -260,12 +260,12 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
     assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 200"));
 
     // Lines of the administrator's own answer before ours do.
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = std::fs::read_to_string(&file).unwrap();
-    let own = site.replace("if ($arg_own) {", "if ($uri ~ ping) {");
-    stack.world.site(&own);
-    stack.world.ctl(&["reconfigure"]).ok();
-    let failed = stack.world.ctl(&["maintenance", "on"]);
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = std::fs::read_to_string(&file).unwrap();
+    let own = site_file.replace("if ($arg_own) {", "if ($uri ~ ping) {");
+    stack.site.site_file(&own);
+    stack.site.ctl(&["reconfigure"]).ok();
+    let failed = stack.site.ctl(&["maintenance", "on"]);
     let failed = failed.expect_code(1).both();
     assert!(
         failed.contains("users may not be told so: asked nginx itself: ")
@@ -274,8 +274,8 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
     );
     assert!(stack.status_file("maintenance").exists(), "it is on");
 
-    stack.world.ctl(&["stop", "nginx"]).ok();
-    let said = stack.world.ctl(&["maintenance", "on"]).ok();
+    stack.site.ctl(&["stop", "nginx"]).ok();
+    let said = stack.site.ctl(&["maintenance", "on"]).ok();
     assert!(
         said.stderr
             .contains("nginx is stopped, so it tells nobody: ctl why nginx"),
@@ -285,13 +285,13 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
 
     // Files of what is no longer here go, maintenance stays.
     stack.add_to_site("mattermost.enable = false\n");
-    stack.world.ctl(&["reconfigure"]).ok();
+    stack.site.ctl(&["reconfigure"]).ok();
     for name in ["maintenance", "unavailable.html", "unavailable.json"] {
         eventually("the file goes", || {
             (!stack.status_file(name).exists()).then_some(())
         });
     }
-    let said = stack.world.ctl(&["maintenance"]).ok();
+    let said = stack.site.ctl(&["maintenance"]).ok();
     assert!(said.stdout.contains("maintenance is on"), "{}", said.both());
 }
 
@@ -301,7 +301,7 @@ fn a_job_that_has_mattermost_stopped_says_so_to_users() {
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, QUICK);
-    let (go, end) = (stack.world.file("go"), stack.world.file("end"));
+    let (go, end) = (stack.site.file("go"), stack.site.file("end"));
     let progress = |done: u32| {
         format!(
             r#"notify=X_MATTERVISOR_PROGRESS={{"step":"move","done":{done},"total":7,"unit":"files"}}"#
@@ -314,23 +314,23 @@ fn a_job_that_has_mattermost_stopped_says_so_to_users() {
         &progress(6),
         &format!("wait-file={end}"),
     ];
-    stack.world.child(
+    stack.site.child(
         "move",
         &verbs,
         "type = \"oneshot\"\njob = true\nannouncement = \"is moving house\"\n",
     );
     stack.start();
     let request = serde_json::json!({ "id": "one", "wait": false });
-    let asked = stack.world.ask("POST", "/v1/jobs/move", &request);
+    let asked = stack.site.ask("POST", "/v1/jobs/move", &request);
     assert_eq!(asked.status, 200, "{asked:?}");
     is_unavailable(&stack.says("Mattermost is moving house: 42 %"));
     assert_eq!(
         stack.told("/api/v4/users/me", &[]),
         "Mattermost is moving house: 42 %"
     );
-    std::fs::write(stack.world.path("go"), "").unwrap();
+    std::fs::write(stack.site.path("go"), "").unwrap();
     stack.says("Mattermost is moving house: 85 %");
-    std::fs::write(stack.world.path("end"), "").unwrap();
+    std::fs::write(stack.site.path("end"), "").unwrap();
     let page = eventually("Mattermost answers again", || {
         let page = stack.curl("/", &[]);
         page.starts_with("HTTP/1.1 200").then_some(page)
@@ -345,25 +345,23 @@ fn a_job_that_has_mattermost_stopped_says_so_to_users() {
 /// What users are told stands on pages and terminals.
 #[test]
 fn a_message_is_short_and_plain() {
-    let mut world = mattervisor_tests::World::new();
-    world.child("only", &["sleep"], "");
-    world.start_ready();
+    let mut site = mattervisor_tests::Site::new();
+    site.child("only", &["sleep"], "");
+    site.start_ready();
     let long = "x".repeat(1001);
     for (message, said) in [
         (long.as_str(), "has 1001 characters, more than 1000"),
         ("a\nb", "has a control character in it"),
         ("  ", "is empty"),
     ] {
-        let refused = world.ctl(&["maintenance", "on", "--message", message]);
+        let refused = site.ctl(&["maintenance", "on", "--message", message]);
         let refused = refused.expect_code(2).stderr;
         assert!(refused.contains(said), "{refused}");
     }
-    let none = world.ctl(&["maintenance"]).ok().stdout;
+    let none = site.ctl(&["maintenance"]).ok().stdout;
     assert_eq!(none, "there is no maintenance\n");
     let longest = "ä".repeat(1000);
-    let said = world
-        .ctl(&["maintenance", "on", "--message", &longest])
-        .ok();
+    let said = site.ctl(&["maintenance", "on", "--message", &longest]).ok();
     assert!(
         said.stderr.contains("Mattermost does not run here"),
         "{}",
@@ -374,14 +372,14 @@ fn a_message_is_short_and_plain() {
 /// A disk that takes nothing is told to whoever says that there is maintenance.
 #[test]
 fn what_cannot_be_written_is_told() {
-    let mut world = mattervisor_tests::World::new();
-    let dir = world.path("status");
+    let mut site = mattervisor_tests::Site::new();
+    let dir = site.path("status");
     std::fs::create_dir(&dir).unwrap();
-    let template = world.path("etc/mattervisor/services.d/flag.j2");
+    let template = site.path("etc/mattervisor/services.d/flag.j2");
     std::fs::create_dir_all(template.parent().unwrap()).unwrap();
     std::fs::write(&template, "{{ situation.state }}").unwrap();
     let path = dir.join("flag");
-    world.child(
+    site.child(
         "only",
         &["sleep"],
         &format!(
@@ -389,7 +387,7 @@ fn what_cannot_be_written_is_told() {
             path.display()
         ),
     );
-    world.start_ready();
+    site.start_ready();
     let in_the_way = |is: bool| {
         if is {
             std::fs::create_dir_all(path.join("x")).unwrap();
@@ -398,12 +396,12 @@ fn what_cannot_be_written_is_told() {
         }
     };
     in_the_way(true);
-    let failed = world.ctl(&["maintenance", "on"]).expect_code(1).both();
+    let failed = site.ctl(&["maintenance", "on"]).expect_code(1).both();
     assert!(
         failed.contains("users may not be told so: cannot write"),
         "{failed}"
     );
-    let warned = world.ctl(&["status"]).both();
+    let warned = site.ctl(&["status"]).both();
     assert!(
         warned.contains("status files may say what is over"),
         "{warned}"
@@ -412,7 +410,7 @@ fn what_cannot_be_written_is_told() {
     eventually("it is written after all", || {
         (read(&path).as_deref() == Some("running")).then_some(())
     });
-    world.ctl(&["maintenance", "off"]).ok();
+    site.ctl(&["maintenance", "off"]).ok();
     assert_eq!(read(&path), None);
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mattervisor_tests::{LIMIT, Running, StatusExt, World, eventually, kill};
+use mattervisor_tests::{LIMIT, Running, Site, StatusExt, eventually, kill};
 use nix::sys::signal::Signal;
 
 /// Starts waiting, and returns once it listens to the supervisor.
-fn wait(world: &World, arguments: &[&str]) -> Running {
-    let running = Running::start(world.ctl_command().arg("wait").args(arguments));
+fn wait(site: &Site, arguments: &[&str]) -> Running {
+    let running = Running::start(site.ctl_command().arg("wait").args(arguments));
     listening(&running);
     running
 }
@@ -28,68 +28,67 @@ fn listening(running: &Running) {
 /// die and the plan may change meanwhile; a service that leaves the plan is not waited for.
 #[test]
 fn b48_wait_returns_the_exit_status_survives_kill_9_and_reconfigure_and_fails_if_it_vanishes() {
-    let mut world = World::new();
-    let go = world.file("go");
+    let mut site = Site::new();
+    let go = site.file("go");
     let job = |go: &str, code| [format!("wait-file={go}"), format!("exit={code}")];
     let verbs = job(&go, 42);
     let never = "[restart]\npolicy = \"never\"";
-    world.child("job", &[&verbs[0], &verbs[1]], never);
-    world.child("victim", &["sleep"], never);
+    site.child("job", &[&verbs[0], &verbs[1]], never);
+    site.child("victim", &["sleep"], never);
     let slow = "[ready]\nnotify = true\ntimeout = \"1h\"";
-    world.child("leaver", &["sleep"], slow);
-    world.start();
-    world.wait_for("all run", |status| {
+    site.child("leaver", &["sleep"], slow);
+    site.start();
+    site.wait_for("all run", |status| {
         status.ready("job") && status.ready("victim") && status.state("leaver") == "starting"
     });
     let status = ["--stopped", "--exit-status"];
-    let mut job = wait(&world, &[&status[..], &["job"]].concat());
-    let victim = wait(&world, &[&status[..], &["victim"]].concat());
-    let leaver = wait(&world, &["leaver"]);
+    let mut job = wait(&site, &[&status[..], &["job"]].concat());
+    let victim = wait(&site, &[&status[..], &["victim"]].concat());
+    let leaver = wait(&site, &["leaver"]);
     for _ in 0..2 {
-        let old = world.control_pid();
+        let old = site.control_pid();
         kill(old, Signal::SIGKILL);
-        assert_ne!(world.control_pid(), old);
+        assert_ne!(site.control_pid(), old);
     }
-    world.child("other", &["sleep"], "");
-    world.without("leaver");
-    world.ctl(&["reconfigure"]).ok();
+    site.child("other", &["sleep"], "");
+    site.without("leaver");
+    site.ctl(&["reconfigure"]).ok();
     let told = leaver.finish_within(LIMIT).expect_code(4);
     assert!(told.stderr.contains("leaver"), "{told:#?}");
     assert!(!job.has_ended(), "nothing has happened to it");
-    kill(world.status().pid("victim"), Signal::SIGKILL);
+    kill(site.status().pid("victim"), Signal::SIGKILL);
     assert_eq!(victim.finish_within(LIMIT).code, 255);
     std::fs::write(&go, "").unwrap();
     let told = job.finish_within(LIMIT);
     assert_eq!((told.code, told.stdout.as_str()), (42, ""), "{told:#?}");
     // What is over already is told at once.
-    world
-        .ctl(&["wait", "--stopped", "--exit-status", "job"])
+    site.ctl(&["wait", "--stopped", "--exit-status", "job"])
         .expect_code(42);
 }
 
 /// `--ready` is the default, `--healthy` asks for more, `--stopped` for the opposite.
 #[test]
 fn ready_healthy_and_stopped_are_told_apart() {
-    let mut world = World::new();
-    let go = world.file("go");
-    let well = world.file("well");
+    let mut site = Site::new();
+    let go = site.file("go");
+    let well = site.file("well");
     let health = format!(
         "[ready]\nnotify = true\ntimeout = \"1h\"\n\
          [health]\nexec = [\"test\", \"-e\", \"{well}\"]\ninterval = \"50ms\"\nfailures = 1"
     );
     let verb = format!("wait-file={go}");
-    world.child("a", &[&verb, "notify=READY=1", "sleep"], &health);
-    world.start();
-    let mut ready = wait(&world, &["a"]);
-    let mut healthy = wait(&world, &["--healthy", "a"]);
-    let mut stopped = wait(&world, &["--stopped", "a"]);
+    site.child("a", &[&verb, "notify=READY=1", "sleep"], &health);
+    site.start();
+    let mut ready = wait(&site, &["a"]);
+    let mut healthy = wait(&site, &["--healthy", "a"]);
+    let mut stopped = wait(&site, &["--stopped", "a"]);
     assert!(!ready.has_ended() && !healthy.has_ended());
     std::fs::write(&go, "").unwrap();
     ready.finish_within(LIMIT).ok();
-    world.wait_for("it is ill", |status| {
+    site.wait_for("it is ill", |status| {
         status.services[0].healthy == Some(false)
     });
-    let ill = world.ctl(&["wait", "--healthy", "--timeout", "100ms", "a"]);
+    let ill = site.ctl(&["wait", "--healthy", "--timeout", "100ms", "a"]);
     assert_eq!(ill.code, 7, "{ill:#?}");
     // It may have been healthy for a moment, before the first probe.
     if !healthy.has_ended() {
@@ -97,9 +96,9 @@ fn ready_healthy_and_stopped_are_told_apart() {
     }
     healthy.finish_within(LIMIT).ok();
     assert!(!stopped.has_ended());
-    world.ctl(&["stop", "a"]).ok();
+    site.ctl(&["stop", "a"]).ok();
     stopped.finish_within(LIMIT).ok();
-    let told = world.ctl(&["wait", "a"]).expect_code(3);
+    let told = site.ctl(&["wait", "a"]).expect_code(3);
     assert!(
         told.took < Duration::from_secs(5),
         "what is held is not waited for"

@@ -28,7 +28,7 @@ fn status_of(pid: i32) -> BTreeMap<String, String> {
 
 #[track_caller]
 fn holds(stack: &Stack, service: &str, capabilities: &str) -> i32 {
-    let pid = stack.world.status().pid(service);
+    let pid = stack.site.status().pid(service);
     let status = status_of(pid);
     for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
         assert_eq!(status[set], capabilities, "{service}: {set}");
@@ -49,32 +49,32 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
         return;
     }
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
-    let site = fs::read_to_string(&file).unwrap();
-    let site = site.replace(
+    let file = stack.site.path("etc/mattervisor/mattervisor.toml");
+    let site_file = fs::read_to_string(&file).unwrap();
+    let site_file = site_file.replace(
         "nginx.listen_addresses = [\"127.0.0.1\"]",
         &format!("nginx.listen_addresses = [\"{ADDRESS}\"]\nmattermost_nginx.listen_port = {PORT}"),
     );
-    stack.world.site(&site);
+    stack.site.site_file(&site_file);
     stack.start();
     holds(&stack, "mattermost", NOTHING);
     holds(&stack, "postgresql", NOTHING);
     let pid = holds(&stack, "nginx", LOW_PORTS);
     assert!(std::net::TcpStream::connect((ADDRESS, PORT)).is_ok());
-    stack.world.ctl(&["reload", "nginx"]).ok();
+    stack.site.ctl(&["reload", "nginx"]).ok();
     assert_eq!(holds(&stack, "nginx", LOW_PORTS), pid);
-    stack.world.ctl(&["restart", "nginx"]).ok();
+    stack.site.ctl(&["restart", "nginx"]).ok();
     holds(&stack, "nginx", LOW_PORTS);
     a_link_in_nginx_s_directory_gives_nothing_away(&stack);
 
-    let closed = stack.world.path("var/closed");
+    let closed = stack.site.path("var/closed");
     fs::create_dir_all(&closed).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     let log = closed.join("access.log").display().to_string();
-    stack
-        .world
-        .site(&format!("{site}mattermost_nginx.access_log = \"{log}\"\n"));
-    let refused = stack.world.ctl(&["reconfigure"]).expect_code(1).both();
+    stack.site.site_file(&format!(
+        "{site_file}mattermost_nginx.access_log = \"{log}\"\n"
+    ));
+    let refused = stack.site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(
         refused.contains("read as nobody") && refused.contains("Permission denied"),
         "{refused}"
@@ -85,20 +85,20 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
 /// nginx as root gave its temporary directories to its workers' account by path: a link in the place of
 /// one gave that account any file.
 fn a_link_in_nginx_s_directory_gives_nothing_away(stack: &Stack) {
-    let victim = stack.world.path("var/victim");
+    let victim = stack.site.path("var/victim");
     fs::write(&victim, "root:hash").unwrap();
     fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
-    let place = stack.world.path("var/lib/mattervisor/nginx/client_body");
+    let place = stack.site.path("var/lib/mattervisor/nginx/client_body");
     let script = "mv \"$1\" \"$1.old\" && ln -s \"$2\" \"$1\"";
     let mut setpriv = Command::new("setpriv");
     setpriv.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
     setpriv.args(["/bin/sh", "-c", script, "sh"]);
     run(setpriv.arg(&place).arg(&victim)).ok();
     assert!(place.is_symlink());
-    stack.world.ctl(&["reload", "nginx"]);
-    stack.world.ctl(&["restart", "nginx"]);
+    stack.site.ctl(&["reload", "nginx"]);
+    stack.site.ctl(&["restart", "nginx"]);
     let meta = fs::metadata(&victim).unwrap();
     assert_eq!((meta.uid(), meta.mode() & 0o7777), (0, 0o600));
     fs::remove_file(&place).unwrap();
-    stack.world.ctl(&["restart", "nginx"]).ok();
+    stack.site.ctl(&["restart", "nginx"]).ok();
 }

@@ -88,7 +88,7 @@ fn a_websocket_works_through_nginx_and_outlives_its_reload() {
     stack.start();
     let mut socket = Socket::open(stack.nginx_port);
     assert_eq!(socket.echo("before"), "before");
-    stack.world.ctl(&["reload", "nginx"]).ok();
+    stack.site.ctl(&["reload", "nginx"]).ok();
     assert_eq!(socket.echo("after"), "after");
     assert_eq!(Socket::open(stack.nginx_port).echo("new"), "new");
 }
@@ -101,8 +101,8 @@ impl Upload {
 
     fn begin(port: u16) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let patience = Some(Duration::from_secs(60));
-        stream.set_read_timeout(patience).unwrap();
+        let timeout = Some(Duration::from_secs(60));
+        stream.set_read_timeout(timeout).unwrap();
         let length = Self::BYTES;
         let head = format!(
             "POST /api/v4/echo-headers HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
@@ -131,14 +131,14 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     let seconds = "type = \"oneshot\"\n[schedule]\ncron = \"0 0 1 1 *\"";
-    stack.world.child("seconds", &["delay=7000"], seconds);
+    stack.site.child("seconds", &["delay=7000"], seconds);
     stack.start();
     let mut socket = Socket::open(stack.nginx_port);
     let upload = Upload::begin(stack.nginx_port);
     assert_eq!(socket.echo("before"), "before");
-    stack.world.ctl(&["reload", "nginx"]).ok();
-    stack.world.ctl(&["start", "seconds"]).ok();
-    stack.world.wait_for("seconds have passed", |status| {
+    stack.site.ctl(&["reload", "nginx"]).ok();
+    stack.site.ctl(&["start", "seconds"]).ok();
+    stack.site.wait_for("seconds have passed", |status| {
         let service = status.service("seconds");
         service.state == "completed" && service.last_exit.is_some()
     });
@@ -147,7 +147,7 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // One that only the workers from before the reload have, and one of the new ones.
     let mut new = Socket::open(stack.nginx_port);
-    let stopped = stack.world.ctl(&["stop", "nginx"]).ok().both();
+    let stopped = stack.site.ctl(&["stop", "nginx"]).ok().both();
     assert!(!stopped.contains("SIGKILL"), "{stopped}");
     assert!(socket.has_ended() && new.has_ended());
 }
@@ -162,7 +162,7 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
-    let master = stack.world.status().pid("nginx");
+    let master = stack.site.status().pid("nginx");
     // Those that finish, and those that take new connections.
     let workers = || {
         let titles = children(master).into_iter().map(command_line);
@@ -173,7 +173,7 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     let mut sockets = Vec::new();
     for reload in 1..=RELOADS {
         sockets.push(Socket::open(stack.nginx_port));
-        stack.world.ctl(&["reload", "nginx"]).ok();
+        stack.site.ctl(&["reload", "nginx"]).ok();
         let left = (reload.min(OLD_MAX), 1);
         eventually("the oldest workers have ended", || {
             (workers() == left).then_some(())
@@ -185,7 +185,7 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
         assert_eq!(socket.echo("still"), "still");
     }
     assert_eq!(Socket::open(stack.nginx_port).echo("new"), "new");
-    assert_eq!(stack.world.status().pid("nginx"), master);
+    assert_eq!(stack.site.status().pid("nginx"), master);
 }
 
 /// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that on.

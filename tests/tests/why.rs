@@ -1,12 +1,12 @@
 //! `ctl why`, word for word, with what differs from run to run taken out.
 
-use mattervisor_tests::{StatusExt, World};
+use mattervisor_tests::{Site, StatusExt};
 
 /// The answer with every time, duration and path of this run replaced.
 #[track_caller]
-fn why(world: &World, name: &str) -> String {
-    let told = world.ctl(&["why", name]).ok().stdout;
-    let told = told.replace(&world.file(""), "ROOT/");
+fn why(site: &Site, name: &str) -> String {
+    let told = site.ctl(&["why", name]).ok().stdout;
+    let told = told.replace(&site.file(""), "ROOT/");
     let lines = told.lines().map(|line| {
         let words = line.split(' ').map(plain);
         words.collect::<Vec<_>>().join(" ")
@@ -42,14 +42,14 @@ fn advice(told: &str) -> &str {
 
 #[test]
 fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
-    let mut world = World::new();
-    world.child("disk", &["sleep"], "");
-    world.child("database", &["sleep"], "requires = [\"disk\"]");
-    world.child("app", &["sleep"], "requires = [\"database\"]");
-    world.start_ready();
-    world.ctl(&["stop", "disk"]).ok();
-    let by = world.status().service("disk").held.clone().unwrap().by;
-    let told = why(&world, "app");
+    let mut site = Site::new();
+    site.child("disk", &["sleep"], "");
+    site.child("database", &["sleep"], "requires = [\"disk\"]");
+    site.child("app", &["sleep"], "requires = [\"database\"]");
+    site.start_ready();
+    site.ctl(&["stop", "disk"]).ok();
+    let by = site.status().service("disk").held.clone().unwrap().by;
+    let told = why(&site, "app");
     assert_eq!(
         head(&told),
         format!(
@@ -63,23 +63,23 @@ fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
         "  ctl start disk            lifts the stop; what waits for it comes up by itself"
     );
     // What it says is what helps.
-    world.ctl(&["start", "disk"]).ok();
-    world.wait_for("app is ready", |status| status.ready("app"));
+    site.ctl(&["start", "disk"]).ok();
+    site.wait_for("app is ready", |status| status.ready("app"));
 }
 
 #[test]
 fn a_dependency_in_a_crash_loop_is_the_cause_with_its_last_words() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let policy = "[ready]\nnotify = true\n[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
-    world.child("database", &["print=no space left", "exit=127"], policy);
-    world.child(
+    site.child("database", &["print=no space left", "exit=127"], policy);
+    site.child(
         "app",
         &["print=unheard", "sleep"],
         "requires = [\"database\"]",
     );
-    world.start_ready();
-    world.wait_state("database", "backoff");
-    let told = why(&world, "app");
+    site.start_ready();
+    site.wait_state("database", "backoff");
+    let told = why(&site, "app");
     assert_eq!(
         head(&told),
         "app has been waiting for database for SPAN
@@ -97,16 +97,16 @@ fn a_dependency_in_a_crash_loop_is_the_cause_with_its_last_words() {
 
 #[test]
 fn a_disabled_dependency_is_told_and_no_cause() {
-    let mut world = World::new();
-    world.child("redis", &["sleep"], "enable = false");
-    world.child("app", &["sleep"], "requires = [\"redis\"]");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("redis", &["sleep"], "enable = false");
+    site.child("app", &["sleep"], "requires = [\"redis\"]");
+    site.start_ready();
     assert_eq!(
-        why(&world, "app"),
+        why(&site, "app"),
         "app has been running for SPAN and is ready
    (it needs redis, which is disabled on this host and so not waited for)"
     );
-    let told = why(&world, "redis");
+    let told = why(&site, "redis");
     assert_eq!(
         head(&told).split(':').next(),
         Some("redis is disabled on this host")
@@ -116,20 +116,20 @@ fn a_disabled_dependency_is_told_and_no_cause() {
 
 #[test]
 fn an_unhealthy_service_is_told_with_its_probes_words_and_what_it_needs() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let probe = "[health]\nexec = [\"sh\", \"-c\", \"echo the queue is full; exit 1\"]
 interval = \"50ms\"\nfailures = 1";
-    world.child("queue", &["sleep"], probe);
-    world.child(
+    site.child("queue", &["sleep"], probe);
+    site.child(
         "app",
         &["sleep"],
         &format!("requires = [\"queue\"]\n{probe}"),
     );
-    world.start_ready();
-    world.wait_for("both are unhealthy", |status| {
+    site.start_ready();
+    site.wait_for("both are unhealthy", |status| {
         ["queue", "app"].map(|name| status.service(name).healthy) == [Some(false); 2]
     });
-    let told = why(&world, "app");
+    let told = why(&site, "app");
     assert_eq!(
         head(&told),
         "app has been running for SPAN, but is not healthy: exit code 1: the queue is full
@@ -144,13 +144,13 @@ interval = \"50ms\"\nfailures = 1";
 
 #[test]
 fn a_start_that_took_too_long_names_the_probe_and_the_timeout() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let ready = "[ready]\nexec = [\"sh\", \"-c\", \"echo still migrating; exit 1\"]
 interval = \"50ms\"\ntimeout = \"700ms\"\n[restart]\npolicy = \"never\"";
-    world.child("app", &["sleep"], ready);
-    world.start_ready();
-    world.wait_state("app", "failed");
-    let told = why(&world, "app");
+    site.child("app", &["sleep"], ready);
+    site.start_ready();
+    site.wait_state("app", "failed");
+    let told = why(&site, "app");
     assert_eq!(
         head(&told),
         "app failed SPAN ago: not ready in time; its probe said last: exit code 1: still migrating"
@@ -165,23 +165,23 @@ interval = \"50ms\"\ntimeout = \"700ms\"\n[restart]\npolicy = \"never\"";
 
 #[test]
 fn a_validator_that_refuses_is_quoted() {
-    let mut world = World::new();
+    let mut site = Site::new();
     let more = "validate = [\"sh\", \"-c\", \"echo line 3: no such word; exit 2\"]
 [restart]\npolicy = \"never\"";
-    world.child("proxy", &["sleep"], more);
-    world.start_ready();
-    let told = why(&world, "proxy");
+    site.child("proxy", &["sleep"], more);
+    site.start_ready();
+    let told = why(&site, "proxy");
     assert!(head(&told).contains("line 3: no such word"), "{told}");
     assert!(told.contains("what to do:"), "{told}");
 }
 
 #[test]
 fn all_well_is_one_line() {
-    let mut world = World::new();
-    world.child("app", &["print=busy", "sleep"], "");
-    world.start_ready();
+    let mut site = Site::new();
+    site.child("app", &["print=busy", "sleep"], "");
+    site.start_ready();
     assert_eq!(
-        why(&world, "app"),
+        why(&site, "app"),
         "app has been running for SPAN and is ready"
     );
 }
@@ -189,18 +189,18 @@ fn all_well_is_one_line() {
 /// A command that goes into the background is swept with what it left there.
 #[test]
 fn a_command_that_puts_itself_into_the_background_is_told_to_stay() {
-    let mut world = World::new();
-    world.child(
+    let mut site = Site::new();
+    site.child(
         "daemon",
         &["double-fork", "exit=0"],
         "[restart]\ndelay = \"1m\"\n",
     );
-    world.start();
-    world.wait_for("it pauses", |status| {
+    site.start();
+    site.wait_for("it pauses", |status| {
         let daemon = status.service("daemon");
         daemon.state == "backoff" && daemon.restarts > 0
     });
-    let told = why(&world, "daemon");
+    let told = why(&site, "daemon");
     assert!(
         advice(&told).contains("keep it in the foreground"),
         "{told}"

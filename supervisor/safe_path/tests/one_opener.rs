@@ -129,7 +129,7 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
                 sources(&path, out);
             }
         } else if path.extension().is_some_and(|it| it == "rs")
-            && !["tests.rs", "whole.rs"].contains(&name.as_str())
+            && !["tests.rs", "harness.rs"].contains(&name.as_str())
         {
             out.push(path);
         }

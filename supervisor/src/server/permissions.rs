@@ -117,7 +117,7 @@ mod tests {
 
     struct Socket {
         _dir: tempfile::TempDir,
-        path: PathBuf,
+        path: std::path::PathBuf,
     }
 
     impl Socket {

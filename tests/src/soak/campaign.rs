@@ -1,4 +1,4 @@
-//! One attack on one world, from the start of the daemon to its end: a row of the report.
+//! One attack on one site, from the start of the daemon to its end: a row of the report.
 
 use std::{
     fs,
@@ -13,11 +13,11 @@ use super::{
     logs::{self, Account},
     moves::{Abandoned, FAULTS, Move, Mover},
     report::{Findings, Promise, Row},
-    site::{Scale, Site},
+    services::{Scale, Services},
     subject::Subject,
     watch,
 };
-use crate::{files, world::World};
+use crate::{files, site::Site};
 
 /// What is done to the daemon, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,17 +76,17 @@ const NO_CGROUP: (&str, &str) = ("MATTERVISOR_NO_CGROUP", "1");
 /// So that files are compressed while all this goes on.
 const COMPRESS_SOON: (&str, &str) = ("MATTERVISOR_COMPRESS_DELAY_MS", "200");
 
-/// Makes one attack on a world of its own.
+/// Makes one attack on a site of its own.
 pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
     let begun = Instant::now();
-    let mut world = World::new();
-    world.env(COMPRESS_SOON.0, COMPRESS_SOON.1);
+    let mut site = Site::new();
+    site.env(COMPRESS_SOON.0, COMPRESS_SOON.1);
     if !cgroups {
-        world.env(NO_CGROUP.0, NO_CGROUP.1);
+        site.env(NO_CGROUP.0, NO_CGROUP.1);
     }
-    let site = Site::write(&world, scale, cgroups);
+    let services = Services::write(&site, scale, cgroups);
     let with = if cgroups { "cgroups" } else { "no cgroups" };
-    let (count, clients) = (site.all().len(), scale.clients);
+    let (count, clients) = (services.all().len(), scale.clients);
     let name = format!(
         "{} ({with}; {count} services, {clients} clients)",
         attack.name()
@@ -94,16 +94,16 @@ pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
     let found = Findings::default();
     let mut facts = Vec::new();
     // Dropped in the opposite order: the disk goes before the directory in which it is mounted.
-    let subject = Subject::new(world);
+    let subject = Subject::new(site);
     let disk = attack
         .wants_disk()
-        .then(|| Disk::mount(&subject.world.path("var")));
+        .then(|| Disk::mount(&subject.site.path("var")));
     if let Some(Err(error)) = &disk {
         facts.push(format!("no full disk: cannot mount one: {error}"));
     }
     let disk = disk.and_then(Result::ok);
     subject.start();
-    let untouched: Vec<&str> = site.untouched.iter().map(String::as_str).collect();
+    let untouched: Vec<&str> = services.untouched.iter().map(String::as_str).collect();
     if let Err(why) = subject.wait_for(&untouched, |it| it.ready) {
         found.broken(
             Promise::BackInTime,
@@ -124,7 +124,7 @@ pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
     let gate = Gate::default();
     let mut mover = Mover {
         subject: &subject,
-        site: &site,
+        services: &services,
         found: &found,
         gate: &gate,
         disk: disk.as_ref(),
@@ -159,7 +159,7 @@ fn attack_it(
     mover: &mut Mover<'_>,
     facts: &mut Vec<String>,
 ) -> Result<(), Abandoned> {
-    let parts = (mover.subject, mover.site, mover.found);
+    let parts = (mover.subject, mover.services, mover.found);
     let gate = mover.gate;
     std::thread::scope(|scope| {
         let closing = Closing(gate);
@@ -202,7 +202,7 @@ fn moves(
 /// SIGTERM, and what must hold when all is over.
 fn end(mover: &Mover<'_>, done: &Result<(), Abandoned>, facts: &mut Vec<String>) {
     let (subject, found) = (mover.subject, mover.found);
-    for line in files::lines(&subject.world.path("violations")) {
+    for line in files::lines(&subject.site.path("violations")) {
         found.broken(Promise::OneOfEach, 1, line);
     }
     for line in subject.said().lines().filter(|it| it.contains("panicked")) {
@@ -223,8 +223,8 @@ fn end(mover: &Mover<'_>, done: &Result<(), Abandoned>, facts: &mut Vec<String>)
     mover.expect_nothing_left("after SIGTERM");
     mover.end_strays();
     let mut sum = Account::default();
-    for service in mover.site.all() {
-        let log_dir = subject.world.log_dir(&service);
+    for service in mover.services.all() {
+        let log_dir = subject.site.log_dir(&service);
         sum.add(logs::account(subject.root(), &log_dir, &service, found));
     }
     let Account {

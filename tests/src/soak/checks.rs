@@ -9,13 +9,13 @@ use super::{
     clients::Gate,
     footprint::{Footprint, Whose},
     report::{Findings, Promise},
-    site::{STRAY, Site},
+    services::{STRAY, Services},
     subject::{LIMIT, Subject},
     watch::{self, Process},
 };
 use crate::{
-    patience,
     processes::{children, kill, status_field},
+    wait,
 };
 
 /// Within this a process that nobody can attribute must be named.
@@ -24,7 +24,7 @@ const NAMED_WITHIN: Duration = Duration::from_secs(5);
 /// The checks of one campaign, with what they remember.
 pub(super) struct Checks<'a> {
     subject: &'a Subject,
-    site: &'a Site,
+    services: &'a Services,
     found: &'a Findings,
     gate: &'a Gate,
     /// Processes of untouched services, and the keeper's epoch in which they were seen.
@@ -37,12 +37,12 @@ pub(super) struct Checks<'a> {
 
 impl<'a> Checks<'a> {
     pub(super) fn new(
-        (subject, site, found): (&'a Subject, &'a Site, &'a Findings),
+        (subject, services, found): (&'a Subject, &'a Services, &'a Findings),
         gate: &'a Gate,
     ) -> Self {
         Self {
             subject,
-            site,
+            services,
             found,
             gate,
             baseline: (0, BTreeMap::new()),
@@ -56,14 +56,14 @@ impl<'a> Checks<'a> {
     pub(super) fn checkpoint(&mut self) -> Result<(), String> {
         let gate = self.gate;
         let _alone = gate.alone();
-        let steady = self.site.steady();
+        let steady = self.services.steady();
         let status = self
             .subject
             .wait_for(&steady, |it| it.held.is_some() || it.ready)?;
         self.pids(&status);
         self.holds(&status);
         self.zombies();
-        if self.site.strays {
+        if self.services.strays {
             self.strays();
         }
         Ok(())
@@ -71,7 +71,7 @@ impl<'a> Checks<'a> {
 
     fn pids(&mut self, status: &StatusReply) {
         let services = status.services.iter();
-        let untouched = services.filter(|it| self.site.untouched.contains(&it.name));
+        let untouched = services.filter(|it| self.services.untouched.contains(&it.name));
         let now: BTreeMap<String, i32> = untouched
             .filter_map(|it| Some((it.name.clone(), it.pid?)))
             .collect();
@@ -117,7 +117,7 @@ impl<'a> Checks<'a> {
             let stay = first.iter().any(|pid| now.contains(pid));
             (!stay).then_some(())
         };
-        if patience::within(LIMIT, stay).is_none() {
+        if wait::within(LIMIT, stay).is_none() {
             let detail = format!("children of the keeper: {first:?}");
             self.found
                 .broken(Promise::Reaped, first.len() as u64, detail);
@@ -139,7 +139,7 @@ impl<'a> Checks<'a> {
                 let words = new + &warnings().unwrap_or_default().join("\n");
                 (names(&words, stray.pid) || !stray.lives()).then_some(())
             };
-            let settled = patience::within(NAMED_WITHIN, named).is_some();
+            let settled = wait::within(NAMED_WITHIN, named).is_some();
             if !stray.lives() {
                 self.strays_gone += 1;
             } else if settled {
@@ -158,14 +158,14 @@ impl<'a> Checks<'a> {
     pub(super) fn footprint(&mut self) -> Option<String> {
         let gate = self.gate;
         let _alone = gate.alone();
-        for name in self.site.operated.iter().flatten() {
+        for name in self.services.operated.iter().flatten() {
             if self.subject.ctl(&["start", name]).done() {
                 self.gate.held().insert(name.clone(), false);
             }
         }
         // One that has loaded the files holds more than one that was handed the plan.
         self.subject.ctl(&["reconfigure"]);
-        let all = self.site.steady();
+        let all = self.services.steady();
         self.subject.wait_for(&all, |it| it.ready).ok()?;
         let control = self.subject.wait_control()?;
         let keeper = Footprint::of(self.subject.keeper_pid())?;
@@ -188,7 +188,7 @@ impl<'a> Checks<'a> {
     /// What became of strays, for people.
     pub(super) fn strays_words(&self) -> Option<String> {
         let (named, gone) = (self.strays_named, self.strays_gone);
-        (self.site.strays).then(|| format!("strays named {named}, found and gone {gone}"))
+        (self.services.strays).then(|| format!("strays named {named}, found and gone {gone}"))
     }
 }
 

@@ -19,11 +19,11 @@ use nix::sys::signal::Signal;
 use super::{
     dice::Dice,
     report::{Findings, Promise},
-    site::Site,
+    services::Services,
     subject::{Answer, LIMIT, Subject},
     watch::{self, Process},
 };
-use crate::{patience, processes::kill};
+use crate::{processes::kill, wait};
 
 /// Longest pause of a client between two operations, in milliseconds.
 const PAUSE_MAX_MS: u64 = 120;
@@ -33,7 +33,7 @@ const BIRTH: Duration = Duration::from_secs(2);
 /// One client.
 pub(super) struct Client<'a> {
     subject: &'a Subject,
-    site: &'a Site,
+    services: &'a Services,
     found: &'a Findings,
     gate: &'a Gate,
     dice: Dice,
@@ -77,7 +77,7 @@ impl Gate {
 
 impl<'a> Client<'a> {
     pub(super) fn new(
-        (subject, site, found): (&'a Subject, &'a Site, &'a Findings),
+        (subject, services, found): (&'a Subject, &'a Services, &'a Findings),
         gate: &'a Gate,
         dice: Dice,
         names: &[String],
@@ -86,7 +86,7 @@ impl<'a> Client<'a> {
         gate.held().extend(fresh);
         Self {
             subject,
-            site,
+            services,
             found,
             gate,
             dice,
@@ -104,7 +104,7 @@ impl<'a> Client<'a> {
                 self.operate();
             }
             let pause = Duration::from_millis(self.dice.between(1, PAUSE_MAX_MS));
-            let _ = patience::within(pause, || self.gate.is_closed().then_some(()));
+            let _ = wait::within(pause, || self.gate.is_closed().then_some(()));
         }
     }
 
@@ -159,7 +159,8 @@ impl<'a> Client<'a> {
     fn reconfigure(&mut self, name: &str, epoch: u64) -> (&'static str, Answer) {
         let mark = self.marks.entry(name.to_owned()).or_default();
         *mark += 1;
-        self.site.mark(&self.subject.world, name, &mark.to_string());
+        self.services
+            .mark(&self.subject.site, name, &mark.to_string());
         if self.dice.percent(15) {
             return ("reconfigure", self.subject.ctl(&["reconfigure"]));
         }
@@ -170,7 +171,7 @@ impl<'a> Client<'a> {
                 let over = untrue.is_none() || self.subject.epoch() != epoch;
                 over.then_some(())
             };
-            let _ = patience::within(LIMIT, settled);
+            let _ = wait::within(LIMIT, settled);
         }
         ("reconfigure", answer)
     }
@@ -187,7 +188,7 @@ impl<'a> Client<'a> {
     /// is to be there may just be between two lives, if this client has killed it before, or in its exec.
     fn untrue(&self, what: &str, name: &str, before: Option<&Process>) -> Option<String> {
         let mut last = None;
-        let patience = if what == "stop" {
+        let limit = if what == "stop" {
             Duration::ZERO
         } else {
             BIRTH
@@ -196,7 +197,7 @@ impl<'a> Client<'a> {
             last = self.untrue_now(what, name, before);
             last.is_none().then_some(())
         };
-        let _ = patience::within(patience, settled);
+        let _ = wait::within(limit, settled);
         last
     }
 

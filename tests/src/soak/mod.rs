@@ -1,7 +1,7 @@
 //! `./dev soak`: kills and faults at random against the real binaries, and what was lost, doubled,
 //! split or left by them.
 //!
-//! A `campaign` makes one world: services that write numbered lines (`line`) and leave processes
+//! A `campaign` makes one site: services that write numbered lines (`line`) and leave processes
 //! that try to get away, clients that operate on services of their own (`clients`), somebody who looks
 //! at /proc all the time (`watch`), and moves (`moves`) with checks between them (`checks`). At its end
 //! the daemon is stopped, and the log files are held against the ledgers (`logs`). All chance comes from
@@ -25,10 +25,10 @@ mod logs;
 mod moves;
 mod report;
 pub mod restores;
-mod site;
+mod services;
 mod subject;
 mod watch;
 
 pub use campaign::{Attack, campaign};
 pub use report::{Promise, Report, Row};
-pub use site::Scale;
+pub use services::Scale;

@@ -14,13 +14,13 @@ use super::{
     dice::Dice,
     disk::Disk,
     report::{Findings, Promise},
-    site::{KEPT, OBEDIENT, Site},
+    services::{KEPT, OBEDIENT, Services},
     subject::{LIMIT, Subject, is_control},
     watch,
 };
 use crate::{
-    patience,
     processes::{alive, kill},
+    wait,
 };
 
 /// Who was killed is gone after this.
@@ -29,7 +29,7 @@ const DYING: Duration = Duration::from_secs(1);
 /// In the warning of `ctl status` about holds that are on no disk.
 const UNSTORED: &str = "will not survive a restart";
 
-/// The world is beyond use after this.
+/// The site is beyond use after this.
 #[derive(Debug)]
 pub(super) struct Abandoned;
 
@@ -86,7 +86,7 @@ impl Move {
 /// Makes moves.
 pub(super) struct Mover<'a> {
     pub(super) subject: &'a Subject,
-    pub(super) site: &'a Site,
+    pub(super) services: &'a Services,
     pub(super) found: &'a Findings,
     pub(super) gate: &'a Gate,
     pub(super) disk: Option<&'a Disk>,
@@ -134,8 +134,7 @@ impl Mover<'_> {
         let control = self.subject.wait_control();
         self.subject.kill_keeper(None);
         if self.dice.percent(50) {
-            let gone =
-                patience::within(LIMIT, || control.is_none_or(|it| !alive(it)).then_some(()));
+            let gone = wait::within(LIMIT, || control.is_none_or(|it| !alive(it)).then_some(()));
             if gone.is_none() {
                 let detail = format!("control {control:?} has not ended after the keeper's death");
                 return Err(self.abandon(&detail));
@@ -160,7 +159,7 @@ impl Mover<'_> {
         for pid in &stopped {
             kill(*pid, Signal::SIGSTOP);
         }
-        // Blinks, and pauses that are longer than a watchdog's patience.
+        // Blinks, and pauses that are longer than a watchdog's timeout.
         if self.dice.percent(50) {
             self.pause(300);
         } else {
@@ -196,7 +195,7 @@ impl Mover<'_> {
             let warnings = self.warnings()?;
             (!warnings.iter().any(|it| it.contains(UNSTORED))).then_some(())
         };
-        if stopped && patience::within(LIMIT, stored).is_none() {
+        if stopped && wait::within(LIMIT, stored).is_none() {
             let warnings = self.warnings();
             let detail = format!(
                 "there is room again, and {LIMIT:?} later the hold is not stored: {warnings:?}"
@@ -227,9 +226,9 @@ impl Mover<'_> {
     /// It is made again, and meanwhile nobody takes the root from the living.
     fn remove_run_directory(&mut self) -> Result<(), Abandoned> {
         let removed = Instant::now();
-        self.remove(&self.subject.world.path("run/mattervisor"))?;
-        let mut second = self.subject.world.spawn_supervisor();
-        let ended = patience::within(LIMIT, || second.try_wait().ok().flatten());
+        self.remove(&self.subject.site.path("run/mattervisor"))?;
+        let mut second = self.subject.site.spawn_supervisor();
+        let ended = wait::within(LIMIT, || second.try_wait().ok().flatten());
         if ended.is_none_or(|status| status.success()) {
             let pid = second.id();
             let detail = format!(
@@ -249,7 +248,7 @@ impl Mover<'_> {
         let moved = fs::rename(directory, &away);
         let removed = || fs::remove_dir_all(&away).ok();
         match moved {
-            Ok(()) if patience::within(LIMIT, removed).is_some() => Ok(()),
+            Ok(()) if wait::within(LIMIT, removed).is_some() => Ok(()),
             other => {
                 let detail = format!("cannot remove {}: {other:?}", directory.display());
                 Err(self.abandon(&detail))
@@ -266,7 +265,7 @@ impl Mover<'_> {
 
     /// Waits until the untouched services are up.
     fn wait_back(&self, since: Instant) -> Result<(), Abandoned> {
-        let names: Vec<&str> = self.site.untouched.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.services.untouched.iter().map(String::as_str).collect();
         match self
             .subject
             .wait_for(&names, |it| it.ready && it.pid.is_some())
@@ -297,7 +296,7 @@ impl Mover<'_> {
             let all = watch::processes(self.subject.root()).into_iter();
             all.filter(|it| !it.is_stray()).collect::<Vec<_>>()
         };
-        let _ = patience::within(DYING, || left().is_empty().then_some(()));
+        let _ = wait::within(DYING, || left().is_empty().then_some(()));
         let left = left();
         if left.is_empty() {
             return;
@@ -332,6 +331,6 @@ impl Mover<'_> {
 
     fn pause_between(&mut self, least_ms: u64, most_ms: u64) {
         let pause = Duration::from_millis(self.dice.between(least_ms, most_ms));
-        let _ = patience::within(pause, || None::<()>);
+        let _ = wait::within(pause, || None::<()>);
     }
 }

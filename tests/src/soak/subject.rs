@@ -16,9 +16,9 @@ use nix::sys::signal::Signal;
 
 use crate::{
     ctl::Running,
-    patience,
     processes::{alive, children, command_line, kill},
-    world::World,
+    site::Site,
+    wait,
 };
 
 /// Within this everything must be back, on a busy machine.
@@ -54,30 +54,30 @@ impl Answer {
     }
 }
 
-/// A daemon on a world of its own.
+/// A daemon on a site of its own.
 pub(super) struct Subject {
     keeper: Mutex<Option<Child>>,
     /// Grows whenever the keeper is about to die, and when another is up.
     epoch: AtomicU64,
-    pub(super) world: World,
+    pub(super) site: Site,
 }
 
 impl Subject {
-    pub(super) fn new(world: World) -> Self {
+    pub(super) fn new(site: Site) -> Self {
         Self {
             keeper: Mutex::new(None),
             epoch: AtomicU64::new(0),
-            world,
+            site,
         }
     }
 
     pub(super) fn root(&self) -> &Path {
-        self.world.root()
+        self.site.root()
     }
 
     /// Starts it. It need not answer yet.
     pub(super) fn start(&self) {
-        let child = self.world.spawn_supervisor();
+        let child = self.site.spawn_supervisor();
         *self.keeper() = Some(child);
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
@@ -104,7 +104,7 @@ impl Subject {
 
     /// A control process, which may take a moment to come.
     pub(super) fn wait_control(&self) -> Option<i32> {
-        patience::within(LIMIT, || self.control_pid())
+        wait::within(LIMIT, || self.control_pid())
     }
 
     /// SIGKILL for the keeper, and with it for another process. Its exit is taken.
@@ -130,7 +130,7 @@ impl Subject {
         let mut keeper = self.keeper();
         let child = keeper.as_mut()?;
         kill(i32::try_from(child.id()).ok()?, Signal::SIGTERM);
-        let status = patience::within(CTL_LIMIT, || child.try_wait().ok().flatten())?;
+        let status = wait::within(CTL_LIMIT, || child.try_wait().ok().flatten())?;
         *keeper = None;
         let signal = status.signal().unwrap_or(0);
         Some(status.code().unwrap_or(128 + signal))
@@ -138,10 +138,10 @@ impl Subject {
 
     /// Runs `ctl`.
     pub(super) fn ctl(&self, arguments: &[&str]) -> Answer {
-        let mut command = self.world.ctl_command();
+        let mut command = self.site.ctl_command();
         command.args(["--timeout", CTL_TIMEOUT]).args(arguments);
         let mut running = Running::start(&mut command);
-        if patience::within(CTL_LIMIT, || running.has_ended().then_some(())).is_none() {
+        if wait::within(CTL_LIMIT, || running.has_ended().then_some(())).is_none() {
             return Answer {
                 code: None,
                 stdout: String::new(),
@@ -174,7 +174,7 @@ impl Subject {
             if let Some(ended) = self.has_ended() {
                 return Err(format!("the supervisor has ended: {ended}"));
             }
-            let _ = patience::within(PAUSE, || None::<()>);
+            let _ = wait::within(PAUSE, || None::<()>);
             let Some(status) = self.status() else {
                 "there is no status".clone_into(&mut why);
                 continue;
@@ -198,7 +198,7 @@ impl Subject {
 
     /// What the supervisor and its control processes have said so far.
     pub(super) fn said(&self) -> String {
-        let bytes = std::fs::read(self.world.path("supervisor.log")).unwrap_or_default();
+        let bytes = std::fs::read(self.site.path("supervisor.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::report::{Findings, Promise};
-use crate::{patience, processes};
+use crate::{processes, wait};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,9 +47,9 @@ impl Process {
 
 /// What lives of a soak on this root.
 pub(super) fn processes(root: &Path) -> Vec<Process> {
-    let world = format!("world={}", root.display());
+    let site = format!("site={}", root.display());
     let all = processes::pids().into_iter();
-    all.filter_map(|pid| process(pid, &world)).collect()
+    all.filter_map(|pid| process(pid, &site)).collect()
 }
 
 /// The main process of a service, if it lives.
@@ -59,9 +59,9 @@ pub(super) fn main_of(root: &Path, service: &str) -> Option<Process> {
         .find(|it| it.service == service)
 }
 
-fn process(pid: i32, world: &str) -> Option<Process> {
+fn process(pid: i32, site: &str) -> Option<Process> {
     let words = words(pid)?;
-    if !words.first()?.ends_with("soakchild") || !words.iter().any(|word| word == world) {
+    if !words.first()?.ends_with("soakchild") || !words.iter().any(|word| word == site) {
         return None;
     }
     let value = |name: &str| {
@@ -120,7 +120,7 @@ pub(super) fn watch(root: &Path, found: &Findings, over: impl Fn() -> bool) {
                 found.broken(Promise::OneOfEach, 1, detail);
             }
         }
-        let _ = patience::within(PAUSE, || over().then_some(()));
+        let _ = wait::within(PAUSE, || over().then_some(()));
     }
 }
 

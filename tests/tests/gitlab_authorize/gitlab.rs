@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{Ctl, Running, World, binary, eventually, free_port, http_get, run};
+use mattervisor_tests::{Ctl, Running, Site, binary, eventually, free_port, http_get, run};
 use serde_json::Value;
 pub(super) const ROOT: &str = "glpat-planted-root-token";
 pub(super) const USER: &str = "glpat-planted-user-token";
@@ -21,9 +21,9 @@ pub(crate) struct Gitlab {
 }
 
 impl Gitlab {
-    /// Starts it with its data below the world's root, and returns once it answers.
-    pub(crate) fn start(world: &World, environment: &[(&str, &str)]) -> Self {
-        let (port, data) = (free_port(), world.path("gitlab"));
+    /// Starts it with its data below the root of the site, and returns once it answers.
+    pub(crate) fn start(site: &Site, environment: &[(&str, &str)]) -> Self {
+        let (port, data) = (free_port(), site.path("gitlab"));
         let mut command = Command::new(binary("gitlab"));
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.env("GITLAB_STANDIN_DATA", &data);
@@ -82,28 +82,30 @@ pub(super) fn both_uris() -> String {
 }
 
 /// A host with a Mattermost of that address; no supervisor runs.
-pub(super) fn host(site: &str) -> World {
-    let mut world = World::new();
-    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    world.site(&format!("mattermost_external_url = \"{SITE_URL}\"\n{site}"));
+pub(super) fn host(site_file: &str) -> Site {
+    let mut site = Site::new();
+    site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    site.site_file(&format!(
+        "mattermost_external_url = \"{SITE_URL}\"\n{site_file}"
+    ));
     for (name, token) in [
         ("root", ROOT),
         ("user", USER),
         ("read", READER),
         ("bad", "glpat-no"),
     ] {
-        let path = world.path(&format!("{name}-token"));
+        let path = site.path(&format!("{name}-token"));
         std::fs::write(&path, format!("{token}\n")).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }
-    world
+    site
 }
 
 /// `ctl gitlab VERB` with the administrator's token; nothing that it says may hold a token or a
 /// secret.
-pub(super) fn ask(world: &World, verb: &str, more: &[&str]) -> Ctl {
-    let token = world.file("root-token");
-    let said = world.ctl(&[&["gitlab", verb, "--token-file", &token], more].concat());
+pub(super) fn ask(site: &Site, verb: &str, more: &[&str]) -> Ctl {
+    let token = site.file("root-token");
+    let said = site.ctl(&[&["gitlab", verb, "--token-file", &token], more].concat());
     let text = said.both();
     assert!(
         !text.contains("planted") && !text.contains("gloas-"),
@@ -112,16 +114,16 @@ pub(super) fn ask(world: &World, verb: &str, more: &[&str]) -> Ctl {
     said
 }
 
-pub(super) fn secrets(world: &World) -> toml::Table {
-    let text = std::fs::read_to_string(world.path("etc/mattervisor/secrets.toml"));
+pub(super) fn secrets(site: &Site) -> toml::Table {
+    let text = std::fs::read_to_string(site.path("etc/mattervisor/secrets.toml"));
     let table: toml::Table = toml::from_str(&text.unwrap_or_default()).unwrap();
     let mattermost = table.get("mattermost").and_then(toml::Value::as_table);
     mattermost.cloned().unwrap_or_default()
 }
 
 /// Id and secret here are those of the one application there.
-pub(super) fn agree(world: &World, gitlab: &Gitlab) {
-    let (here, there) = (secrets(world), gitlab.applications());
+pub(super) fn agree(site: &Site, gitlab: &Gitlab) {
+    let (here, there) = (secrets(site), gitlab.applications());
     assert_eq!(there.len(), 1, "{there:?}");
     assert_eq!(
         here["gitlab_id"].as_str(),

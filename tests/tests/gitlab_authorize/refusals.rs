@@ -8,13 +8,13 @@ use super::gitlab::{Gitlab, SITE_URL, agree, ask, both_uris, host, secrets};
 /// What is refused, with what to do; and nothing is made or stored.
 #[test]
 fn every_refusal_says_what_to_do() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
     let (url, dead) = (gitlab.url(), format!("http://127.0.0.1:{}", free_port()));
     let refused = |token: &str, url: &str, code: i32, words: &[&str]| {
-        let token = world.file(&format!("{token}-token"));
+        let token = site.file(&format!("{token}-token"));
         let arguments = ["gitlab", "authorize", "--url", url, "--token-file", &token];
-        let said = world.ctl(&arguments).expect_code(code).stderr;
+        let said = site.ctl(&arguments).expect_code(code).stderr;
         for word in words.iter().chain(&["error: ", "\nhint: "]) {
             assert!(said.contains(word), "{word}: {said}");
         }
@@ -53,11 +53,11 @@ fn every_refusal_says_what_to_do() {
         1,
         &["cannot ask https://gitlab.invalid"],
     );
-    let said = world.ctl(&[
+    let said = site.ctl(&[
         "gitlab",
         "authorize",
         "--token-file",
-        &world.file("root-token"),
+        &site.file("root-token"),
     ]);
     assert!(
         said.expect_code(2)
@@ -65,10 +65,10 @@ fn every_refusal_says_what_to_do() {
             .contains("it is not known where GitLab is")
     );
     assert!(gitlab.applications().is_empty());
-    assert!(secrets(&world).is_empty());
+    assert!(secrets(&site).is_empty());
 
-    world.site("");
-    let said = ask(&world, "authorize", &["--url", &url])
+    site.site_file("");
+    let said = ask(&site, "authorize", &["--url", &url])
         .expect_code(1)
         .stderr;
     assert!(
@@ -80,23 +80,23 @@ fn every_refusal_says_what_to_do() {
 /// What answers is something else than GitLab.
 #[test]
 fn another_server_is_not_taken_for_gitlab() {
-    let mut world = host("");
+    let mut site = host("");
     let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
     for (port, answer) in ports.iter().zip(["200:hello", "200:{}", "503:no"]) {
-        world.child(&format!("a{port}"), &[&format!("http={port}:{answer}")], "");
+        site.child(&format!("a{port}"), &[&format!("http={port}:{answer}")], "");
     }
-    world.site(&format!(
+    site.site_file(&format!(
         "mattermost_external_url = \"{SITE_URL}\"\nmattermost.enable = false\n"
     ));
-    world.start();
-    world.site(&format!("mattermost_external_url = \"{SITE_URL}\"\n"));
+    site.start();
+    site.site_file(&format!("mattermost_external_url = \"{SITE_URL}\"\n"));
     for (port, words) in ports
         .iter()
         .zip(["is no GitLab", "is no GitLab", "status 503"])
     {
         eventually("it serves", || http_get(*port, "/"));
         let url = format!("http://127.0.0.1:{port}");
-        let said = ask(&world, "authorize", &["--url", &url])
+        let said = ask(&site, "authorize", &["--url", &url])
             .expect_code(1)
             .stderr;
         assert!(said.contains(words), "{said}");
@@ -107,36 +107,33 @@ fn another_server_is_not_taken_for_gitlab() {
 /// that is gone, too.
 #[test]
 fn a_secret_that_is_lost_or_wrong_is_noticed() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
     let url = gitlab.url();
     gitlab.add("GitLab Mattermost", &both_uris());
-    let said = ask(&world, "authorize", &["--url", &url])
+    let said = ask(&site, "authorize", &["--url", &url])
         .expect_code(1)
         .stderr;
     assert!(
         said.contains("tells it only once") && said.contains("reauthorize"),
         "{said}"
     );
-    assert!(secrets(&world).is_empty());
-    ask(&world, "reauthorize", &["--url", &url]).ok();
-    agree(&world, &gitlab);
+    assert!(secrets(&site).is_empty());
+    ask(&site, "reauthorize", &["--url", &url]).ok();
+    agree(&site, &gitlab);
 
-    let file = world.path("etc/mattervisor/secrets.toml");
+    let file = site.path("etc/mattervisor/secrets.toml");
     let text = std::fs::read_to_string(&file).unwrap();
-    let secret = secrets(&world)["gitlab_secret"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let secret = secrets(&site)["gitlab_secret"].as_str().unwrap().to_owned();
     std::fs::write(&file, text.replace(&secret, "another")).unwrap();
-    let said = ask(&world, "authorize", &[]).expect_code(1).stderr;
+    let said = ask(&site, "authorize", &[]).expect_code(1).stderr;
     assert!(said.contains("not the one that GitLab has"), "{said}");
-    let id = secrets(&world)["gitlab_id"].as_str().unwrap().to_owned();
+    let id = secrets(&site)["gitlab_id"].as_str().unwrap().to_owned();
     std::fs::write(&file, text.replace(&id, "gone")).unwrap();
-    let said = ask(&world, "authorize", &[]).expect_code(1).stderr;
+    let said = ask(&site, "authorize", &[]).expect_code(1).stderr;
     assert!(said.contains("no application with the id"), "{said}");
-    ask(&world, "reauthorize", &[]).ok();
-    agree(&world, &gitlab);
+    ask(&site, "reauthorize", &[]).ok();
+    agree(&site, &gitlab);
 }
 
 /// By HTTPS: an authority that is not known is refused with the way out, and taken with
@@ -144,11 +141,11 @@ fn a_secret_that_is_lost_or_wrong_is_noticed() {
 #[test]
 fn tls_is_checked_and_an_own_authority_can_be_given() {
     let program = need!(nginx());
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
     let (tls, plain, own) = (free_port(), free_port(), free_port());
-    openssl::signed(world.root(), "DNS:localhost");
-    let conf = world.path("proxy.conf");
+    openssl::signed(site.root(), "DNS:localhost");
+    let conf = site.path("proxy.conf");
     std::fs::write(
         &conf,
         format!(
@@ -160,14 +157,14 @@ fn tls_is_checked_and_an_own_authority_can_be_given() {
              server {{ listen 127.0.0.1:{own} ssl; ssl_certificate {root}/ca.crt; ssl_certificate_key {root}/ca.key; }}\n\
              server {{ listen 127.0.0.1:{plain}; return 301 https://localhost:{tls}$request_uri; }}\n}}\n",
             gitlab.port,
-            root = world.root().display(),
+            root = site.root().display(),
         ),
     )
     .unwrap();
     let _proxy = Running::start(Command::new(program).arg("-c").arg(&conf));
     eventually("the proxy is up", || http_get(plain, "/"));
     let url = format!("https://localhost:{tls}");
-    let said = ask(&world, "authorize", &["--url", &url])
+    let said = ask(&site, "authorize", &["--url", &url])
         .expect_code(1)
         .stderr;
     assert!(
@@ -175,29 +172,29 @@ fn tls_is_checked_and_an_own_authority_can_be_given() {
         "{said}"
     );
     let said = ask(
-        &world,
+        &site,
         "authorize",
         &["--url", &format!("http://localhost:{plain}")],
     );
     let said = said.expect_code(1).stderr;
     assert!(said.contains(&format!("sends elsewhere: {url}")), "{said}");
-    let ca = world.file("ca.crt");
+    let ca = site.file("ca.crt");
     let other = format!("https://127.0.0.1:{tls}");
-    let said = ask(&world, "authorize", &["--url", &other, "--ca-file", &ca]);
+    let said = ask(&site, "authorize", &["--url", &other, "--ca-file", &ca]);
     let said = said.expect_code(1).stderr;
     assert!(said.contains("for another name"), "{said}");
     let own = format!("https://localhost:{own}");
-    let said = ask(&world, "authorize", &["--url", &own, "--ca-file", &ca]);
+    let said = ask(&site, "authorize", &["--url", &own, "--ca-file", &ca]);
     let said = said.expect_code(1).stderr;
     assert!(
         said.contains("that of an authority") && said.contains("CA:FALSE"),
         "{said}"
     );
-    let key = world.file("server.key");
-    let said = ask(&world, "authorize", &["--url", &url, "--ca-file", &key]);
+    let key = site.file("server.key");
+    let said = ask(&site, "authorize", &["--url", &url, "--ca-file", &key]);
     let said = said.expect_code(1).stderr;
     assert!(said.contains("no certificate in it"), "{said}");
     assert!(gitlab.applications().is_empty());
-    ask(&world, "authorize", &["--url", &url, "--ca-file", &ca]).ok();
-    agree(&world, &gitlab);
+    ask(&site, "authorize", &["--url", &url, "--ca-file", &ca]).ok();
+    agree(&site, &gitlab);
 }

@@ -9,22 +9,22 @@ use std::{
     thread::JoinHandle,
 };
 
-use mattervisor_tests::{World, binary, install, run};
+use mattervisor_tests::{Site, binary, install, run};
 
 use super::gitlab::{Gitlab, ROOT, ask, host};
 /// A user who may not: the files' readers first, then the directory. Nothing is made in GitLab.
 #[test]
 fn what_cannot_be_stored_is_not_made() {
-    let world = host("");
-    let gitlab = Gitlab::start(&world, &[]);
-    let etc = world.path("etc/mattervisor");
-    let (program, token) = (world.path("ctl"), world.path("their-token"));
+    let site = host("");
+    let gitlab = Gitlab::start(&site, &[]);
+    let etc = site.path("etc/mattervisor");
+    let (program, token) = (site.path("ctl"), site.path("their-token"));
     install(&binary("ctl"), &program);
     install(
         &binary("mattervisor-gitlab"),
-        &world.path("mattervisor-gitlab"),
+        &site.path("mattervisor-gitlab"),
     );
-    let catalog = copied_catalog(&world);
+    let catalog = copied_catalog(&site);
     std::fs::write(&token, ROOT).unwrap();
     let mode = |path: &Path, mode| {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
@@ -36,7 +36,7 @@ fn what_cannot_be_stored_is_not_made() {
         } else {
             command.arg("--no-new-privs");
         }
-        command.arg(&program).arg("--root").arg(world.root());
+        command.arg(&program).arg("--root").arg(site.root());
         command.arg("--catalog").arg(&catalog);
         command.args([
             "gitlab",
@@ -66,9 +66,9 @@ fn what_cannot_be_stored_is_not_made() {
 }
 
 /// Where another user can read it.
-fn copied_catalog(world: &World) -> PathBuf {
+fn copied_catalog(site: &Site) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-    let to = world.path("services.d");
+    let to = site.path("services.d");
     run(Command::new("cp").arg("-r").arg(from).arg(&to)).ok();
     to
 }
@@ -76,10 +76,10 @@ fn copied_catalog(world: &World) -> PathBuf {
 /// What cannot be stored although it could a moment ago is unmade again.
 #[test]
 fn an_application_that_could_not_be_stored_is_removed_again() {
-    let world = host("");
-    let file = world.path("etc/mattervisor/secrets.toml");
+    let site = host("");
+    let file = site.path("etc/mattervisor/secrets.toml");
     let (url, requests) = scripted(file.clone());
-    let said = ask(&world, "authorize", &["--url", &url])
+    let said = ask(&site, "authorize", &["--url", &url])
         .expect_code(1)
         .stderr;
     assert!(

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use mattervisor_tests::World;
+use mattervisor_tests::Site;
 
 use super::planted::Planted;
 /// Files that must hold a secret: their owner's alone, or root's and to be read by a service's group.
@@ -21,8 +21,8 @@ const HOLDERS: [&str; 11] = [
 ];
 
 /// Every file under the root, but those that must hold them.
-pub(super) fn search_files(world: &World, planted: &mut Planted, running: bool) {
-    let mut left = vec![world.root().to_owned()];
+pub(super) fn search_files(site: &Site, planted: &mut Planted, running: bool) {
+    let mut left = vec![site.root().to_owned()];
     let mut kept = 0;
     while let Some(dir) = left.pop() {
         for entry in fs::read_dir(&dir).unwrap().flatten() {
@@ -35,7 +35,7 @@ pub(super) fn search_files(world: &World, planted: &mut Planted, running: bool) 
                 left.push(path);
             } else if kind.is_file() {
                 let below = path
-                    .strip_prefix(world.root())
+                    .strip_prefix(site.root())
                     .unwrap()
                     .display()
                     .to_string();
@@ -61,8 +61,8 @@ pub(super) fn search_files(world: &World, planted: &mut Planted, running: bool) 
 }
 
 /// Command lines of all processes of the root, and the environment of the supervisor itself.
-pub(super) fn search_processes(world: &World, planted: &mut Planted) {
-    for pid in world.processes() {
+pub(super) fn search_processes(site: &Site, planted: &mut Planted) {
+    for pid in site.processes() {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let line = read("cmdline");
         let name = String::from_utf8_lossy(&line).replace('\0', " ");
@@ -73,7 +73,7 @@ pub(super) fn search_processes(world: &World, planted: &mut Planted) {
     }
 }
 
-pub(super) fn ask_everything(world: &World, planted: &mut Planted) {
+pub(super) fn ask_everything(site: &Site, planted: &mut Planted) {
     for words in [
         "status",
         "status --format json",
@@ -103,9 +103,9 @@ pub(super) fn ask_everything(world: &World, planted: &mut Planted) {
         "version",
     ] {
         let arguments: Vec<&str> = words.split(' ').collect();
-        planted.told(&format!("ctl {words}"), &world.ctl(&arguments));
+        planted.told(&format!("ctl {words}"), &site.ctl(&arguments));
     }
-    let api = world.get("/v1/openapi.json");
+    let api = site.get("/v1/openapi.json");
     let api: serde_json::Value = serde_json::from_str(&api.body).unwrap();
     let mut asked = 0;
     for (path, methods) in api["paths"].as_object().unwrap() {
@@ -114,7 +114,7 @@ pub(super) fn ask_everything(world: &World, planted: &mut Planted) {
         }
         for service in ["mattermost", "bot"] {
             let path = path.replace("{name}", service).replace("{id}", "none");
-            let reply = world.get(&path);
+            let reply = site.get(&path);
             planted.note(
                 &format!("GET {path}"),
                 format!("{}{}", reply.head, reply.body),

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use mattervisor_tests::{World, eventually};
+use mattervisor_tests::{Site, eventually};
 use nix::sys::signal::Signal;
 
 use super::planted::Planted;
@@ -40,17 +40,17 @@ fn mistakes(own: &str) -> Vec<String> {
 }
 
 /// Broken files in which the secrets stand where the mistakes are.
-pub(super) fn break_everything(world: &World, planted: &mut Planted, site: &str, secrets: &str) {
+pub(super) fn break_everything(site: &Site, planted: &mut Planted, site_file: &str, secrets: &str) {
     let own = planted.plant("a broken line");
-    let path = world.path("etc/mattervisor/secrets.toml");
+    let path = site.path("etc/mattervisor/secrets.toml");
     let private = |text: &str, path: &Path| {
         fs::write(path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     };
-    let file = world.path("etc/mattervisor/mattervisor.toml");
+    let file = site.path("etc/mattervisor/mattervisor.toml");
     for (number, line) in mistakes(&own).iter().enumerate() {
         let (own_file, kept) = if number % 2 == 0 {
-            (&file, site)
+            (&file, site_file)
         } else {
             (&path, secrets)
         };
@@ -67,27 +67,27 @@ pub(super) fn break_everything(world: &World, planted: &mut Planted, site: &str,
         };
         for words in [&["reconfigure"][..]].iter().chain(more) {
             let what = format!("ctl {} with {line}", words.join(" "));
-            planted.told(&what, &world.ctl(words));
+            planted.told(&what, &site.ctl(words));
         }
         private(kept, own_file);
     }
     // Readable by others, and asked for by SIGHUP.
     private(
-        &format!("mattermost.gitlab_secret = '{own}'\n{site}"),
+        &format!("mattermost.gitlab_secret = '{own}'\n{site_file}"),
         &file,
     );
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     planted.told(
         "reconfigure of a readable file",
-        &world.ctl(&["reconfigure"]).expect_code(1),
+        &site.ctl(&["reconfigure"]).expect_code(1),
     );
-    world.signal(Signal::SIGHUP);
+    site.signal(Signal::SIGHUP);
     eventually("SIGHUP is refused", || {
-        let warnings = world.status().supervisor.warnings;
+        let warnings = site.status().supervisor.warnings;
         warnings
             .iter()
             .any(|it| it.contains("refused"))
             .then_some(())
     });
-    private(site, &file);
+    private(site_file, &file);
 }

@@ -32,7 +32,7 @@ impl<'n> Both<'n> {
     ) -> Self {
         let mut both = Self::strangers(network, authority, directory);
         (both.id, both.secret) = both.add_application();
-        both.site(&both.secret, true);
+        both.site_file(&both.secret, true);
         both.mattermost.start(&MATTERMOSTS);
         both
     }
@@ -103,14 +103,14 @@ impl<'n> Both<'n> {
     }
 
     /// Mattermost's site file, as GitLab's documentation has it.
-    pub(super) fn site(&self, secret: &str, trusting: bool) {
+    pub(super) fn site_file(&self, secret: &str, trusting: bool) {
         let (gitlab, id) = (&self.gitlab.url, &self.id);
         let environment = if trusting {
             self.trust()
         } else {
             String::new()
         };
-        self.mattermost.site(
+        self.mattermost.site_file(
             &environment,
             &format!(
                 "mattermost.gitlab_enable = true\nmattermost.gitlab_id = \"{id}\"\n\
@@ -124,9 +124,9 @@ impl<'n> Both<'n> {
 
     /// Applies what was written, and returns once Mattermost is ready again.
     pub(super) fn reconfigure(&self) {
-        self.mattermost.world.ctl(&["reconfigure"]).ok();
+        self.mattermost.site.ctl(&["reconfigure"]).ok();
         self.mattermost
-            .world
+            .site
             .wait_for_within(START, "Mattermost is ready", |status| {
                 status.ready("mattermost")
             });
@@ -220,7 +220,7 @@ impl<'n> Both<'n> {
     pub(super) fn logged(&self, words: &str, secret: &str) {
         let said = self
             .mattermost
-            .world
+            .site
             .ctl(&["logs", "mattermost", "-n", "200"])
             .ok()
             .stdout;

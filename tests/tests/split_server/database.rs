@@ -1,6 +1,6 @@
 //! Mattermost's database on the other host.
 
-use mattervisor_tests::{StatusExt, World, need, postgres, run};
+use mattervisor_tests::{Site, StatusExt, need, postgres, run};
 
 use super::{
     browser::Browser,
@@ -10,11 +10,11 @@ use super::{
 const PASSWORD: &str = "of-the-role";
 
 /// As PostgreSQL's superuser, over its socket.
-pub(super) fn sql(world: &World, database: &str, query: &str) -> String {
+pub(super) fn sql(site: &Site, database: &str, query: &str) -> String {
     let mut command = std::process::Command::new("setpriv");
     command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
     command.arg(postgres().unwrap().join("psql")).arg("-h");
-    command.arg(world.path("run/mattervisor/postgresql"));
+    command.arg(site.path("run/mattervisor/postgresql"));
     command.args(["-U", "postgres", "-d", database, "-Atc", query]);
     run(&mut command).ok().stdout.trim().to_owned()
 }
@@ -26,19 +26,19 @@ fn the_database_may_be_on_the_other_host() {
     let network = need!(network());
     let mut gitlab = GitlabHost::new(network.first(), None);
     let client = network.second().address();
-    gitlab.site(&format!(
+    gitlab.site_file(&format!(
         "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
          postgresql.listen_address = \"0.0.0.0\"\n\
          postgresql.md5_auth_cidr_addresses = [\"{client}/32\"]\n"
     ));
     gitlab.start(&["postgresql"]);
     let role = format!("CREATE ROLE mattermost LOGIN PASSWORD '{PASSWORD}'");
-    sql(&gitlab.world, "postgres", &role);
+    sql(&gitlab.site, "postgres", &role);
     let database = "CREATE DATABASE mattermost_production OWNER mattermost";
-    sql(&gitlab.world, "postgres", database);
+    sql(&gitlab.site, "postgres", database);
 
     let mut mattermost = MattermostHost::new(network.second(), None);
-    mattermost.site(
+    mattermost.site_file(
         "",
         &format!(
             "postgresql.enable = false\nmattermost.sql_data_source = \
@@ -46,12 +46,12 @@ fn the_database_may_be_on_the_other_host() {
         ),
     );
     mattermost
-        .world
+        .site
         .service("mattermost", "health.interval = \"100ms\"\n");
     mattermost.start(&["mattermost", "nginx"]);
     let query = "select count(*) from standin_starts";
-    assert_eq!(sql(&gitlab.world, "mattermost_production", query), "1");
-    let status = mattermost.world.status();
+    assert_eq!(sql(&gitlab.site, "mattermost_production", query), "1");
+    let status = mattermost.site.status();
     for name in ["postgresql", "postgresql-setup", "mattermost-database"] {
         assert!(!status.service(name).enabled, "{name}");
     }
@@ -60,11 +60,11 @@ fn the_database_may_be_on_the_other_host() {
         "run/mattervisor/postgresql",
         "var/lib/mattervisor/postgresql",
     ] {
-        assert!(!mattermost.world.path(directory).exists(), "{directory}");
+        assert!(!mattermost.site.path(directory).exists(), "{directory}");
     }
     let page = Browser::new(network.first(), None).get(&format!("{}/", mattermost.url));
     assert_eq!(page.status, 200, "{page:?}");
-    let said = mattermost.world.ctl(&["show-config"]).ok().both();
+    let said = mattermost.site.ctl(&["show-config"]).ok().both();
     assert!(!said.contains(PASSWORD), "{said}");
 
     // Nobody else gets in, with the same password.
@@ -75,13 +75,13 @@ fn the_database_may_be_on_the_other_host() {
     assert!(refused.both().contains("pg_hba.conf"), "{}", refused.both());
 
     let pid = status.pid("mattermost");
-    gitlab.world.ctl(&["stop", "postgresql"]).ok();
-    mattermost.world.wait_for("it is degraded", |status| {
+    gitlab.site.ctl(&["stop", "postgresql"]).ok();
+    mattermost.site.wait_for("it is degraded", |status| {
         status.service("mattermost").healthy == Some(false)
     });
-    gitlab.world.ctl(&["start", "postgresql"]).ok();
-    mattermost.world.wait_for("it is well again", |status| {
+    gitlab.site.ctl(&["start", "postgresql"]).ok();
+    mattermost.site.wait_for("it is well again", |status| {
         status.service("mattermost").healthy == Some(true)
     });
-    assert_eq!(mattermost.world.status().pid("mattermost"), pid);
+    assert_eq!(mattermost.site.status().pid("mattermost"), pid);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    Missing, Namespace, Network, StatusExt, World, binary, install, nginx, postgres, program,
+    Missing, Namespace, Network, Site, StatusExt, binary, install, nginx, postgres, program,
     unpack_mattermost,
 };
 
@@ -40,18 +40,18 @@ pub(super) fn network() -> Result<Network, Missing> {
     Network::new([GITLAB, MATTERMOST])
 }
 
-/// A world on a host with the shipped catalogue.
-fn world(host: &Namespace) -> World {
-    let mut world = World::new();
+/// A site on a host with the shipped catalogue.
+fn site(host: &Namespace) -> Site {
+    let mut site = Site::new();
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-    world.use_catalog(&catalog).on(host);
-    world
+    site.use_catalog(&catalog).on(host);
+    site
 }
 
 /// Writes a site file that may hold secrets.
-pub(super) fn site(world: &World, text: &str) {
-    world.site(text);
-    let path = world.path("etc/mattervisor/mattervisor.toml");
+pub(super) fn site_file(site: &Site, text: &str) {
+    site.site_file(text);
+    let path = site.path("etc/mattervisor/mattervisor.toml");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -65,7 +65,7 @@ fn script(path: &Path, text: &str) {
 /// GitLab's host. What stands for GitLab lies where its package would, as far as the catalogue asks:
 /// puma is the stand-in, the others do nothing.
 pub(super) struct GitlabHost {
-    pub(super) world: World,
+    pub(super) site: Site,
     pub(super) url: String,
     /// Where its socket is and what it wants to hear.
     pub(super) redis: PathBuf,
@@ -74,28 +74,28 @@ pub(super) struct GitlabHost {
 impl GitlabHost {
     /// By HTTPS if there is a directory with a certificate.
     pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
-        let world = world(host);
-        package(&world);
-        proxy(&world, certificates);
+        let site = site(host);
+        package(&site);
+        proxy(&site, certificates);
         let scheme = if certificates.is_some() {
             "https"
         } else {
             "http"
         };
         let this = Self {
-            redis: world.path("run/mattervisor/redis/redis.socket"),
+            redis: site.path("run/mattervisor/redis/redis.socket"),
             url: format!("{scheme}://{GITLAB}"),
-            world,
+            site,
         };
-        this.site("");
+        this.site_file("");
         this
     }
 
     /// Writes the site file: GitLab's services, and these lines.
-    pub(super) fn site(&self, more: &str) {
-        let root = self.world.root().display();
-        site(
-            &self.world,
+    pub(super) fn site_file(&self, more: &str) {
+        let root = self.site.root().display();
+        site_file(
+            &self.site,
             &format!(
                 "gitlab_dir = \"{root}/opt/gitlab\"\ngitlab_state_dir = \"{root}/var/opt/gitlab\"\n\
                  user.username = \"nobody\"\nuser.group = \"nogroup\"\n\
@@ -121,7 +121,7 @@ impl GitlabHost {
 
     /// Starts it and waits for these services.
     pub(super) fn start(&mut self, services: &[&str]) {
-        start(&mut self.world, services);
+        start(&mut self.site, services);
     }
 
     /// What redis says to a command.
@@ -137,24 +137,24 @@ impl GitlabHost {
 }
 
 /// Starts a host and waits for these services.
-fn start(world: &mut World, services: &[&str]) {
-    world.start();
-    world.wait_for_within(START, "the services are ready", |status| {
+fn start(site: &mut Site, services: &[&str]) {
+    site.start();
+    site.wait_for_within(START, "the services are ready", |status| {
         services.iter().all(|name| status.ready(name))
     });
 }
 
 /// What of GitLab's package the catalogue asks for.
-fn package(world: &World) {
-    let root = world.root().display().to_string();
-    let package = world.path("opt/gitlab");
+fn package(site: &Site) {
+    let root = site.root().display().to_string();
+    let package = site.path("opt/gitlab");
     let bin = package.join("embedded/bin");
     let rails = package.join("embedded/service/gitlab-rails");
-    let state = world.path("var/opt/gitlab");
+    let state = site.path("var/opt/gitlab");
     fs::create_dir_all(&bin).unwrap();
     install(&binary("gitlab"), &bin.join("stand-in"));
     install(&binary("testchild"), &bin.join("testchild"));
-    let idle = format!("exec '{root}/opt/gitlab/embedded/bin/testchild' 'world={root}' sleep");
+    let idle = format!("exec '{root}/opt/gitlab/embedded/bin/testchild' 'site={root}' sleep");
     // Like the real one with -e: environment from a directory, then the program.
     script(&bin.join("chpst"), "shift 2\nexec \"$@\"");
     script(
@@ -185,8 +185,8 @@ fn package(world: &World) {
 }
 
 /// An nginx before puma, on the port of its scheme, as a service of the site's own.
-fn proxy(world: &World, certificates: Option<&Path>) {
-    let root = world.root().display();
+fn proxy(site: &Site, certificates: Option<&Path>) {
+    let root = site.root().display();
     let listen = certificates.map_or_else(
         || "listen 80;".to_owned(),
         |directory| {
@@ -196,7 +196,7 @@ fn proxy(world: &World, certificates: Option<&Path>) {
         },
     );
     let port = if certificates.is_some() { 443 } else { 80 };
-    let state = world.path("gitlab-nginx");
+    let state = site.path("gitlab-nginx");
     fs::create_dir_all(&state).unwrap();
     let configuration = format!(
         "daemon off;\nuser nobody nogroup;\nworker_processes 1;\npid {root}/gitlab-nginx/pid;\n\
@@ -209,7 +209,7 @@ fn proxy(world: &World, certificates: Option<&Path>) {
     );
     fs::write(state.join("nginx.conf"), configuration).unwrap();
     let nginx = nginx().unwrap();
-    world.service(
+    site.service(
         "gitlab-nginx",
         &format!(
             "command = [\"{}\", \"-c\", \"{root}/gitlab-nginx/nginx.conf\"]\nwants = [\"puma\"]\n\
@@ -221,22 +221,22 @@ fn proxy(world: &World, certificates: Option<&Path>) {
 
 /// Mattermost's host: the site file of GitLab's documentation, and what the test adds.
 pub(super) struct MattermostHost {
-    pub(super) world: World,
+    pub(super) site: Site,
     pub(super) url: String,
 }
 
 impl MattermostHost {
     /// By HTTPS if there is a directory with a certificate, which is copied to its usual place.
     pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
-        let world = world(host);
-        unpack_mattermost(&world.path("opt/mattermost"));
+        let site = site(host);
+        unpack_mattermost(&site.path("opt/mattermost"));
         let scheme = if certificates.is_some() {
             "https"
         } else {
             "http"
         };
         if let Some(from) = certificates {
-            let ssl = world.path("etc/mattervisor/ssl");
+            let ssl = site.path("etc/mattervisor/ssl");
             fs::create_dir_all(&ssl).unwrap();
             for end in ["crt", "key"] {
                 let file = format!("{MATTERMOST}.{end}");
@@ -245,15 +245,15 @@ impl MattermostHost {
         }
         Self {
             url: format!("{scheme}://{MATTERMOST}"),
-            world,
+            site,
         }
     }
 
     /// Writes the site file: the documentation's lines, where things are here, and these lines.
-    pub(super) fn site(&self, environment: &str, more: &str) {
-        let (root, url) = (self.world.root().display(), &self.url);
-        site(
-            &self.world,
+    pub(super) fn site_file(&self, environment: &str, more: &str) {
+        let (root, url) = (self.site.root().display(), &self.url);
+        site_file(
+            &self.site,
             &format!(
                 "mattermost_external_url = \"{url}\"\n\
                  # Shut down GitLab services on the Mattermost server\n\
@@ -270,6 +270,6 @@ impl MattermostHost {
 
     /// Starts it and waits for these services.
     pub(super) fn start(&mut self, services: &[&str]) {
-        start(&mut self.world, services);
+        start(&mut self.site, services);
     }
 }

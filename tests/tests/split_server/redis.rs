@@ -6,18 +6,18 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{Missing, StatusExt, World, alive, command_line, need, program, run};
+use mattervisor_tests::{Missing, Site, StatusExt, alive, command_line, need, program, run};
 
-use super::hosts::site;
+use super::hosts::site_file;
 
 const PASSWORD: &str = "planted \"secret\" # 'quoted'";
 
-/// A world where redis may be enabled; no root and no namespace is needed.
-fn world() -> Result<World, Missing> {
+/// A site where redis may be enabled; no root and no namespace is needed.
+fn site() -> Result<Site, Missing> {
     program("redis-server", "redis-server")?;
-    let mut world = World::new();
-    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    Ok(world)
+    let mut site = Site::new();
+    site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    Ok(site)
 }
 
 fn on(more: &str) -> String {
@@ -25,15 +25,15 @@ fn on(more: &str) -> String {
     format!("redis.enable = true\nredis.password = \"{password}\"\n{more}\n")
 }
 
-fn socket(world: &World) -> PathBuf {
-    world.path("run/mattervisor/redis/redis.socket")
+fn socket(site: &Site) -> PathBuf {
+    site.path("run/mattervisor/redis/redis.socket")
 }
 
 /// What redis says to a command of somebody who knows its password.
-fn ask(world: &World, words: &[&str]) -> String {
+fn ask(site: &Site, words: &[&str]) -> String {
     let mut command = Command::new("redis-cli");
     command.env("REDISCLI_AUTH", PASSWORD);
-    command.arg("-s").arg(socket(world)).args(words);
+    command.arg("-s").arg(socket(site)).args(words);
     run(&mut command).stdout.trim().to_owned()
 }
 
@@ -41,16 +41,16 @@ fn ask(world: &World, words: &[&str]) -> String {
 /// log, or configuration that others may read.
 #[test]
 fn redis_runs_as_its_settings_say() {
-    let mut world = need!(world());
-    site(
-        &world,
+    let mut site = need!(site());
+    site_file(
+        &site,
         &on(
             "redis.maxmemory = \"64mb\"\nredis.maxmemory_policy = \"allkeys-lru\"\n\
              redis.maxclients = 200\nredis.save = [\"600 2\", \"60 50\"]\nredis.appendonly = true\n\
              redis.rename_commands = { FLUSHALL = \"\" }\nredis.parameters = { databases = 4 }",
         ),
     );
-    world.start_ready();
+    site.start_ready();
     for (name, value) in [
         ("maxmemory", "67108864"),
         ("maxmemory-policy", "allkeys-lru"),
@@ -59,25 +59,25 @@ fn redis_runs_as_its_settings_say() {
         ("appendonly", "yes"),
         ("databases", "4"),
         ("port", "0"),
-        ("dir", &world.file("var/lib/mattervisor/redis")),
+        ("dir", &site.file("var/lib/mattervisor/redis")),
     ] {
         assert_eq!(
-            ask(&world, &["config", "get", name]),
+            ask(&site, &["config", "get", name]),
             format!("{name}\n{value}")
         );
     }
-    assert!(ask(&world, &["flushall"]).contains("unknown command"));
+    assert!(ask(&site, &["flushall"]).contains("unknown command"));
     let mut stranger = Command::new("redis-cli");
-    stranger.arg("-s").arg(socket(&world)).arg("ping");
+    stranger.arg("-s").arg(socket(&site)).arg("ping");
     assert!(run(&mut stranger).both().contains("NOAUTH"));
-    for pid in world.processes() {
+    for pid in site.processes() {
         let line = command_line(pid);
         assert!(!line.contains("planted"), "{line}");
     }
-    let log = world.ctl(&["logs", "redis", "-n", "100"]).ok().stdout;
+    let log = site.ctl(&["logs", "redis", "-n", "100"]).ok().stdout;
     assert!(log.contains("eady to accept connections"), "{log}");
     assert!(!log.contains("planted"), "{log}");
-    let file = world.path("run/mattervisor/redis-conf/redis.conf");
+    let file = site.path("run/mattervisor/redis-conf/redis.conf");
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -85,10 +85,10 @@ fn redis_runs_as_its_settings_say() {
 /// A redis.conf that redis would not take changes nothing. Its own words are shown, but no password.
 #[test]
 fn redis_checks_its_configuration_before_it_is_used() {
-    let mut world = need!(world());
-    site(&world, &on(""));
-    world.start_ready();
-    let pid = world.status().pid("redis");
+    let mut site = need!(site());
+    site_file(&site, &on(""));
+    site.start_ready();
+    let pid = site.status().pid("redis");
     let long = format!("redis.unixsocket = \"/tmp/{}\"", "x".repeat(120));
     for (line, words) in [
         ("redis.maxmemory = \"plenty\"", "must be a memory value"),
@@ -98,31 +98,31 @@ fn redis_checks_its_configuration_before_it_is_used() {
         ),
         (&long, "a socket has 107 bytes at most"),
     ] {
-        site(&world, &on(line));
-        let refused = world.ctl(&["reconfigure"]).expect_code(1).both();
+        site_file(&site, &on(line));
+        let refused = site.ctl(&["reconfigure"]).expect_code(1).both();
         assert!(refused.contains(words), "{refused}");
         assert!(!refused.contains("planted"), "{refused}");
-        assert_eq!(world.status().pid("redis"), pid);
-        assert_eq!(ask(&world, &["ping"]), "PONG");
+        assert_eq!(site.status().pid("redis"), pid);
+        assert_eq!(ask(&site, &["ping"]), "PONG");
     }
 }
 
 /// What is disabled is gone but for its data, which are there when it is enabled again.
 #[test]
 fn a_disabled_redis_keeps_its_data() {
-    let mut world = need!(world());
-    site(&world, &on(""));
-    world.start_ready();
-    let pid = world.status().pid("redis");
-    assert_eq!(ask(&world, &["set", "kept", "yes"]), "OK");
-    site(&world, &on("").replace("enable = true", "enable = false"));
-    world.ctl(&["reconfigure"]).ok();
+    let mut site = need!(site());
+    site_file(&site, &on(""));
+    site.start_ready();
+    let pid = site.status().pid("redis");
+    assert_eq!(ask(&site, &["set", "kept", "yes"]), "OK");
+    site_file(&site, &on("").replace("enable = true", "enable = false"));
+    site.ctl(&["reconfigure"]).ok();
     assert!(!alive(pid));
-    assert!(!socket(&world).exists());
-    assert!(world.path("var/lib/mattervisor/redis/dump.rdb").is_file());
-    let refused = world.ctl(&["start", "redis"]).expect_code(1).both();
+    assert!(!socket(&site).exists());
+    assert!(site.path("var/lib/mattervisor/redis/dump.rdb").is_file());
+    let refused = site.ctl(&["start", "redis"]).expect_code(1).both();
     assert!(refused.contains("redis.enable"), "{refused}");
-    site(&world, &on(""));
-    world.ctl(&["reconfigure"]).ok();
-    assert_eq!(ask(&world, &["get", "kept"]), "yes");
+    site_file(&site, &on(""));
+    site.ctl(&["reconfigure"]).ok();
+    assert_eq!(ask(&site, &["get", "kept"]), "yes");
 }

@@ -47,9 +47,9 @@ fn metrics(network: &Network, port: u16) -> String {
 fn gitlabs_host_runs_redis_and_the_exporters() {
     let network = need!(network());
     let mut gitlab = GitlabHost::new(network.first(), None);
-    gitlab.site(&GitlabHost::everything(true));
+    gitlab.site_file(&GitlabHost::everything(true));
     gitlab.start(&GITLABS);
-    let status = gitlab.world.status();
+    let status = gitlab.site.status();
     for name in ["mattermost", "mattermost-database", "nginx", "grafana"] {
         assert!(!status.service(name).enabled, "{name}");
     }
@@ -60,8 +60,8 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     );
     // One of ours, since nobody else makes tables here.
     let table = "CREATE TABLE counted AS SELECT generate_series(1, 7)";
-    sql(&gitlab.world, "postgres", table);
-    sql(&gitlab.world, "postgres", "ANALYZE counted");
+    sql(&gitlab.site, "postgres", table);
+    sql(&gitlab.site, "postgres", "ANALYZE counted");
     let figures = metrics(&network, 9187);
     let mut tables = figures
         .lines()
@@ -80,7 +80,7 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     stranger.arg("-s").arg(&gitlab.redis).args(["get", "kept"]);
     let said = mattervisor_tests::run(&mut stranger);
     assert!(said.both().contains("NOAUTH"), "{}", said.both());
-    let lines = gitlab.world.processes().into_iter().map(command_line);
+    let lines = gitlab.site.processes().into_iter().map(command_line);
     for line in lines {
         assert!(
             !line.contains("wants"),
@@ -89,26 +89,26 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     }
 
     let before = status.pid("redis");
-    gitlab.site(&GitlabHost::everything(false));
-    gitlab.world.ctl(&["reconfigure"]).ok();
+    gitlab.site_file(&GitlabHost::everything(false));
+    gitlab.site.ctl(&["reconfigure"]).ok();
     assert!(!alive(before));
     assert!(!gitlab.redis.exists(), "its socket is gone");
     assert!(!network.first().ports().contains(&6379));
     assert!(
         gitlab
-            .world
+            .site
             .path("var/lib/mattervisor/redis/dump.rdb")
             .is_file()
     );
-    let after = gitlab.world.status();
+    let after = gitlab.site.status();
     for name in GITLABS.iter().filter(|name| **name != "redis") {
         assert_eq!(after.pid(name), status.pid(name), "{name} was bounced");
     }
-    gitlab.site(&GitlabHost::everything(true));
-    gitlab.world.ctl(&["reconfigure"]).ok();
+    gitlab.site_file(&GitlabHost::everything(true));
+    gitlab.site.ctl(&["reconfigure"]).ok();
     assert_eq!(gitlab.redis(&["get", "kept"]), "yes");
-    assert_eq!(gitlab.world.stop(), 0, "{}", gitlab.world.supervisor_log());
-    assert_eq!(gitlab.world.leftovers(), Vec::<String>::new());
+    assert_eq!(gitlab.site.stop(), 0, "{}", gitlab.site.supervisor_log());
+    assert_eq!(gitlab.site.leftovers(), Vec::<String>::new());
     assert!(network.first().ports().is_empty());
 }
 
@@ -117,24 +117,24 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
 fn mattermosts_host_runs_nothing_of_gitlabs() {
     let network = need!(network());
     let mut mattermost = MattermostHost::new(network.second(), None);
-    mattermost.site("", "");
+    mattermost.site_file("", "");
     mattermost.start(&["postgresql", "mattermost", "nginx"]);
     assert_eq!(network.second().ports(), [80, 8065]);
     let lines: Vec<String> = mattermost
-        .world
+        .site
         .processes()
         .into_iter()
         .map(command_line)
         .collect();
-    let status = mattermost.world.status();
-    let list = mattermost.world.ctl(&["service-list"]).ok().stdout;
-    let shown = mattermost.world.ctl(&["status"]).ok().stdout;
+    let status = mattermost.site.status();
+    let list = mattermost.site.ctl(&["service-list"]).ok().stdout;
+    let shown = mattermost.site.ctl(&["status"]).ok().stdout;
     for name in NOT_ON_MATTERMOSTS {
         assert!(!status.service(name).enabled, "{name}");
         assert!(!lines.iter().any(|line| line.contains(name)), "{lines:?}");
         for directory in ["run", "var/lib", "var/log"] {
             let path = mattermost
-                .world
+                .site
                 .path(&format!("{directory}/mattervisor/{name}"));
             assert!(fs::symlink_metadata(&path).is_err(), "{}", path.display());
         }
@@ -144,10 +144,10 @@ fn mattermosts_host_runs_nothing_of_gitlabs() {
         let said = said.unwrap_or_else(|| panic!("{name} is not in {list}"));
         assert_eq!(said.split_whitespace().nth(1), Some("no"), "{said}");
         assert!(!shown.contains(name), "{shown}");
-        let said = mattermost.world.ctl(&["status", name]).expect_code(3);
+        let said = mattermost.site.ctl(&["status", name]).expect_code(3);
         assert!(said.stdout.contains("disabled"), "{}", said.both());
     }
-    let refused = mattermost.world.ctl(&["start", "redis"]).expect_code(1);
+    let refused = mattermost.site.ctl(&["start", "redis"]).expect_code(1);
     assert!(
         refused.both().contains("redis is disabled"),
         "{}",

@@ -33,7 +33,7 @@ fn signing_on_over_http() {
     both.signs_on(&again);
     assert_eq!(both.whoami(&again).unwrap()["id"], id, "the same account");
     // Who is signed on stays so over a restart of Mattermost.
-    both.mattermost.world.ctl(&["restart", "mattermost"]).ok();
+    both.mattermost.site.ctl(&["restart", "mattermost"]).ok();
     assert_eq!(both.whoami(&again).unwrap()["id"], id);
     // With GitLab, nobody signs up by email.
     let page = both.browser().ask(
@@ -65,7 +65,7 @@ fn signing_on_over_https() {
     let cookies = done.headers("set-cookie");
     let session = cookies.iter().find(|it| it.starts_with("MMAUTHTOKEN="));
     assert!(session.unwrap().contains("; Secure"), "{cookies:?}");
-    both.site(&both.secret, false);
+    both.site_file(&both.secret, false);
     both.reconfigure();
     let browser = both.browser();
     let complete = both.allowed(&browser);
@@ -81,12 +81,12 @@ fn signing_on_as_ctl_has_authorized_it() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let mut both = Both::strangers(&network, Some(&authority), directory.path());
-    both.mattermost.site(&both.trust(), "");
+    both.mattermost.site_file(&both.trust(), "");
     both.mattermost.start(&MATTERMOSTS);
     let token = directory.path().join("token");
     std::fs::write(&token, ROOT_TOKEN).unwrap();
     let gitlab = |what: &str| {
-        let mut ctl = both.mattermost.world.ctl_command_on(network.second());
+        let mut ctl = both.mattermost.site.ctl_command_on(network.second());
         ctl.args(["gitlab", what, "--url", &both.gitlab.url]);
         ctl.arg("--token-file").arg(&token).arg("--ca-file");
         run(ctl.arg(authority.certificate())).ok().both()
@@ -150,7 +150,7 @@ fn wrong_turns_sign_nobody_on() {
     both.logged("invalid_grant", &both.secret);
 
     // A secret that is not the application's.
-    both.site("not-the-secret", true);
+    both.site_file("not-the-secret", true);
     both.reconfigure();
     let browser = both.browser();
     let complete = both.allowed(&browser);
@@ -159,7 +159,7 @@ fn wrong_turns_sign_nobody_on() {
 
     // Not enabled.
     both.mattermost
-        .site("", "mattermost.gitlab_enable = false\n");
+        .site_file("", "mattermost.gitlab_enable = false\n");
     both.reconfigure();
     let browser = both.browser();
     let page = browser.get(&format!("{}/", both.mattermost.url));

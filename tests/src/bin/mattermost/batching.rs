@@ -13,7 +13,7 @@ use crate::{http::Server, mail};
 
 const SECTION: &str = "EmailSettings";
 /// From the first mention to the mail.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const USUAL_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// What waits.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Batches {
     }
 
     /// What has waited long enough, by address.
-    fn ripe(&self, patience: Duration) -> Vec<(String, Vec<String>)> {
+    fn ripe(&self, wait: Duration) -> Vec<(String, Vec<String>)> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Waiting { new, pending } = &mut *waiting;
         for (address, mention) in new.drain(..) {
@@ -61,7 +61,7 @@ impl Batches {
         }
         let (ripe, rest) = std::mem::take(pending)
             .into_iter()
-            .partition(|(_, mentions)| mentions[0].at.elapsed() > patience);
+            .partition(|(_, mentions)| mentions[0].at.elapsed() > wait);
         *pending = rest;
         let ripe: BTreeMap<String, Vec<Mention>> = ripe;
         let texts = |mentions: Vec<Mention>| mentions.into_iter().map(|it| it.message).collect();
@@ -81,7 +81,7 @@ pub(crate) async fn run(server: Arc<Server>) {
     let interval = shorter.unwrap_or(Duration::from_secs(interval));
     loop {
         tokio::time::sleep(interval).await;
-        for (address, messages) in server.batches.ripe(shorter.unwrap_or(PATIENCE)) {
+        for (address, messages) in server.batches.ripe(shorter.unwrap_or(USUAL_WAIT)) {
             mail::batched(&server, &address, &messages).await;
         }
     }

@@ -50,7 +50,7 @@ pub(crate) fn left(words: &Words) -> io::Result<()> {
         "child" => ignore_term()?,
         "session" => {
             nix::unistd::setsid()?;
-            let root = Path::new(word(words, "world")?);
+            let root = Path::new(word(words, "site")?);
             let mut writer = Writer::new(root, word(words, "service")?, "session", &new_run())?;
             loop {
                 write_or_rest(&mut writer, 1);
@@ -67,7 +67,7 @@ pub(crate) fn left(words: &Words) -> io::Result<()> {
 fn ourselves(role: &str, words: &Words, kind: &str, run: &str) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(role);
-    for name in ["world", "service"] {
+    for name in ["site", "service"] {
         command.arg(format!("{name}={}", word(words, name)?));
     }
     command

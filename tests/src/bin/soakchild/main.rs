@@ -1,7 +1,7 @@
 //! The child that `./dev soak` has supervised: it takes its service's lock, leaves processes that try
 //! to get away, and writes numbered lines.
 //!
-//! `soakchild main world=ROOT service=NAME …` is the main process of a service:
+//! `soakchild main site=ROOT service=NAME …` is the main process of a service:
 //!
 //! | word | what it does |
 //! | --- | --- |
@@ -83,7 +83,7 @@ fn number(words: &Words, name: &str) -> io::Result<Option<u64>> {
 }
 
 fn live(words: &Words) -> io::Result<()> {
-    let root = PathBuf::from(word(words, "world")?);
+    let root = PathBuf::from(word(words, "site")?);
     let service = word(words, "service")?;
     let run = new_run();
     if words.contains_key("stubborn") {

@@ -35,7 +35,7 @@
 //! | `lease=NAME,…`, `release`, `result=OK:MESSAGE` | of a job: has services stopped, gives them back, leaves its result, whose report is what it was asked |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
 //! | `control` | the same: what a keeper starts as its control process hangs; with `TESTCHILD_CONTROL=dies` it says that it has taken over and exits 9 |
-//! | `world=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
+//! | `site=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
 //!
 //! The verbs that leave a process take `=PATH`: its pid is appended to that file.
 
@@ -127,7 +127,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
             signals.wait(Some(Instant::now() + millis(time)?), None)?;
             std::process::exit(number(code)?)
         }
-        "world" => Ok(()),
+        "site" => Ok(()),
         "kill-self" => signals::kill_self(signals::by_name(argument)?),
         "shift-exit" => {
             let (path, code) = pair(argument)?;

@@ -16,8 +16,8 @@ use super::{
     strike::{LIMIT, Victim, held, strike},
 };
 use crate::{
-    patience,
     soak::report::{Findings, Promise, Row},
+    wait,
 };
 
 /// What is asked for.
@@ -269,7 +269,7 @@ impl Campaign<'_> {
     fn look_around(&self, context: &str) -> Result<(), String> {
         let mut left = Vec::new();
         // Who was about to clean up may take a moment.
-        let _ = patience::within(crate::LIMIT, || {
+        let _ = wait::within(crate::LIMIT, || {
             left = self.machine.left().unwrap_or_else(|error| vec![error]);
             left.is_empty().then_some(())
         });

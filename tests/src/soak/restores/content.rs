@@ -21,7 +21,7 @@ use super::{
     Size,
     machine::{ACCOUNT, Machine},
 };
-use crate::patience;
+use crate::wait;
 
 /// Where files come, grow and go all the time: no state tells of it.
 const RESTLESS: &str = "restless";
@@ -193,7 +193,7 @@ pub(super) fn be_restless(data: &Path, enough: &AtomicBool) {
         let _ = grows.and_then(|mut file| file.write_all(&[b'x'; 5000]));
         let _ = fs::write(dir.join(format!("comes-{number}")), "and goes");
         let _ = fs::remove_file(dir.join(format!("comes-{}", number.saturating_sub(3))));
-        let _ = patience::within(PAUSE, || None::<()>);
+        let _ = wait::within(PAUSE, || None::<()>);
     }
 }
 

@@ -8,10 +8,10 @@ use super::strike::LIMIT;
 use crate::{
     ctl::{Ctl, Running},
     mattermost::unpack_mattermost,
-    patience,
     ports::free_port,
+    site::Site,
     soak::subject::Subject,
-    world::World,
+    wait,
 };
 
 /// The database that the catalogue makes.
@@ -31,13 +31,13 @@ pub(super) struct Machine {
 impl Machine {
     /// Starts one, with a server of these programs.
     pub(super) fn start(bin: &Path) -> Result<Self, String> {
-        let mut world = World::new();
+        let mut site = Site::new();
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-        unpack_mattermost(&world.path("opt"));
-        world.use_catalog(&catalog);
-        let (root, port, service) = (world.file(""), free_port(), free_port());
+        unpack_mattermost(&site.path("opt"));
+        site.use_catalog(&catalog);
+        let (root, port, service) = (site.file(""), free_port(), free_port());
         let root = root.trim_end_matches('/');
-        world.site(&format!(
+        site.site_file(&format!(
             "mattermost_external_url = \"http://127.0.0.1:{port}\"\n\
              mattermost.install_dir = \"{root}/opt\"\n\
              mattermost.service_port = {service}\n\
@@ -50,7 +50,7 @@ impl Machine {
         ));
         let machine = Self {
             bin: bin.to_owned(),
-            subject: Subject::new(world),
+            subject: Subject::new(site),
         };
         machine.subject.start();
         machine.wait_settled()?;
@@ -59,25 +59,25 @@ impl Machine {
 
     pub(super) fn data(&self) -> PathBuf {
         self.subject
-            .world
+            .site
             .path("var/lib/mattervisor/mattermost/data")
     }
 
     pub(super) fn backups(&self) -> PathBuf {
-        self.subject.world.path("var/lib/mattervisor/backups")
+        self.subject.site.path("var/lib/mattervisor/backups")
     }
 
     /// Has a job stop itself at a step.
     pub(super) fn hold(&self, job: &str, step: &str) -> io::Result<()> {
         let below = format!("var/lib/mattervisor/jobs/{job}");
-        let dir = self.subject.world.path(&below);
+        let dir = self.subject.site.path(&below);
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("hold"), step)
     }
 
     /// A client that waits for its answer.
     pub(super) fn client(&self, arguments: &[&str]) -> Running {
-        Running::start(self.subject.world.ctl_command().args(arguments))
+        Running::start(self.subject.site.ctl_command().args(arguments))
     }
 
     pub(super) fn ctl(&self, arguments: &[&str]) -> Ctl {
@@ -92,7 +92,7 @@ impl Machine {
     /// Waits until no job is on its way and all runs that ran; else says what is not so.
     pub(super) fn wait_settled(&self) -> Result<(), String> {
         let mut last = None;
-        let settled = patience::within(LIMIT, || {
+        let settled = wait::within(LIMIT, || {
             last = self.subject.status();
             last.as_ref().filter(|status| is_settled(status)).map(drop)
         });
@@ -143,7 +143,7 @@ impl Machine {
     pub(super) fn sql(&self, query: &str) -> Result<String, String> {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-        let socket = self.subject.world.path("run/mattervisor/postgresql");
+        let socket = self.subject.site.path("run/mattervisor/postgresql");
         command.arg(self.bin.join("psql")).arg("-h").arg(socket);
         command.args([
             "-XU",

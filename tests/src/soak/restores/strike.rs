@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use super::machine::Machine;
 use crate::{
     ctl::Running,
-    patience,
     processes::{alive, kill, status_field},
+    wait,
 };
 
 /// Whatever it is, it takes no longer on a busy machine.
@@ -60,7 +60,7 @@ impl Victim {
 
 /// Waits until the job is held; its pid. None: it has come to its end without, or does not get there.
 pub(super) fn held(machine: &Machine, job: &str, client: &mut Running) -> Option<i32> {
-    patience::within(LIMIT, || {
+    wait::within(LIMIT, || {
         let stopped = |pid: &i32| {
             let state = status_field(*pid, "State");
             state.is_some_and(|state| state.starts_with('T'))
@@ -104,8 +104,8 @@ pub(super) fn strike(
             subject.kill_keeper(None);
             go_on(job, subject.root());
             // Control stops all and ends.
-            let left = || subject.world.leftovers();
-            let gone = patience::within(LIMIT, || left().is_empty().then_some(()));
+            let left = || subject.site.leftovers();
+            let gone = wait::within(LIMIT, || left().is_empty().then_some(()));
             gone.ok_or_else(|| {
                 io::Error::other(format!("left after the keeper's death: {:?}", left()))
             })?;
@@ -120,7 +120,7 @@ pub(super) fn strike(
     go_on(job, subject.root());
     // Nobody reads the answer of a client that was not killed: whether it is told is another's test.
     if let Some(mut client) = client {
-        let _ = patience::within(LIMIT, || client.has_ended().then_some(()));
+        let _ = wait::within(LIMIT, || client.has_ended().then_some(()));
     }
     Ok(())
 }

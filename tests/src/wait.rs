@@ -1,6 +1,6 @@
 //! Waiting for what announces itself nowhere, such as a line in a file or an entry in /proc.
 //!
-//! Where there is an event to wait for, wait for the event: [`crate::World::wait_for`].
+//! Where there is an event to wait for, wait for the event: [`crate::Site::wait_for`].
 
 use std::time::{Duration, Instant};
 

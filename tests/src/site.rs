@@ -21,15 +21,15 @@ use crate::{
     binaries::binary,
     files,
     netns::Namespace,
-    patience,
     processes::{self, kill},
+    wait,
 };
 
-/// Patience with an orderly end, when a world is dropped.
+/// Limit of the orderly stop of a site that is dropped.
 const ORDERLY: Duration = Duration::from_secs(2);
 
 /// A root with a configuration and, once started, a supervisor. Dropping it ends everything.
-pub struct World {
+pub struct Site {
     directory: TempDir,
     catalog: Option<PathBuf>,
     /// The supervisor to start, if it is not the one that was built.
@@ -46,13 +46,13 @@ pub struct World {
     stderr: Option<OwnedFd>,
 }
 
-impl Default for World {
+impl Default for Site {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl World {
+impl Site {
     /// An empty root: no site settings, no services, no catalogue.
     pub fn new() -> Self {
         // A socket's path may have 107 bytes: not under a long TMPDIR.
@@ -66,7 +66,7 @@ impl World {
         let init = UnixDatagram::bind(directory.path().join("init")).expect("a socket can be made");
         let (init, told) = (Arc::new(init), Arc::default());
         collect(Arc::clone(&init), Arc::clone(&told));
-        let world = Self {
+        let site = Self {
             directory,
             catalog: None,
             program: None,
@@ -78,11 +78,11 @@ impl World {
             prefix: Vec::new(),
             stderr: None,
         };
-        fs::create_dir_all(world.path("etc/mattervisor/services.d"))
+        fs::create_dir_all(site.path("etc/mattervisor/services.d"))
             .expect("a directory can be made");
-        fs::create_dir(world.path("catalog")).expect("a directory can be made");
-        world.site("");
-        world
+        fs::create_dir(site.path("catalog")).expect("a directory can be made");
+        site.site_file("");
+        site
     }
 
     /// The root.
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Writes the site file.
-    pub fn site(&self, text: &str) -> &Self {
+    pub fn site_file(&self, text: &str) -> &Self {
         let path = self.path("etc/mattervisor/mattervisor.toml");
         fs::write(&path, text).expect("the site file can be written");
         self
@@ -230,7 +230,7 @@ impl World {
     pub fn start(&mut self) -> &mut Self {
         assert!(self.keeper.is_none(), "it runs already");
         let mut child = self.spawn_supervisor();
-        let answered = patience::within(patience::LIMIT, || match child.try_wait() {
+        let answered = wait::within(wait::LIMIT, || match child.try_wait() {
             Ok(None) => (self.ctl(&["status"]).code != 5 && self.has_plan()).then_some(Ok(())),
             Ok(Some(status)) => Some(Err(status)),
             Err(error) => panic!("cannot wait for the supervisor: {error}"),
@@ -269,7 +269,7 @@ impl World {
     /// Returns once the supervisor has told its init READY=1.
     #[track_caller]
     pub fn wait_settled(&mut self) -> &mut Self {
-        let ready = patience::within(patience::LIMIT, || {
+        let ready = wait::within(wait::LIMIT, || {
             self.init_messages()
                 .iter()
                 .any(|message| message.lines().any(|line| line == "READY=1"))
@@ -314,7 +314,7 @@ impl World {
         use std::os::unix::process::ExitStatusExt;
 
         let mut keeper = self.keeper.take().expect("the supervisor is started");
-        let Some(status) = patience::within(limit, || keeper.try_wait().ok().flatten()) else {
+        let Some(status) = wait::within(limit, || keeper.try_wait().ok().flatten()) else {
             self.keeper = Some(keeper);
             panic!(
                 "the supervisor has not ended within {limit:?}\n{}",
@@ -346,7 +346,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Site {
     fn drop(&mut self) {
         // Of a daemon that does not end in order, and so leaves its groups.
         let processes = self.processes().into_iter();
@@ -354,13 +354,13 @@ impl Drop for World {
         if let Some(keeper) = &mut self.keeper {
             if !std::thread::panicking() {
                 kill(i32::try_from(keeper.id()).unwrap_or(0), Signal::SIGTERM);
-                let _ = patience::within(ORDERLY, || keeper.try_wait().ok().flatten());
+                let _ = wait::within(ORDERLY, || keeper.try_wait().ok().flatten());
             }
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
         // What lived on, and what it makes meanwhile.
-        let _ = patience::within(Duration::from_secs(10), || {
+        let _ = wait::within(Duration::from_secs(10), || {
             let left = processes::processes_of(self.directory.path());
             for pid in &left {
                 kill(*pid, Signal::SIGKILL);

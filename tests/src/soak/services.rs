@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{binaries::binary, world::World};
+use crate::{binaries::binary, site::Site};
 
 /// How much of everything a soak has.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ const ROTATED_AT: &str = "512K";
 
 /// The names, by what may happen to them.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
+pub(super) struct Services {
     /// Nobody touches them: they keep their pids as long as the keeper lives.
     pub(super) untouched: Vec<String>,
     /// By client.
@@ -61,17 +61,17 @@ pub(super) struct Site {
     scale: Scale,
 }
 
-impl Site {
+impl Services {
     /// Writes the service files of a site. Strays are left where no group tells whose they are.
-    pub(super) fn write(world: &World, scale: Scale, cgroups: bool) -> Self {
-        let mut site = Self {
+    pub(super) fn write(site: &Site, scale: Scale, cgroups: bool) -> Self {
+        let mut services = Self {
             untouched: Vec::new(),
             operated: Vec::new(),
             strays: !cgroups,
             scale,
         };
         for number in 0..scale.still {
-            site.add_untouched(world, format!("still-{number}"), "", "");
+            services.add_untouched(site, format!("still-{number}"), "", "");
         }
         let leaves = "leave=child,session,daemon,bare";
         // Without a group nothing says whose the bare one is.
@@ -80,25 +80,25 @@ impl Site {
         } else {
             "leave=child,session,daemon"
         };
-        site.add_untouched(world, "leaves".to_owned(), leaves, "");
-        site.add_untouched(world, "lonely".to_owned(), "leave=daemon stubborn", "");
+        services.add_untouched(site, "leaves".to_owned(), leaves, "");
+        services.add_untouched(site, "lonely".to_owned(), "leave=daemon stubborn", "");
         let watchdog = "[watchdog]\ntimeout = \"2s\"\n[ready]\nnotify = true\n";
-        site.add_untouched(world, "pings".to_owned(), "ping", watchdog);
+        services.add_untouched(site, "pings".to_owned(), "ping", watchdog);
         for client in 0..scale.clients {
             let names = (0..scale.operated).map(|number| format!("op-{client}-{number}"));
             let names: Vec<String> = names.collect();
             for (number, name) in names.iter().enumerate() {
-                site.operated_file(world, name, "0", number);
+                services.operated_file(site, name, "0", number);
             }
-            site.operated.push(names);
+            services.operated.push(names);
         }
-        site.file(world, KEPT, "", "");
+        services.file(site, KEPT, "", "");
         let crashes = "[restart]\ndelay = \"50ms\"\nmax_delay = \"200ms\"\n";
-        site.file(world, "crashes", "crash-after=100 leave=child", crashes);
-        if site.strays {
-            site.file(world, STRAY, "leave=stray", "");
+        services.file(site, "crashes", "crash-after=100 leave=child", crashes);
+        if services.strays {
+            services.file(site, STRAY, "leave=stray", "");
         }
-        site
+        services
     }
 
     /// Every service.
@@ -116,12 +116,12 @@ impl Site {
     }
 
     /// Writes the file of a client's service anew, with another mark in its environment.
-    pub(super) fn mark(&self, world: &World, name: &str, mark: &str) {
+    pub(super) fn mark(&self, site: &Site, name: &str, mark: &str) {
         let number = name.rsplit('-').next().and_then(|it| it.parse().ok());
-        self.operated_file(world, name, mark, number.unwrap_or(0));
+        self.operated_file(site, name, mark, number.unwrap_or(0));
     }
 
-    fn operated_file(&self, world: &World, name: &str, mark: &str, number: usize) {
+    fn operated_file(&self, site: &Site, name: &str, mark: &str, number: usize) {
         let words = [
             "leave=daemon",
             "leave=child,session",
@@ -132,23 +132,23 @@ impl Site {
             "[restart]\ndelay = \"10ms\"\nmax_delay = \"50ms\"\n\
              [env]\nSOAK_MARK = \"{mark}\"\n"
         );
-        self.file(world, name, words[number % words.len()], &more);
+        self.file(site, name, words[number % words.len()], &more);
     }
 
-    fn add_untouched(&mut self, world: &World, name: String, words: &str, more: &str) {
-        self.file(world, &name, words, more);
+    fn add_untouched(&mut self, site: &Site, name: String, words: &str, more: &str) {
+        self.file(site, &name, words, more);
         self.untouched.push(name);
     }
 
-    fn file(&self, world: &World, name: &str, words: &str, more: &str) {
+    fn file(&self, site: &Site, name: &str, words: &str, more: &str) {
         let program = binary("soakchild").display().to_string();
         let is_stubborn = words.contains("stubborn");
-        let patience = if is_stubborn { STUBBORN } else { OBEDIENT };
-        let patience_ms = patience.as_millis();
+        let timeout = if is_stubborn { STUBBORN } else { OBEDIENT };
+        let timeout_ms = timeout.as_millis();
         let ours = [
             program,
             "main".to_owned(),
-            format!("world={}", world.root().display()),
+            format!("site={}", site.root().display()),
             format!("service={name}"),
             format!("burst={}", self.scale.burst),
             format!("pause={}", self.scale.pause_ms),
@@ -162,11 +162,11 @@ impl Site {
         let command = words.join(", ");
         let text = format!(
             "command = [{command}]\n[log]\nsize = \"{ROTATED_AT}\"\nkeep = 10000\n\
-             [stop]\ntimeout = \"{patience_ms}ms\"\n{more}"
+             [stop]\ntimeout = \"{timeout_ms}ms\"\n{more}"
         );
         // Renamed: a reconfiguration that somebody else asked for never reads half a file.
-        let path = world.path(&format!("etc/mattervisor/services.d/{name}.toml"));
-        let new = world.path(&format!("{name}.new"));
+        let path = site.path(&format!("etc/mattervisor/services.d/{name}.toml"));
+        let new = site.path(&format!("{name}.new"));
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
         written.expect("the root is ours");
     }
