@@ -7,12 +7,12 @@ use crate::sockets::{self, Entry};
 /// Processes above the holder that are looked at.
 const ANCESTORS_MAX: usize = 32;
 
-/// Who has an address.
+/// The process that has an address.
 #[derive(Debug)]
 pub(crate) struct Holder {
     /// `127.0.0.1:8065 is in use by nginx (pid 12)`.
     pub(crate) reason: String,
-    /// It and the processes that it descends from, itself first; empty: it cannot be seen.
+    /// Its pid and those of the processes that it descends from; empty: it cannot be seen.
     pub(crate) line: Vec<i32>,
 }
 
@@ -51,7 +51,7 @@ fn parent(pid: i32) -> Option<i32> {
     (parent > 0).then_some(parent)
 }
 
-/// The same with what to do about it, where that is known.
+/// The reason with a hint at what to do next, unless that is empty.
 pub(crate) fn with_hint(reason: String, hint: &str) -> String {
     match hint {
         "" => reason,

@@ -27,7 +27,7 @@ use rustix::{
     io::Errno,
 };
 
-/// Why not all of the groups can connect.
+/// The reason why some of the groups cannot connect.
 #[derive(Debug)]
 pub(crate) enum Closed {
     /// None of them, but for those that could before.
@@ -91,7 +91,7 @@ fn open_with(
         Err(error) => return Err(Closed::Failed(error.into())),
     }
     if groups.is_empty() && before.gid() != getegid().as_raw() {
-        // It is open to its owner alone by now: this is for the eye.
+        // The socket is open to its owner alone by now: its group only shows in `ls`.
         give(&file, getegid().as_raw()).map_err(|error| Closed::Failed(error.into()))?;
     }
     Ok(())
@@ -121,7 +121,7 @@ mod tests {
     }
 
     impl Socket {
-        /// As the keeper leaves it.
+        /// The socket with the mode that the keeper gives it.
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("s");

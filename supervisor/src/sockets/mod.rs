@@ -24,16 +24,16 @@ pub(crate) use tables::Entry;
 /// A socket that listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Listener {
-    /// Where; an IPv4 address in IPv6 is the IPv4 address.
+    /// Its address; an IPv4 address in IPv6 is the IPv4 address.
     pub(crate) at: SocketAddr,
-    /// What `/proc/PID/fd` calls it by.
+    /// Its inode, by which [`proc::sockets`] knows it.
     pub(crate) inode: u64,
-    /// It takes no IPv4; none: that is not known.
+    /// The socket takes no IPv4; `None`: unknown.
     v6_only: Option<bool>,
 }
 
 impl Listener {
-    /// Who connects to this address may come to it.
+    /// A client that connects to this address may come to this socket.
     pub(crate) fn serves(&self, address: &SocketAddr) -> bool {
         let (at, wanted) = (self.at.ip(), address.ip());
         let families = match (at, wanted) {

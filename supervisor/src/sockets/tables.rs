@@ -12,7 +12,7 @@ const LISTEN: &str = "0A";
 pub(crate) struct Entry {
     /// Its own end.
     pub(crate) at: SocketAddr,
-    /// Else it is one end of a connection.
+    /// The socket listens; else it is one end of a connection.
     pub(crate) listens: bool,
     /// The account that made it.
     pub(crate) uid: u32,

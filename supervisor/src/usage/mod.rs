@@ -45,14 +45,14 @@ pub(crate) struct Target {
     pub(crate) pid: i32,
 }
 
-/// What a service uses.
+/// CPU, memory and processes of a service.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
     /// CPU time of the tree, in seconds; grows as long as somebody asks once an hour.
     pub(crate) cpu_seconds: f64,
-    /// Of one CPU, lately; only if it was wanted.
+    /// Percentage of one CPU since the last sample; only if it was asked for.
     pub(crate) cpu_percent: Option<f64>,
-    /// See the module's head.
+    /// Memory of the tree; the module's head says how it is counted.
     pub(crate) memory_bytes: u64,
     /// Processes of the tree.
     pub(crate) processes: u32,

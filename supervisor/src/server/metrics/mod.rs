@@ -28,7 +28,7 @@ use crate::{
     host::{self, Host, ProcessUsage},
 };
 
-/// What the text is, for who scrapes it.
+/// Media type of the text.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Gathers and answers.

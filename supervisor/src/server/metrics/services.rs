@@ -24,7 +24,7 @@ const STATES: [&str; 11] = [
     "failed",
     "completed",
 ];
-/// What each service is.
+/// States of services.
 pub(super) fn states(text: &mut Text, services: &[ServiceStatus]) {
     text.family("service_state", "stateset", "", "The state of a service.");
     for service in services {
@@ -64,7 +64,7 @@ pub(super) fn states(text: &mut Text, services: &[ServiceStatus]) {
     }
 }
 
-/// What has happened to each service.
+/// Counts of restarts, failed starts and exits.
 pub(super) fn counts(text: &mut Text, tallies: &BTreeMap<String, ServiceTally>) {
     let help = "Automatic restarts.";
     text.family("service_restarts", "counter", "", help);
@@ -144,7 +144,7 @@ pub(super) fn logs(text: &mut Text, scrape: &Scrape) {
     }
 }
 
-/// What each service uses, its children included.
+/// CPU, memory and processes of each service, its children included.
 pub(super) fn used(text: &mut Text, usage: &BTreeMap<String, Usage>) {
     let help = "CPU time of a service with its children, as far as scrapes have seen it.";
     text.family("service_cpu_seconds", "counter", "seconds", help);

@@ -7,7 +7,7 @@ use api::JobProgress;
 use super::exposition::Text;
 use crate::metrics_snapshot::{Scrape, ServiceSchedule};
 
-/// How what runs by the clock has done.
+/// Outcomes and times of what runs by the clock.
 pub(super) fn schedules(text: &mut Text, schedules: &BTreeMap<String, ServiceSchedule>) {
     let mut times = |name, help, value: fn(&ServiceSchedule) -> Option<u64>| {
         text.family(name, "gauge", "seconds", help);
