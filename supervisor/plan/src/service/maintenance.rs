@@ -4,8 +4,7 @@ use crate::{
     model::MaintenanceConfirm,
     read::fields::Fields,
     service::{
-        described::duration,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         probes::{self, describe_question},
         reader::Reader,
     },
@@ -18,11 +17,11 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe: |service, out| {
         if let Some(it) = &service.maintenance {
             describe_question("maintenance", "attempt_timeout", &it.probe, out);
-            out.put("maintenance.timeout", duration(it.timeout_ms));
+            out.put("maintenance.timeout", text::exact_duration(it.timeout_ms));
         }
     },
     compare: compare!(maintenance, InPlace),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[maintenance]",
         intro: "Asked after `ctl maintenance on` until it succeeds, after `off` until there is another answer: only then that is done. \
         Not asked where the service is not ready, which is said.",

@@ -9,8 +9,8 @@ use crate::{
     model::{Escalation, Policy, Restart, Service, Stop},
     read::{document::Kind, fields::Fields, signal::Purpose},
     service::{
-        described::{Described, duration, milli, signal_name},
-        key::{Key, Table, compare},
+        described::{Described, milli},
+        key::{Key, KeyTable, compare, flag},
         reader::Reader,
     },
 };
@@ -28,7 +28,7 @@ pub(crate) const KEYS: &[Key] = &[
                 old.restart != new.restart,
             );
         },
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[restart]",
             intro: "",
             keys: &[
@@ -54,24 +54,18 @@ pub(crate) const KEYS: &[Key] = &[
         }],
         ..Key::IDLE
     },
-    Key {
-        name: "exit_when_failed",
-        doc: "when it has failed for good, the supervisor stops everything and ends with 1",
-        read: |reader, fields, service| {
-            let found = reader.bool_key(fields, "exit_when_failed");
-            service.exit_when_failed = found.unwrap_or(false);
-        },
-        describe: |service, out| out.when("exit_when_failed", service.exit_when_failed),
-        compare: compare!(exit_when_failed, InPlace),
-        ..Key::IDLE
-    },
+    flag!(
+        exit_when_failed,
+        InPlace,
+        "when it has failed for good, the supervisor stops everything and ends with 1"
+    ),
     Key {
         name: "stop",
         doc: "how it is asked to end",
         read: |reader, fields, service| service.stop = stop(reader, fields),
         describe: describe_stop,
         compare: compare!(stop, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[stop]",
             intro: "",
             keys: &[
@@ -108,33 +102,48 @@ fn describe_restart(service: &Service, out: &mut Described) {
     let policy = POLICIES
         .iter()
         .find(|(_, policy)| *policy == restart.policy);
-    out.opt("restart.policy", policy.map(|(word, _)| word));
-    out.put("restart.delay", duration(restart.delay_ms));
-    out.put("restart.max_delay", duration(restart.max_delay_ms));
+    out.put("restart.policy", policy.map(|(word, _)| word));
+    out.put("restart.delay", text::exact_duration(restart.delay_ms));
+    out.put(
+        "restart.max_delay",
+        text::exact_duration(restart.max_delay_ms),
+    );
     out.put("restart.factor", milli(restart.factor_milli));
     out.put("restart.jitter", milli(restart.jitter_milli));
-    out.put("restart.reset_after", duration(restart.reset_after_ms));
+    out.put(
+        "restart.reset_after",
+        text::exact_duration(restart.reset_after_ms),
+    );
     if let Some((starts, within)) = restart.limit {
-        let limit = json!({ "starts": starts, "within": duration(within) });
+        let limit = json!({ "starts": starts, "within": text::exact_duration(within) });
         out.put("restart.limit", limit);
     }
     let codes = restart.success_codes.iter().map(|code| json!(code));
     let signals = restart.success_signals.iter();
-    let signals = signals.map(|number| json!(signal_name(*number)));
+    let signals = signals.map(|number| json!(text::signal::shown(*number)));
     out.put("restart.success", codes.chain(signals).collect::<Vec<_>>());
     let codes = restart.prevent_codes.iter().map(|code| json!(code));
     let signals = restart.prevent_signals.iter();
-    let signals = signals.map(|number| json!(signal_name(*number)));
+    let signals = signals.map(|number| json!(text::signal::shown(*number)));
     out.put("restart.prevent", codes.chain(signals).collect::<Vec<_>>());
 }
 
 fn describe_stop(service: &Service, out: &mut Described) {
-    out.put("stop.signal", signal_name(service.stop.signal));
+    out.put("stop.signal", text::signal::shown(service.stop.signal));
     if let Some(escalation) = service.stop.escalation {
-        out.put("stop.escalate.signal", signal_name(escalation.signal));
-        out.put("stop.escalate.after", duration(escalation.after_ms));
+        out.put(
+            "stop.escalate.signal",
+            text::signal::shown(escalation.signal),
+        );
+        out.put(
+            "stop.escalate.after",
+            text::exact_duration(escalation.after_ms),
+        );
     }
-    out.put("stop.timeout", duration(service.stop.timeout_ms));
+    out.put(
+        "stop.timeout",
+        text::exact_duration(service.stop.timeout_ms),
+    );
 }
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
@@ -176,9 +185,7 @@ fn restart(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Servi
     }
     out.max_delay_ms = out.max_delay_ms.max(out.delay_ms);
     if let Some(mut limit) = fields.table("limit", reader.report()) {
-        let starts = reader
-            .int_key(&mut limit, "starts", 1..=1_000_000)
-            .and_then(|n| u32::try_from(n).ok());
+        let starts = reader.int_key(&mut limit, "starts", 1..=1_000_000);
         let within = reader.positive_duration_key(&mut limit, "within");
         out.limit = starts.zip(within);
         if limit.entry("starts").is_none() || limit.entry("within").is_none() {
@@ -219,8 +226,8 @@ fn exits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str
             Kind::Int(code @ 0..=255) => {
                 codes.extend(i32::try_from(*code));
             }
-            Kind::Text(name) if crate::read::signal::number(name).is_some() => {
-                signals.extend(crate::read::signal::number(name));
+            Kind::Text(name) if text::signal::number(name).is_some() => {
+                signals.extend(text::signal::number(name));
             }
             _ => {
                 reader.report().error(

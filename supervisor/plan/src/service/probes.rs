@@ -5,12 +5,12 @@ use crate::{
     read::{
         document::{Kind, Node},
         fields::Fields,
-        typed::Url,
+        url::Url,
     },
     report::place::Place,
     service::{
-        described::{Described, duration},
-        key::{Key, Table, compare},
+        described::Described,
+        key::{Key, KeyTable, compare},
         reader::Reader,
     },
 };
@@ -26,7 +26,7 @@ pub(crate) const KEYS: &[Key] = &[
             }
         },
         compare: compare!(liveness, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[liveness], [health]",
             intro: "",
             keys: &[
@@ -66,7 +66,7 @@ pub(crate) fn describe(table: &str, timeout: &str, probe: &Probe, out: &mut Desc
     let key = |name: &str| format!("{table}.{name}");
     describe_question(table, timeout, probe, out);
     if probe.delay_ms > 0 {
-        out.put(key("delay"), duration(probe.delay_ms));
+        out.put(key("delay"), text::exact_duration(probe.delay_ms));
     }
     out.put(key("failures"), probe.failures);
     out.put(key("successes"), probe.successes);
@@ -83,16 +83,16 @@ pub(crate) fn describe_question(table: &str, timeout: &str, probe: &Probe, out: 
             body,
         } => {
             out.put(key("http"), url);
-            out.opt(key("unix"), socket.as_ref());
+            out.put(key("unix"), socket);
             out.put(key("status"), status);
-            out.opt(key("body"), body.as_ref());
+            out.put(key("body"), body);
         }
         Ask::Tcp(address) => out.put(key("tcp"), address),
         Ask::Unix(path) => out.put(key("unix"), path),
         Ask::Exec(argv) => out.put(key("exec"), argv),
     }
-    out.put(key("interval"), duration(probe.interval_ms));
-    out.put(key(timeout), duration(probe.timeout_ms));
+    out.put(key("interval"), text::exact_duration(probe.interval_ms));
+    out.put(key(timeout), text::exact_duration(probe.timeout_ms));
 }
 
 fn other(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> Option<Probe> {
@@ -202,8 +202,9 @@ fn count(
     key: &'static str,
     default: u32,
 ) -> u32 {
-    let found = reader.int_key(fields, key, 1..=1_000_000);
-    found.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
+    reader
+        .int_key(fields, key, 1..=1_000_000)
+        .unwrap_or(default)
 }
 
 /// `Err`: something is asked, but it cannot be said what; reported where that is wrong.

@@ -5,8 +5,8 @@ use crate::{
     read::{fields::Fields, signal::Purpose},
     resolve::locals::Locals,
     service::{
-        described::{Described, duration, signal_name},
-        key::{Key, Table, compare},
+        described::Described,
+        key::{Key, KeyTable, compare},
         probes,
         reader::Reader,
     },
@@ -20,7 +20,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe,
     compare: compare!(reload, InPlace),
     tables: &[
-        Table {
+        KeyTable {
             header: "[reload]",
             intro: "",
             keys: &[
@@ -39,7 +39,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
                 ),
             ],
         },
-        Table {
+        KeyTable {
             header: "[reload.confirm]",
             intro: "Asked after each reload until it succeeds. Where it has not when `timeout` of `[reload]` is over, the reload has failed.",
             keys: &[
@@ -63,10 +63,10 @@ const CONFIRM_INTERVAL_MS: u64 = 250;
 fn describe(service: &Service, out: &mut Described) {
     if let Some(reload) = &service.reload {
         match &reload.how {
-            ReloadHow::Signal(number) => out.put("reload.signal", signal_name(*number)),
+            ReloadHow::Signal(number) => out.put("reload.signal", text::signal::shown(*number)),
             ReloadHow::Command(argv) => out.put("reload.command", argv),
         }
-        out.put("reload.timeout", duration(reload.timeout_ms));
+        out.put("reload.timeout", text::exact_duration(reload.timeout_ms));
         if let Some(it) = &reload.confirm {
             probes::describe_question("reload.confirm", "attempt_timeout", it, out);
         }

@@ -6,8 +6,7 @@ use crate::{
     report::suggest::did_you_mean,
     service::{
         cron::Cron,
-        described::duration,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
     },
 };
@@ -21,18 +20,18 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe: |service, out| {
         if let Some(schedule) = &service.schedule {
             out.put("schedule.cron", &schedule.cron);
-            out.put("schedule.jitter", duration(schedule.jitter_ms));
+            out.put("schedule.jitter", text::exact_duration(schedule.jitter_ms));
             out.put("schedule.catch_up", schedule.catch_up);
             out.when("schedule.at_start", schedule.at_start);
-            let overdue_after = schedule.overdue_after_ms.map(duration);
-            out.opt("schedule.overdue_after", overdue_after);
+            let overdue_after = schedule.overdue_after_ms.map(text::exact_duration);
+            out.put("schedule.overdue_after", overdue_after);
             if !schedule.arguments.is_empty() {
                 out.put("schedule.arguments", &schedule.arguments);
             }
         }
     },
     compare: compare!(schedule, InPlace),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[schedule]",
         intro: "",
         keys: &[

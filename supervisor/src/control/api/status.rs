@@ -155,7 +155,7 @@ impl Control {
             return self.waiting_reason(&waiting_on);
         }
         if let State::Validating { run } | State::Spawning { run } = view.state
-            && let Some(waits) = self.address_waits.reason(&self.cx, run)
+            && let Some(waits) = self.starts.waits_for(&self.cx, run)
         {
             return waits;
         }
@@ -324,7 +324,7 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
 fn last_exit(exit: Exit, at_unix_ms: u64) -> LastExit {
     let (code, signal) = match exit {
         Exit::Code(code) => (Some(code), None),
-        Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+        Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
     };
     LastExit {
         code,

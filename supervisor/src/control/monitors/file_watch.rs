@@ -236,11 +236,7 @@ impl FileWatch {
             .collect();
         let id = cx.names.id(name).filter(|_| !files.is_empty())?;
         let action = action(service, &files);
-        let listed: Vec<String> = files
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        let listed = listed.join(" and ");
+        let listed = text::list(files.iter().map(|path| path.display().to_string()));
         if let Some(unusable) = self.finding(id, |grade| grade == Grade::Unusable) {
             let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
             tracing::warn!(service = name, "{detail}");

@@ -255,7 +255,7 @@ impl Listening {
         match record.map(|it| serde_json::from_str(it)) {
             Some(Ok(listening)) => *self = listening,
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = text::json_place(&error);
                 tracing::error!("lost which addresses are still to be seen: {why}");
             }
             None => {}

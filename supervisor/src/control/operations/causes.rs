@@ -83,5 +83,5 @@ impl Operation {
 
 /// Programs end in an orderly way when they get it.
 fn asks_to_end(signal: i32) -> bool {
-    matches!(plan::signal::name(signal), Some("TERM" | "INT" | "QUIT"))
+    matches!(text::signal::name(signal), Some("TERM" | "INT" | "QUIT"))
 }

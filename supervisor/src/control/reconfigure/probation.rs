@@ -111,7 +111,7 @@ impl Control {
             match serde_json::from_str(record) {
                 Ok(standing) => self.probation = standing,
                 Err(error) => {
-                    let why = api::json_place(&error);
+                    let why = ::text::json_place(&error);
                     tracing::error!("lost how the configuration stands: {why}");
                 }
             }

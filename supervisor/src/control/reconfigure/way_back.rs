@@ -170,7 +170,7 @@ impl Control {
         match record.map(|it| serde_json::from_str::<WayBack>(it)) {
             Some(Ok(way_back)) => self.way_back = Some(way_back),
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = text::json_place(&error);
                 tracing::error!("lost which configuration is to be gone back to: {why}");
             }
             None => {}

@@ -306,7 +306,7 @@ impl Control {
         let at = life.ended.or(seen).unwrap_or(self.cx.now.moment);
         let (code, signal) = match ended.exit {
             Exit::Code(code) => (Some(code), None),
-            Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+            Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
         };
         ExitRecord {
             id: self.exits.id(ended.run),

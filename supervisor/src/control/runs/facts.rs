@@ -182,10 +182,10 @@ impl Control {
         let result = match exit {
             _ if timed_out => Err(with_output("timed out", output)),
             message::Exit::Code(0) => Ok(output.trim_end().to_owned()),
-            message::Exit::Code(code) => Err(with_output(&format!("exit code {code}"), output)),
+            message::Exit::Code(code) => Err(with_output(&::text::exit_code(code), output)),
             message::Exit::Signal(signal) => {
-                let name = text::signal_name(signal);
-                Err(with_output(&format!("killed by {name}"), output))
+                let name = ::text::signal::shown(signal);
+                Err(with_output(&::text::killed_by(&name), output))
             }
         };
         self.helper_ended(run, result);
@@ -329,7 +329,7 @@ impl Control {
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
             // It becomes a state's reason, which has one line.
-            detail = api::one_line(&detail);
+            detail = ::text::one_line(&detail);
         }
         let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
         match known.purpose {

@@ -50,7 +50,7 @@ impl Control {
         let (Some(id), Ok(mut progress)) = (id, serde_json::from_str::<JobProgress>(value)) else {
             return;
         };
-        progress.step = api::one_line(&progress.step);
+        progress.step = text::one_line(&progress.step);
         let now = self.cx.now.moment;
         let last = self.work.progress.jobs.remove(&id);
         let told_at = last.as_ref().and_then(|last| last.told_at);

@@ -88,7 +88,7 @@ impl Control {
         let result = read.map(|it| {
             let own = it.filter(|it| it.id == id);
             own.map(|it| JobResult {
-                message: api::one_line(&it.message),
+                message: text::one_line(&it.message),
                 ..*it
             })
         });
