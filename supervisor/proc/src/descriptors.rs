@@ -185,8 +185,9 @@ mod tests {
         assert_eq!((&gone.path, gone.deleted), (&path, true));
         assert!(has_open(own_pid(), std::slice::from_ref(&path)));
         let device = file.metadata().unwrap().dev();
-        assert!(has_open_deleted(own_pid(), &[path.clone()], device));
-        assert!(!has_open_deleted(own_pid(), &[path.clone()], device + 1));
+        let paths = std::slice::from_ref(&path);
+        assert!(has_open_deleted(own_pid(), paths, device));
+        assert!(!has_open_deleted(own_pid(), paths, device + 1));
         drop(file);
         assert!(!has_open(own_pid(), &[path]));
     }
