@@ -16,12 +16,12 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use proc::Family;
 use safe_path::Dir;
 
 use crate::{
     cgroup, cookie, left,
     message::RunId,
-    proc::{self, Family},
     record::{Record, Records},
     sys,
     traces::{self, Traces},
@@ -176,7 +176,7 @@ fn kill(records: &[Record], is_cookie: impl Fn(&str) -> bool) -> Vec<i32> {
     let mut found = BTreeSet::new();
     for dir in records.iter().filter_map(traces::group_of) {
         cgroup::kill(dir);
-        found.extend(cgroup::members(dir));
+        found.extend(proc::members(dir));
     }
     // The keeper has died just now. So a session is still the run's though its leader has gone, unless
     // another process has that one's number.

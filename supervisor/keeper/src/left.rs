@@ -3,10 +3,10 @@
 //! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
 
 use nix::{errno::Errno, libc};
+use proc::Stat;
 
 use crate::{
     message::{Kept, Left},
-    proc::{self, Stat},
     sys::pidfd,
 };
 

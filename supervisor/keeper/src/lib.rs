@@ -51,7 +51,6 @@ pub mod message;
 mod original;
 mod places;
 mod poller;
-mod proc;
 mod record;
 mod removals;
 mod runs;

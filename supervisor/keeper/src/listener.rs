@@ -117,7 +117,7 @@ fn shorten(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
         .read(true)
         .custom_flags(flags)
         .open(parent)?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    let short = proc::fd_path(&directory).join(name);
     Ok((short, Some(directory)))
 }
 

@@ -32,7 +32,6 @@ use safe_path::Dir;
 use crate::{
     in_place::leads_to,
     init::{Init, MoreTime},
-    proc,
     stderr_log::say,
     sys::file,
 };
@@ -116,7 +115,7 @@ impl Locks {
     /// This process has one of our lock files open, be it deleted: it is a keeper on this state, or the
     /// control process of one.
     pub(crate) fn are_held_by(&self, pid: i32) -> bool {
-        holder::has_open(pid, &self.paths())
+        proc::has_open(pid, &self.paths())
     }
 
     fn paths(&self) -> [PathBuf; 2] {
@@ -154,7 +153,7 @@ impl Lock {
         let file = opened.append(NAME, 0o600)?;
         Ok(Self {
             dir: dir.to_owned(),
-            path: holder::path_of(&file)?,
+            path: proc::path_of(&file)?.path,
             file,
             is_new,
         })

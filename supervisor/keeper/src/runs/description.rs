@@ -5,7 +5,7 @@
 use std::{
     fs::OpenOptions,
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
 };
 
 use nix::{
@@ -23,7 +23,7 @@ pub(crate) fn of_pipe(pipe: &Pipe) -> Result<OwnedFd, Errno> {
     if fcntl(&pipe.write, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < pipe.size) {
         enlarge(&pipe.write);
     }
-    let path = format!("/proc/self/fd/{}", pipe.write.as_raw_fd());
+    let path = proc::fd_path(&pipe.write);
     let fresh = OpenOptions::new().write(true).open(path);
     fresh.map(OwnedFd::from).or_else(|_| shared(&pipe.write))
 }

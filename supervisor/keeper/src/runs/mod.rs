@@ -32,13 +32,14 @@ use self::{
     notify::{Directories, Socket},
     run::{Run, Service},
 };
+use proc::Stat;
+
 use crate::{
     cgroup::Group,
     cookie::cookie,
     kit::Kit,
     leftovers::Leftovers,
     message::{Notice, Remaining, Role, RunId, Stop},
-    proc::{self, Stat},
     record::Record,
     stderr_log::say,
     sys::pidfd,

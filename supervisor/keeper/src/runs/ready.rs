@@ -12,7 +12,6 @@ use super::Runs;
 use crate::{
     kit::Kit,
     message::{Fact, READY_FD, READY_FD_CLOSED, RunId, Spawn, SpawnStage},
-    proc,
     sys::child::SpawnError,
 };
 

@@ -16,6 +16,8 @@ use super::{
     Runs, end_mark,
     run::{Run, Sweep},
 };
+use proc::{Family, Stat};
+
 use crate::{
     cgroup::{self, Group},
     clock::now_ms,
@@ -23,7 +25,6 @@ use crate::{
     kit::Kit,
     left::{self, kill_exactly},
     message::{Fact, Role, RunId},
-    proc::{self, Family, Stat},
     stderr_log::say,
     sys::pidfd,
     timers::Timer,
@@ -228,7 +229,7 @@ impl Runs {
             && !group.is_empty()
         {
             cgroup::kill(group.dir());
-            left.extend(cgroup::members(group.dir()));
+            left.extend(proc::members(group.dir()));
         }
         let found = self.attributed(kit, run);
         for (pid, stat) in &found {

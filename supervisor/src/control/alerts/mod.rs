@@ -387,8 +387,7 @@ pub(super) fn is_delivery(service: &str) -> bool {
 
 fn host() -> String {
     // From memory of the kernel; this does not wait.
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
+    proc::host_name()
 }
 
 /// The process that delivers a message: a command itself, everything else by `deliver`.
@@ -413,7 +412,7 @@ fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Result<Spawn, S
         let errand = serde_json::to_string(&errand).expect("an errand is plain data");
         env.insert(deliver::VARIABLE.to_owned(), errand);
         // Ourselves, whatever a package has put in our place meanwhile.
-        let own = format!("/proc/{}/exe", std::process::id());
+        let own = proc::program_path(std::process::id());
         (vec![own, "deliver".to_owned()], DELIVERY_TIMEOUT_MS)
     };
     Ok(Spawn::helper(run.0, OWNER, argv, env, timeout_ms))

@@ -14,7 +14,6 @@ use crate::{
     kit::Kit,
     message::{Fact, RunId},
     poller::Source,
-    proc,
     runs::{
         Runs,
         run::{Run, Service},

@@ -86,8 +86,8 @@ impl Socket {
             Err(error) => return Err(error),
         }
         // By the open directory: a path of our own may be longer than an address holds.
-        let path = format!("/proc/self/fd/{}/{name}", directory.as_fd().as_raw_fd());
-        bind(fd.as_raw_fd(), &UnixAddr::new(&*path)?)?;
+        let path = proc::fd_path(directory).join(&name);
+        bind(fd.as_raw_fd(), &UnixAddr::new(&path)?)?;
         // The umask may have made the mode narrower.
         let only_owner = Mode::S_IRUSR | Mode::S_IWUSR;
         fchmodat(directory, &*name, only_owner, FchmodatFlags::FollowSymlink)?;
