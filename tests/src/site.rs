@@ -159,7 +159,7 @@ impl Site {
         fs::write(&script, text).expect("the root is ours");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
         let command = script.display();
-        (told, format!("[notify.me]\ncommand = [\"{command}\"]\n"))
+        (told, format!("[notify.me]\ncommand = ['{command}']\n"))
     }
 
     /// Writes a service file.

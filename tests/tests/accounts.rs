@@ -91,7 +91,7 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
     need!(private_etc());
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     in_private_etc(&mut stack.site, "");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
@@ -100,7 +100,11 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
         .filter(|line| !line.contains("\"nobody\"") && !line.contains("\"nogroup\""));
     let ours: Vec<&str> = ours.collect();
     stack.site.site_file(&format!(
-        "{}\nmattermost.uid = 1234\nmattermost.gid = 1234\n",
+        "
+            {}
+            mattermost.uid = 1234
+            mattermost.gid = 1234
+        ",
         ours.join("\n")
     ));
     stack.start();
@@ -167,7 +171,11 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
             "app: user backup exists with uid 34, but uid 1234 is wanted",
         ),
         (
-            "user = 'backup'\ngroup = 'backup'\ngid = 1234\n",
+            "
+                user = 'backup'
+                group = 'backup'
+                gid = 1234
+            ",
             "app: group backup exists with gid 34, but gid 1234 is wanted",
         ),
         (
@@ -324,13 +332,27 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
         ("old", "mode = '2770'\ngroup = 'web'"),
         ("link", "mode = '0700'"),
     ];
-    let entries = entries
-        .map(|(path, keys)| format!("[[directories]]\npath = '{}'\n{keys}\n", site.file(path)));
+    let entries = entries.map(|(path, keys)| {
+        format!(
+            "
+                [[directories]]
+                path = '{}'
+                {keys}
+            ",
+            site.file(path)
+        )
+    });
     let tables = entries.concat();
     site.child(
         "app",
         &["sleep"],
-        &format!("user = 'app'\nuid = 1234\n{tables}"),
+        &format!(
+            "
+                user = 'app'
+                uid = 1234
+                {tables}
+            "
+        ),
     );
     site.start();
     site.wait_state("app", "running");
@@ -368,7 +390,13 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
     site.child(
         "app",
         &["sleep"],
-        &format!("user = 'app'\nuid = 1234\n{tables}"),
+        &format!(
+            "
+                user = 'app'
+                uid = 1234
+                {tables}
+            "
+        ),
     );
     let told = site.ctl(&["reconfigure"]).expect_code(1);
     let said = format!("cannot make directory {}", trap.display());

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 const PLANTED: &str = "planted-w3c-secret";
 
 fn stack(bin: PathBuf, more: &str) -> Stack {
-    let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let path = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(&path).unwrap();
     stack.site.site_file(&format!("{site_file}{more}"));
@@ -136,7 +136,7 @@ fn bytes_of(backup: &Path) -> Vec<u8> {
 fn without_secrets_no_byte_of_the_file_is_one() {
     let bin = need!(postgres());
     need!(nginx());
-    let site_file = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let site_file = format!("mattermost.gitlab_secret = '{PLANTED}'\n");
     let mut stack = stack(bin, &site_file);
     stack.start();
     let secrets = fs::read_to_string(stack.site.path("etc/mattervisor/secrets.toml")).unwrap();
@@ -332,11 +332,19 @@ fn scheduled(bin: PathBuf, mount: &str) -> Stack {
     let site_file = fs::read_to_string(&path).unwrap();
     let mount = site.file(mount);
     site.site_file(&format!(
-        "{site_file}backup.schedule = \"0 0 1 1 *\"\nbackup.to = \"{mount}\"\nbackup.require_mount = \"{mount}\"\n\
-         backup.keep = 2\nbackup.overdue_after = \"1s\"\n[notify.test]\ncommand = [\"sh\", \"{tell}\"]\n"
+        r#"
+            {site_file}
+            backup.schedule = "0 0 1 1 *"
+            backup.to = "{mount}"
+            backup.require_mount = "{mount}"
+            backup.keep = 2
+            backup.overdue_after = "1s"
+            [notify.test]
+            command = ["sh", "{tell}"]
+        "#
     ));
     // At once, and not some minutes later.
-    site.service("backup", "[schedule]\njitter = \"0s\"\n");
+    site.service("backup", "[schedule]\njitter = '0s'\n");
     stack
 }
 
@@ -427,9 +435,9 @@ fn site_file_of(stack: &Stack) -> String {
 fn a_new_machine_gets_configuration_and_data_by_one_command() {
     let bin = need!(postgres());
     need!(nginx());
-    let secret = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let secret = format!("mattermost.gitlab_secret = '{PLANTED}'\n");
     let mut old = stack(bin.clone(), &secret);
-    let own = "command = [\"sleep\", \"infinity\"]\n";
+    let own = "command = ['sleep', 'infinity']\n";
     old.site.service("own", own);
     old.start();
     fill(&old);
@@ -452,7 +460,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
 
     // What does not fit this machine is put back.
     let port = old.nginx_port;
-    let clash = format!("{own}listens = [\"127.0.0.1:{port}\"]\n");
+    let clash = format!("{own}listens = ['127.0.0.1:{port}']\n");
     new.site.service("clash", &clash);
     new.site.start_ready();
     let said = ctl(&new, &all).expect_code(1);

@@ -35,14 +35,25 @@ fn site_at(address: &str) -> Site {
         "neighbour",
         &["sleep"],
         &format!(
-            "listens = ['{address}:7777']\n[settings]\nport = {{ type = 'port', default = 7777 }}\n"
+            "
+                listens = ['{address}:7777']
+                [settings]
+                port = {{ type = 'port', default = 7777 }}
+            "
         ),
     );
     let file = site.file("var/second.conf");
     site.child(
         "second",
         &["sleep"],
-        &format!("requires = ['neighbour']\n[[files]]\npath = '{file}'\ncontent = 'as it was'\n"),
+        &format!(
+            "
+                requires = ['neighbour']
+                [[files]]
+                path = '{file}'
+                content = 'as it was'
+            "
+        ),
     );
     site
 }
@@ -292,7 +303,7 @@ fn sighup_with_broken_files_changes_nothing_and_is_shown() {
     let refusal = Refusal::of(&site);
     let log = || fs::read_to_string(site.path("supervisor.log")).unwrap();
     for (index, line) in [
-        "mattermost_external_url = \"ftp://x\"",
+        "mattermost_external_url = 'ftp://x'",
         "mattermost['uid'] = 1234",
         "matermost.uid = 1",
     ]
@@ -386,13 +397,13 @@ fn what_a_program_lacks_is_named() {
         let path = site.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        site.service(name, &format!("command = [\"{}\"]\n", path.display()));
+        site.service(name, &format!("command = ['{}']\n", path.display()));
     };
     script("carriage", "#!/bin/sh\r\nsleep 1000\r\n");
     script("foreign", "#!/no/such/interpreter\n");
     let dir = site.file("nowhere");
-    site.child("lost", &["sleep"], &format!("working_dir = \"{dir}\"\n"));
-    site.service("gone", "command = [\"/no/such/program\"]\n");
+    site.child("lost", &["sleep"], &format!("working_dir = '{dir}'\n"));
+    site.service("gone", "command = ['/no/such/program']\n");
     let checked = site.ctl(&["check-config"]).ok().both();
     for said in [
         format!("warning: working_dir: there is no directory {dir}"),

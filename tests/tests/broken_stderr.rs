@@ -25,7 +25,7 @@ fn site() -> Site {
     let site = Site::new();
     let stops = format!("stop-file={}", site.file("stops"));
     site.child("a", &[&stops, "sleep"], "");
-    site.child("b", &[&stops, "sleep"], "requires = [\"a\"]");
+    site.child("b", &[&stops, "sleep"], "requires = ['a']");
     site
 }
 

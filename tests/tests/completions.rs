@@ -43,7 +43,7 @@ fn bash_knows_the_services() {
     site.child(
         "base",
         &["sleep"],
-        "[tools.baseline]\ncommand = [\"/bin/true\"]\n",
+        "[tools.baseline]\ncommand = ['/bin/true']\n",
     );
     site.start();
     let root = site.root().to_owned();

@@ -26,9 +26,9 @@ fn replace_control(site: &Site) -> Duration {
 fn kill_9_of_control_leaves_every_service_alone() {
     let mut site = Site::new();
     site.child("a", &["sleep"], "");
-    site.child("b", &["sleep"], "requires = [\"a\"]");
+    site.child("b", &["sleep"], "requires = ['a']");
     site.child("held", &["sleep"], "");
-    site.child("done", &["exit=0"], "type = \"oneshot\"");
+    site.child("done", &["exit=0"], "type = 'oneshot'");
     site.start_ready();
     site.ctl(&["stop", "held"]).ok();
     let before = site.status();
@@ -66,7 +66,11 @@ fn exits_and_readiness_meanwhile_are_not_lost() {
     let mut site = Site::new();
     let go = site.file("go");
     site.child("a", &["sleep"], "");
-    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    let ready = r#"
+        [ready]
+        notify = true
+        timeout = "1m"
+    "#;
     site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
@@ -106,7 +110,11 @@ fn backoff_survives_the_control_process() {
     site.child(
         "a",
         &[&format!("file={file}"), "exit=1"],
-        "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+        r#"
+            [restart]
+            delay = "1h"
+            max_delay = "1h"
+        "#,
     );
     site.start_ready();
     site.wait_state("a", "backoff");
@@ -126,7 +134,7 @@ fn a_stop_under_way_is_carried_through() {
     site.child(
         "a",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"1s\"",
+        "[stop]\ntimeout = '1s'",
     );
     site.start_ready();
     site.wait_log("a", |line| line == "set");
@@ -200,7 +208,7 @@ fn sigterm_is_obeyed_although_control_hangs() {
     let stops = site.file("stops");
     let stop = format!("stop-file={stops}");
     site.child("base", &[&stop, "sleep"], "");
-    site.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
+    site.child("top", &[&stop, "sleep"], "requires = ['base']");
     site.start_ready();
     let status = site.status();
     kill(status.supervisor.pid, Signal::SIGSTOP);

@@ -61,7 +61,7 @@ fn until(site: &Site, groups: &str, code: i32) -> Ctl {
 fn site_file(site: &Site, admins: &str, viewers: &str) {
     let line = |key: &str, gid: &str| match gid {
         "" => String::new(),
-        gid => format!("control.{key} = \"{gid}\"\n"),
+        gid => format!("control.{key} = '{gid}'\n"),
     };
     site.site_file(&(line("admin_group", admins) + &line("viewer_group", viewers)));
 }

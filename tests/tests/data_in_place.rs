@@ -40,9 +40,14 @@ impl Machine {
     fn site_file(&self, account: &str, dir: &str) {
         let dir = self.place.join(dir);
         self.site.site_file(&format!(
-            "postgresql.enable = true\npostgresql.superuser = 'postgres'\n\
-             postgresql.shared_buffers = '16MB'\npostgresql.username = '{account}'\n\
-             postgresql.dir = '{}'\npostgresql.data_dir = '{}'\n",
+            "
+                postgresql.enable = true
+                postgresql.superuser = 'postgres'
+                postgresql.shared_buffers = '16MB'
+                postgresql.username = '{account}'
+                postgresql.dir = '{}'
+                postgresql.data_dir = '{}'
+            ",
             dir.display(),
             dir.join("data").display(),
         ));

@@ -42,7 +42,7 @@ impl Office {
         let mut stack = Stack::new(
             bin,
             &format!(
-                "STANDIN_STOP_MS = \"100\", STANDIN_BATCH_MS = \"5000\", SSL_CERT_FILE = \"{authority}\""
+                "STANDIN_STOP_MS = '100', STANDIN_BATCH_MS = '5000', SSL_CERT_FILE = '{authority}'"
             ),
         );
         let file = stack.site.path("etc/mattervisor/mattervisor.toml");
@@ -98,7 +98,7 @@ impl Office {
         let more = longer.iter().filter(|_| !given);
         let lines = settings.iter().chain(more).map(|(name, value)| {
             let value = value.trim_matches('"');
-            format!("MM_EMAILSETTINGS_{name} = \"{value}\", ")
+            format!("MM_EMAILSETTINGS_{name} = '{value}', ")
         });
         let env = format!("mattermost.env = {{ {}", lines.collect::<String>());
         let site = &self.stack.site;

@@ -170,7 +170,7 @@ fn shipped(lines: &str) -> Site {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     site.site_file(&format!(
-        "mattermost_external_url = \"http://chat.example.com\"\n{lines}\n"
+        "mattermost_external_url = 'http://chat.example.com'\n{lines}\n"
     ));
     site
 }
@@ -207,7 +207,7 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
         ("SQLSETTINGS_ALLOWCORSFROM", "SERVICESETTINGS_ALLOWCORSFROM"),
         ("WEBRTCSETTINGS_STUN_URI", "WEBRTCSETTINGS_STUNURI"),
     ];
-    let lines = names.map(|(wrong, _)| format!("mattermost.env.MM_{wrong} = \"https://x\""));
+    let lines = names.map(|(wrong, _)| format!("mattermost.env.MM_{wrong} = 'https://x'"));
     let site = shipped(&lines.join("\n"));
     let checked = site.ctl(&["check-config"]).ok().stdout;
     // The same beside the environment itself.
@@ -234,7 +234,7 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
 fn variables_are_held_to_the_installed_version() {
     let told = |version: &str, name: &str| {
         let site = shipped(&format!(
-            "mattermost.version = \"{version}\"\nmattermost.env.{name} = \"true\""
+            "mattermost.version = '{version}'\nmattermost.env.{name} = 'true'"
         ));
         let told = site.ctl(&["check-config"]).ok().stdout;
         let line = told.lines().find(|line| line.contains(name));
@@ -270,8 +270,8 @@ fn values_are_found_wrong_before_the_server_is() {
         assert!(told.contains(said), "no {said} in {told}");
     }
     for (deadly, why) in [
-        ("MM_SQLSETTINGS_DATASOURCEREPLICAS = \"\"", "hangs"),
-        ("MM_SQLSETTINGS_REPLICALAGSETTINGS = \"x\"", "panics"),
+        ("MM_SQLSETTINGS_DATASOURCEREPLICAS = ''", "hangs"),
+        ("MM_SQLSETTINGS_REPLICALAGSETTINGS = 'x'", "panics"),
         (
             "MM_LOGSETTINGS_ADVANCEDLOGGINGJSON = \"{\"",
             "refuses to start",
@@ -292,14 +292,14 @@ fn values_are_found_wrong_before_the_server_is() {
 #[test]
 fn any_service_has_an_environment_that_can_be_asked_for() {
     let mut site = Site::new();
-    site.child("a", &["sleep"], "[env]\nX = \"1\"");
+    site.child("a", &["sleep"], "[env]\nX = '1'");
     site.child("off", &["sleep"], "enable = false");
     let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("no supervisor answers"), "{told}");
     site.start_ready();
     let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("This is what runs"), "{told}");
-    site.child("a", &["sleep"], "[env]\nX = \"2\"");
+    site.child("a", &["sleep"], "[env]\nX = '2'");
     let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("env X changed"), "{told}");
     let exported = site.ctl(&["env", "a", "--export"]).ok().stdout;
@@ -330,7 +330,7 @@ fn reveal_without_the_right_to_read_is_six() {
     let site = Site::new();
     site.child("a", &["sleep"], "");
     let secrets = site.path("etc/mattervisor/secrets.toml");
-    std::fs::write(&secrets, "a.env = { PASSWORD = \"hunter2\" }\n").unwrap();
+    std::fs::write(&secrets, "a.env = { PASSWORD = 'hunter2' }\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&secrets, mode).unwrap();
     let copy = site.path("ctl");

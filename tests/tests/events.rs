@@ -42,7 +42,12 @@ fn changes_are_kept_with_who_and_how_they_ended() {
     site.child("b", &["sleep"], "");
     let bad = site.file("bad");
     let broken = format!("shift-exit={bad}:1");
-    let once = "[ready]\nnotify = true\n[restart]\npolicy = \"never\"";
+    let once = r#"
+        [ready]
+        notify = true
+        [restart]
+        policy = "never"
+    "#;
     site.child("c", &[&broken, "notify=READY=1", "sleep"], once);
     site.start_ready();
     site.ctl(&["restart", "a"]).ok();

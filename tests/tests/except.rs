@@ -10,10 +10,10 @@ fn stack() -> (Site, String) {
     site.child(
         "prepare",
         &[&format!("file={prepared}")],
-        "type = \"oneshot\"\nrequires = [\"base\"]",
+        "type = 'oneshot'\nrequires = ['base']",
     );
-    site.child("data", &["sleep"], "requires = [\"prepare\"]");
-    site.child("app", &["sleep"], "requires = [\"data\"]");
+    site.child("data", &["sleep"], "requires = ['prepare']");
+    site.child("app", &["sleep"], "requires = ['data']");
     site.child("front", &["sleep"], "");
     site.start_ready();
     (site, prepared)

@@ -36,7 +36,11 @@ fn kill_main(site: &Site, name: &str) -> i32 {
 #[test]
 fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_daemon() {
     let mut site = Site::new();
-    let again = "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"";
+    let again = r#"
+        [restart]
+        delay = "10ms"
+        max_delay = "10ms"
+    "#;
     site.child("a", &["print=last words", "sleep"], again);
     site.start_ready();
     site.wait_log("a", |line| line == "last words");
@@ -88,7 +92,7 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
 #[test]
 fn a_log_has_a_mark_behind_each_run() {
     let mut site = Site::new();
-    let never = "[restart]\npolicy = \"never\"";
+    let never = "[restart]\npolicy = 'never'";
     site.child("a", &["print=one", "exit=3"], never);
     site.start_ready();
     let log = eventually("the mark is there", || {
@@ -151,7 +155,13 @@ fn a_restart_for_a_file_that_changed_says_which() {
     let list = site.path("list");
     std::fs::write(&list, "1").unwrap();
     let path = list.display().to_string();
-    let watches = format!("[[watches]]\npath = '{path}'\non_change = 'restart'\n");
+    let watches = format!(
+        "
+            [[watches]]
+            path = '{path}'
+            on_change = 'restart'
+        "
+    );
     site.child("a", &["sleep"], &watches);
     site.child("above", &["sleep"], "requires = ['a']");
     site.start_ready();

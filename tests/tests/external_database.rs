@@ -58,7 +58,7 @@ impl Elsewhere {
         let secrets = site.path("etc/mattervisor/secrets.toml");
         let before = fs::read_to_string(&secrets).unwrap_or_default();
         let source = format!(
-            "mattermost.sql_data_source = \"postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable\"\n",
+            "mattermost.sql_data_source = 'postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable'\n",
             self.port
         );
         fs::write(&secrets, source + &before).unwrap();
@@ -114,7 +114,7 @@ fn any<'p>(site: &Site, paths: &[&'p str]) -> Option<&'p str> {
 fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let usual = fs::read_to_string(&site_file).unwrap();
     stack
@@ -165,7 +165,7 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
 fn the_database_here_says_nothing_of_one_elsewhere() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.sql("create table if not exists db_migrations (version bigint, name text)");
     stack.sql("insert into db_migrations values (999999, 'of_the_future')");
@@ -183,7 +183,7 @@ fn the_database_here_says_nothing_of_one_elsewhere() {
 fn data_of_a_disabled_database_stay() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let version = stack
         .site
@@ -191,8 +191,11 @@ fn data_of_a_disabled_database_stay() {
     assert!(Path::new(&version).exists());
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let usual = fs::read_to_string(&site_file).unwrap();
-    let off =
-        "mattermost.enable = false\npostgresql.enable = false\nmattermost_nginx.enable = false\n";
+    let off = "
+        mattermost.enable = false
+        postgresql.enable = false
+        mattermost_nginx.enable = false
+    ";
     stack.site.site_file(&format!("{usual}{off}"));
     stack.site.ctl(&["reconfigure"]).ok();
     let status = stack.site.wait_for("all is down", |status| {

@@ -11,7 +11,7 @@ use crate::stack::Stack;
 fn nginx_answers_while_mattermost_starts() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_HANG = \"1\"");
+    let mut stack = Stack::new(bin, "STANDIN_HANG = '1'");
     stack.site.start();
     let (site, port) = (&stack.site, stack.nginx_port);
     site.wait_for_within(

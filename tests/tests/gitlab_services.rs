@@ -62,7 +62,7 @@ fn gitlab() -> Site {
 fn site_file(site: &Site, lines: &str) {
     let root = site.root().display().to_string();
     let user = if nix::unistd::geteuid().is_root() {
-        "user.username = \"nobody\"\nuser.group = \"nogroup\"\n"
+        "user.username = 'nobody'\nuser.group = 'nogroup'\n"
     } else {
         ""
     };
@@ -87,8 +87,14 @@ fn they_run_and_their_group_takes_them_down() {
     let log = site.ctl(&["logs", "puma"]).ok().stdout;
     assert!(log.contains("bundle exec puma -C"), "{log}");
     // By role they are on as well, and their group wins over it.
-    let roles = "roles = [\"gitlab\"]\nprometheus_monitoring.enable = false\nredis.enable = false\n\
-        postgresql.enable = false\nlogrotate.enable = false\ngitlab_rails.enable = false\n";
+    let roles = r#"
+        roles = ["gitlab"]
+        prometheus_monitoring.enable = false
+        redis.enable = false
+        postgresql.enable = false
+        logrotate.enable = false
+        gitlab_rails.enable = false
+    "#;
     site_file(&site, roles);
     site.ctl(&["reconfigure"]).ok();
     let status = site.status();

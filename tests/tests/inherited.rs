@@ -39,7 +39,7 @@ fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     fs::write(&script, lines).unwrap();
     fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
     site.program(&script);
-    let more = "[[directories]]\npath = \"{{ state_dir }}/own\"\n";
+    let more = "[[directories]]\npath = '{{ state_dir }}/own'\n";
     site.child("a", &["print=hello", "sleep"], more);
     site.start_ready();
     site.wait_log("a", |line| line == "hello");

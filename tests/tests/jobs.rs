@@ -8,16 +8,21 @@ use mattervisor_tests::{Reply, Site, StatusExt, StatusReply, alive, eventually, 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-const JOB: &str = "type = \"oneshot\"\njob = true\n";
+const JOB: &str = "type = 'oneshot'\njob = true\n";
 /// The same, and what has to be tried again is tried soon.
-const HASTY: &str =
-    "type = \"oneshot\"\njob = true\n[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"\n";
+const HASTY: &str = r#"
+    type = "oneshot"
+    job = true
+    [restart]
+    delay = "10ms"
+    max_delay = "10ms"
+"#;
 
 /// Two services, of which one requires the other, and a job with these verbs.
 fn site(verbs: &[&str], more: &str) -> Site {
     let mut site = Site::new();
     site.child("base", &["sleep"], "");
-    site.child("web", &["sleep"], "requires = [\"base\"]");
+    site.child("web", &["sleep"], "requires = ['base']");
     let stamp = format!("file={}", site.file("runs"));
     let verbs: Vec<&str> = std::iter::once(stamp.as_str())
         .chain(verbs.iter().copied())
@@ -192,7 +197,7 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
     ];
     for (name, verb, _) in codes {
         let stamp = format!("file={}", site.file(name));
-        let more = format!("{HASTY}limit = {{ starts = 2, within = \"1h\" }}\n");
+        let more = format!("{HASTY}limit = {{ starts = 2, within = '1h' }}\n");
         site.child(name, &[&stamp, "result=false:no room", verb], &more);
     }
     site.start_ready();
@@ -213,9 +218,13 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
 #[test]
 fn a_job_ends_where_what_it_requires_has_failed() {
     let mut site = Site::new();
-    site.child("base", &["exit=3"], "[restart]\npolicy = \"never\"\n");
+    site.child("base", &["exit=3"], "[restart]\npolicy = 'never'\n");
     let stamp = format!("file={}", site.file("runs"));
-    let requires = "type = \"oneshot\"\njob = true\nrequires = [\"base\"]\n";
+    let requires = r#"
+        type = "oneshot"
+        job = true
+        requires = ["base"]
+    "#;
     site.child("work", &[&stamp], requires);
     site.start();
     site.wait_state("base", "failed");
@@ -264,7 +273,7 @@ fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
     let mut site = Site::new();
     let (go, end) = (site.file("go"), site.file("end"));
     site.child("base", &["sleep"], "");
-    site.child("web", &["sleep"], "requires = [\"base\"]");
+    site.child("web", &["sleep"], "requires = ['base']");
     site.child("aside", &["sleep"], "");
     let verbs = [
         "lease=base",
@@ -369,7 +378,7 @@ fn a_lease_ends_whoever_dies() {
         let mut site = Site::new();
         let (go, down) = (site.file("go"), site.file("down"));
         site.child("base", &["sleep"], "");
-        site.child("web", &["sleep"], "requires = [\"base\"]");
+        site.child("web", &["sleep"], "requires = ['base']");
         let verbs = [
             &format!("file={}", site.file("runs")),
             "lease=base",
@@ -480,7 +489,12 @@ fn a_schedule_asks_a_job_for_its_work() {
     let dir = site.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("schedule.json"), r#"{"until": {"work": 1000000}}"#).unwrap();
-    let schedule = "[schedule]\nat = \"00:00\"\ncatch_up = true\narguments = { keep = 3 }\n";
+    let schedule = r#"
+        [schedule]
+        at = "00:00"
+        catch_up = true
+        arguments = { keep = 3 }
+    "#;
     site.child("work", &["result=true:done"], &format!("{JOB}{schedule}"));
     site.start_ready();
     let changes = eventually("it has run", || {
@@ -498,7 +512,7 @@ fn a_lease_is_refused_to_all_others() {
     let mut site = Site::new();
     let asked = format!("wait-file={}", site.file("go"));
     site.child("base", &["sleep"], "");
-    site.child("work", &[&asked], &format!("requires = [\"base\"]\n{JOB}"));
+    site.child("work", &[&asked], &format!("requires = ['base']\n{JOB}"));
     site.start_ready();
     let lease = |job: &str, service: &str| {
         let body = json!({ "job": job, "services": [service] });

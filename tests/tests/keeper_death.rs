@@ -17,7 +17,7 @@ fn kill_9_of_the_keeper_stops_all_and_the_next_start_has_no_second_copy() {
     let mut site = Site::new();
     let file = site.file("stamps");
     site.child("a", &[&format!("file={file}"), "trap-term=0", "sleep"], "");
-    site.child("b", &["setsid-child", "sleep"], "requires = [\"a\"]");
+    site.child("b", &["setsid-child", "sleep"], "requires = ['a']");
     site.start_ready();
     let (a, control) = (site.status().pid("a"), site.control_pid());
     site.signal(Signal::SIGKILL);
@@ -149,7 +149,7 @@ fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
 #[test]
 fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     let mut site = Site::new();
-    site.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    site.child("a", &["sleep"], "[stop]\ntimeout = '100ms'");
     site.start_ready();
     let (a, control) = (site.status().pid("a"), site.control_pid());
     let tracer = Tracer::hold(a);

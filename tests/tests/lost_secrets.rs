@@ -6,8 +6,11 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 use mattervisor_tests::{Site, StatusExt, alive, eventually, kill};
 use nix::sys::signal::Signal;
 
-const KEY: &str = "[settings]\nkey = { type = 'string', secret = true, generate = 'hex:16', env = 'KEY' }\n\
-     token = { type = 'string', secret = true, env = 'TOKEN' }\n";
+const KEY: &str = "
+    [settings]
+    key = { type = 'string', secret = true, generate = 'hex:16', env = 'KEY' }
+    token = { type = 'string', secret = true, env = 'TOKEN' }
+";
 
 fn secrets(site: &Site) -> PathBuf {
     site.path("etc/mattervisor/secrets.toml")

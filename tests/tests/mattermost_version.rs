@@ -67,7 +67,7 @@ fn each_mattermost_is_asked_as_it_can_be_asked() {
 fn the_stack_writes_it_down() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let file = stack.site.path("var/lib/mattervisor/mattermost/VERSION");
     let version = eventually("the version is there", || fs::read_to_string(&file).ok());

@@ -17,10 +17,19 @@ fn deaf(site: &Site, name: &str, port: u16) {
     site.service(
         name,
         &format!(
-            "command = [\"/bin/sh\", \"-c\", \"exec {child} site={root} ignore=HUP listen=$(cat {conf})\"]\n\
-             listens = [\"127.0.0.1:{port}\"]\n[reload]\nsignal = \"HUP\"\n\
-             [ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n\
-             [[files]]\npath = \"{conf}\"\ncontent = \"{port}\"\non_change = \"reload\"\n",
+            r#"
+                command = ["/bin/sh", "-c", "exec {child} site={root} ignore=HUP listen=$(cat {conf})"]
+                listens = ["127.0.0.1:{port}"]
+                [reload]
+                signal = "HUP"
+                [ready]
+                tcp = "127.0.0.1:{port}"
+                interval = "50ms"
+                [[files]]
+                path = "{conf}"
+                content = "{port}"
+                on_change = "reload"
+            "#,
             child = binary("testchild").display(),
             root = site.root().display(),
         ),
@@ -29,7 +38,7 @@ fn deaf(site: &Site, name: &str, port: u16) {
 
 /// A service that restarts for another port.
 fn restarted(site: &Site, name: &str, port: u16) {
-    let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
+    let listens = format!("listens = ['127.0.0.1:{port}']\n");
     site.child(name, &[&format!("listen={port}")], &listens);
 }
 
@@ -151,12 +160,12 @@ fn a_port_goes_between_two_services_that_would_only_reload() {
 fn nginx_gets_the_addresses_that_it_can_have_and_no_others() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let narrow = fs::read_to_string(file).unwrap();
     let wide = narrow.replace(
         "nginx.listen_addresses = [\"127.0.0.1\"]",
-        "nginx.listen_addresses = [\"*\"]",
+        "nginx.listen_addresses = ['*']",
     );
     assert_ne!(narrow, wide);
     stack.site.site_file(&wide);

@@ -16,7 +16,7 @@ const FILE: usize = 3 << 20;
 fn it_logs_at_info_and_sends_no_mail() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     assert_eq!(http_get(stack.nginx_port, "/").unwrap().0, 200);
     let user = br#"{"username": "ada", "email": "ada@example.com", "password": "x"}"#;
@@ -57,7 +57,7 @@ fn it_logs_at_info_and_sends_no_mail() {
 fn files_get_through_nginx() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let file: Vec<u8> = (0..FILE)
         .map(|at| b'a' + u8::try_from(at % 23).unwrap())

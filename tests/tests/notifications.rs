@@ -55,7 +55,13 @@ impl Hooks {
 
     fn site_file(&self, on: &str) -> String {
         let port = self.port;
-        format!("[notify.chat]\nwebhook = \"http://127.0.0.1:{port}/hooks/{PLANTED}\"\non = {on}\n")
+        format!(
+            r#"
+                [notify.chat]
+                webhook = "http://127.0.0.1:{port}/hooks/{PLANTED}"
+                on = {on}
+            "#
+        )
     }
 
     fn posted(&self) -> Vec<Posted> {
@@ -110,7 +116,7 @@ fn command_lines() -> String {
         .collect()
 }
 
-const ONE_RUN: &str = "[restart]\npolicy = \"never\"\n";
+const ONE_RUN: &str = "[restart]\npolicy = 'never'\n";
 
 /// A failure and the recovery from it arrive as JSON that Mattermost and Slack take, each once, and
 /// the webhook's URL is nowhere to be read.
@@ -207,20 +213,26 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
     );
     let path = site.file("nginx.conf");
     fs::write(&path, conf).unwrap();
-    let command = format!("command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{path}\"]\n");
+    let command = format!("command = ['nginx', '-e', 'stderr', '-c', '{path}']\n");
     site.service(
         "nginx",
-        &format!("{command}[ready]\ntcp = \"127.0.0.1:{tls}\"\n"),
+        &format!("{command}[ready]\ntcp = '127.0.0.1:{tls}'\n"),
     );
     site.child(
         "a",
         &["exit=3"],
-        &format!("requires = [\"nginx\"]\n{ONE_RUN}"),
+        &format!("requires = ['nginx']\n{ONE_RUN}"),
     );
     let url = format!("https://127.0.0.1:{tls}/hooks/{PLANTED}");
     site_file(
         &site,
-        &format!("[notify.chat]\nwebhook = \"{url}\"\non = [\"failed\"]\n"),
+        &format!(
+            r#"
+                [notify.chat]
+                webhook = "{url}"
+                on = ["failed"]
+            "#
+        ),
     );
     site.start();
     // Nobody vouches for that certificate: nothing is sent.
@@ -262,7 +274,11 @@ fn a_server_that_hangs_delays_nothing() {
     let hooks = Hooks::new(&[]);
     let mut site = Site::new();
     let hanging = format!(
-        "[notify.dead]\nwebhook = \"http://127.0.0.1:{port}/{PLANTED}\"\non = [\"failed\"]\n"
+        r#"
+            [notify.dead]
+            webhook = "http://127.0.0.1:{port}/{PLANTED}"
+            on = ["failed"]
+        "#
     );
     site_file(
         &site,
@@ -299,7 +315,13 @@ fn a_command_is_told_by_its_environment() {
     let script = script.display();
     site_file(
         &site,
-        &format!("[notify.page]\ncommand = [\"{script}\"]\non = [\"restarted\"]\n"),
+        &format!(
+            r#"
+                [notify.page]
+                command = ["{script}"]
+                on = ["restarted"]
+            "#
+        ),
     );
     site.child("a", &["sleep"], "");
     site.start_ready();
@@ -331,7 +353,12 @@ fn a_mail_goes_out_by_sendmail() {
     site.env("MATTERVISOR_SENDMAIL", &program.display().to_string());
     site_file(
         &site,
-        "[notify.ops]\nsendmail = [\"ops@example.com\"]\nfrom = \"mv@example.com\"\non = [\"failed\"]\n",
+        r#"
+            [notify.ops]
+            sendmail = ["ops@example.com"]
+            from = "mv@example.com"
+            on = ["failed"]
+        "#,
     );
     site.child("a", &["exit=3"], ONE_RUN);
     site.start();
@@ -358,7 +385,11 @@ fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
         &site,
         &hooks.site_file("[\"restarted\", \"failed\", \"unhealthy\", \"recovered\"]"),
     );
-    let pace = "[restart]\ndelay = \"20ms\"\nmax_delay = \"20ms\"";
+    let pace = r#"
+        [restart]
+        delay = "20ms"
+        max_delay = "20ms"
+    "#;
     site.child("a", &["exit=3"], pace);
     site.start();
     site.wait_for("it flaps", |status| {
@@ -398,7 +429,12 @@ fn what_is_unhealthy_is_told() {
     site_file(&site, &hooks.site_file("[\"unhealthy\", \"recovered\"]"));
     let sick = site.file("sick");
     let health = format!(
-        "[health]\nexec = [\"/bin/sh\", \"-c\", \"! test -e {sick}\"]\ninterval = \"50ms\"\nfailures = 1\n"
+        r#"
+            [health]
+            exec = ["/bin/sh", "-c", "! test -e {sick}"]
+            interval = "50ms"
+            failures = 1
+        "#
     );
     site.child("a", &["sleep"], &health);
     site.start_ready();
@@ -422,7 +458,7 @@ fn a_program_that_was_replaced_is_told_once() {
     install(&binary("testchild"), &program);
     site.service(
         "a",
-        &format!("command = [\"{}\", \"sleep\"]\n", program.display()),
+        &format!("command = ['{}', 'sleep']\n", program.display()),
     );
     site.child("b", &["sleep"], "");
     site.start_ready();
@@ -453,7 +489,11 @@ fn a_disk_that_is_nearly_full_is_told() {
     let disk = Small::mount(&data);
     fs::write(data.join("fill"), vec![b'x'; 950 << 10]).unwrap();
     let directory = format!(
-        "[[directories]]\npath = \"{}\"\nmode = \"0755\"\n",
+        r#"
+            [[directories]]
+            path = "{}"
+            mode = "0755"
+        "#,
         data.display()
     );
     site.child("a", &["sleep"], &directory);

@@ -11,7 +11,7 @@ use crate::stack::{DATABASE, Stack};
 
 /// Number of the newest migration that the older releases here have.
 const OLD_SCHEMA: usize = 6;
-const QUICK: &str = "STANDIN_STOP_MS = \"100\"";
+const QUICK: &str = "STANDIN_STOP_MS = '100'";
 const RECORD: &str = "var/lib/mattervisor/mattermost/STARTED";
 
 /// Puts a release in the place of the installed one, as a switched link does it.

@@ -40,14 +40,19 @@ fn site_file_of(stack: &Stack) -> String {
 
 /// The same site with Mattermost under another account.
 fn with_server_as(site_file: &str, name: &str) -> String {
-    site_file.replace(
-        "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"",
-        &format!("mattermost.username = \"{name}\"\nmattermost.group = \"{name}\""),
-    )
+    site_file
+        .replace(
+            r#"mattermost.username = "nobody""#,
+            &format!("mattermost.username = '{name}'"),
+        )
+        .replace(
+            r#"mattermost.group = "nogroup""#,
+            &format!("mattermost.group = '{name}'"),
+        )
 }
 
 fn with_database_as(site_file: &str, name: &str) -> String {
-    format!("{site_file}postgresql.username = \"{name}\"\n")
+    format!("{site_file}postgresql.username = '{name}'\n")
 }
 
 /// All that lies below, by its path, with what one wants to know of it.
@@ -144,7 +149,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     }
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.settle();
     let site = &stack.site;
@@ -159,7 +164,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     assert!(files_before[1].len() > 5, "{files_before:?}");
     let site_file = with_database_as(&with_server_as(&site_file_of(&stack), SERVER), DATABASE);
     stack.site.site_file(&format!(
-        "{site_file}mattermost_nginx.custom_nginx_config = \"bogus_directive on;\"\n"
+        "{site_file}mattermost_nginx.custom_nginx_config = 'bogus_directive on;'\n"
     ));
     for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
         let told = site.ctl(arguments).expect_code(1).both();
@@ -192,7 +197,7 @@ fn accounts_change_and_change_back_with_what_they_have() {
     }
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.settle();
     let site = &stack.site;
@@ -312,7 +317,13 @@ fn many(site: &Site, user: u32) {
         "a",
         &["sleep"],
         &format!(
-            "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
+            "
+                user = '{user}'
+                group = '{user}'
+                [[directories]]
+                path = '{own}'
+                recursive = true
+            "
         ),
     );
 }
@@ -372,8 +383,14 @@ fn what_a_refused_change_has_made_is_taken_away_or_told() {
     site.start_ready();
     let new = site.file("new/below");
     let keys = format!(
-        "user = 'app'\n[[directories]]\npath = '{new}'\n\
-         [[files]]\npath = '{new}/conf'\ncontent = 'wrong'\n"
+        "
+            user = 'app'
+            [[directories]]
+            path = '{new}'
+            [[files]]
+            path = '{new}/conf'
+            content = 'wrong'
+        "
     );
     let checked = format!("{keys}validate = ['/bin/grep', 'right', '{{{{ candidate }}}}']\n");
     site.child("app", &["sleep"], &checked);
@@ -399,13 +416,21 @@ fn a_directory_that_two_services_have_waits_for_both() {
     let own = site.file("own");
     let write = |site: &Site, user: u32| {
         let more = format!(
-            "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
+            "
+                user = '{user}'
+                group = '{user}'
+                [[directories]]
+                path = '{own}'
+                recursive = true
+            "
         );
         site.child("quick", &["sleep"], &more);
         // It says which owner it sees as the last thing that it does.
         let slow = format!(
-            "command = ['/bin/sh', '-c', 'trap \"stat -c %u {own} >{own}/seen; exit\" TERM; \
-             : >{own}/up; while :; do /bin/sleep 0.1; done']\n{more}"
+            r#"
+                command = ['/bin/sh', '-c', 'trap "stat -c %u {own} >{own}/seen; exit" TERM; : >{own}/up; while :; do /bin/sleep 0.1; done']
+                {more}
+            "#
         );
         site.service("slow", &slow);
     };

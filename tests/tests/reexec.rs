@@ -41,7 +41,7 @@ fn controls(site: &Site) -> Vec<i32> {
 fn the_program_that_is_installed_now_takes_over() {
     let (mut site, program) = packaged();
     site.child("a", &["print=hello", "sleep"], "");
-    site.child("b", &["exit=3"], "[restart]\npolicy = \"never\"");
+    site.child("b", &["exit=3"], "[restart]\npolicy = 'never'");
     site.start();
     site.wait_for("both are where they belong", |status| {
         status.ready("a") && status.state("b") == "failed"
@@ -199,7 +199,11 @@ fn nobody_notices_under_load() {
     site.child(
         "crash",
         &["delay=60", "exit=1"],
-        "[restart]\ndelay = \"50ms\"\nmax_delay = \"50ms\"",
+        r#"
+            [restart]
+            delay = "50ms"
+            max_delay = "50ms"
+        "#,
     );
     site.child("a", &[&format!("file={stamps}"), "sleep"], "");
     site.start_ready();
@@ -252,7 +256,11 @@ fn who_waits_learns_the_outcome() {
     site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
-        "[ready]\nnotify = true\ntimeout = \"1m\"",
+        r#"
+            [ready]
+            notify = true
+            timeout = "1m"
+        "#,
     );
     site.start();
     site.wait_state("slow", "starting");

@@ -21,7 +21,7 @@ struct Saved {
 
 impl Saved {
     fn make(bin: PathBuf) -> Self {
-        let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+        let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '200'");
         stack.start();
         insert(&stack, "saved", 100_000);
         fs::write(file(&stack), "saved").unwrap();
@@ -168,7 +168,7 @@ fn misused(site: &Site, dump: &str, archive: &str) {
 fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '200'");
     stack.start();
     insert(&stack, "saved", 2000);
     fs::write(file(&stack), "saved").unwrap();

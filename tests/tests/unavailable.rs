@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::stack::Stack;
 
 /// The stand-in ends quickly when it is asked to.
-const QUICK: &str = "STANDIN_STOP_MS = \"100\"";
+const QUICK: &str = "STANDIN_STOP_MS = '100'";
 /// Another `error_page` and other locations, as users have them.
 const CUSTOM: &str = "mattermost_nginx.custom_gitlab_mattermost_server_config = '''\n\
     error_page 404 /own-404;\n\
@@ -81,7 +81,7 @@ fn is_unavailable(page: &str) {
 fn while_mattermost_starts_and_is_stopped_users_are_told() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_HANG = \"1\"");
+    let mut stack = Stack::new(bin, "STANDIN_HANG = '1'");
     stack.site.start();
     let first = eventually("nginx serves", || {
         let status = stack.site.status();
@@ -130,10 +130,15 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
 fn a_crash_loop_is_told_and_so_is_its_end() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_CRASH_AT_START = \"7\"");
+    let mut stack = Stack::new(bin, "STANDIN_CRASH_AT_START = '7'");
     stack.site.service(
         "mattermost",
-        "[restart]\ndelay = \"2s\"\nmax_delay = \"2s\"\nlimit = { starts = 4, within = \"10m\" }\n",
+        r#"
+            [restart]
+            delay = "2s"
+            max_delay = "2s"
+            limit = { starts = 4, within = "10m" }
+        "#,
     );
     stack.site.start();
     let mut seen = std::collections::BTreeSet::new();
@@ -317,7 +322,11 @@ fn a_job_that_has_mattermost_stopped_says_so_to_users() {
     stack.site.child(
         "move",
         &verbs,
-        "type = \"oneshot\"\njob = true\nannouncement = \"is moving house\"\n",
+        r#"
+            type = "oneshot"
+            job = true
+            announcement = "is moving house"
+        "#,
     );
     stack.start();
     let request = serde_json::json!({ "id": "one", "wait": false });
@@ -383,7 +392,12 @@ fn what_cannot_be_written_is_told() {
         "only",
         &["sleep"],
         &format!(
-            "[[status_files]]\npath = \"{}\"\ntemplate = \"flag.j2\"\nwhen = \"maintenance\"\n",
+            r#"
+                [[status_files]]
+                path = "{}"
+                template = "flag.j2"
+                when = "maintenance"
+            "#,
             path.display()
         ),
     );

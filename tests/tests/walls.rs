@@ -48,12 +48,12 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
         eprintln!("not run: low ports and other accounts need root");
         return;
     }
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(&file).unwrap();
     let site_file = site_file.replace(
         "nginx.listen_addresses = [\"127.0.0.1\"]",
-        &format!("nginx.listen_addresses = [\"{ADDRESS}\"]\nmattermost_nginx.listen_port = {PORT}"),
+        &format!("nginx.listen_addresses = ['{ADDRESS}']\nmattermost_nginx.listen_port = {PORT}"),
     );
     stack.site.site_file(&site_file);
     stack.start();
@@ -72,7 +72,7 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     let log = closed.join("access.log").display().to_string();
     stack.site.site_file(&format!(
-        "{site_file}mattermost_nginx.access_log = \"{log}\"\n"
+        "{site_file}mattermost_nginx.access_log = '{log}'\n"
     ));
     let refused = stack.site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(

@@ -84,7 +84,7 @@ impl Socket {
 fn a_websocket_works_through_nginx_and_outlives_its_reload() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let mut socket = Socket::open(stack.nginx_port);
     assert_eq!(socket.echo("before"), "before");
@@ -129,8 +129,12 @@ impl Upload {
 fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let seconds = "type = \"oneshot\"\n[schedule]\ncron = \"0 0 1 1 *\"";
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
+    let seconds = r#"
+        type = "oneshot"
+        [schedule]
+        cron = "0 0 1 1 *"
+    "#;
     stack.site.child("seconds", &["delay=7000"], seconds);
     stack.start();
     let mut socket = Socket::open(stack.nginx_port);
@@ -160,7 +164,7 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     const OLD_MAX: usize = 8;
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let master = stack.site.status().pid("nginx");
     // Those that finish, and those that take new connections.
@@ -193,7 +197,7 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
 fn a_page_of_another_site_gets_no_websocket() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let (_, head) = Socket::ask(stack.nginx_port, "https://elsewhere.example.com");
     assert!(head.starts_with("HTTP/1.1 403"), "{head}");

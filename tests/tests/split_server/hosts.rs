@@ -97,10 +97,15 @@ impl GitlabHost {
         site_file(
             &self.site,
             &format!(
-                "gitlab_dir = \"{root}/opt/gitlab\"\ngitlab_state_dir = \"{root}/var/opt/gitlab\"\n\
-                 user.username = \"nobody\"\nuser.group = \"nogroup\"\n\
-                 puma.enable = true\npuma.env = {{ GITLAB_STANDIN_ROOT_TOKEN = \"{ROOT_TOKEN}\" }}\n\
-                 {more}"
+                r#"
+                    gitlab_dir = "{root}/opt/gitlab"
+                    gitlab_state_dir = "{root}/var/opt/gitlab"
+                    user.username = "nobody"
+                    user.group = "nogroup"
+                    puma.enable = true
+                    puma.env = {{ GITLAB_STANDIN_ROOT_TOKEN = "{ROOT_TOKEN}" }}
+                    {more}
+                "#
             ),
         );
     }
@@ -109,13 +114,21 @@ impl GitlabHost {
     pub(super) fn everything(redis: bool) -> String {
         let password = REDIS_PASSWORD.replace('"', "\\\"");
         format!(
-            "sidekiq.enable = true\ngitlab_workhorse.enable = true\ngitaly.enable = true\n\
-             redis.enable = {redis}\nredis.bind = \"127.0.0.1\"\nredis.port = 6379\n\
-             redis.password = \"{password}\"\n\
-             redis_exporter.enable = true\npostgres_exporter.enable = true\n\
-             postgres_exporter.per_table_stats = true\n\
-             postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
-             postgresql.max_connections = 40\n"
+            r#"
+                sidekiq.enable = true
+                gitlab_workhorse.enable = true
+                gitaly.enable = true
+                redis.enable = {redis}
+                redis.bind = "127.0.0.1"
+                redis.port = 6379
+                redis.password = "{password}"
+                redis_exporter.enable = true
+                postgres_exporter.enable = true
+                postgres_exporter.per_table_stats = true
+                postgresql.enable = true
+                postgresql.shared_buffers = "16MB"
+                postgresql.max_connections = 40
+            "#
         )
     }
 
@@ -212,8 +225,12 @@ fn proxy(site: &Site, certificates: Option<&Path>) {
     site.service(
         "gitlab-nginx",
         &format!(
-            "command = [\"{}\", \"-c\", \"{root}/gitlab-nginx/nginx.conf\"]\nwants = [\"puma\"]\n\
-             stop.signal = \"QUIT\"\nready.tcp = \"127.0.0.1:{port}\"\n",
+            r#"
+                command = ["{}", "-c", "{root}/gitlab-nginx/nginx.conf"]
+                wants = ["puma"]
+                stop.signal = "QUIT"
+                ready.tcp = "127.0.0.1:{port}"
+            "#,
             nginx.display()
         ),
     );
@@ -255,15 +272,24 @@ impl MattermostHost {
         site_file(
             &self.site,
             &format!(
-                "mattermost_external_url = \"{url}\"\n\
-                 # Shut down GitLab services on the Mattermost server\n\
-                 gitlab_rails.enable = false\nredis.enable = false\n\
-                 postgres_exporter.enable = false\ngrafana.enable = false\n\
-                 mattermost.install_dir = \"{root}/opt/mattermost\"\n\
-                 mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\n\
-                 mattermost.env = {{ STANDIN_STOP_MS = \"100\"{environment} }}\n\
-                 nginx.username = \"nobody\"\nnginx.group = \"nogroup\"\nnginx.worker_processes = 1\n\
-                 postgresql.shared_buffers = \"16MB\"\npostgresql.max_connections = 40\n{more}"
+                r#"
+                    mattermost_external_url = "{url}"
+                    # Shut down GitLab services on the Mattermost server
+                    gitlab_rails.enable = false
+                    redis.enable = false
+                    postgres_exporter.enable = false
+                    grafana.enable = false
+                    mattermost.install_dir = "{root}/opt/mattermost"
+                    mattermost.username = "nobody"
+                    mattermost.group = "nogroup"
+                    mattermost.env = {{ STANDIN_STOP_MS = "100"{environment} }}
+                    nginx.username = "nobody"
+                    nginx.group = "nogroup"
+                    nginx.worker_processes = 1
+                    postgresql.shared_buffers = "16MB"
+                    postgresql.max_connections = 40
+                    {more}
+                "#
             ),
         );
     }
