@@ -97,7 +97,7 @@ fn alike(line: &str) -> String {
 fn every_console_block_is_true() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let mut count = 0;
     for document in documents() {

@@ -164,7 +164,7 @@ fn nginx_gets_the_addresses_that_it_can_have_and_no_others() {
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let narrow = fs::read_to_string(file).unwrap();
     let wide = narrow.replace(
-        "nginx.listen_addresses = [\"127.0.0.1\"]",
+        r#"nginx.listen_addresses = ["127.0.0.1"]"#,
         "nginx.listen_addresses = ['*']",
     );
     assert_ne!(narrow, wide);

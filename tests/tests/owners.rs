@@ -1,11 +1,12 @@
 //! Accounts of services that have something on the disk: nothing that is there changes until all has been
 //! checked, and owners only while the services that have it are down.
 
+mod tree;
+
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -16,6 +17,8 @@ use nix::{
     sys::signal::Signal,
     unistd::{User, geteuid},
 };
+
+use tree::{assert_same, file, rights, tree};
 
 use crate::{
     accounts::{in_private_etc, private_etc},
@@ -53,72 +56,6 @@ fn with_server_as(site_file: &str, name: &str) -> String {
 
 fn with_database_as(site_file: &str, name: &str) -> String {
     format!("{site_file}postgresql.username = '{name}'\n")
-}
-
-/// All that lies below, by its path, with what one wants to know of it.
-fn tree<T>(dir: &Path, look: &dyn Fn(&Path) -> Option<T>) -> BTreeMap<PathBuf, T> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.is_symlink() {
-            all.extend(tree(&path, look));
-        }
-        if let Some(seen) = look(&path) {
-            all.insert(path, seen);
-        }
-    }
-    all
-}
-
-/// Owner, group and mode.
-type Rights = (u32, u32, u32);
-/// The same, the inode and the content.
-type File = (Rights, u64, Vec<u8>);
-
-fn rights(path: &Path) -> Option<Rights> {
-    let now = fs::symlink_metadata(path).ok()?;
-    Some((now.uid(), now.gid(), now.mode()))
-}
-
-/// Of what neither a database nor the supervisor writes by itself.
-fn file(path: &Path) -> Option<File> {
-    let text = path.display().to_string();
-    let own = [
-        "/data/",
-        "/runs/",
-        "/notify",
-        "/changes/",
-        "-status/",
-        ".pid",
-        "lock",
-        ".json",
-    ];
-    let kept = fs::symlink_metadata(path).is_ok_and(|now| now.is_file());
-    if !kept || own.iter().any(|it| text.contains(it)) {
-        return None;
-    }
-    Some((
-        rights(path)?,
-        fs::metadata(path).ok()?.ino(),
-        fs::read(path).ok()?,
-    ))
-}
-
-/// Says which file has changed, and from what to what.
-fn assert_same(now: &BTreeMap<PathBuf, File>, before: &BTreeMap<PathBuf, File>) {
-    let words = |file: Option<&File>| {
-        file.map(|(rights, inode, content)| {
-            (
-                *rights,
-                *inode,
-                String::from_utf8_lossy(content).into_owned(),
-            )
-        })
-    };
-    for path in now.keys().chain(before.keys()) {
-        let (now, before) = (words(now.get(path)), words(before.get(path)));
-        assert_eq!(now, before, "{}", path.display());
-    }
 }
 
 fn pids(site: &Site) -> [i32; 3] {

@@ -223,7 +223,7 @@ fn a_dry_run_makes_no_secret_and_tells_none() {
     let secrets = fs::read_to_string(site.path("etc/mattervisor/secrets.toml")).unwrap();
     let value = secrets.split('"').nth(1).unwrap().to_owned();
     assert_eq!(value.len(), 32);
-    site.child("a", &["sleep"], &more.replace(", env = \"KEY\"", ""));
+    site.child("a", &["sleep"], &more.replace(", env = 'KEY'", ""));
     for told in [
         site.ctl(&["reconfigure", "--dry-run"]),
         site.ctl(&["reconfigure"]),

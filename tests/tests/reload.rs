@@ -207,6 +207,12 @@ fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
     assert_eq!(stamps(starts.as_ref()).len(), 1);
 }
 
+fn set_token(site: &Site, value: &str) {
+    let path = site.path("etc/mattervisor/secrets.toml");
+    std::fs::write(&path, format!("a.token = '{value}'\n")).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
 /// The plan that runs is shown without its secrets, and what the files would change is told before
 /// it is done.
 #[test]
@@ -222,13 +228,7 @@ fn show_config_and_diff_config_tell_before_and_after() {
             "#
         )
     };
-    let secret = |value: &str| {
-        let path = site.path("etc/mattervisor/secrets.toml");
-        std::fs::write(&path, format!("a.token = '{value}'\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
-    };
-    secret("hush-one");
+    set_token(&site, "hush-one");
     let (open, closed) = (site.file("open.conf"), site.file("closed.conf"));
     let files = |size: u8| {
         format!(
@@ -252,8 +252,7 @@ fn show_config_and_diff_config_tell_before_and_after() {
     assert!(shown.contains("env.TOKEN = \"(secret)\""), "{shown}");
     assert!(!shown.contains("hush") && !shown.contains("[b]"), "{shown}");
 
-    let path = site.path("etc/mattervisor/secrets.toml");
-    std::fs::write(&path, "a.token = 'hush-two'\n").unwrap();
+    set_token(&site, "hush-two");
     site.child("a", &["sleep"], &(more("two") + &files(2)));
     site.child("added", &["sleep"], "");
     site.without("b");

@@ -1,10 +1,14 @@
 //! The outcome of a reload is seen, said, and stays said.
 
+mod program;
+
 use std::time::Duration;
 
 use api::{ActionResult, ReloadOutcome, StatusReply, Verdict};
 use mattervisor_tests::{Ctl, Running, Site, StatusExt, eventually, free_port, kill};
 use nix::sys::signal::Signal;
+
+use program::Program;
 
 use crate::{reconfigure::outcome, reconfigure_rollback::until_kept};
 
@@ -19,75 +23,6 @@ const WORD: &str = r#"
     [ready]
     notify = true
 "#;
-
-/// A program that takes its file when it starts and at SIGHUP, except one with the word "bad" in it,
-/// as servers do. What it runs with is in another file.
-struct Program {
-    file: String,
-    loaded: String,
-}
-
-impl Program {
-    fn new(site: &Site) -> Self {
-        Self {
-            file: site.file("a.conf"),
-            loaded: site.file("a.loaded"),
-        }
-    }
-
-    fn verbs(&self) -> [String; 2] {
-        let (file, loaded) = (&self.file, &self.loaded);
-        [
-            format!("copy={file}:{loaded}"),
-            format!("copy-on-hup={file}:{loaded}:bad"),
-        ]
-    }
-
-    /// How it is reloaded and what of it is rendered.
-    fn more(&self, reload: &str) -> String {
-        let file = &self.file;
-        format!(
-            r#"
-                [settings]
-                word = {{ type = "string", default = "one" }}
-                [reload]
-                signal = "HUP"
-                {reload}
-                [[files]]
-                path = "{file}"
-                on_change = "reload"
-                content = "word: {{{{ word }}}}\nanswer: {{{{ reload_token }}}}\n"
-            "#
-        )
-    }
-
-    /// Asks what it runs with.
-    fn asks(&self) -> String {
-        let loaded = &self.loaded;
-        format!(
-            r#"
-                [reload.confirm]
-                exec = ["/bin/grep", "-q", "{{{{ reload_token }}}}", "{loaded}"]
-                interval = "20ms"
-            "#
-        )
-    }
-
-    fn rendered(&self) -> String {
-        std::fs::read_to_string(&self.file).unwrap()
-    }
-
-    fn loaded(&self) -> String {
-        std::fs::read_to_string(&self.loaded).unwrap()
-    }
-
-    fn add(&self, site: &Site, reload: &str, further: &[&str]) {
-        let own = self.verbs();
-        let verbs = own.iter().map(String::as_str);
-        let verbs: Vec<&str> = verbs.chain(further.iter().copied()).collect();
-        site.child("a", &verbs, &self.more(reload));
-    }
-}
 
 fn last_reload(status: &StatusReply) -> Option<ReloadOutcome> {
     let outcome = status.service("a").last_reload.as_ref();

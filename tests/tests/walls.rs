@@ -52,7 +52,7 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(&file).unwrap();
     let site_file = site_file.replace(
-        "nginx.listen_addresses = [\"127.0.0.1\"]",
+        r#"nginx.listen_addresses = ["127.0.0.1"]"#,
         &format!("nginx.listen_addresses = ['{ADDRESS}']\nmattermost_nginx.listen_port = {PORT}"),
     );
     stack.site.site_file(&site_file);
