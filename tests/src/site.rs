@@ -4,13 +4,9 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs,
-    os::{
-        fd::OwnedFd,
-        unix::{fs::PermissionsExt, net::UnixDatagram},
-    },
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,7 +15,9 @@ use tempfile::TempDir;
 
 use crate::{
     binaries::binary,
+    control_groups::{control_group, remove_groups},
     files,
+    init::Init,
     netns::Namespace,
     processes::{self, kill},
     wait,
@@ -35,8 +33,7 @@ pub struct Site {
     /// The supervisor to start, if it is not the one that was built.
     program: Option<PathBuf>,
     environment: Vec<(String, String)>,
-    init: Arc<UnixDatagram>,
-    told: Arc<Mutex<Vec<String>>>,
+    init: Init,
     keeper: Option<Child>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
@@ -63,16 +60,13 @@ impl Site {
         // Services that run as other users must be able to enter.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
             .expect("it is ours");
-        let init = UnixDatagram::bind(directory.path().join("init")).expect("a socket can be made");
-        let (init, told) = (Arc::new(init), Arc::default());
-        collect(Arc::clone(&init), Arc::clone(&told));
+        let init = Init::bind(&directory.path().join("init"));
         let site = Self {
             directory,
             catalog: None,
             program: None,
             environment: Vec::new(),
             init,
-            told,
             keeper: None,
             nofile: None,
             prefix: Vec::new(),
@@ -286,8 +280,7 @@ impl Site {
 
     /// What the supervisor has told its init since the last call.
     pub fn init_messages(&self) -> Vec<String> {
-        let mut told = self.told.lock().expect("nobody panics with it");
-        std::mem::take(&mut told)
+        self.init.take()
     }
 
     /// Pid of the keeper, the process that was started.
@@ -370,43 +363,5 @@ impl Drop for Site {
         for group in groups {
             remove_groups(&group);
         }
-        // Ends the thread that collects.
-        let _ = self.init.shutdown(std::net::Shutdown::Both);
     }
-}
-
-/// Takes in what the supervisor tells its init, as an init would: promptly, lest the queue be full.
-fn collect(socket: Arc<UnixDatagram>, told: Arc<Mutex<Vec<String>>>) {
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = socket.recv(&mut buffer) {
-            let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            if let Ok(mut told) = told.lock() {
-                told.push(message);
-            }
-        }
-    });
-}
-
-/// The daemon's own group in the unified hierarchy, if it has made itself one.
-fn control_group(pid: i32) -> Option<PathBuf> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let own = path
-        .split('/')
-        .position(|part| part.starts_with("mattervisor-"))?;
-    let parts: Vec<&str> = path.split('/').take(own + 1).collect();
-    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-    let candidates = mounts.map(|mount| Path::new(mount).join(parts.join("/")));
-    candidates.into_iter().find(|path| path.is_dir())
-}
-
-/// Removes groups from the leaves up; one that is not empty stays.
-fn remove_groups(path: &Path) {
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_groups(&entry.path());
-        }
-    }
-    let _ = fs::remove_dir(path);
 }

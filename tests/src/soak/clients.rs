@@ -18,7 +18,8 @@ use nix::sys::signal::Signal;
 
 use super::{
     dice::Dice,
-    report::{Findings, Promise},
+    promise::Promise,
+    report::Findings,
     services::Services,
     subject::{Answer, LIMIT, Subject},
     watch::{self, Process},

@@ -11,10 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    line,
-    report::{Findings, Promise},
-};
+use super::{line, promise::Promise, report::Findings};
 
 /// What the supervisor's own lines begin with.
 const OURS: &str = "[mattervisor] ";

@@ -23,6 +23,7 @@ mod footprint;
 pub mod line;
 mod logs;
 mod moves;
+mod promise;
 mod report;
 pub mod restores;
 mod services;
@@ -30,5 +31,6 @@ mod subject;
 mod watch;
 
 pub use campaign::{Attack, campaign};
-pub use report::{Promise, Report, Row};
+pub use promise::Promise;
+pub use report::{Report, Row};
 pub use services::Scale;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::report::{Findings, Promise};
+use super::{promise::Promise, report::Findings};
 use crate::{processes, wait};
 
 /// Between two looks.
