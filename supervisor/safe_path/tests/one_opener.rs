@@ -114,7 +114,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "how full disks are: nothing is opened",
     ),
     ("supervisor/src/port_owner.rs", "/proc"),
-    ("supervisor/src/logs/part.rs", "/proc/self/fd"),
+    ("supervisor/src/logs/segment.rs", "/proc/self/fd"),
     (
         "supervisor/src/server/permissions.rs",
         "the control socket in the run directory, which is the keeper's, and /proc/self/fd",

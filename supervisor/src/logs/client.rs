@@ -16,10 +16,10 @@ use tokio::{
 use super::{
     Query, Seat,
     cursor::{Cursor, Origin},
-    marker, outside,
-    part::{Id, Part},
+    marker, program_files,
     reader::{POLL_EVERY, Shared},
     seek::{Seek, resume},
+    segment::{Id, Segment},
     source::{Filled, Source},
     watch::{Changes, Watch, Watcher},
 };
@@ -191,16 +191,16 @@ impl Client {
             service, patterns, ..
         } = &self.sets[set];
         let (service, patterns) = (Arc::clone(service), patterns.clone());
-        let (files, more) = outside::matching(&patterns);
+        let (files, more) = program_files::matching(&patterns);
         if more && !std::mem::replace(&mut self.sets[set].said, true) {
-            let said = format!("only {} of its files are read", outside::FILES_MAX);
+            let said = format!("only {} of its files are read", program_files::FILES_MAX);
             self.notes.push_back(marker(&service, &said));
         }
         for watch in std::mem::take(&mut self.sets[set].watches) {
             watcher.unwatch(watch);
         }
         self.sets[set].unwatched = false;
-        for dir in outside::dirs(&patterns, &files) {
+        for dir in program_files::dirs(&patterns, &files) {
             let watch = self.watch(&service, &dir, watcher);
             self.sets[set].unwatched |= watch.is_none();
             self.sets[set].watches.extend(watch);
@@ -262,7 +262,7 @@ impl Client {
                 }
                 self.pending.push_back(at);
             }
-            None if count < outside::FILES_MAX => self.insert(new),
+            None if count < program_files::FILES_MAX => self.insert(new),
             None => {
                 if let Some(watch) = new.watch {
                     watcher.unwatch(watch);
@@ -301,7 +301,7 @@ impl Client {
             if changes.names(&self.sets[set].watches) {
                 for source in &self.sources {
                     // What a file of ours has become meanwhile is no new one either.
-                    let meta = source.path().and(source.part()).map(Part::metadata);
+                    let meta = source.path().and(source.segment()).map(Segment::metadata);
                     let set = &mut self.sets[set];
                     if let Some(Ok(meta)) = meta
                         && source.service == set.service
@@ -389,7 +389,7 @@ fn identity_of(meta: &std::fs::Metadata) -> (Id, i64) {
     let born = meta.created().ok();
     let born = born.and_then(|it| jiff::Timestamp::try_from(it).ok());
     (
-        super::part::id(meta),
+        super::segment::id(meta),
         born.map_or(0, jiff::Timestamp::as_microsecond),
     )
 }

@@ -8,9 +8,9 @@ use memchr::{memchr, memrchr};
 use super::{
     files,
     filter::{Filter, Verdict},
-    outside,
-    part::{Part, id},
     position::{Position, sum},
+    program_files,
+    segment::{Segment, id},
     stamp::{Style, split},
 };
 
@@ -78,7 +78,7 @@ impl Origin {
 #[derive(Debug)]
 pub(super) struct Cursor {
     origin: Origin,
-    part: Option<Part>,
+    segment: Option<Segment>,
     /// Where in the file the next read begins.
     offset: u64,
     /// Read and not yet handed on: from `begin` on, whole lines up to `whole`.
@@ -95,10 +95,10 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// At this offset of this file; without one, before the first line that ever comes.
-    pub(super) fn at(origin: Origin, part: Option<Part>, offset: u64) -> Cursor {
+    pub(super) fn at(origin: Origin, segment: Option<Segment>, offset: u64) -> Cursor {
         Cursor {
             origin,
-            part,
+            segment,
             offset,
             buffer: Vec::new(),
             begin: 0,
@@ -110,8 +110,8 @@ impl Cursor {
     }
 
     /// Behind the line of that place, if it is in this file.
-    pub(super) fn behind(origin: &Origin, part: Part, place: Position) -> Option<Cursor> {
-        let mut cursor = Cursor::at(origin.clone(), Some(part), place.offset);
+    pub(super) fn behind(origin: &Origin, segment: Segment, place: Position) -> Option<Cursor> {
+        let mut cursor = Cursor::at(origin.clone(), Some(segment), place.offset);
         while cursor.whole == 0 && cursor.buffer.len() < LINE_MAX && cursor.read() {}
         // The last line of a file that was rotated may lack its end.
         let end = memchr(b'\n', &cursor.buffer).unwrap_or(cursor.buffer.len());
@@ -140,8 +140,8 @@ impl Cursor {
     }
 
     /// The file that it is in.
-    pub(super) fn part(&self) -> Option<&Part> {
-        self.part.as_ref()
+    pub(super) fn segment(&self) -> Option<&Segment> {
+        self.segment.as_ref()
     }
 
     /// The next line that is wanted. `budget` is what may still be read.
@@ -231,7 +231,7 @@ impl Cursor {
             Style::Theirs => (&self.last[..], line, false),
         };
         let offset = self.offset - (self.buffer.len() - begin) as u64;
-        let inode = self.part.as_ref().map_or(0, |part| part.id.1);
+        let inode = self.segment.as_ref().map_or(0, |segment| segment.id.1);
         Line {
             at: String::from_utf8_lossy(at).into_owned(),
             text: String::from_utf8_lossy(text).into_owned(),
@@ -248,19 +248,19 @@ impl Cursor {
 
     /// Reads on in the file. False: at its end.
     fn read(&mut self) -> bool {
-        let Some(part) = &mut self.part else {
+        let Some(segment) = &mut self.segment else {
             return false;
         };
         self.buffer.drain(..self.begin);
         self.begin = 0;
         let had = self.buffer.len();
         self.buffer.resize(had + self.block, 0);
-        let mut bytes = part.read_at(&mut self.buffer[had..], self.offset);
-        if bytes == 0 && part.len().is_some_and(|length| length < self.offset) {
+        let mut bytes = segment.read_at(&mut self.buffer[had..], self.offset);
+        if bytes == 0 && segment.len().is_some_and(|length| length < self.offset) {
             // Emptied by somebody: what is in it now is new, and what lacked its end has none.
             self.buffer.drain(..had);
             self.offset = 0;
-            bytes = part.read_at(&mut self.buffer, 0);
+            bytes = segment.read_at(&mut self.buffer, 0);
             self.buffer.truncate(bytes);
         } else {
             self.buffer.truncate(had + bytes);
@@ -273,10 +273,12 @@ impl Cursor {
 
     /// At the end of a file: goes on to the next one, if there is one.
     fn turn(&mut self) -> Turn {
-        let found = match (&self.origin, &self.part) {
-            (Origin::Log(dir), Some(part)) => files::next(part, dir),
-            (Origin::Log(dir), None) => files::first(dir).map(|part| (part, false)),
-            (Origin::File(path), part) => successor(path, part.as_ref()).map(|part| (part, false)),
+        let found = match (&self.origin, &self.segment) {
+            (Origin::Log(dir), Some(segment)) => files::next(segment, dir),
+            (Origin::Log(dir), None) => files::first(dir).map(|segment| (segment, false)),
+            (Origin::File(path), segment) => {
+                successor(path, segment.as_ref()).map(|segment| (segment, false))
+            }
         };
         let Some((next, gap)) = found else {
             return Turn::Stay;
@@ -291,7 +293,7 @@ impl Cursor {
             self.whole = self.begin;
             return Turn::Rest;
         }
-        let broken = self.part.take().and_then(|part| part.broken);
+        let broken = self.segment.take().and_then(|segment| segment.broken);
         self.note = match broken {
             Some(why) => Some(format!(
                 "a compressed file cannot be read to its end, lines are missing here: {why}"
@@ -299,7 +301,7 @@ impl Cursor {
             None if gap => Some(GAP.to_owned()),
             None => None,
         };
-        self.part = Some(next);
+        self.segment = Some(next);
         self.offset = 0;
         self.buffer.clear();
         (self.begin, self.whole) = (0, 0);
@@ -320,13 +322,15 @@ enum Turn {
 }
 
 /// The file that has this path now, if it is another.
-fn successor(path: &Path, part: Option<&Part>) -> Option<Part> {
+fn successor(path: &Path, segment: Option<&Segment>) -> Option<Segment> {
     let meta = path.symlink_metadata().ok()?;
-    if part.is_some_and(|part| part.id == id(&meta)) {
+    if segment.is_some_and(|segment| segment.id == id(&meta)) {
         return None;
     }
-    let next = outside::open(path).ok()?;
-    part.is_none_or(|part| part.id != next.id).then_some(next)
+    let next = program_files::open(path).ok()?;
+    segment
+        .is_none_or(|segment| segment.id != next.id)
+        .then_some(next)
 }
 
 /// A line of our own, which is in no file.

@@ -12,7 +12,7 @@ use keeper::log::{COMPRESSED, CURRENT, rotated_at};
 
 use safe_path::Dir;
 
-use super::part::{Id, Part, id};
+use super::segment::{Id, Segment, id};
 
 /// Names in a log directory that are looked at.
 const NAMES_MAX: usize = 1 << 16;
@@ -28,10 +28,10 @@ pub(super) struct Rotated {
 
 impl Rotated {
     /// Opens it in whichever form it is.
-    pub(super) fn open(&self) -> io::Result<Part> {
-        match Part::open(&self.path, self.at, false) {
+    pub(super) fn open(&self) -> io::Result<Segment> {
+        match Segment::open(&self.path, self.at, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Part::open(&self.packed(), self.at, true)
+                Segment::open(&self.packed(), self.at, true)
             }
             plain => plain,
         }
@@ -66,9 +66,9 @@ pub(super) fn rotated(dir: &Path) -> Vec<Rotated> {
 }
 
 /// All files, oldest first, and `current`. Lines that come meanwhile are in one of them.
-pub(super) fn all(dir: &Path) -> (Vec<Rotated>, Option<Part>) {
+pub(super) fn all(dir: &Path) -> (Vec<Rotated>, Option<Segment>) {
     // `current` first: if it is rotated after this, it is in the list too, and taken from there.
-    let current = Part::open(&dir.join(CURRENT), 0, false).ok();
+    let current = Segment::open(&dir.join(CURRENT), 0, false).ok();
     let rotated = rotated(dir);
     let current = current.and_then(|mut current| {
         current.after = rotated.last().map_or(0, |it| it.at);
@@ -79,32 +79,32 @@ pub(super) fn all(dir: &Path) -> (Vec<Rotated>, Option<Part>) {
 }
 
 /// The oldest file.
-pub(super) fn first(dir: &Path) -> Option<Part> {
+pub(super) fn first(dir: &Path) -> Option<Segment> {
     let (rotated, current) = all(dir);
     rotated.iter().find_map(|it| it.open().ok()).or(current)
 }
 
 /// The file that was begun after this one, or `None` while this is the newest. The flag says that
 /// files between the two are gone.
-pub(super) fn next(part: &Part, dir: &Path) -> Option<(Part, bool)> {
-    if id_of(&dir.join(CURRENT)) == Some(part.id) {
+pub(super) fn next(segment: &Segment, dir: &Path) -> Option<(Segment, bool)> {
+    if id_of(&dir.join(CURRENT)) == Some(segment.id) {
         return None;
     }
-    let current = Part::open(&dir.join(CURRENT), 0, false).ok();
+    let current = Segment::open(&dir.join(CURRENT), 0, false).ok();
     let rotated = rotated(dir);
-    let at = part.rotated();
-    let after = at.unwrap_or(part.after);
+    let at = segment.rotated();
+    let after = at.unwrap_or(segment.after);
     // Gone itself while others came: those before the first that is left may have gone too.
     let mut gap = !at.is_some_and(|at| rotated.iter().any(|it| it.at == at));
     for it in rotated.iter().filter(|it| it.at > after) {
         match it.open() {
-            Ok(next) if next.id == part.id => {}
+            Ok(next) if next.id == segment.id => {}
             Ok(next) => return Some((next, gap)),
             // Deleted by a rotation just now.
             Err(_) => gap = true,
         }
     }
-    let mut current = current.filter(|current| current.id != part.id)?;
+    let mut current = current.filter(|current| current.id != segment.id)?;
     current.after = rotated.last().map_or(0, |it| it.at);
     Some((current, false))
 }

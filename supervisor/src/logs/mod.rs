@@ -8,18 +8,18 @@
 //! A client that is slow makes us read later: its lines wait in the files. Only if they are rotated
 //! away meanwhile are lines lost, and a marker says so. Limits: [`CLIENTS_MAX`] clients,
 //! [`QUEUE_LINES`] lines under way to each, one block of a file in memory per service that is being
-//! read, and what the parts say of themselves.
+//! read, and what the segments say of themselves.
 
 mod await_line;
 mod client;
 mod cursor;
 mod files;
 mod filter;
-mod outside;
-mod part;
 mod position;
+mod program_files;
 mod reader;
 mod seek;
+mod segment;
 mod source;
 mod stamp;
 #[cfg(test)]

@@ -13,9 +13,9 @@ use super::{
     cursor::{Cursor, GAP, Origin},
     files::{self, Rotated},
     filter::{Filter, Moment},
-    outside,
-    part::Part,
     position::Position,
+    program_files,
+    segment::Segment,
     stamp::Style,
 };
 
@@ -40,12 +40,12 @@ pub(super) struct Seek {
     todo: Vec<Todo>,
     work: Option<Work>,
     /// Where the oldest wanted line so far is.
-    found: Option<(Part, u64)>,
+    found: Option<(Segment, u64)>,
 }
 
 #[derive(Debug)]
 enum Todo {
-    Open(Part),
+    Open(Segment),
     Rotated(Rotated),
 }
 
@@ -60,7 +60,7 @@ enum Work {
 /// Read backward, from `end` down to `low`.
 #[derive(Debug)]
 struct Plain {
-    part: Part,
+    segment: Segment,
     low: u64,
     end: u64,
     size: usize,
@@ -69,7 +69,7 @@ struct Plain {
 /// Read forward, for it cannot be otherwise.
 #[derive(Debug)]
 struct Packed {
-    part: Part,
+    segment: Segment,
     offset: u64,
     /// Beginning of a line.
     tail: Vec<u8>,
@@ -110,8 +110,8 @@ impl Seek {
                 todo.extend(current.filter(|_| newest < until).map(Todo::Open));
                 todo
             }
-            Origin::File(path) => match outside::open(path) {
-                Ok(part) => vec![Todo::Open(part)],
+            Origin::File(path) => match program_files::open(path) {
+                Ok(segment) => vec![Todo::Open(segment)],
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
                 Err(error) => return Err(error),
             },
@@ -154,25 +154,25 @@ impl Seek {
     fn first(&mut self, filter: &Filter) -> Cursor {
         let style = self.origin.style();
         for todo in std::mem::take(&mut self.todo) {
-            let part = match todo {
-                Todo::Open(part) => Some(part),
+            let segment = match todo {
+                Todo::Open(segment) => Some(segment),
                 Todo::Rotated(rotated) => rotated.open().ok(),
             };
-            let Some(mut part) = part else {
+            let Some(mut segment) = segment else {
                 continue;
             };
-            let begin = match (&filter.since, part.len()) {
-                (Some(since), Some(length)) => bound(&mut part, since, style, length, true),
+            let begin = match (&filter.since, segment.len()) {
+                (Some(since), Some(length)) => bound(&mut segment, since, style, length, true),
                 _ => 0,
             };
-            return Cursor::at(self.origin.clone(), Some(part), begin);
+            return Cursor::at(self.origin.clone(), Some(segment), begin);
         }
         Cursor::at(self.origin.clone(), None, 0)
     }
 
     fn end(&mut self, skip: usize) -> (Cursor, usize) {
-        let (part, offset) = self.found.take().unzip();
-        let cursor = Cursor::at(self.origin.clone(), part, offset.unwrap_or(0));
+        let (segment, offset) = self.found.take().unzip();
+        let cursor = Cursor::at(self.origin.clone(), segment, offset.unwrap_or(0));
         (cursor, skip)
     }
 
@@ -180,17 +180,17 @@ impl Seek {
     fn open(&mut self, filter: &Filter) -> Option<Work> {
         let style = self.origin.style();
         loop {
-            let mut part = match self.todo.pop()? {
-                Todo::Open(part) => part,
+            let mut segment = match self.todo.pop()? {
+                Todo::Open(segment) => segment,
                 // Deleted by a rotation just now: so are those before it.
                 Todo::Rotated(rotated) => match rotated.open() {
-                    Ok(part) => part,
+                    Ok(segment) => segment,
                     Err(_) => continue,
                 },
             };
-            let Some(length) = part.len() else {
+            let Some(length) = segment.len() else {
                 return Some(Work::Packed(Packed {
-                    part,
+                    segment,
                     offset: 0,
                     tail: Vec::new(),
                     count: 0,
@@ -198,13 +198,13 @@ impl Seek {
             };
             let mut at = |moment: &Option<Moment>, without, early| {
                 moment.as_ref().map_or(without, |moment| {
-                    bound(&mut part, moment, style, length, early)
+                    bound(&mut segment, moment, style, length, early)
                 })
             };
             let low = at(&filter.since, 0, true);
             let end = at(&filter.until, length, false).max(low);
             return Some(Work::Plain(Plain {
-                part,
+                segment,
                 low,
                 end,
                 size: PIECE_BYTES.start,
@@ -223,7 +223,7 @@ impl Seek {
         let begin = plain.low.max(plain.end.saturating_sub(plain.size as u64));
         let mut piece = vec![0; usize::try_from(plain.end - begin).unwrap_or(plain.size)];
         // Truncated meanwhile: what is left of it is short.
-        let bytes = plain.part.read_at(&mut piece, begin);
+        let bytes = plain.segment.read_at(&mut piece, begin);
         piece.truncate(bytes);
         *budget = budget.saturating_sub(bytes);
         let largest = plain.size >= PIECE_BYTES.end;
@@ -243,12 +243,12 @@ impl Seek {
         let count = count(filter, lines, self.origin.style());
         let start = begin + from as u64;
         if count >= left && (left > 0 || !lines.is_empty()) {
-            self.found = Some((plain.part, start));
+            self.found = Some((plain.segment, start));
             return Step::Found(count - left);
         }
         self.left = Some(left - count.min(left));
         if start <= plain.low || bytes == 0 {
-            self.found = Some((plain.part, plain.low));
+            self.found = Some((plain.segment, plain.low));
             return Step::Done;
         }
         plain.end = start;
@@ -259,7 +259,9 @@ impl Seek {
     fn forward(&mut self, mut packed: Packed, filter: &Filter, budget: &mut usize) -> Step {
         let had = packed.tail.len();
         packed.tail.resize(had + PIECE_BYTES.end, 0);
-        let bytes = packed.part.read_at(&mut packed.tail[had..], packed.offset);
+        let bytes = packed
+            .segment
+            .read_at(&mut packed.tail[had..], packed.offset);
         packed.tail.truncate(had + bytes);
         packed.offset += bytes as u64;
         *budget = budget.saturating_sub(bytes);
@@ -273,7 +275,7 @@ impl Seek {
             return self.more(Work::Packed(packed));
         }
         let left = self.left.unwrap_or(0);
-        self.found = Some((packed.part, 0));
+        self.found = Some((packed.segment, 0));
         if packed.count >= left {
             return Step::Found(packed.count - left);
         }
@@ -299,30 +301,30 @@ pub(super) fn resume(origin: &Origin, place: Position) -> Cursor {
             // By the inode, newest first, and then into those that have been compressed.
             current
                 .into_iter()
-                .chain(plain.take_while(|part| part.len().is_some()))
-                .filter(|part| part.id.1 == place.inode)
-                .find_map(|part| Cursor::behind(origin, part, place))
+                .chain(plain.take_while(|segment| segment.len().is_some()))
+                .filter(|segment| segment.id.1 == place.inode)
+                .find_map(|segment| Cursor::behind(origin, segment, place))
                 .or_else(|| {
                     let later = rotated.iter().filter(|it| it.at >= place.us);
-                    let parts = later.take(TRIES_MAX).filter_map(|it| it.open().ok());
-                    parts
-                        .filter(|part| part.len().is_none())
-                        .find_map(|part| Cursor::behind(origin, part, place))
+                    let segments = later.take(TRIES_MAX).filter_map(|it| it.open().ok());
+                    segments
+                        .filter(|segment| segment.len().is_none())
+                        .find_map(|segment| Cursor::behind(origin, segment, place))
                 })
         }
-        Origin::File(path) => outside::open(path)
+        Origin::File(path) => program_files::open(path)
             .ok()
-            .filter(|part| part.id.1 == place.inode)
-            .or_else(|| outside::renamed(path, place.inode))
-            .and_then(|part| Cursor::behind(origin, part, place)),
+            .filter(|segment| segment.id.1 == place.inode)
+            .or_else(|| program_files::renamed(path, place.inode))
+            .and_then(|segment| Cursor::behind(origin, segment, place)),
     };
     found.unwrap_or_else(|| {
         let mut cursor = match origin {
             Origin::Log(dir) => {
                 let (rotated, current) = files::all(dir);
                 let mut later = rotated.iter().filter(|it| it.at >= place.us);
-                let part = later.find_map(|it| it.open().ok()).or(current);
-                Cursor::at(origin.clone(), part, 0)
+                let segment = later.find_map(|it| it.open().ok()).or(current);
+                Cursor::at(origin.clone(), segment, 0)
             }
             Origin::File(_) => Cursor::at(origin.clone(), None, 0),
         };
@@ -334,13 +336,13 @@ pub(super) fn resume(origin: &Origin, place: Position) -> Cursor {
 /// Where the first line begins that is not before this moment, in a file whose lines are in order.
 /// Where no stamp says so: at the beginning if `early`, else at the end; a file without any stamp
 /// counts as written when it was last changed.
-fn bound(part: &mut Part, moment: &Moment, style: Style, length: u64, early: bool) -> u64 {
+fn bound(segment: &mut Segment, moment: &Moment, style: Style, length: u64, early: bool) -> u64 {
     let wanted = moment.text.as_bytes();
     let (mut low, mut high) = (0, length);
     while high - low > WINDOW_BYTES {
         let middle = low + (high - low) / 2;
         let first = stamped(
-            part,
+            segment,
             middle,
             middle > 0,
             high.min(middle + LOOK_BYTES),
@@ -354,7 +356,7 @@ fn bound(part: &mut Part, moment: &Moment, style: Style, length: u64, early: boo
     }
     let to = high + LOOK_BYTES;
     let mut any = low > 0;
-    let found = stamped(part, low, false, to, style, |stamp| {
+    let found = stamped(segment, low, false, to, style, |stamp| {
         any = true;
         stamp >= wanted
     });
@@ -363,7 +365,7 @@ fn bound(part: &mut Part, moment: &Moment, style: Style, length: u64, early: boo
         None if any && to >= length => length,
         None if !early => length,
         None if !any => {
-            let changed = part.metadata().and_then(|meta| meta.modified()).ok();
+            let changed = segment.metadata().and_then(|meta| meta.modified()).ok();
             let changed = changed.and_then(|it| jiff::Timestamp::try_from(it).ok());
             let before = changed.is_some_and(|it| it.as_microsecond() < moment.us);
             if before { length } else { 0 }
@@ -375,7 +377,7 @@ fn bound(part: &mut Part, moment: &Moment, style: Style, length: u64, early: boo
 /// The first line with a stamp that is wanted: its offset and the stamp. `partial`: it begins in the
 /// middle of a line.
 fn stamped(
-    part: &mut Part,
+    segment: &mut Segment,
     from: u64,
     mut partial: bool,
     to: u64,
@@ -388,7 +390,7 @@ fn stamped(
     while offset < to {
         let had = buffer.len();
         buffer.resize(had + PIECE_BYTES.start, 0);
-        let bytes = part.read_at(&mut buffer[had..], offset);
+        let bytes = segment.read_at(&mut buffer[had..], offset);
         buffer.truncate(had + bytes);
         if bytes == 0 {
             return None;

@@ -116,9 +116,9 @@ impl Source {
     }
 
     /// The file that it is in now.
-    pub(super) fn part(&self) -> Option<&super::part::Part> {
+    pub(super) fn segment(&self) -> Option<&super::segment::Segment> {
         match &self.stage {
-            Stage::Reading(cursor) => cursor.part(),
+            Stage::Reading(cursor) => cursor.segment(),
             Stage::Seeking(_) | Stage::Over => None,
         }
     }

@@ -88,7 +88,7 @@ async fn next(stream: &mut mpsc::Receiver<LogLine>) -> Option<LogLine> {
         .expect("a line within 20 s")
 }
 
-mod outside;
+mod program_files;
 mod resume;
 mod search;
 

@@ -12,8 +12,9 @@ use tokio::{net::UnixStream, sync::Semaphore, time::timeout};
 use super::{
     Shared,
     access::{Credentials, Role},
-    connection, reply,
-    slots::Slots,
+    connection,
+    connection_limits::ConnectionLimits,
+    reply,
 };
 use crate::peer_stream::PeerStream;
 
@@ -28,7 +29,7 @@ pub(super) type Who = fn(&UnixStream) -> io::Result<Credentials>;
 pub(super) struct Admission {
     shared: Arc<Shared>,
     routes: Router,
-    slots: Slots,
+    connection_limits: ConnectionLimits,
     /// Finds out about a peer; tests put in others than themselves.
     who: Who,
     /// Permits to tell that there are too many clients.
@@ -39,11 +40,11 @@ pub(super) struct Admission {
 
 impl Admission {
     pub(super) fn new(shared: Arc<Shared>, routes: Router, who: Who) -> Self {
-        let slots = Slots::new(shared.limits);
+        let connection_limits = ConnectionLimits::new(shared.limits);
         Self {
             shared,
             routes,
-            slots,
+            connection_limits,
             who,
             busy: Arc::new(Semaphore::new(REFUSALS_MAX)),
             strangers: Arc::new(Semaphore::new(REFUSALS_MAX)),
@@ -86,11 +87,11 @@ impl Admission {
     }
 
     fn serve(&self, stream: PeerStream, peer: Credentials, role: Role) {
-        if let Some(slot) = self.slots.take(peer.uid, role) {
+        if let Some(permit) = self.connection_limits.take(peer.uid, role) {
             let (shared, routes) = (Arc::clone(&self.shared), self.routes.clone());
             tokio::spawn(async move {
                 connection::run(stream, peer, shared, routes).await;
-                drop(slot);
+                drop(permit);
             });
         } else if let Ok(permit) = Arc::clone(&self.busy).try_acquire_owned() {
             tokio::spawn(async move {

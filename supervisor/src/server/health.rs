@@ -11,8 +11,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
+    extract::Params,
     handler::{Answer, Loop},
-    input::Params,
     reply::{Failure, json},
 };
 use crate::ask::Ask;

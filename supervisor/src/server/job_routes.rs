@@ -6,8 +6,8 @@ use axum::{Extension, extract::State};
 use super::{
     Shared,
     access::Credentials,
+    extract::{JsonBody, NoParams, Params, Segments, check_count, check_id},
     handler::{Answer, Caller, Loop, fresh_id},
-    input::{JsonBody, NoParams, Params, Segments, check_count, check_id},
     stream::ndjson,
 };
 use crate::ask::{Ask, Wish};

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::{
     departures,
+    extract::{NoBody, Params, names},
     handler::{Answer, Caller, Loop, fresh_id},
-    input::{NoBody, Params, names},
     reply::{Failure, json},
     stream::ndjson,
 };

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{
     Shared,
     access::Credentials,
+    extract::{JsonBody, NoBody, NoParams, Params, check_id},
     handler::{Answer, Caller, Loop, fresh_id},
-    input::{JsonBody, NoBody, NoParams, Params, check_id},
     reply::{Failure, json},
 };
 use crate::ask::Ask;

@@ -18,8 +18,8 @@ use axum::{
 };
 
 use super::{
+    extract::{NoParams, Params},
     handler::{Answer, Loop},
-    input::{NoParams, Params},
 };
 use crate::{
     ask::Ask,

@@ -10,8 +10,8 @@ use axum::{
 };
 
 use super::{
+    extract::{NoParams, Params},
     handler::Answer,
-    input::{NoParams, Params},
 };
 
 /// The document.

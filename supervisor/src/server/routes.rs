@@ -15,12 +15,11 @@ use serde::Deserialize;
 use super::{
     Shared,
     access::Credentials,
+    extract::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
     handler::{Answer, Caller, Loop, fresh_id},
-    health,
-    input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    job_routes as jobs, log_routes,
+    health, history_routes, job_routes as jobs, log_routes,
     maintenance::{begin, end, maintained},
-    metrics, openapi, past,
+    metrics, openapi,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
@@ -36,10 +35,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{name}/signal/{signal}", post(signal_one))
         .route("/v1/jobs/{name}", post(jobs::work))
         .route("/v1/leases", post(jobs::lease).delete(jobs::release))
-        .route("/v1/changes", get(past::changes))
+        .route("/v1/changes", get(history_routes::changes))
         .route("/v1/changes/{id}", get(outcome))
-        .route("/v1/exits", get(past::exits))
-        .route("/v1/events", get(past::events))
+        .route("/v1/exits", get(history_routes::exits))
+        .route("/v1/events", get(history_routes::events))
         .route("/v1/logs", get(log_routes::lines))
         .route("/v1/logs/rotate", post(log_routes::rotate))
         .route("/v1/why/{name}", get(why_route::why))

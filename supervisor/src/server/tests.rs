@@ -15,9 +15,9 @@ use tokio::{
 use super::{
     Access, Limits, Shared, Who, accept_all,
     access::{Credentials, Role, UserNames},
+    connection_limits::ConnectionLimits,
     listeners::Listeners,
     paths::ROUTES,
-    slots::Slots,
 };
 use crate::{
     ask::{Ask, Exits, LogPlace, Wanted},

@@ -8,8 +8,8 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    extract::{NoParams, Params, Segments},
     handler::{Answer, Loop},
-    input::{NoParams, Params, Segments},
     reply::{Failure, json},
 };
 use crate::{

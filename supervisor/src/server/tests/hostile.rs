@@ -152,14 +152,14 @@ async fn a_connection_too_many_is_told_so_and_the_next_is_served_once_one_has_go
 
 #[test]
 fn nobody_can_take_all_connections_from_who_may_do_more() {
-    let slots = Slots::new(Limits {
+    let connection_limits = ConnectionLimits::new(Limits {
         connections: 5,
         reserve: 1,
         admin_reserve: 1,
         per_user: 3,
         ..Limits::REAL
     });
-    let take = |uid, role| slots.take(uid, role);
+    let take = |uid, role| connection_limits.take(uid, role);
     let mut held: Vec<_> = (0..3).map(|_| take(1000, Role::Viewer).unwrap()).collect();
     assert!(take(1000, Role::Viewer).is_none(), "a user's own limit");
     held.push(take(1001, Role::Viewer).unwrap());

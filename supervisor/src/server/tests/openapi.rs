@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::{
     health::HealthQuery,
+    history_routes,
     log_routes::RotateQuery,
     maintenance::MaintenanceQuery,
     openapi::DOCUMENT,
-    past,
     paths::ROUTES,
     routes::{ChangeQuery, NamesQuery, OneStatusQuery, ReconfigureQuery, ReexecQuery, StatusQuery},
 };
@@ -161,7 +161,7 @@ fn look(it: &mut Document) {
     let say = ("why", "Why a service is what it is: the chain of causes.");
     it.add(("GET", "/v1/why/{name}"), say, Vec::new(), reply);
     let (query, reply) = (
-        it.query::<past::EventQuery>(),
+        it.query::<history_routes::EventQuery>(),
         it.lines::<api::ServiceEvent>(),
     );
     let say = ("events", "What has happened, and goes on to happen.");
@@ -170,13 +170,13 @@ fn look(it: &mut Document) {
     let say = ("logs", "What services have written.");
     it.add(("GET", "/v1/logs"), say, query, reply);
     let (query, reply) = (
-        it.query::<past::ChangeQuery>(),
+        it.query::<history_routes::ChangeQuery>(),
         it.lines::<api::ChangeRecord>(),
     );
     let say = ("changes", "Who has changed what.");
     it.add(("GET", "/v1/changes"), say, query, reply);
     let (query, reply) = (
-        it.query::<past::ChangeQuery>(),
+        it.query::<history_routes::ChangeQuery>(),
         it.lines::<api::ExitRecord>(),
     );
     let say = ("exits", "How and why runs of services have ended.");

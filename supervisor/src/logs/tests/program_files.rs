@@ -111,13 +111,15 @@ fn a_link_on_the_way_counts_only_if_it_is_ours_or_roots() {
     fs::write(tmp.path().join("real/a.log"), "a\n").unwrap();
     symlink("real/../real", tmp.path().join("alias")).unwrap();
     let path = tmp.path().join("alias/a.log");
-    assert!(super::super::outside::open(&path).is_ok());
+    assert!(super::super::program_files::open(&path).is_ok());
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::lchown(tmp.path().join("alias"), Some(12345), Some(12345)).unwrap();
-        let error = super::super::outside::open(&path).unwrap_err().to_string();
+        let error = super::super::program_files::open(&path)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("uid 12345"), "{error}");
     }
-    let error = super::super::outside::open(&tmp.path().join("none/a.log")).unwrap_err();
+    let error = super::super::program_files::open(&tmp.path().join("none/a.log")).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Shared,
-    input::{Params, names},
+    extract::{Params, names},
     reply::Failure,
     stream::ndjson,
 };

@@ -13,7 +13,7 @@ use std::{
 
 use safe_path::Dir;
 
-use super::part::Part;
+use super::segment::Segment;
 
 /// Files of one service.
 pub(super) const FILES_MAX: usize = 64;
@@ -51,12 +51,12 @@ pub(super) fn dirs(patterns: &[String], files: &[PathBuf]) -> BTreeSet<PathBuf> 
 }
 
 /// Opens a regular file, with care.
-pub(super) fn open(path: &Path) -> io::Result<Part> {
-    Part::new(safe_path::open_guest(path)?, 0, false)
+pub(super) fn open(path: &Path) -> io::Result<Segment> {
+    Segment::new(safe_path::open_guest(path)?, 0, false)
 }
 
 /// The file of this inode beside that path, under a name that begins alike: it was renamed.
-pub(super) fn renamed(path: &Path, inode: u64) -> Option<Part> {
+pub(super) fn renamed(path: &Path, inode: u64) -> Option<Segment> {
     let (dir, stem) = path.parent().zip(path.file_stem())?;
     let names = Dir::names_of(dir, NAMES_MAX).ok()?;
     let stem = stem.as_encoded_bytes();
@@ -68,5 +68,5 @@ pub(super) fn renamed(path: &Path, inode: u64) -> Option<Part> {
         let meta = safe_path::stat(path).ok().flatten();
         meta.is_some_and(|meta| meta.ino() == inode)
     })?;
-    open(&found).ok().filter(|part| part.id.1 == inode)
+    open(&found).ok().filter(|segment| segment.id.1 == inode)
 }

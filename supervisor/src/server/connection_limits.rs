@@ -9,19 +9,19 @@ use super::{Limits, access::Role};
 
 /// All connections that there may be.
 #[derive(Clone)]
-pub(super) struct Slots {
+pub(super) struct ConnectionLimits {
     limits: Limits,
     /// Connections by uid; a user without one has no entry.
     taken: Arc<Mutex<BTreeMap<u32, usize>>>,
 }
 
 /// The right to one connection, given back by dropping it.
-pub(super) struct Slot {
-    slots: Slots,
+pub(super) struct ConnectionPermit {
+    limits: ConnectionLimits,
     uid: u32,
 }
 
-impl Slots {
+impl ConnectionLimits {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -31,7 +31,7 @@ impl Slots {
 
     /// `None` if there are too many. Who may do less finds less room, so that nobody locks out
     /// somebody who may do more; owners have no limit of their own.
-    pub(super) fn take(&self, uid: u32, role: Role) -> Option<Slot> {
+    pub(super) fn take(&self, uid: u32, role: Role) -> Option<ConnectionPermit> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = taken.values().sum();
         let own = taken.get(&uid).copied().unwrap_or(0);
@@ -50,18 +50,18 @@ impl Slots {
         };
         free.then(|| {
             taken.insert(uid, own + 1);
-            Slot {
-                slots: self.clone(),
+            ConnectionPermit {
+                limits: self.clone(),
                 uid,
             }
         })
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut taken = self
-            .slots
+            .limits
             .taken
             .lock()
             .unwrap_or_else(PoisonError::into_inner);

@@ -34,7 +34,7 @@ pub(super) type Id = (u64, u64);
 
 /// A file of a log, and what is needed to find the one after it.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Segment {
     file: Arc<File>,
     pub(super) id: Id,
     /// When it was rotated; for `current`: when the one before it was, or 0.
@@ -102,22 +102,22 @@ impl Drop for Permit {
     }
 }
 
-impl Part {
+impl Segment {
     /// Opens a file of a directory that only the supervisor writes to.
-    pub(super) fn open(path: &Path, after: i64, packed: bool) -> io::Result<Part> {
+    pub(super) fn open(path: &Path, after: i64, packed: bool) -> io::Result<Segment> {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        Part::new(Dir::open(dir)?.open_own(name)?, after, packed)
+        Segment::new(Dir::open(dir)?.open_own(name)?, after, packed)
     }
 
     /// An open file; fails if it is anything else.
-    pub(super) fn new(file: File, after: i64, packed: bool) -> io::Result<Part> {
+    pub(super) fn new(file: File, after: i64, packed: bool) -> io::Result<Segment> {
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        Ok(Part {
+        Ok(Segment {
             file: Arc::new(file),
             id: id(&meta),
             after,
