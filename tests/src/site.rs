@@ -37,7 +37,7 @@ pub struct Site {
     keeper: Option<Child>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
-    /// Words before the supervisor's own, which put it elsewhere.
+    /// Command before the supervisor's own, such as `unshare` or `ip netns exec`.
     prefix: Vec<OsString>,
     /// Standard error of the supervisor, if it is not its log file.
     stderr: Option<OwnedFd>,
@@ -89,7 +89,7 @@ impl Site {
         self.root().join(below)
     }
 
-    /// The same as text, for verbs and service files.
+    /// A path under the root as text, for verbs and service files.
     pub fn file(&self, below: &str) -> String {
         self.path(below).display().to_string()
     }
@@ -124,13 +124,14 @@ impl Site {
         self
     }
 
-    /// Lets the supervisor run on this host. `ctl` reaches it from everywhere: its socket is a file.
+    /// Lets the supervisor run on this host. `ctl` reaches it from everywhere: its socket is a
+    /// file.
     pub fn on(&mut self, host: &Namespace) -> &mut Self {
         self.prefix = host.enter();
         self
     }
 
-    /// Puts words before the supervisor's own, that lead to it (`unshare`, `nsenter`).
+    /// Starts the supervisor by another command before its own (`unshare`, `nsenter`).
     pub fn behind(&mut self, words: &[&str]) -> &mut Self {
         self.prefix = words.iter().map(OsString::from).collect();
         self
@@ -143,7 +144,7 @@ impl Site {
         self
     }
 
-    /// A file that gets a line of what is told, and the table of the site file that sees to it.
+    /// A file that gets a line for each notification, and the `[notify]` table that writes it.
     pub fn notified(&self) -> (PathBuf, String) {
         let (told, script) = (self.path("told"), self.path("tell.sh"));
         let text = format!(
@@ -331,7 +332,7 @@ impl Site {
         processes::processes_of(self.root()).into_iter().collect()
     }
 
-    /// What of this root still lives after its supervisor is gone, in words; empty if all is clean.
+    /// Processes of this root with their command lines; empty once all are gone.
     pub fn leftovers(&self) -> Vec<String> {
         let left = self.processes().into_iter();
         left.map(|pid| format!("{pid}: {}", processes::command_line(pid)))
@@ -341,7 +342,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Of a daemon that does not end in order, and so leaves its groups.
+        // Groups of a daemon that does not stop in order, and so leaves them.
         let processes = self.processes().into_iter();
         let groups: BTreeSet<PathBuf> = processes.filter_map(control_group).collect();
         if let Some(keeper) = &mut self.keeper {
@@ -352,7 +353,7 @@ impl Drop for Site {
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
-        // What lived on, and what it makes meanwhile.
+        // Processes that are left, and those that they start meanwhile.
         let _ = wait::within(Duration::from_secs(10), || {
             let left = processes::processes_of(self.directory.path());
             for pid in &left {

@@ -86,8 +86,8 @@ fn databases(site: &Site) -> [String; 2] {
     ["passwd", "group"].map(|name| fs::read_to_string(site.path("machine-etc").join(name)).unwrap())
 }
 
-/// The seed's example: `mattermost.uid = 1234` and `mattermost.gid = 1234`, with the shipped
-/// catalogue from nothing to the page, and again.
+/// The example of GitLab's page, `mattermost.uid = 1234` and `mattermost.gid = 1234`, with the
+/// shipped catalogue from nothing to the page, and again.
 #[test]
 fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_file() {
     need!(private_etc());
@@ -137,7 +137,7 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
         let seen = (found.uid(), found.gid(), found.mode() & 0o7777);
         assert_eq!(seen, (1234, 1234, mode), "{path}");
     }
-    // They are made once: what is there is as wanted.
+    // Accounts are made once; those that exist are as configured.
     let before = databases(site);
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(stack.site.stop(), 0);
@@ -186,7 +186,7 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
         ),
     ] {
         site.child("app", &["sleep"], keys);
-        // It would change too, were anything applied.
+        // This service would restart too, if anything were applied.
         site.child("neighbour", &["sleep"], "[env]\nNEW = '1'");
         let told = site.ctl(&["reconfigure"]).expect_code(1);
         assert!(told.stderr.contains(said), "{keys}: {}", told.both());
@@ -242,7 +242,7 @@ fn at_the_start_a_clash_fails_the_service_that_has_it_and_no_other() {
     });
     site.ctl(&["start", "app"]).expect_code(1);
     clashes(&site);
-    // Mended, it runs.
+    // Once the clash is gone, the service runs.
     site.child("app", &["sleep"], "user = 'backup'\n");
     site.ctl(&["reconfigure"]).ok();
     site.wait_state("app", "running");

@@ -106,7 +106,8 @@ fn a_port_goes_from_one_service_to_another_in_one_change() {
     assert_eq!(status.service("b").restarts, 0);
 }
 
-/// The wait can be given up, and is no longer than the other one may take to be stopped.
+/// The wait for a port can be cancelled, and lasts no longer than the other service's stop may
+/// take.
 #[test]
 fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     let mut site = Site::new();
@@ -130,7 +131,7 @@ fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     assert_eq!(status.service("b").restarts, 0);
 }
 
-/// The same of an address that no service file speaks of: who has it is seen, not only known.
+/// An address that no service file names: its holder is found by looking, not by the plan.
 #[test]
 fn a_port_that_nobody_has_named_is_waited_for_too() {
     let mut site = Site::new();

@@ -41,7 +41,7 @@ const CONF: &str = "
     content = 'one'
 ";
 
-/// As the account would: in place of what is there.
+/// Makes something in place of what is there, as the account itself would.
 fn lay(path: &Path, make: impl FnOnce(&Path)) {
     if path.is_dir() && !path.is_symlink() {
         fs::remove_dir_all(path).unwrap();
@@ -61,7 +61,8 @@ fn running(site: &Site, service: &str) -> bool {
     said.both().contains("running")
 }
 
-/// A fifo where the supervisor reads neither hangs a dry run, nor a reconfigure, nor the next start.
+/// A fifo where the supervisor reads neither hangs a dry run, nor a reconfigure, nor the next
+/// start.
 #[test]
 fn a_fifo_in_a_service_s_directory_hangs_nothing() {
     if !geteuid().is_root() {

@@ -31,7 +31,7 @@ fn stack(bin: PathBuf, more: &str) -> Stack {
     stack
 }
 
-/// Large enough that something can happen while it is saved.
+/// Fills the database and the files, so that a backup takes long enough to be interrupted.
 fn fill(stack: &Stack) {
     stack.sql(
         "INSERT INTO posts (id, message, rootid) SELECT left(md5(n::text) || md5(n::text), 26), \
@@ -165,7 +165,8 @@ fn without_secrets_no_byte_of_the_file_is_one() {
     }
 }
 
-/// Whatever is killed while Mattermost is stopped for a backup: it runs again, and the next backup is made.
+/// Whatever is killed while Mattermost is stopped for a backup: it runs again, and the next backup
+/// is made.
 #[test]
 fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
     let bin = need!(postgres());
@@ -270,7 +271,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     // A backup elsewhere that fails is no matter of the schedule's.
     assert_eq!(stack.site.status().supervisor.warnings, [""; 0]);
 
-    // Somebody else.
+    // Another user.
     for arguments in [
         &["backup", "create"][..],
         &["backup", "list"],
@@ -288,7 +289,8 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
         assert!(said.code != 0 && refused, "{said:?}");
     }
 
-    // Nobody is there to make one; those that there are can be seen to all the same.
+    // Without a supervisor no backup is made; existing backups are listed and verified all the
+    // same.
     let made = made(&ctl(&stack, &["backup", "create"]).ok());
     stack.site.stop();
     ctl(&stack, &["backup", "create"]).expect_code(5);
@@ -347,7 +349,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     new.site.without("clash");
     ctl(&new, &["reconfigure"]).ok();
 
-    // Nobody can be asked here.
+    // There is no terminal to ask on.
     let said = ctl(&new, &all[..3]).expect_code(2);
     assert!(
         said.stderr.contains("+ mattermost_external_url = "),
@@ -377,7 +379,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     let restored = fs::read_to_string(new.site.path(attachment)).unwrap();
     assert_eq!(restored, "saved");
 
-    // Again: nothing of the configuration is left to do.
+    // Again: the configuration is already there.
     let said = ctl(&new, &all).ok().both();
     assert!(said.contains("that of this machine already"), "{said}");
 }

@@ -1,5 +1,5 @@
-//! A standard error that takes nothing is a nuisance to whoever wants to read it, and to nobody else:
-//! whatever it is, services come back, every command works, and the end is in order.
+//! A standard error that takes nothing is a nuisance to whoever wants to read it, and to nobody
+//! else: whatever it is, services come back, every command works, and the end is in order.
 
 use std::{
     fs::{self, File},

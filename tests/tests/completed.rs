@@ -1,4 +1,5 @@
-//! Work that is done: daemons that end with success, and oneshots that a command or a plan runs again.
+//! Work that is done: daemons that end with success, and oneshots that a command or a plan runs
+//! again.
 
 use std::fs;
 
@@ -7,8 +8,8 @@ use mattervisor_tests::{Site, StatusExt, stamps};
 
 use crate::reconfigure::{actions, dry_run, outcome};
 
-/// One that ends with success, and is not restarted, has not failed: nothing calls it a failure, nothing that requires
-/// it is held back, and the daemon goes on.
+/// One that ends with success, and is not restarted, has not failed: nothing calls it a failure,
+/// nothing that requires it is held back, and the daemon goes on.
 #[test]
 fn a_daemon_that_ends_with_success_is_no_failure() {
     let mut site = Site::new();
@@ -59,7 +60,8 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
     assert!(again.both().contains("p: running"), "{again:#?}");
 }
 
-/// What a command or a plan runs again is named, waited for, foretold, and its failure is one of the command.
+/// What a command or a plan runs again is named, waited for, foretold, and its failure is one of
+/// the command.
 #[test]
 fn a_oneshot_that_runs_again_is_named_and_waited_for() {
     let mut site = Site::new();

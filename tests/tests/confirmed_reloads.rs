@@ -24,7 +24,7 @@ fn with(stack: &Stack, line: &str) {
     stack.site.site_file(&format!("{site_file}{line}\n"));
 }
 
-/// What never comes is not waited for so long here.
+/// Shortens the reload timeout of a service: these tests wait for reloads that fail.
 fn hurry(site: &Site, service: &str) {
     site.service(service, "[reload]\ntimeout = '4s'\n");
 }
@@ -94,13 +94,13 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     let pid = site.status().pid("nginx");
     old(pid);
 
-    // The next good one is taken and confirmed.
+    // The next good configuration is taken and confirmed.
     drop(taken);
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(204));
     site.site_file(&site_file);
     site.ctl(&["reconfigure"]).ok();
-    // Its old workers have the socket until they have ended.
+    // nginx's old workers have the socket until they have ended.
     eventually("nobody listens there any more", || {
         TcpStream::connect(("127.0.0.1", port)).err()
     });
@@ -182,7 +182,7 @@ fn a_renewed_certificate_is_confirmed() {
         last_reload(status, "nginx") == Some(ReloadOutcome::Done)
     });
 
-    // A master that does not hear is not taken for one that has.
+    // A stopped nginx master confirms nothing.
     kill(pid, Signal::SIGSTOP);
     renew();
     site.wait_for("it is told", |status| {
@@ -210,7 +210,7 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     let socket = own(account).join("reload.sock");
     let directory = |account: &str| fs::metadata(own(account)).unwrap();
     assert_eq!(directory(account).permissions().mode() & 0o7777, 0o700);
-    // A new one can have the number of the old.
+    // A new process can have the pid of the old one.
     let made = || fs::metadata(&socket).and_then(|it| it.modified()).ok();
     for signal in [Signal::SIGKILL, Signal::SIGQUIT] {
         let (pid, before) = (site.status().pid("nginx"), made());
@@ -256,7 +256,7 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     assert!(told.contains("requires argument \"ldapbasedn\""), "{told}");
     assert!(told.contains("postgresql: runs with it again"), "{told}");
     assert_eq!(site.status().pid("postgresql"), pid);
-    // It would not start with that line.
+    // PostgreSQL would not start with that line.
     let rules = site.path("run/mattervisor/postgresql-conf/pg_hba.conf");
     assert!(!fs::read_to_string(rules).unwrap().contains("ldap"));
     site.ctl(&["restart", "postgresql"]).ok();
@@ -282,8 +282,9 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     assert_eq!(site.status().pid("postgresql"), pid);
 }
 
-/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a function in the
-/// database must not come in between, since it would run with the rights of the superuser.
+/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a
+/// function in the database must not come in between, since it would run with the rights of the
+/// superuser.
 #[test]
 fn the_question_to_postgresql_stands_what_it_meets() {
     need!(postgres());

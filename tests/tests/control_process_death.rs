@@ -168,11 +168,12 @@ fn a_waiting_ctl_learns_the_outcome_all_the_same() {
     );
 }
 
-/// It is replaced within this after something has begun to wait for it; the rest is a busy machine's.
+/// It is replaced within this after something has begun to wait for it; the rest is a busy
+/// machine's.
 const REPLACED: Duration = Duration::from_secs(60);
 
-/// One that hangs is replaced although no init has a watchdog: a service that died comes back, and a client
-/// that waits is answered.
+/// One that hangs is replaced although no init has a watchdog: a service that died comes back, and
+/// a client that waits is answered.
 #[test]
 fn one_that_hangs_is_replaced_without_a_watchdog() {
     let mut site = Site::new();
@@ -190,7 +191,7 @@ fn one_that_hangs_is_replaced_without_a_watchdog() {
     let after = site.wait_reborn("a", before.pid("a"));
     assert_eq!(after.supervisor.control_restarts, 1);
     assert_eq!(after.pid("b"), before.pid("b"));
-    // The next one has nothing to do but to answer.
+    // The next control process only has to answer.
     kill(after.supervisor.pid, Signal::SIGSTOP);
     let answer = within(REPLACED, || {
         let status = site.ctl(&["--timeout", "5s", "status"]);
@@ -219,7 +220,7 @@ fn sigterm_is_obeyed_although_control_hangs() {
     assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
-/// Signals that mean nothing change nothing, whichever of the two gets them.
+/// Signals without a meaning change nothing, for the keeper and for the control process.
 #[test]
 fn stray_signals_do_no_harm() {
     let mut site = Site::new();
@@ -251,13 +252,14 @@ fn stray_signals_do_no_harm() {
     assert_eq!(site.wait_end(REPLACED), 0, "{}", site.supervisor_log());
 }
 
-/// Changes that are asked for while the keeper does not run; all that control has to tell it of them is more
-/// than the socket between the two takes.
+/// Changes that are asked for while the keeper does not run; all that control has to tell it of
+/// them is more than the socket between the two takes.
 const CHANGES: usize = 300;
 /// Whoever is not answered for so long is not answered before the keeper runs.
 const UNANSWERED: Duration = Duration::from_secs(2);
 
-/// What a client heard to be accepted is in the history, though control died before the keeper read of it.
+/// What a client heard to be accepted is in the history, though control died before the keeper read
+/// of it.
 #[test]
 fn what_was_accepted_is_in_the_history_though_the_keeper_did_not_run() {
     let mut site = Site::new();

@@ -248,7 +248,7 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
 
     let mut client = UnixStream::connect(site.path("run/mattervisor/ctl.sock")).unwrap();
     client.set_read_timeout(Some(LIMIT)).unwrap();
-    // Over before our copy goes, so that the last close is the supervisor's, if it has one.
+    // Finished before our copy is closed, so that the last close is the supervisor's.
     let linger_on = |l_onoff| {
         let l_linger = 3600;
         setsockopt(&ours, Linger, &linger { l_onoff, l_linger }).unwrap();

@@ -19,7 +19,8 @@ fn psql(site: &Site, bin: &Path, account: &str, role: &str, query: &str) -> Ctl 
     run(command.current_dir("/"))
 }
 
-/// PostgreSQL runs as `daemon` and lets in its superuser and Mattermost's role, each as one account.
+/// PostgreSQL runs as `daemon` and lets in its superuser and Mattermost's role, each as one
+/// account.
 #[test]
 fn an_account_called_like_a_role_is_not_that_role() {
     if !nix::unistd::geteuid().is_root() {
@@ -91,7 +92,8 @@ fn odd_names_are_only_names() {
     });
 }
 
-/// Mattermost's role may make functions in its database. The superuser must not be led to call one of them.
+/// Mattermost's role may make functions in its database. The superuser must not be led to call one
+/// of them.
 #[test]
 fn no_function_of_mattermosts_runs_as_the_superuser() {
     let bin = need!(postgres());

@@ -139,7 +139,8 @@ fn all_documents() -> Vec<PathBuf> {
     documents().into_iter().chain(others).collect()
 }
 
-/// What programs print or write cannot be wrapped: ```text, ```console, and the engine's state table.
+/// What programs print or write cannot be wrapped: ```text, ```console, and the engine's state
+/// table.
 #[test]
 fn no_line_is_longer_than_a_screen_is_wide() {
     let mut long = Vec::new();

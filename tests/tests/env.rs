@@ -50,8 +50,8 @@ fn variable(all: &Value, name: &str) -> Value {
         .clone()
 }
 
-/// The proxy example of GitLab's documentation: the server has the variables, exactly; what they set
-/// wins over config.json, and what is removed is gone and config.json counts again.
+/// The proxy example of GitLab's documentation: the server has the variables, exactly; what they
+/// set wins over config.json, and what is removed is gone and config.json counts again.
 #[test]
 fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
     let bin = need!(postgres());
@@ -72,7 +72,7 @@ fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
     let max_users = |config: &Value| config["TeamSettings"]["MaxUsersPerTeam"].as_i64();
     assert_eq!(max_users(&live_config(site)), Some(500));
 
-    // The file keeps its own value, and says what would count.
+    // config.json keeps its own value; `--against-config` shows both.
     let file = site.path("var/lib/mattervisor/mattermost/config.json");
     let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_ne!(max_users(&config), Some(500), "a variable was written back");
@@ -210,7 +210,7 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
     let lines = names.map(|(wrong, _)| format!("mattermost.env.MM_{wrong} = 'https://x'"));
     let site = shipped(&lines.join("\n"));
     let checked = site.ctl(&["check-config"]).ok().stdout;
-    // The same beside the environment itself.
+    // `ctl env` shows the same notes beside the variables.
     let shown = site.ctl(&["env", "mattermost"]).ok().stdout;
     for (index, (wrong, right)) in names.iter().enumerate() {
         let line = index + 2;
@@ -288,7 +288,7 @@ fn values_are_found_wrong_before_the_server_is() {
     }
 }
 
-/// It works for any service, running or not, and says which of the two it shows.
+/// `ctl env` works for any service, running or not, and says which of the two it shows.
 #[test]
 fn any_service_has_an_environment_that_can_be_asked_for() {
     let mut site = Site::new();
@@ -321,7 +321,7 @@ fn any_service_has_an_environment_that_can_be_asked_for() {
     site.ctl(&["env"]).expect_code(2);
 }
 
-/// Who cannot read the secrets is told so.
+/// A user who may not read the secrets is told so.
 #[test]
 fn reveal_without_the_right_to_read_is_six() {
     if !nix::unistd::geteuid().is_root() {

@@ -177,7 +177,8 @@ fn a_reconfigure_that_was_left_alone_ends_in_the_history() {
     }
 }
 
-/// Who follows events loses none, gets none twice and is told of no gap when the control process dies.
+/// Who follows events loses none, gets none twice and is told of no gap when the control process
+/// dies.
 #[test]
 fn events_are_followed_over_the_death_of_control() {
     let mut site = Site::new();

@@ -70,7 +70,7 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
     assert!(told.contains("killed by KILL after "), "{told}");
     assert!(told.contains("; starts again at once"), "{told}");
 
-    // Long after, of another daemon.
+    // Later, after a restart of the daemon.
     assert_eq!(site.stop(), 0);
     site.start_ready();
     let again = exits(&site, "a", 4);
@@ -106,7 +106,7 @@ fn a_log_has_a_mark_behind_each_run() {
     );
 }
 
-/// Nobody saw it: said as such, once.
+/// The end of a run that nobody saw is reported as such, once.
 #[test]
 fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
     let mut site = Site::new();
@@ -135,7 +135,7 @@ fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
     assert_eq!(exits(&site, "a", 2)[1].cause, ExitCause::Shutdown);
 }
 
-/// Of a kill by command it is known who asked.
+/// After a signal by `ctl` the history names who sent it.
 #[test]
 fn a_signal_by_command_is_the_cause() {
     let mut site = Site::new();

@@ -53,7 +53,7 @@ impl Elsewhere {
         it
     }
 
-    /// Mattermost is to use it.
+    /// Configures Mattermost to use this database.
     fn is_the_source_of(&self, site: &Site) {
         let secrets = site.path("etc/mattervisor/secrets.toml");
         let before = fs::read_to_string(&secrets).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Drop for Elsewhere {
     }
 }
 
-/// A directory that is there.
+/// Whether the directory exists.
 fn any<'p>(site: &Site, paths: &[&'p str]) -> Option<&'p str> {
     paths.iter().copied().find(|path| site.path(path).exists())
 }
@@ -160,7 +160,8 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     stack.site.stop();
 }
 
-/// The one that runs here may go on beside it, and says nothing of the other: not what schema that has.
+/// The one that runs here may go on beside it, and says nothing of the other: not what schema that
+/// has.
 #[test]
 fn the_database_here_says_nothing_of_one_elsewhere() {
     let bin = need!(postgres());
@@ -178,7 +179,7 @@ fn the_database_here_says_nothing_of_one_elsewhere() {
     assert!(stack.site.status().ready("postgresql"));
 }
 
-/// What was ours before stays where it is.
+/// Data of the shipped PostgreSQL stay where they are.
 #[test]
 fn data_of_a_disabled_database_stay() {
     let bin = need!(postgres());

@@ -6,7 +6,8 @@ use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
 
 use crate::stack::Stack;
 
-/// Mattermost never becomes ready here: users get an answer all the same, also over a restart of nginx.
+/// Mattermost never becomes ready here: users get an answer all the same, also over a restart of
+/// nginx.
 #[test]
 fn nginx_answers_while_mattermost_starts() {
     let bin = need!(postgres());

@@ -86,7 +86,7 @@ fn they_run_and_their_group_takes_them_down() {
     }
     let log = site.ctl(&["logs", "puma"]).ok().stdout;
     assert!(log.contains("bundle exec puma -C"), "{log}");
-    // By role they are on as well, and their group wins over it.
+    // A role enables them too; a group wins over the role.
     let roles = r#"
         roles = ["gitlab"]
         prometheus_monitoring.enable = false

@@ -165,7 +165,8 @@ fn no_value_leaves_its_directive() {
     );
 }
 
-/// Variables of GitLab's nginx are known, and lines that its template had in locations may be said again.
+/// Variables of GitLab's nginx are known, and lines that its template had in locations may be said
+/// again.
 #[test]
 fn what_a_gitlab_rb_said_to_nginx_works() {
     let bin = need!(postgres());
@@ -195,7 +196,8 @@ fn what_a_gitlab_rb_said_to_nginx_works() {
     });
 }
 
-/// Everybody's first mistake. What runs goes on, and the answer has the ways out.
+/// HTTPS without a certificate, everybody's first mistake: what runs goes on, and the message has
+/// the ways out.
 #[test]
 fn https_without_a_certificate_is_refused_with_what_to_do() {
     let bin = need!(postgres());

@@ -49,7 +49,8 @@ fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
     told(&site, "ready", |line| line == "READY=1");
 }
 
-/// Work that somebody has asked for is nothing that a start waits for, nor is it a service that is down.
+/// Work that somebody has asked for is nothing that a start waits for, nor is it a service that is
+/// down.
 #[test]
 fn the_init_is_not_told_of_jobs() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! Jobs: work that outlives whoever asked for it, and its right to keep services stopped, which ends
-//! with it whatever dies.
+//! Jobs: work that outlives whoever asked for it, and its right to keep services stopped, which
+//! ends with it whatever dies.
 
 mod leases;
 
@@ -39,7 +39,7 @@ fn request(site: &Site, id: &str, wait: bool) -> Reply {
     site.ask("POST", "/v1/jobs/work", &body)
 }
 
-/// Asks for its work and goes away.
+/// Requests the job without waiting for it.
 #[track_caller]
 fn begin(site: &Site, id: &str) {
     let reply = request(site, id, false);
@@ -73,7 +73,7 @@ fn lines_of(reply: &Reply) -> Vec<Value> {
     lines.map(Result::unwrap).collect()
 }
 
-/// No start, restart or boot.
+/// Neither a start, a restart nor a boot runs a job; only a request does.
 #[test]
 fn nothing_but_a_request_starts_a_job() {
     let mut site = Site::new();
@@ -139,7 +139,7 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     };
     assert_eq!(done.job.as_deref(), Some(&result));
     assert_eq!(done.results[0].verdict, Verdict::Done);
-    // It is known later too, also to another control process.
+    // The outcome is known later too, also to another control process.
     kill(site.control_pid(), Signal::SIGKILL);
     assert_eq!(outcome(&site, "one").job.as_deref(), Some(&result));
     let events = site.ctl(&["events", "work", "-n", "50"]).ok().stdout;
@@ -148,7 +148,7 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     assert!(changes.contains(r#""what":"job""#), "{changes}");
 }
 
-/// And what it is asked lies in a directory that is closed to others.
+/// Its request lies in a directory that is closed to others.
 #[test]
 fn one_job_at_a_time_has_a_directory_and_the_control_socket() {
     let mut site = Site::new();
@@ -212,11 +212,11 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
         assert!(done.results[0].detail.starts_with("no room; "), "{done:?}");
         assert_eq!(stamps(&site.path(name)).len(), expected, "{name}");
     }
-    // Work that has failed keeps nobody from being served.
+    // A failed job holds no other request up.
     assert_eq!(site.get("/readyz").status, 200);
 }
 
-/// What it requires has failed: it does not begin, and nobody waits for that for ever.
+/// A job whose required service has failed does not begin, and no client waits for ever.
 #[test]
 fn a_job_ends_where_what_it_requires_has_failed() {
     let mut site = Site::new();
@@ -245,7 +245,7 @@ fn a_job_ends_where_what_it_requires_has_failed() {
     assert!(metrics.contains("mattervisor_job_active{service=\"work\"} 0\n"));
 }
 
-/// Its client is told where the result is that cannot be read.
+/// If the result of a job cannot be read, its client is told where it is.
 #[test]
 fn a_result_that_cannot_be_read_is_named() {
     let mut site = Site::new();
@@ -270,7 +270,7 @@ fn a_result_that_cannot_be_read_is_named() {
     );
 }
 
-/// What its schedule asks for is in the service file.
+/// The schedule of a job passes the arguments of the service file.
 #[test]
 fn a_schedule_asks_a_job_for_its_work() {
     let mut site = Site::new();

@@ -319,8 +319,8 @@ fn by_hand(front: &Front) {
     front.serves_its_file();
 }
 
-/// From the first start on: nginx is up with a certificate of our own, says so, and has the real one
-/// as soon as the authority can reach it. What it says when it cannot is shown and told.
+/// From the first start on: nginx is up with a certificate of our own, says so, and has the real
+/// one as soon as the authority can reach it. What it says when it cannot is shown and told.
 #[test]
 fn what_the_authority_says_is_shown_and_told() {
     need!(nginx());

@@ -256,8 +256,8 @@ fn dev_stdout_can_be_reopened() {
     site.wait_log("a", |line| line == "told");
 }
 
-/// A log on a full disk: status and why say that lines are lost, also a new control process does, and say
-/// no more of it once lines are written again.
+/// A log on a full disk: status and why say that lines are lost, also a new control process does,
+/// and say no more of it once lines are written again.
 #[test]
 fn lines_that_are_lost_are_told_in_status_and_why() {
     if !nix::unistd::geteuid().is_root() {

@@ -1,5 +1,5 @@
-//! A secret that was applied and is gone from `secrets.toml` is put back, aloud; only one that never
-//! was is made.
+//! A secret that was applied and is gone from `secrets.toml` is put back, aloud; only one that
+//! never was is made.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
@@ -72,8 +72,8 @@ fn lose(site: &Site, how: &str) {
     }
 }
 
-/// Lost under a living supervisor: each look says what would be done, a reconfigure does it, nothing
-/// restarts.
+/// Lost under a living supervisor: each look says what would be done, a reconfigure does it,
+/// nothing restarts.
 #[test]
 fn a_lost_secret_is_put_back_by_a_reconfigure() {
     for how in ["the file", "all in it", "the key"] {

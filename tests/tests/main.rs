@@ -95,7 +95,7 @@ mod watchdog;
 mod websocket;
 mod why;
 
-/// A file that nobody names here would never run.
+/// The tests of a file that is not named here would never run.
 #[test]
 fn every_file_here_is_registered() {
     let registered = include_str!("main.rs");

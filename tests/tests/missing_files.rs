@@ -140,7 +140,8 @@ fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
     });
 }
 
-/// Each is told before, fails alone, and says what brings it.
+/// A missing program is reported before the start, fails its service alone, and names what installs
+/// it.
 #[test]
 fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
     let mut site = Site::new();

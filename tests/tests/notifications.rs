@@ -1,4 +1,5 @@
-//! People are told when something goes wrong, by webhook, command and mail, and nothing waits for it.
+//! People are told when something goes wrong, by webhook, command and mail, and nothing waits for
+//! it.
 
 mod hooks;
 mod occasions;

@@ -1,5 +1,5 @@
-//! Accounts of services that have something on the disk: nothing that is there changes until all has been
-//! checked, and owners only while the services that have it are down.
+//! Accounts of services that have something on the disk: nothing that is there changes until all
+//! has been checked, and owners only while the services that have it are down.
 
 mod tree;
 
@@ -25,7 +25,8 @@ use crate::{
     stack::Stack,
 };
 
-/// Accounts of every machine that nothing runs as, instead of those that the tests' site file names.
+/// Accounts of every machine that nothing runs as, instead of those that the tests' site file
+/// names.
 const DATABASE: &str = "backup";
 const SERVER: &str = "daemon";
 const STATE: &str = "var/lib/mattervisor";
@@ -78,7 +79,8 @@ fn sql(stack: &Stack, bin: &Path, user: &str, query: &str) -> String {
         .to_owned()
 }
 
-/// A mistake in nginx's lines, and two accounts besides: nothing is touched, and the database goes on.
+/// A mistake in nginx's lines, and two accounts besides: nothing is touched, and the database goes
+/// on.
 #[test]
 fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     if !geteuid().is_root() {
@@ -125,8 +127,8 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     assert_eq!(sql(&stack, &bin, "postgres", "select 6 * 7"), "42");
 }
 
-/// The database and Mattermost under other accounts, and back: all that they have goes along while they
-/// are down, with a lock that a killed server has left.
+/// The database and Mattermost under other accounts, and back: all that they have goes along while
+/// they are down, with a lock that a killed server has left.
 #[test]
 fn accounts_change_and_change_back_with_what_they_have() {
     if !geteuid().is_root() {
@@ -247,7 +249,8 @@ fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
     assert_eq!(count, "t");
 }
 
-/// A service of uid 65534 with many files in a directory of its own, and the same for another account.
+/// A service of uid 65534 with many files in a directory of its own, and the same for another
+/// account.
 fn many(site: &Site, user: u32) {
     let own = site.file("own");
     site.child(

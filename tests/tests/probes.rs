@@ -213,7 +213,8 @@ fn names_that_do_not_resolve_starve_nobody() {
     assert_eq!(status.service("lost7").healthy, Some(false));
 }
 
-/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and it shows.
+/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and
+/// it shows.
 #[test]
 fn a_removed_socket_of_postgresql_is_shown() {
     need!(postgres());

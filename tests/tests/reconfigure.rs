@@ -77,7 +77,7 @@ fn changed_in_every_way(site: &Site) {
     site.without("removed");
 }
 
-/// One for each thing that can become of a service.
+/// One service for each action that a reconfigure can take.
 fn services(site: &Site, conf: &str) {
     for name in ["same", "changed", "removed", "policy"] {
         site.child(name, &["sleep"], "");
@@ -152,7 +152,7 @@ fn a_dry_run_says_what_the_real_one_then_does() {
     does(&site, &before, &preview);
 }
 
-/// What has been foretold.
+/// Checks the actions that the dry run has named.
 fn does(site: &Site, before: &StatusReply, preview: &Preview) {
     let told = site.ctl(&["reconfigure", "--format", "json"]).ok();
     let did = outcome(&told);
@@ -167,7 +167,7 @@ fn does(site: &Site, before: &StatusReply, preview: &Preview) {
     judge(site, before, preview);
 }
 
-/// Pids say whether it was so.
+/// Compares the pids with the foretold actions.
 fn judge(site: &Site, before: &StatusReply, preview: &Preview) {
     let after = site.wait_for("the removed one is gone", |status| {
         status.services.iter().all(|it| it.name != "removed")
@@ -272,8 +272,9 @@ fn a_file_that_does_not_check_changes_nothing_at_all() {
     );
 }
 
-/// The line that the checker complains of is told, since its candidate is gone; and so are warnings,
-/// which often say in plain words what the checker does not, of a change that is applied too.
+/// The line that the checker complains of is told, since its candidate is gone; and so are
+/// warnings, which often say in plain words what the checker does not, of a change that is applied
+/// too.
 #[test]
 fn what_a_checker_means_and_warnings_are_told() {
     let mut site = Site::new();
@@ -323,7 +324,7 @@ fn an_altered_file_is_put_back_and_reloads() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// While one is under way a second is refused, and says who is at it.
+/// While one reconfigure works, a second is refused, and the message names who asked for the first.
 #[test]
 fn a_second_one_is_refused_while_the_first_is_at_work() {
     let mut site = Site::new();

@@ -33,7 +33,7 @@ pub(crate) fn until_kept(site: &Site, count: usize) {
     assert_eq!(mode & 0o7777, 0o600);
 }
 
-/// Two that work: A, then B which does not come up, and the way back.
+/// A site with plan A, which works, and plan B, which does not come up.
 fn broken_site() -> Site {
     let mut site = Site::new();
     let ready = r#"
@@ -63,7 +63,7 @@ fn what_does_not_come_up_is_explained_and_can_be_gone_back_from() {
     ] {
         assert!(told.both().contains(said), "no {said:?} in {}", told.both());
     }
-    // Asked again, it is no better.
+    // A second reconfigure reports the same failure.
     let again = site
         .ctl(&["reconfigure", "--format", "json"])
         .expect_code(1);
@@ -98,7 +98,7 @@ fn rolled_back(status: &StatusReply) -> bool {
     warnings.any(|it| it.contains("rolled back by"))
 }
 
-/// Until somebody changes a file.
+/// A rollback lasts over restarts of the supervisor until somebody changes a file.
 fn the_bad_one_stays_away(site: &mut Site) {
     // The control process may die, and the machine may boot: the bad one stays away.
     let control = site.control_pid();
@@ -152,7 +152,7 @@ fn what_dies_right_after_its_start_is_no_success() {
     until_kept(&site, 2);
 }
 
-/// There is nothing to go back to: said so, and nothing done.
+/// Without an earlier configuration a rollback is refused, and nothing changes.
 #[test]
 fn nothing_to_go_back_to_is_an_error() {
     let mut site = Site::new();

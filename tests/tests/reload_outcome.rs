@@ -74,7 +74,7 @@ const GONE_BACK: [&str; 6] = [
     "mattervisor.toml still holds the change that failed",
 ];
 
-/// It is gone back from, in the plan and on the disk, and stays so until the files are mended.
+/// The configuration before runs again, in the plan and on the disk, until the files are mended.
 #[test]
 fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     let mut site = Site::new();

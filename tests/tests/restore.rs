@@ -1,4 +1,5 @@
-//! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies meanwhile.
+//! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies
+//! meanwhile.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -98,7 +99,7 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
     let before = saved.change();
     let file = saved.backup.to_str().unwrap();
 
-    // Nobody can be asked here.
+    // There is no terminal to ask on.
     let refused = site.ctl(&["restore", file]).expect_code(2);
     assert!(refused.stderr.contains("--yes"), "{refused:?}");
     assert!(refused.stderr.contains("takes the place of"), "{refused:?}");

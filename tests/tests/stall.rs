@@ -1,5 +1,5 @@
-//! A supervisor that was stopped for a while, or had no turn, judges what has come before it judges by the
-//! clock.
+//! A supervisor that was stopped for a while, or had no turn, judges what has come before it judges
+//! by the clock.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,8 @@ fn what_was_said_in_time_counts_after_a_stall() {
 /// For so long the keeper does not run: longer than any limit below.
 const KEEPER_STOPPED: Duration = Duration::from_secs(4);
 
-/// The keeper does not run for a while, in which something is done, and at last something has happened.
+/// The keeper does not run for a while, in which something is done, and at last something has
+/// happened.
 fn stop_keeper(site: &Site, meanwhile: impl FnOnce(), happened: impl Fn() -> bool) {
     let begun = Instant::now();
     kill(site.keeper_pid(), Signal::SIGSTOP);

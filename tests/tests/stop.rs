@@ -171,8 +171,8 @@ fn a_needless_start_or_stop_says_so() {
     assert!(stopped.stdout.contains("already stopped"), "{stopped:#?}");
 }
 
-/// What SIGKILL does not end is not stopped: said, named, never started a second time beside it, and what
-/// its goal says as soon as it has gone.
+/// What SIGKILL does not end is not stopped: said, named, never started a second time beside it,
+/// and what its goal says as soon as it has gone.
 #[test]
 fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
     let mut site = Site::new();

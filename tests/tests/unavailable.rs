@@ -1,5 +1,5 @@
-//! What users get while Mattermost is not there: a page that says why and comes back by itself, JSON
-//! for programs, and the administrator's word during maintenance.
+//! What users get while Mattermost is not there: a page that says why and comes back by itself,
+//! JSON for programs, and the administrator's word during maintenance.
 
 mod maintenance;
 
@@ -77,7 +77,8 @@ fn is_unavailable(page: &str) {
     }
 }
 
-/// From the first answer on: it starts, it is stopped, it is started again; by every kind of request.
+/// From the first answer on: it starts, it is stopped, it is started again; by every kind of
+/// request.
 #[test]
 fn while_mattermost_starts_and_is_stopped_users_are_told() {
     let bin = need!(postgres());
@@ -125,8 +126,8 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
     stack.says("Mattermost is not running at the moment.");
 }
 
-/// A crash loop writes no faster than it may, and gives up in the end; an `error_page` of the user's
-/// own is shown in the place of ours.
+/// A crash loop writes no faster than it may, and gives up in the end; an `error_page` of the
+/// user's own is shown in the place of ours.
 #[test]
 fn a_crash_loop_is_told_and_so_is_its_end() {
     let bin = need!(postgres());

@@ -38,8 +38,9 @@ fn holds(stack: &Stack, service: &str, capabilities: &str) -> i32 {
     pid
 }
 
-/// nginx's master has its account and the right to low ports, over starts and reloads; Mattermost and
-/// `PostgreSQL` have nothing at all. What only root could read is found before it is put in place.
+/// nginx's master has its account and the right to low ports, over starts and reloads; Mattermost
+/// and `PostgreSQL` have nothing at all. What only root could read is found before it is put in
+/// place.
 #[test]
 fn no_process_of_the_stack_has_more_than_it_needs() {
     let bin = need!(postgres());
@@ -82,8 +83,8 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     holds(&stack, "nginx", LOW_PORTS);
 }
 
-/// nginx as root gave its temporary directories to its workers' account by path: a link in the place of
-/// one gave that account any file.
+/// nginx as root gave its temporary directories to its workers' account by path: a link in the
+/// place of one gave that account any file.
 fn a_link_in_nginx_s_directory_gives_nothing_away(stack: &Stack) {
     let victim = stack.site.path("var/victim");
     fs::write(&victim, "root:hash").unwrap();

@@ -124,7 +124,8 @@ impl Upload {
     }
 }
 
-/// Uploads and websockets that were begun before a reload go on after it, and a stop waits for none of them.
+/// Uploads and websockets that were begun before a reload go on after it, and a stop waits for none
+/// of them.
 #[test]
 fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     let bin = need!(postgres());
@@ -156,7 +157,8 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     assert!(socket.has_ended() && new.has_ended());
 }
 
-/// What each reload leaves is there for ten minutes: not more of it than is allowed, and the newest.
+/// What each reload leaves is there for ten minutes: not more of it than is allowed, and the
+/// newest.
 #[test]
 fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     const RELOADS: usize = 15;
@@ -192,7 +194,8 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     assert_eq!(stack.site.status().pid("nginx"), master);
 }
 
-/// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that on.
+/// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that
+/// on.
 #[test]
 fn a_page_of_another_site_gets_no_websocket() {
     let bin = need!(postgres());

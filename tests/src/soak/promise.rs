@@ -33,7 +33,8 @@ pub enum Promise {
     OneSupervisor,
     /// Nothing panics.
     NoPanic,
-    /// Rows and files are those from before, or those that were asked for; what has a backup's name is one.
+    /// Rows and files are those from before, or those that were asked for; what has a backup's name
+    /// is one.
     Whole,
     /// The same, asked for once more, works.
     NextTry,

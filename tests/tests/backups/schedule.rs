@@ -55,12 +55,12 @@ fn scheduled(bin: PathBuf, mount: &str) -> Stack {
             command = ["sh", "{tell}"]
         "#
     ));
-    // At once, and not some minutes later.
+    // Retry at once, not some minutes later.
     site.service("backup", "[schedule]\njitter = '0s'\n");
     stack
 }
 
-/// It has been owed for a long time.
+/// Sets the time of the last backup far back.
 fn owe(stack: &Stack) {
     let past = json!({
         "until": { "backup": 1_000_000 },
@@ -70,7 +70,8 @@ fn owe(stack: &Stack) {
     fs::write(path, past.to_string()).unwrap();
 }
 
-/// By the clock: not mounted, told as failed and as overdue; mounted, made, and old ones are removed.
+/// By the clock: not mounted, told as failed and as overdue; mounted, made, and old ones are
+/// removed.
 #[test]
 fn a_schedule_makes_backups_and_tells_when_there_is_none() {
     let bin = need!(postgres());

@@ -68,14 +68,14 @@ fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
         "{refused:?}"
     );
     site.ctl(&["reconfigure", "--dry-run"]).ok();
-    // All means what can be started.
+    // Without names, `ctl start` means what can be started.
     site.ctl(&["restart"]);
     assert!(is_down(&site.status()));
     fs::write(go, "").unwrap();
     eventually("it is told that all is up", || {
         site.path("up").exists().then_some(())
     });
-    // What requires it comes up behind it.
+    // Services that require the leased one come up after it.
     let status = site.wait_for("all is up", is_up);
     assert_eq!(status.service("base").leased, None);
     fs::write(end, "").unwrap();
@@ -154,7 +154,7 @@ fn a_lease_ends_whoever_dies() {
     }
 }
 
-/// It is not in a state to be asked for it, and the next one comes up with it.
+/// A job that is stopped or has failed gives its lease back, and the services come up.
 #[test]
 fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
     let mut site = site(&["lease=base", "sleep"], JOB);
@@ -173,7 +173,7 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         "{ended:?}"
     );
     assert_eq!(runs(&site), 1);
-    // The next request lifts that.
+    // The next request lifts the stop.
     begin(&site, "two");
     site.wait_for("base is down", is_down);
     site.ctl(&["stop", "base"]).ok();

@@ -2,8 +2,8 @@
 
 use mattervisor_tests::Site;
 
-/// A program that takes its file when it starts and at SIGHUP, except one with the word "bad" in it,
-/// as servers do. What it runs with is in another file.
+/// A program that takes its file when it starts and at SIGHUP, except one with the word "bad" in
+/// it, as servers do. What it runs with is in another file.
 pub(super) struct Program {
     pub(super) file: String,
     pub(super) loaded: String,

@@ -62,8 +62,8 @@ fn script(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// GitLab's host. What stands for GitLab lies where its package would, as far as the catalogue asks:
-/// puma is the stand-in, the others do nothing.
+/// GitLab's host. What stands for GitLab lies where its package would, as far as the catalogue
+/// asks: puma is the stand-in, the others do nothing.
 pub(super) struct GitlabHost {
     pub(super) site: Site,
     pub(super) url: String,

@@ -92,7 +92,8 @@ fn redis_runs_as_its_settings_say() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// A redis.conf that redis would not take changes nothing. Its own words are shown, but no password.
+/// A redis.conf that redis would not take changes nothing. Its own words are shown, but no
+/// password.
 #[test]
 fn redis_checks_its_configuration_before_it_is_used() {
     let mut site = need!(site());
