@@ -28,7 +28,7 @@ pub(crate) struct Peer {
 
 /// What is wanted of a reconfigure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct ReconfigureOptions {
     /// Only say what it would do.
     pub(crate) dry_run: bool,
     /// Go back to the last configuration that worked, whatever the files say.
@@ -106,7 +106,7 @@ pub(crate) enum Ask {
         /// The client's id.
         id: String,
         /// What of it.
-        wanted: Wanted,
+        wanted: ReconfigureOptions,
         /// By whom.
         peer: Peer,
         /// Where the progress comes from, or why there is none.

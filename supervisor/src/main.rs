@@ -39,7 +39,7 @@ mod timezone;
 mod unready;
 mod usage;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -51,12 +51,14 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         None => run_modes::keeper(&cli),
-        Some(Command::Control) => run_modes::control(&cli),
+        Some(Command::Control) => run_modes::child(&cli, "control", control::run),
         Some(Command::Deliver) => deliver::run(),
         Some(Command::Compress {
             rotated_for_ms,
             ref dirs,
-        }) => run_modes::compress(&cli, dirs, rotated_for_ms),
+        }) => run_modes::child(&cli, "compress", |_| {
+            compress::run(dirs, Duration::from_millis(rotated_for_ms))
+        }),
         Some(Command::Check) => run_modes::check(&cli),
         Some(Command::Version) => run_modes::version(),
     }

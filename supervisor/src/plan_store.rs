@@ -31,7 +31,7 @@ static KEPT_LOCK: Mutex<()> = Mutex::new(());
 
 /// Who had a plan applied, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub(crate) struct AppliedBy {
     /// Wall clock, milliseconds of the Unix epoch.
     pub(crate) at_unix_ms: u64,
     /// For people: `root`, `SIGHUP`.
@@ -44,7 +44,7 @@ pub(crate) type Inputs = BTreeMap<PathBuf, String>;
 /// The plan that was applied last.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Applied<P = Plan> {
-    pub(crate) mark: Mark,
+    pub(crate) mark: AppliedBy,
     /// It was gone back to, from what these files said. As long as they still do, a boot does not
     /// apply them.
     pub(crate) rejected: Option<Inputs>,
@@ -54,7 +54,7 @@ pub(crate) struct Applied<P = Plan> {
 /// A plan to go back to: one that has worked, the first that there was, or the one before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Kept {
-    pub(crate) mark: Mark,
+    pub(crate) mark: AppliedBy,
     /// Services that were not up with it.
     pub(crate) not_up: Vec<String>,
     pub(crate) plan: Plan,
@@ -78,7 +78,7 @@ pub(crate) struct Swap<'a> {
     pub(crate) files: &'a [StagedFile],
     /// Directories that get another mode.
     pub(crate) modes: &'a [StagedDirectory],
-    pub(crate) mark: &'a Mark,
+    pub(crate) mark: &'a AppliedBy,
     pub(crate) rejected: Option<Inputs>,
     /// What ran until now, to be kept if nothing is kept yet; none: this is the daemon's first.
     pub(crate) before: Option<Kept>,
@@ -206,7 +206,7 @@ mod tests {
 
     fn kept_of(plan: &Plan, by: &str) -> Kept {
         Kept {
-            mark: Mark {
+            mark: AppliedBy {
                 at_unix_ms: 1_500,
                 by: by.to_owned(),
             },
@@ -215,8 +215,8 @@ mod tests {
         }
     }
 
-    fn mark(by: &str) -> Mark {
-        Mark {
+    fn mark(by: &str) -> AppliedBy {
+        AppliedBy {
             at_unix_ms: 7,
             by: by.to_owned(),
         }

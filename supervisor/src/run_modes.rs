@@ -1,4 +1,6 @@
-//! From a command line to the keeper, the control process, or a check.
+//! From a command line to what the binary runs as: the keeper, one of its children, or a check.
+//!
+//! What a child does is lent by `main.rs`, so nothing here knows it.
 
 use std::{
     ffi::OsString,
@@ -6,7 +8,6 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use keeper::{stderr, stderr_log::Voice};
@@ -15,7 +16,7 @@ use plan::{Options, Paths};
 
 use crate::{
     cli::{Cli, LogFormat},
-    compress, control, exit, load_plan,
+    exit, load_plan,
 };
 
 /// Runs everything until it is told to stop.
@@ -66,24 +67,18 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
     })
 }
 
-/// Is the control process.
-pub(crate) fn control(cli: &Cli) -> ExitCode {
-    log_to_stderr("control", cli.log_format);
+/// A child of the keeper: runs `body` under the daemon's options, with a log that never blocks it.
+/// `name` stands in each of its log lines.
+pub(crate) fn child(
+    cli: &Cli,
+    name: &'static str,
+    body: impl FnOnce(&Options) -> ExitCode,
+) -> ExitCode {
+    log_to_stderr(name, cli.log_format);
     let code = match options(cli) {
-        Ok(options) => control::run(&options),
+        Ok(options) => body(&options),
         Err(why) => fail(&why),
     };
-    stderr::flush();
-    code
-}
-
-/// Compresses rotated log files.
-pub(crate) fn compress(cli: &Cli, dirs: &[PathBuf], rotated_for_ms: u64) -> ExitCode {
-    log_to_stderr("compress", cli.log_format);
-    if let Err(why) = options(cli) {
-        return fail(&why);
-    }
-    let code = compress::run(dirs, Duration::from_millis(rotated_for_ms));
     stderr::flush();
     code
 }

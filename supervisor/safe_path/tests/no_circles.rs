@@ -44,7 +44,7 @@ fn modules(root: &Path, dir: &Path, out: &mut BTreeMap<String, PathBuf>) {
             }
             continue;
         }
-        let tests = ["test.rs", "tests.rs", "testing.rs", "whole.rs"].contains(&name.as_str());
+        let tests = ["test.rs", "tests.rs", "testing.rs", "harness.rs"].contains(&name.as_str());
         let Some(stem) = name.strip_suffix(".rs").filter(|_| !tests) else {
             continue;
         };
@@ -225,6 +225,44 @@ fn no_circle_has_more_than_three_modules() {
         "move what both need into a module of its own:\n{}",
         wrong.join("\n")
     );
+}
+
+/// Modules that lie outside `layer` and name a module of it.
+fn above(graph: &Graph, layer: &str) -> Vec<String> {
+    let inside = |module: &str| module.split("::").next() == Some(layer);
+    let outside = graph.iter().filter(|(module, _)| !inside(module));
+    let names = outside.flat_map(|(module, targets)| {
+        let found = targets.iter().filter(|it| inside(it));
+        found.map(move |it| format!("{module} names {it}"))
+    });
+    names.collect()
+}
+
+#[test]
+fn the_control_process_is_the_top_layer_of_the_daemon() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let graph = graph(&repository.join("supervisor/src"));
+    let control = graph.keys().filter(|it| it.starts_with("control::"));
+    assert!(control.count() > 50, "the control process is not seen");
+    let above = above(&graph, "control");
+    assert!(
+        above.is_empty(),
+        "move what both need below, or lend it from main.rs:\n{}",
+        above.join("\n")
+    );
+}
+
+#[test]
+fn who_names_a_layer_from_outside_is_found() {
+    let names = |targets: &[&str]| targets.iter().map(ToString::to_string).collect();
+    let graph: Graph = [
+        ("control".to_owned(), names(&["control::part", "low"])),
+        ("control::part".to_owned(), names(&["control"])),
+        ("controls".to_owned(), names(&["low"])),
+        ("low".to_owned(), names(&["control::part", "controls"])),
+    ]
+    .into();
+    assert_eq!(above(&graph, "control"), ["low names control::part"]);
 }
 
 #[test]

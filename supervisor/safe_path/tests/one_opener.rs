@@ -108,7 +108,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/src/control/monitors/inotify.rs",
         "names and links on the way to a watched file: nothing is opened",
     ),
-    ("supervisor/src/control/notifications/mod.rs", "/proc"),
+    ("supervisor/src/control/alerts/mod.rs", "/proc"),
     (
         "supervisor/src/control/monitors/host_checks.rs",
         "how full disks are: nothing is opened",
@@ -137,7 +137,7 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
                 sources(&path, out);
             }
         } else if path.extension().is_some_and(|it| it == "rs")
-            && !["tests.rs", "whole.rs"].contains(&name.as_str())
+            && !["tests.rs", "harness.rs"].contains(&name.as_str())
         {
             out.push(path);
         }

@@ -17,10 +17,10 @@ use keeper::message::{Hello, Request};
 use plan::{NotifyOn, Plan};
 
 use crate::control::{
-    api::{answers::Answer, event_stream::Feed},
+    alerts::Alert,
+    api::{answers::Answer, event_stream::EventStream},
     input::{Job, Now, Output},
-    memory::Key,
-    notifications::Alert,
+    record_keys::Key,
     runs::run::Run,
     service_ids::Names,
 };
@@ -41,7 +41,7 @@ pub(super) struct Context {
     /// What people are to be told who want to know it.
     pub(super) alerts: Vec<Alert>,
     /// What followers are told.
-    pub(super) feed: Feed,
+    pub(super) events: EventStream,
     /// Services changed by the input that is being handled.
     pub(super) touched: BTreeSet<ServiceId>,
 }
@@ -72,7 +72,7 @@ impl Context {
             outputs: VecDeque::new(),
             answers: Vec::new(),
             alerts: Vec::new(),
-            feed: Feed::default(),
+            events: EventStream::default(),
             touched: BTreeSet::new(),
         }
     }
@@ -81,6 +81,16 @@ impl Context {
     pub(super) fn service(&self, id: ServiceId) -> Option<&plan::Service> {
         let name = self.names.name(id)?;
         self.plan.services.get(name).map(AsRef::as_ref)
+    }
+
+    /// The name of a service. Every id was given out for one.
+    pub(super) fn name(&self, id: ServiceId) -> &str {
+        self.names.name(id).unwrap_or("?")
+    }
+
+    /// The service of the plan whose run this is.
+    pub(super) fn service_of(&self, run: RunId) -> Option<&plan::Service> {
+        self.service(self.runs.get(&run)?.service?)
     }
 
     /// The main run of a service, by name.
@@ -100,10 +110,20 @@ impl Context {
 
     /// Has the keeper hold a record; the last one of a key counts.
     pub(super) fn remember(&mut self, key: Key, record: String) {
-        self.tell(Request::Remember {
-            service: key.name().to_owned(),
-            record,
-        });
+        self.remember_as(key.name().to_owned(), record);
+    }
+
+    /// The same under a key that has the name of a service.
+    pub(super) fn remember_as(&mut self, service: String, record: String) {
+        // A record may have numbers of services: what they stand for is known before it.
+        if let Some(names) = self.names.take_unremembered() {
+            let service = Key::Names.name().to_owned();
+            self.tell(Request::Remember {
+                service,
+                record: names,
+            });
+        }
+        self.tell(Request::Remember { service, record });
     }
 
     /// Somebody wants to be told of this.

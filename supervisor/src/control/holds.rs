@@ -11,8 +11,8 @@ use engine::{Hold, Moment, ServiceId};
 use crate::{
     control::{
         Context, Job,
-        memory::Key,
-        on_disk::{News, OnDisk, Standing},
+        on_disk::{Durability, News, OnDisk},
+        record_keys::Key,
     },
     store::{self, StoredHold},
 };
@@ -42,7 +42,10 @@ impl Holds {
     }
 
     /// How those of some services stand.
-    pub(super) fn standing<'a>(&self, services: impl IntoIterator<Item = &'a String>) -> Standing {
+    pub(super) fn standing<'a>(
+        &self,
+        services: impl IntoIterator<Item = &'a String>,
+    ) -> Durability {
         let (wanted, services) = (self.disk.wanted(), services.into_iter());
         let services: Vec<&String> = services.collect();
         let same = |there: &ByService| {
@@ -51,7 +54,7 @@ impl Holds {
                 .all(|name| there.get(*name) == wanted.get(*name))
         };
         if self.disk.is_so(same) {
-            Standing::Stored
+            Durability::Stored
         } else {
             self.disk.standing()
         }
@@ -59,12 +62,12 @@ impl Holds {
 
     /// An attempt is under way that will tell of some.
     pub(super) fn are_awaited(&self) -> bool {
-        self.disk.standing() == Standing::Awaited
+        self.disk.standing() == Durability::Awaited
     }
 
     /// What is wrong, for as long as it is.
     pub(super) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.disk.standing() else {
+        let Durability::Unstored(why) = self.disk.standing() else {
             return None;
         };
         let (wanted, seen) = (self.disk.wanted(), self.disk.seen());
@@ -92,7 +95,7 @@ impl Holds {
     /// Before the end, and when somebody has cleared the state directory: what is on no disk is tried at
     /// once, and what was there is written once more, for it may have been removed.
     pub(super) fn write_again(&mut self) {
-        if !self.disk.wanted().is_empty() || self.disk.standing() != Standing::Stored {
+        if !self.disk.wanted().is_empty() || self.disk.standing() != Durability::Stored {
             self.disk.doubt();
         }
     }
@@ -120,7 +123,7 @@ impl Holds {
     }
 
     /// What an earlier control process has had the keeper hold, which may be on no disk.
-    pub(super) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let Some(record) = Key::Holds.of(records) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::{
     control::{
         api::answers::Answer,
         monitors::{
-            host_checks::{Watch, Watched},
+            host_checks::{HostLook, HostSeen},
             inotify::{Look, Seen, Unwatched},
         },
         runs::network_probe::No,
@@ -23,7 +23,7 @@ use crate::{
     history,
     listening::{self, Taken, Wanted},
     load_plan::{Loaded, NotLoaded, Source},
-    plan_store::{Inputs, Mark, Swapped},
+    plan_store::{AppliedBy, Inputs, Swapped},
     port_owner::Holder,
     prepare::{Outcome, Start},
     staging::{Staged, StagedDirectory, StagedFile},
@@ -134,7 +134,7 @@ pub(crate) enum Job {
         /// The plan.
         plan: Arc<Plan>,
         /// Who had it applied, and when.
-        mark: Mark,
+        mark: AppliedBy,
     },
     /// Store goals and holds.
     StoreHolds {
@@ -224,7 +224,7 @@ pub(crate) enum Job {
         keeper: i32,
     },
     /// Look at disks and programs.
-    Watch(Watch),
+    CheckHost(HostLook),
     /// Look at certificates and watched files.
     LookAtFiles(Look),
     /// Wait until a service logs a line that makes one of its runs ready.
@@ -265,11 +265,11 @@ pub(crate) struct Swap {
     /// Directories that get another mode.
     pub(crate) modes: Vec<StagedDirectory>,
     /// Who wants it, and when.
-    pub(crate) mark: Mark,
+    pub(crate) mark: AppliedBy,
     /// What the files say that it is applied in place of.
     pub(crate) rejected: Option<Inputs>,
     /// The plan that runs, who had it applied, and what is not up with it; none: it runs nothing.
-    pub(crate) before: Option<(Arc<Plan>, Mark, Vec<String>)>,
+    pub(crate) before: Option<(Arc<Plan>, AppliedBy, Vec<String>)>,
 }
 
 /// The result of a job.
@@ -328,8 +328,8 @@ pub(crate) enum Done {
     Addresses(Result<Vec<Taken>, String>),
     /// Of `LookAtListeners`.
     Listeners(Vec<listening::Seen>),
-    /// Of `Watch`.
-    Watched(Watched),
+    /// Of `CheckHost`.
+    HostChecked(HostSeen),
     /// Of `LookAtFiles`.
     FilesSeen(Seen),
     /// Files that are watched may have changed, or are watched from now on; or why they are not.

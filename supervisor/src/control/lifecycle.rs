@@ -9,10 +9,8 @@ use engine::{Command, Goal, Moment, Record, RunId, ServiceId, Settled, Shift, St
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use crate::{
-    control::{Control, Now, input::Output, memory::Key, runs::killed::Killed, text},
-    plan_store::{Inputs, Mark},
-    store::StoredHold,
+use crate::control::{
+    Context, Control, Now, boot::Boot, input::Output, record_keys::Key, runs::killed::Killed, text,
 };
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
@@ -31,33 +29,6 @@ const EXTEND_BY_USEC: u64 = 30_000_000;
 const STATUS_PAUSE_MS: u64 = 1_000;
 /// Names in the status line that the init shows.
 const STATUS_NAMES_MAX: usize = 8;
-
-/// What a control process starts with.
-#[derive(Debug, Default)]
-pub(crate) struct Boot {
-    /// Feeds the jitter.
-    pub(crate) seed: u64,
-    /// Holds that survived an earlier daemon.
-    pub(crate) holds: BTreeMap<String, StoredHold>,
-    /// Up to when schedules were handled by an earlier daemon.
-    pub(crate) handled: crate::store::Handled,
-    /// The host is in maintenance.
-    pub(crate) maintenance: Option<api::Maintenance>,
-    /// Status files were written, which may be there still.
-    pub(crate) status_files: bool,
-    /// Main runs that lived when this was stored last.
-    pub(crate) running: crate::store::Running,
-    /// Kernel's id of this boot.
-    pub(crate) kernel_boot_id: String,
-    /// Name of the user the supervisor runs as.
-    pub(crate) own_user: String,
-    /// Shown in status: missing privileges, unreadable state.
-    pub(crate) warnings: Vec<String>,
-    /// Shown there too: state files that were put aside.
-    pub(crate) aside: Vec<String>,
-    /// Of the plan on disk: who had it applied, and what the files say that it stands in place of.
-    pub(crate) applied: Option<(Mark, Option<Inputs>)>,
-}
 
 /// Where the daemon is in its life.
 #[derive(Debug)]
@@ -78,7 +49,7 @@ pub(super) struct Lifecycle {
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
-    killed: BTreeMap<String, (Killed, bool)>,
+    killed: BTreeMap<ServiceId, (Killed, bool)>,
     /// Lower numbers are runs of an earlier control process.
     pub(super) first_own_run: Option<RunId>,
     told: String,
@@ -163,20 +134,19 @@ impl Lifecycle {
     }
 
     /// The last run of a service has ended, by our SIGKILL or not.
-    pub(super) fn note_end(&mut self, service: &str, killed: Option<Killed>) {
+    pub(super) fn note_end(&mut self, cx: &Context, id: ServiceId, killed: Option<Killed>) {
         if let Some(killed) = killed {
-            let why = text::killed(killed);
+            let (service, why) = (cx.name(id), text::killed(killed));
             tracing::warn!(service, "was ended by SIGKILL: {why}");
-            let noted = (killed, self.is_stopping());
-            self.killed.insert(service.to_owned(), noted);
+            self.killed.insert(id, (killed, self.is_stopping()));
         } else {
-            self.killed.remove(service);
+            self.killed.remove(&id);
         }
     }
 
     /// Its last run was ended by our SIGKILL.
-    pub(super) fn was_killed(&self, service: &str) -> Option<Killed> {
-        self.killed.get(service).map(|(killed, _)| *killed)
+    pub(super) fn was_killed(&self, id: ServiceId) -> Option<Killed> {
+        self.killed.get(&id).map(|(killed, _)| *killed)
     }
 
     pub(super) const fn is_stopping(&self) -> bool {
@@ -212,10 +182,10 @@ impl Control {
             tracing::error!("the plan cannot be applied: {}", error.message);
             let _ = self.lifecycle.set_refused(Some(error.message));
         }
-        self.ready_lines.follow_plan(&mut self.cx);
+        self.log_readiness.follow_plan(&mut self.cx);
         self.ready_words_follow_plan();
-        self.watchers.follow_plan(&self.cx);
-        self.watched_files.follow_plan(&mut self.cx);
+        self.host_checks.follow_plan(&self.cx);
+        self.file_watch.follow_plan(&mut self.cx);
         self.status_files_follow_plan();
     }
 
@@ -296,10 +266,10 @@ impl Control {
 
     pub(super) fn shutdown_complete(&mut self, clean: bool) {
         let killed = self.lifecycle.killed.iter().filter(|(_, (_, now))| *now);
-        let killed: Vec<&str> = killed.map(|(name, _)| name.as_str()).collect();
+        let killed: Vec<&str> = killed.map(|(id, _)| self.cx.name(*id)).collect();
         let killed = killed.join(", ");
-        for (service, left) in &self.left {
-            let what = text::left(left);
+        for (id, left) in &self.left {
+            let (service, what) = (self.cx.name(*id), text::left(left));
             tracing::error!(service, "is not stopped: {what}");
         }
         match (clean, killed.as_str()) {

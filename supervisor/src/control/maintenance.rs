@@ -19,9 +19,9 @@ use crate::{
     control::{
         Control, Job,
         api::answers::Answer,
-        memory::Key,
-        on_disk::{OnDisk, Standing},
+        on_disk::{Durability, OnDisk},
         operations::audit,
+        record_keys::Key,
         runs::network_probe::No,
         text,
     },
@@ -66,13 +66,13 @@ impl Maintenance {
     }
 
     pub(super) fn is_awaited(&self) -> bool {
-        self.disk.standing() == Standing::Awaited
+        self.disk.standing() == Durability::Awaited
     }
 
     /// What is wrong, for as long as it is.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {
-            Standing::Unstored(why) => Some(format!(
+            Durability::Unstored(why) => Some(format!(
                 "whether there is maintenance will not survive a restart of the supervisor: {why}"
             )),
             _ => None,
@@ -90,7 +90,7 @@ impl Maintenance {
 
     /// Before the end, and when somebody has cleared the state directory.
     pub(super) fn write_again(&mut self) {
-        if self.said().is_some() || self.disk.standing() != Standing::Stored {
+        if self.said().is_some() || self.disk.standing() != Durability::Stored {
             self.disk.doubt();
         }
     }
@@ -136,13 +136,13 @@ impl Control {
             return;
         }
         let files = self.status_files_say();
-        if self.maintenance.is_awaited() || files == Standing::Awaited {
+        if self.maintenance.is_awaited() || files == Durability::Awaited {
             self.maintenance.look = None;
             return;
         }
         // What is not in the files is told by nobody.
         let told_by = match files {
-            Standing::Stored => self.look_at_users(),
+            Durability::Stored => self.look_at_users(),
             _ => Some(BTreeMap::new()),
         };
         let Some(told_by) = told_by else {
@@ -210,9 +210,9 @@ impl Control {
     /// How it stands.
     fn maintenance(&self, told_by: BTreeMap<String, Told>) -> MaintenanceReply {
         let why = |standing| match standing {
-            Standing::Unstored(why) => Some(why),
-            Standing::Awaited => Some("it is being written".to_owned()),
-            Standing::Stored => None,
+            Durability::Unstored(why) => Some(why),
+            Durability::Awaited => Some("it is being written".to_owned()),
+            Durability::Stored => None,
         };
         MaintenanceReply {
             maintenance: self.maintenance.said().cloned(),
@@ -223,13 +223,13 @@ impl Control {
         }
     }
 
-    fn status_files_say(&self) -> Standing {
+    fn status_files_say(&self) -> Durability {
         let situation = self.maintenance.situation();
         self.status_files.standing(situation.as_ref())
     }
 
     /// What an earlier control process has had the keeper hold, which may be on no disk.
-    pub(super) fn take_up_maintenance(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn restore_maintenance(&mut self, records: &BTreeMap<String, String>) {
         let Some(record) = Key::Maintenance.of(records) else {
             return;
         };

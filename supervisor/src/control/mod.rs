@@ -4,34 +4,34 @@
 //! waits. The event loop (`event_loop.rs`) and a simulation drive it alike. Effects of the engine
 //! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
 
+mod alerts;
 mod api;
-mod beginnings;
+mod boot;
 mod context;
 mod driver;
-mod hearing;
+#[cfg(test)]
+mod harness;
 mod holds;
 mod input;
 mod lifecycle;
-mod made_again;
 mod maintenance;
-mod memory;
 mod monitors;
-mod notices;
-mod notifications;
 mod on_disk;
 mod operations;
 mod reconfigure;
+mod record_keys;
+mod recreated;
 mod runs;
 mod schedule;
 mod service_ids;
 mod settle;
 #[cfg(test)]
 mod simulation;
+mod state_warnings;
 mod status_files;
 mod succession;
 mod text;
-#[cfg(test)]
-mod whole;
+mod watermark;
 mod work;
 
 use std::{
@@ -70,9 +70,9 @@ pub(crate) struct Control {
     listening: monitors::listening::Listening,
     directory_waits: runs::directory_waits::DirectoryWaits,
     /// Services whose last start lacked an account, a program or a place for good.
-    lacking: BTreeSet<String>,
+    lacking: BTreeSet<ServiceId>,
     /// Services whose files or directories could not be made, and why.
-    broken: BTreeMap<String, String>,
+    broken: BTreeMap<ServiceId, String>,
     /// Those of them that began under an earlier plan.
     outdated: BTreeSet<RunId>,
     metrics: api::metrics::Metrics,
@@ -80,32 +80,32 @@ pub(crate) struct Control {
     status_texts: BTreeMap<ServiceId, String>,
     status_files: status_files::StatusFiles,
     /// What would not go, by service.
-    left: BTreeMap<String, Vec<keeper::message::Left>>,
+    left: BTreeMap<ServiceId, Vec<keeper::message::Left>>,
     /// Children of the keeper that belong to no run.
     strays: Vec<keeper::message::Stray>,
     /// What the last validator said that refused, by service.
-    last_failures: BTreeMap<String, String>,
+    last_failures: BTreeMap<ServiceId, String>,
     operations: operations::Operations,
     holds: holds::Holds,
     audit: operations::audit::AuditLog,
     exits: runs::exits::Exits,
     running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
-    probation: reconfigure::Standing,
+    probation: reconfigure::Probation,
     way_back: Option<reconfigure::WayBack>,
-    ready_lines: runs::log_readiness::ReadyLines,
-    notifications: notifications::Notifications,
-    watchers: monitors::host_checks::Watchers,
-    watched_files: monitors::files::WatchedFiles,
+    log_readiness: runs::log_readiness::LogReadiness,
+    alerts: alerts::Alerts,
+    host_checks: monitors::host_checks::HostChecks,
+    file_watch: monitors::file_watch::FileWatch,
     file_restarts: monitors::file_restarts::FileRestarts,
     /// Logs that cannot be written or rotated, by service.
-    log_troubles: BTreeMap<String, LogTrouble>,
+    log_troubles: BTreeMap<ServiceId, LogTrouble>,
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
     reexec: succession::reexec::Reexec,
-    hearing: hearing::Hearing,
+    watermark: watermark::Watermark,
     maintenance: maintenance::Maintenance,
-    notices: notices::Notices,
+    state_warnings: state_warnings::StateWarnings,
     schedule: schedule::Schedule,
     work: work::Work,
     lifecycle: lifecycle::Lifecycle,
@@ -121,7 +121,7 @@ pub(crate) struct Control {
 
 impl Control {
     /// A control process that has just met its keeper. It takes up what an earlier one left.
-    pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
+    pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: boot::Boot) -> Self {
         let exits = runs::exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
             cx: Context::new(now, hello, boot.seed, plan),
@@ -146,19 +146,19 @@ impl Control {
             running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
-            probation: reconfigure::Standing::default(),
+            probation: reconfigure::Probation::default(),
             way_back: None,
-            ready_lines: runs::log_readiness::ReadyLines::default(),
-            notifications: notifications::Notifications::default(),
-            watchers: monitors::host_checks::Watchers::default(),
-            watched_files: monitors::files::WatchedFiles::default(),
+            log_readiness: runs::log_readiness::LogReadiness::default(),
+            alerts: alerts::Alerts::default(),
+            host_checks: monitors::host_checks::HostChecks::default(),
+            file_watch: monitors::file_watch::FileWatch::default(),
             file_restarts: monitors::file_restarts::FileRestarts::default(),
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
             reexec: succession::reexec::Reexec::default(),
-            hearing: hearing::Hearing::default(),
+            watermark: watermark::Watermark::default(),
             maintenance: maintenance::Maintenance::new(boot.maintenance.clone()),
-            notices: notices::Notices::default(),
+            state_warnings: state_warnings::StateWarnings::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             work: work::Work::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
@@ -167,7 +167,7 @@ impl Control {
             is_root: nix::unistd::Uid::effective().is_root(),
             unacknowledged: None,
         };
-        control.take_up(hello, boot);
+        control.take_over(hello, boot);
         control.settle();
         control
     }
@@ -225,9 +225,9 @@ impl Control {
         self.judgement_timeout()
             .into_iter()
             .chain(lifecycle)
-            .chain(self.notifications.poll_timeout())
-            .chain(self.watchers.poll_timeout())
-            .chain(self.watched_files.poll_timeout())
+            .chain(self.alerts.poll_timeout())
+            .chain(self.host_checks.poll_timeout())
+            .chain(self.file_watch.poll_timeout())
             .chain(self.reexec.poll_timeout())
             .chain(self.listening.poll_timeout())
             .chain(self.holds.poll_timeout())
@@ -242,7 +242,7 @@ impl Control {
     }
 
     /// It has to hear, by [`Input::Timeout`], when the wall clock is set.
-    pub(crate) fn minds_the_clock(&self) -> bool {
+    pub(crate) fn needs_clock_step_events(&self) -> bool {
         self.schedule.is_used()
     }
 
@@ -268,9 +268,9 @@ impl Control {
         self.maintenance.timeout(self.cx.now.moment);
         self.status_files.timeout(self.cx.now.moment);
         self.lifecycle_timeout();
-        self.notifications_timeout();
-        self.watchers.timeout(&mut self.cx);
-        self.watched_files.timeout(&mut self.cx);
+        self.alerts_timeout();
+        self.host_checks.timeout(&mut self.cx);
+        self.file_watch.timeout(&mut self.cx);
         self.schedule_timeout();
         self.pass_progress_on();
     }

@@ -17,7 +17,7 @@ pub(super) const PATIENCE_MS: u64 = 5_000;
 
 /// Whether something is on the disk, as far as that has been seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Durability {
     /// It is.
     Stored,
     /// An attempt is under way that will tell.
@@ -97,17 +97,17 @@ impl Attempts {
     }
 
     /// How what is not written yet stands.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Durability {
         match (&self.under_way, &self.trouble) {
-            (Some(it), _) if !it.slow => Standing::Awaited,
-            (_, Some(trouble)) => Standing::Unstored(trouble.why.clone()),
+            (Some(it), _) if !it.slow => Durability::Awaited,
+            (_, Some(trouble)) => Durability::Unstored(trouble.why.clone()),
             (Some(_), None) => {
                 let seconds = PATIENCE_MS / 1_000;
                 // It begins only once the keeper has been told, which is not seen from here.
                 let who = "the disk has not answered, or the keeper, which hears of it first";
-                Standing::Unstored(format!("not written within {seconds} s: {who}"))
+                Durability::Unstored(format!("not written within {seconds} s: {who}"))
             }
-            (None, None) => Standing::Awaited,
+            (None, None) => Durability::Awaited,
         }
     }
 
@@ -233,11 +233,11 @@ impl<T: Clone + PartialEq> OnDisk<T> {
     }
 
     /// How the whole of it stands.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Durability {
         if self.behind {
             self.attempts.standing()
         } else {
-            Standing::Stored
+            Durability::Stored
         }
     }
 
@@ -262,8 +262,8 @@ mod tests {
 
     const ENOSPC: &str = "no space left on device";
 
-    fn unstored() -> Standing {
-        Standing::Unstored(ENOSPC.to_owned())
+    fn unstored() -> Durability {
+        Durability::Unstored(ENOSPC.to_owned())
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         for _ in 0..7 {
             assert_eq!(value.due(now), Some(1));
             assert_eq!(value.due(now), None, "one at a time");
-            assert_eq!(value.standing(), Standing::Awaited);
+            assert_eq!(value.standing(), Durability::Awaited);
             value.written(now, Err(ENOSPC.to_owned()));
             assert_eq!(value.standing(), unstored());
             assert_eq!(value.due(now), None, "not before its time");
@@ -289,7 +289,7 @@ mod tests {
         value.written(now, Ok(()));
         assert_eq!(
             (value.standing(), value.seen()),
-            (Standing::Stored, Some(&1))
+            (Durability::Stored, Some(&1))
         );
         assert_eq!(value.poll_timeout(), None);
     }
@@ -316,7 +316,7 @@ mod tests {
         value.change(|it| *it = 4);
         assert_eq!(value.due(now), Some(4));
         value.change(|it| *it = 3);
-        assert_eq!(value.standing(), Standing::Awaited);
+        assert_eq!(value.standing(), Durability::Awaited);
         assert!(!value.is_so(|it| *it == 3) && !value.is_so(|it| *it == 4));
         value.written(now, Ok(()));
         assert_eq!(value.due(now), Some(3));
@@ -325,13 +325,16 @@ mod tests {
         value.written(now, Ok(()));
         assert_eq!(
             (value.standing(), value.due(now)),
-            (Standing::Awaited, Some(3))
+            (Durability::Awaited, Some(3))
         );
         value.written(now, Ok(()));
         // What is there is wanted again.
         value.change(|it| *it = 4);
         value.change(|it| *it = 3);
-        assert_eq!((value.standing(), value.due(now)), (Standing::Stored, None));
+        assert_eq!(
+            (value.standing(), value.due(now)),
+            (Durability::Stored, None)
+        );
         assert_eq!(value.poll_timeout(), None);
     }
 
@@ -341,11 +344,11 @@ mod tests {
         value.due(Moment(0)).unwrap();
         assert_eq!(value.poll_timeout(), Some(Moment(PATIENCE_MS)));
         value.timeout(Moment(PATIENCE_MS - 1));
-        assert_eq!(value.standing(), Standing::Awaited);
+        assert_eq!(value.standing(), Durability::Awaited);
         value.timeout(Moment(PATIENCE_MS));
-        assert!(matches!(value.standing(), Standing::Unstored(_)));
+        assert!(matches!(value.standing(), Durability::Unstored(_)));
         assert_eq!(value.poll_timeout(), None);
         value.written(Moment(60_000), Ok(()));
-        assert_eq!(value.standing(), Standing::Stored);
+        assert_eq!(value.standing(), Durability::Stored);
     }
 }

@@ -21,8 +21,8 @@ use self::outcomes::Owed;
 use crate::{
     control::{
         Context, Control, Job, Now,
-        memory::Key,
-        on_disk::{News, OnDisk, Standing},
+        on_disk::{Durability, News, OnDisk},
+        record_keys::Key,
         text,
     },
     store::{Handled, Outcome},
@@ -78,12 +78,12 @@ impl Schedule {
 
     /// An attempt is under way that will tell.
     pub(super) fn is_awaited(&self) -> bool {
-        self.disk.standing() == Standing::Awaited
+        self.disk.standing() == Durability::Awaited
     }
 
     /// Before the end: what is on no disk is tried at once.
     pub(super) fn write_again(&mut self) {
-        if self.disk.standing() != Standing::Stored {
+        if self.disk.standing() != Durability::Stored {
             self.disk.doubt();
         }
     }
@@ -91,10 +91,10 @@ impl Schedule {
     /// What is wrong, for as long as it is.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {
-            Standing::Unstored(why) => Some(format!(
+            Durability::Unstored(why) => Some(format!(
                 "which schedules have run is not stored, so they may run once more after a restart of the supervisor: {why}"
             )),
-            Standing::Stored | Standing::Awaited => None,
+            Durability::Stored | Durability::Awaited => None,
         }
     }
 
@@ -219,7 +219,7 @@ impl Schedule {
 
 impl Control {
     /// What an earlier control process handled is known better by the keeper than by the disk.
-    pub(super) fn take_up_schedule(&mut self, record: Option<&String>) {
+    pub(super) fn restore_schedule(&mut self, record: Option<&String>) {
         if let Some(handled) = record.and_then(|it| serde_json::from_str(it).ok()) {
             self.schedule.handled = handled;
         }
@@ -354,6 +354,6 @@ impl Control {
 }
 
 #[cfg(test)]
-mod tests;
+mod harness_tests;
 #[cfg(test)]
-mod whole;
+mod tests;

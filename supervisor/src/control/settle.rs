@@ -132,11 +132,11 @@ impl Control {
             Step::StoreRunning => self.running.store(&mut self.cx),
             Step::StoreStatusFiles => self.write_status_files(),
             Step::StoreMaintenance => self.store_maintenance(),
-            Step::ReleaseChanges => self.release_changes(),
+            Step::ReleaseChanges => self.release_operations(),
             Step::Outcomes if any => self.note_outcomes(touched),
             Step::Trouble if any => self.look_for_trouble(touched),
-            Step::AdvanceChanges if any => self.advance_changes(touched),
-            Step::JudgePlan if any => self.judge_trial(touched),
+            Step::AdvanceChanges if any => self.advance_operations(touched),
+            Step::JudgePlan if any => self.judge_probation(touched),
             Step::TellInit if any => self.lifecycle_check(),
             Step::Outcomes
             | Step::Trouble
@@ -145,7 +145,7 @@ impl Control {
             | Step::TellInit => {}
             Step::GoBack => self.go_back_if_due(),
             Step::Results => self.look_for_results(),
-            Step::EndChanges => self.end_changes(),
+            Step::EndChanges => self.end_operations(),
             Step::Hangup => self.hangup_after_leases(),
             Step::StoreSchedule => self.schedule.store(&mut self.cx),
             Step::Quit => self.quit_when_stored(),

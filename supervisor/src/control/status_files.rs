@@ -13,7 +13,7 @@ use plan::{JobSituation, MaintenanceSituation, Situation, When};
 use crate::{
     control::{
         Control, Job,
-        on_disk::{OnDisk, Standing},
+        on_disk::{Durability, OnDisk},
     },
     status_files::Situations,
 };
@@ -51,11 +51,11 @@ impl StatusFiles {
     }
 
     pub(super) fn are_awaited(&self) -> bool {
-        self.disk.standing() == Standing::Awaited
+        self.disk.standing() == Durability::Awaited
     }
 
     /// How far they say that there is this maintenance, or none.
-    pub(super) fn standing(&self, maintenance: Option<&MaintenanceSituation>) -> Standing {
+    pub(super) fn standing(&self, maintenance: Option<&MaintenanceSituation>) -> Durability {
         let said = |there: &Situations| {
             (self.services.iter()).all(|name| {
                 there
@@ -64,7 +64,7 @@ impl StatusFiles {
             })
         };
         if self.disk.is_so(said) {
-            Standing::Stored
+            Durability::Stored
         } else {
             self.disk.standing()
         }
@@ -73,7 +73,7 @@ impl StatusFiles {
     /// What is wrong, for as long as it is.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {
-            Standing::Unstored(why) => Some(format!("status files may say what is over: {why}")),
+            Durability::Unstored(why) => Some(format!("status files may say what is over: {why}")),
             _ => None,
         }
     }
@@ -196,14 +196,14 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     const WITH_FILE: &str = "[[status_files]]\npath = '/run/a/status'\ntemplate = 'status.j2'\n";
 
-    fn world(more: &[(&str, &str)], text: &str) -> World {
+    fn world(more: &[(&str, &str)], text: &str) -> Harness {
         let text = format!("command = ['/bin/a']\n{text}{WITH_FILE}");
         let services = [&[("a", text.as_str())], more].concat();
-        World::new(&services, Handled::default())
+        Harness::new(&services, Handled::default())
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         world.pass(PAUSE_MS);
         assert_eq!(world.said(Ok(()))["a"].state, "running");
         world.pass(PAUSE_MS);
-        let rests = |world: &World| {
+        let rests = |world: &Harness| {
             let now = world.control.cx.now.moment;
             world.saying.is_empty() && world.control.status_files.poll_timeout(now).is_none()
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plan::Plan;
 
-use crate::plan_store::{Inputs, Kept, Mark};
+use crate::plan_store::{AppliedBy, Inputs, Kept};
 
 /// Where a plan comes from.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Loaded {
     /// What the files say that it stands in the place of.
     pub(crate) rejected: Option<Inputs>,
     /// Who had it applied, of one that was applied before.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<AppliedBy>,
 }
 
 /// Why there is no plan.

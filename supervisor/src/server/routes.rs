@@ -25,7 +25,7 @@ use super::{
     stream::ndjson,
     why_route,
 };
-use crate::ask::{Ask, Wanted};
+use crate::ask::{Ask, ReconfigureOptions};
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -212,7 +212,7 @@ async fn reconfigure(
     let id = query.id.unwrap_or_else(fresh_id);
     check_id(&id)?;
     let peer = shared.peer(peer.uid).await;
-    let wanted = Wanted {
+    let wanted = ReconfigureOptions {
         dry_run: query.dry_run,
         rollback: query.rollback,
     };

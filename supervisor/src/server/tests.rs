@@ -20,7 +20,7 @@ use super::{
     paths::ROUTES,
 };
 use crate::{
-    ask::{Ask, Exits, LogPlace, Wanted},
+    ask::{Ask, Exits, LogPlace, ReconfigureOptions},
     metrics_snapshot::{EventCounts, ProbeTally, Scrape, ServiceSchedule, ServiceTally},
     peer_stream::Closer,
 };
@@ -318,8 +318,8 @@ async fn send_events(
 }
 
 /// In words, with a blank before them.
-fn how(wanted: Wanted) -> String {
-    if wanted == Wanted::default() {
+fn how(wanted: ReconfigureOptions) -> String {
+    if wanted == ReconfigureOptions::default() {
         return String::new();
     }
     format!(" {wanted:?}")

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
-    control::{Context, Control, memory, text},
+    control::{Context, Control, record_keys, text},
     history,
     metrics_snapshot::EventCounts,
 };
@@ -33,7 +33,7 @@ const FOLLOWERS_MAX: usize = 64;
 
 /// The ring and its followers.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Feed {
+pub(in crate::control) struct EventStream {
     ring: VecDeque<Happened>,
     followers: Vec<Follower>,
     seq: u64,
@@ -126,7 +126,7 @@ impl Filter {
     }
 }
 
-impl Feed {
+impl EventStream {
     /// Adds one event and hands it to the followers.
     fn publish(&mut self, event: Happened) {
         self.seq += 1;
@@ -320,20 +320,20 @@ impl Context {
             let some = remembered.detail.chars().take(REMEMBERED_CHARACTERS_MAX);
             remembered.detail = some.chain(['…']).collect::<String>().into();
         }
-        self.feed.publish(event);
-        let seq = self.feed.seq;
+        self.events.publish(event);
+        let seq = self.events.seq;
         let record = serde_json::to_string(&(seq, remembered)).expect("it is plain data");
         self.tell(Request::Remember {
-            service: format!("{}{}", memory::EVENT, seq % REMEMBERED_MAX),
+            service: format!("{}{}", record_keys::EVENT, seq % REMEMBERED_MAX),
             record,
         });
     }
 
     /// What an earlier control process has told, as far as the keeper remembers it.
-    pub(in crate::control) fn take_up_events(&mut self, records: &BTreeMap<String, String>) {
+    pub(in crate::control) fn restore_events(&mut self, records: &BTreeMap<String, String>) {
         let slots = records
             .iter()
-            .filter(|(key, _)| key.starts_with(memory::EVENT));
+            .filter(|(key, _)| key.starts_with(record_keys::EVENT));
         let known = slots.filter_map(|(_, record)| serde_json::from_str(record).ok());
         let known: BTreeMap<u64, Happened> = known.collect();
         // Numbers in the ring follow each other.
@@ -345,8 +345,8 @@ impl Context {
             }
             ring.push_front(event);
         }
-        self.feed.ring = ring;
-        self.feed.seq = last;
+        self.events.ring = ring;
+        self.events.seq = last;
     }
 }
 
@@ -369,7 +369,7 @@ impl Control {
             run: self.cx.engine.main_run(id),
         };
         // Much of what is remembered is not worth an event.
-        if self.cx.feed.shown.insert(id, shown) == Some(shown) {
+        if self.cx.events.shown.insert(id, shown) == Some(shown) {
             return;
         }
         self.cx.happened(Happened {
@@ -386,10 +386,10 @@ impl Control {
     }
 
     /// A helper of the service failed, in words.
-    pub(in crate::control) fn note_failure(&mut self, service: &str, detail: &str) {
-        self.cx.publish(service, "failure", detail, None);
-        self.last_failures
-            .insert(service.to_owned(), detail.to_owned());
+    pub(in crate::control) fn note_failure(&mut self, id: ServiceId, detail: String) {
+        let service = self.cx.name(id).to_owned();
+        self.cx.publish(&service, "failure", &detail, None);
+        self.last_failures.insert(id, detail);
     }
 }
 

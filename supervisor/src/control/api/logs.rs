@@ -53,12 +53,13 @@ impl Control {
     /// The keeper says how the log of a service stands.
     pub(in crate::control) fn on_log_trouble(
         &mut self,
-        service: String,
+        service: &str,
         trouble: Option<LogTrouble>,
     ) {
         let kind = |it: Option<&LogTrouble>| it.map(std::mem::discriminant);
-        let before = self.log_troubles.remove(&service);
-        if !self.cx.plan.services.contains_key(&service) {
+        let id = self.cx.names.id(service);
+        let before = id.and_then(|id| self.log_troubles.remove(&id));
+        if !self.cx.plan.services.contains_key(service) {
             return;
         }
         if kind(before.as_ref()) != kind(trouble.as_ref()) {
@@ -67,16 +68,17 @@ impl Control {
                 sentence,
             );
             tracing::warn!(service, "{text}");
-            self.cx.publish(&service, "log", &text, None);
+            self.cx.publish(service, "log", &text, None);
         }
-        if let Some(trouble) = trouble {
-            self.log_troubles.insert(service, trouble);
+        if let Some((id, trouble)) = id.zip(trouble) {
+            self.log_troubles.insert(id, trouble);
         }
     }
 
     /// What is wrong with the log of a service, for people.
     pub(in crate::control) fn log_reason(&self, service: &str) -> Option<String> {
-        self.log_troubles.get(service).map(sentence)
+        let id = self.cx.names.id(service)?;
+        self.log_troubles.get(&id).map(sentence)
     }
 
     fn with_logs(&self, names: &[String]) -> Result<Vec<String>, ErrorReply> {

@@ -147,7 +147,7 @@ impl Control {
                 tallies: self.metrics.tallies(&self.cx),
                 schedules: self.schedule.counts(self.cx.now),
                 logs: logs.to_vec(),
-                events: self.cx.feed.counts(),
+                events: self.cx.events.counts(),
             });
             drop(reply.send(scrape));
         }

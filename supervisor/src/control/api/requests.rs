@@ -159,14 +159,14 @@ impl Control {
     ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
         let filter = event_stream::Filter::new(filter);
         // One that has left the plan may still have a past here.
-        if !self.cx.feed.knows(&filter) {
+        if !self.cx.events.knows(&filter) {
             matching(&filter.names, &self.cx.plan.services)?;
         }
-        Ok(self.cx.feed.subscribe(backlog, follow, filter))
+        Ok(self.cx.events.subscribe(backlog, follow, filter))
     }
 
     fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
-        if let Some(known) = self.follow_known(&request.id) {
+        if let Some(known) = self.follow_operation(&request.id) {
             return Ok(known);
         }
         let Selection { names, left_alone } = self.select(request)?;
@@ -202,7 +202,7 @@ impl Control {
         let mut targets = self.targets(&names);
         let bystanders = self.targets(&self.enabled());
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, what, &names);
-        self.begin_doing(id, kind, &names, &asked);
+        self.note_in_flight(id, kind, &names, &asked);
         if let Command::Stop(_, hold) = &command {
             self.stop_pending(&names, hold);
         }
@@ -216,7 +216,7 @@ impl Control {
                 return Err(error);
             }
         };
-        let stream = self.begin_change(id, kind, wait, asked);
+        let stream = self.begin_operation(id, kind, wait, asked);
         if kind == Kind::Restart {
             // What restarts or runs again because of the targets has to come back as well.
             let also = accepted.dependents.union(&accepted.reruns);
@@ -241,7 +241,7 @@ impl Control {
         let lifted = accepted.lifted.iter();
         let lifted = lifted.filter_map(|(id, _)| self.cx.names.name(*id));
         let holds = lifted.map(str::to_owned).chain(names).collect();
-        self.accept_change(id, targets, holds, notes);
+        self.accept_operation(id, targets, holds, notes);
         Ok(stream)
     }
 

@@ -59,7 +59,7 @@ impl Control {
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.strays.iter().map(text::stray));
-        warnings.extend(self.notices.told());
+        warnings.extend(self.state_warnings.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
         warnings.extend(self.schedule.outcome_warnings(self.cx.now));
@@ -68,7 +68,7 @@ impl Control {
         warnings.extend(self.audit.warning());
         warnings.extend(self.exits.warning());
         warnings.extend(self.running.warning());
-        warnings.extend(self.watched_files.warning());
+        warnings.extend(self.file_watch.warning());
         warnings
     }
 
@@ -149,12 +149,13 @@ impl Control {
 
     /// In words, why it is not what one would want; empty when there is nothing to say.
     pub(in crate::control) fn reason(&self, name: &str, view: &View) -> String {
+        let id = self.cx.names.id(name);
         let waiting_on = self.waiting_on(view);
         if !waiting_on.is_empty() {
             return self.waiting_reason(&waiting_on);
         }
         if let State::Validating { run } | State::Spawning { run } = view.state
-            && let Some(waits) = self.address_waits.reason(run)
+            && let Some(waits) = self.address_waits.reason(&self.cx, run)
         {
             return waits;
         }
@@ -162,7 +163,7 @@ impl Control {
             (State::Stopped | State::Stopping { .. }, Some(why)) if view.hold.is_none() => why,
             _ => text::reason(view, self.cx.now.moment),
         };
-        let reason = match (&view.state, self.last_failures.get(name)) {
+        let reason = match (&view.state, id.and_then(|id| self.last_failures.get(&id))) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
             (
                 State::Failed {
@@ -190,22 +191,22 @@ impl Control {
                     reason: Failure::Leftovers { .. },
                 },
                 _,
-            ) => match self.left.get(name) {
+            ) => match id.and_then(|id| self.left.get(&id)) {
                 Some(left) => format!("{reason}: {}", text::left(left)),
                 None => reason,
             },
             _ => reason,
         };
-        let certificate = self
-            .watched_files
-            .certificate_reason(name)
+        let certificate = id
+            .and_then(|id| self.file_watch.certificate_reason(id))
             .filter(|_| matches!(view.state, State::Running { .. } | State::Reloading { .. }));
         let reason = match certificate {
             Some(certificate) if reason.is_empty() => certificate,
             Some(certificate) => format!("{certificate}; {reason}"),
             None => reason,
         };
-        let listening = self.listening.reason(name).unwrap_or_default();
+        let listening = id.and_then(|id| self.listening.reason(id));
+        let listening = listening.unwrap_or_default();
         let reasons = [listening, reason];
         let reasons = reasons.iter().filter(|it| !it.is_empty());
         let reason = reasons.cloned().collect::<Vec<_>>().join("; ");

@@ -58,12 +58,7 @@ impl Control {
         if is_fine(status) || status.held.is_some() || !status.enabled {
             return Vec::new();
         }
-        if self
-            .watched_files
-            .certificate_trouble(&service.name)
-            .is_some()
-            && status.ready
-        {
+        if status.ready && self.has_bad_certificate(&service.name) {
             let renewed = service.certificates.iter();
             let renewed = renewed.filter_map(|it| it.renewed_by.as_ref());
             return renewed.filter(|name| self.lacks(name)).cloned().collect();
@@ -81,8 +76,13 @@ impl Control {
         };
         let status = self.service_status(service);
         // Its certificates are its clients' concern.
-        let served = status.ready && self.watched_files.certificate_trouble(name).is_some();
+        let served = status.ready && self.has_bad_certificate(name);
         !served && !is_fine(&status)
+    }
+
+    fn has_bad_certificate(&self, name: &str) -> bool {
+        let id = self.cx.names.id(name);
+        id.is_some_and(|id| self.file_watch.certificate_trouble(id).is_some())
     }
 
     fn why_step(
@@ -103,13 +103,7 @@ impl Control {
                 &service.listens_hint,
             ),
             notes: self.notes_on(service, &status, view.as_ref()),
-            hints: if root
-                && self
-                    .watched_files
-                    .certificate_trouble(&service.name)
-                    .is_some()
-                && status.ready
-            {
+            hints: if root && status.ready && self.has_bad_certificate(&service.name) {
                 vec![Hint {
                     command: None,
                     text: "mend the file that is named: it is loaded as soon as it has changed"
@@ -131,7 +125,7 @@ impl Control {
     }
 
     fn history(&self, name: &str) -> Vec<String> {
-        let events = self.cx.feed.history(name, HISTORY_EVENTS).into_iter();
+        let events = self.cx.events.history(name, HISTORY_EVENTS).into_iter();
         let lines = events.map(|event| {
             let what = if event.kind == "state" {
                 &event.state
@@ -216,11 +210,9 @@ impl Control {
             last_exit: Some((exit, _)),
             ..
         }) = view
-            && let Some(meaning) = meaning(
-                *exit,
-                service.oneshot,
-                self.lifecycle.was_killed(&service.name),
-            )
+            && let killed = self.cx.names.id(&service.name)
+            && let killed = killed.and_then(|id| self.lifecycle.was_killed(id))
+            && let Some(meaning) = meaning(*exit, service.oneshot, killed)
         {
             notes.push(format!("{}: {meaning}", text::exit(*exit)));
         }

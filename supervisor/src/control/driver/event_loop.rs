@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     ask::{ASKS_MAX, Ask},
     control::{
-        Control, beginnings,
+        Control, boot,
         driver::{
             clock_step::WallClock,
             in_order::InOrder,
@@ -36,10 +36,10 @@ use crate::{
             link::{Messages, Wire},
         },
         input::{Done, Input, Now, Output},
-        made_again::MadeAgain,
         monitors::inotify,
+        recreated::Recreated,
         runs::socket_groups::SocketGroups,
-        succession::keeper_lost::Belongings,
+        succession::keeper_lost::RunHandles,
     },
     exit, server,
 };
@@ -99,29 +99,29 @@ async fn serve(link: Link, options: &Options) -> u8 {
             return exit::FAILURE;
         }
     };
-    let (made_again, next_listeners) = MadeAgain::new();
-    let mut world = World::new(wire, options, made_again);
-    let (hello, listener, messages) = match world.hello().await {
+    let (recreated, next_listeners) = Recreated::new();
+    let mut event_loop = EventLoop::new(wire, options, recreated);
+    let (hello, listener, messages) = match event_loop.hello().await {
         Ok(met) => met,
         Err(error) => {
             tracing::error!("the keeper did not say hello: {error}");
             return exit::FAILURE;
         }
     };
-    world.belongings.adopt(&hello);
-    let (plan, boot) = beginnings::read(&hello, options, seed());
+    event_loop.run_handles.adopt(&hello);
+    let (plan, boot) = boot::read(&hello, options, seed());
     let access = own_access();
     let (access_sender, access_receiver) = watch::channel(access);
     let (unclosed_sender, unclosed) = watch::channel(0);
-    world.access = Some(access_sender);
-    world.unclosed = Some(unclosed);
+    event_loop.access = Some(access_sender);
+    event_loop.unclosed = Some(unclosed);
     if boot.applied.is_some() {
         // An earlier control process has opened the socket already.
-        world.widen(plan.control.clone());
+        event_loop.widen(plan.control.clone());
     }
     let (ask_sender, mut asks) = mpsc::channel(ASKS_MAX);
-    let orphaned = Arc::new(AtomicBool::new(false));
-    let known = Arc::clone(&orphaned);
+    let keeper_lost = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&keeper_lost);
     let serve = server::serve(
         listener,
         next_listeners,
@@ -134,17 +134,17 @@ async fn serve(link: Link, options: &Options) -> u8 {
         tracing::error!("the control socket does not work: {error}");
     }
     let mut control = Control::new(now(), &hello, plan, boot);
-    world.drain(&mut control);
-    world.take_in(&mut control, messages);
-    world.turn(&mut control, &mut asks).await;
-    if world.leaving {
+    event_loop.drain(&mut control);
+    event_loop.take_in(&mut control, messages);
+    event_loop.turn(&mut control, &mut asks).await;
+    if event_loop.leaving {
         return 0;
     }
     // Said before the last asks go unanswered.
-    orphaned.store(true, Ordering::Relaxed);
+    keeper_lost.store(true, Ordering::Relaxed);
     drop(asks);
     tracing::error!("lost the keeper");
-    world.belongings.stop_everything(&control);
+    event_loop.run_handles.stop_everything(&control);
     exit::FAILURE
 }
 
@@ -190,7 +190,7 @@ fn now() -> Now {
 }
 
 /// What the loop has at hand.
-struct World {
+struct EventLoop {
     wire: Wire,
     options: Options,
     jobs: Jobs,
@@ -203,15 +203,15 @@ struct World {
     groups: Option<watch::Sender<plan::Control>>,
     /// Files that are watched, once there are any.
     files: Option<watch::Sender<Vec<PathBuf>>>,
-    belongings: Belongings,
-    made_again: MadeAgain,
+    run_handles: RunHandles,
+    recreated: Recreated,
     in_order: InOrder,
     /// The keeper has been told to quit: that it goes is no surprise.
     leaving: bool,
 }
 
-impl World {
-    fn new(wire: Wire, options: &Options, made_again: MadeAgain) -> Self {
+impl EventLoop {
+    fn new(wire: Wire, options: &Options, recreated: Recreated) -> Self {
         // Unbounded, but each result answers one job and the engine bounds those.
         let (result_sender, results) = mpsc::unbounded_channel();
         Self {
@@ -224,8 +224,8 @@ impl World {
             unclosed: None,
             groups: None,
             files: None,
-            belongings: Belongings::default(),
-            made_again,
+            run_handles: RunHandles::default(),
+            recreated,
             in_order: InOrder::default(),
             leaving: false,
         }
@@ -283,7 +283,7 @@ impl World {
                     Ok(())
                 }
                 () = sleep_until(due) => self.judge_by_the_clock(control, due).await,
-                () = clock.was_set(control.minds_the_clock()) => {
+                () = clock.was_set(control.needs_clock_step_events()) => {
                     self.handle(control, Input::Timeout);
                     Ok(())
                 }
@@ -331,8 +331,8 @@ impl World {
 
     fn take_in(&mut self, control: &mut Control, messages: Messages) {
         for (notice, fds) in messages {
-            let fds = self.made_again.take(&notice, fds);
-            self.belongings.note(&notice, fds);
+            let fds = self.recreated.take(&notice, fds);
+            self.run_handles.note(&notice, fds);
             self.handle(control, Input::Notice(notice));
         }
     }
@@ -421,7 +421,7 @@ impl World {
         self.groups = Some(sender);
         let follower = SocketGroups {
             socket: Paths::new(&self.options).run_dir.join("ctl.sock"),
-            reopened: self.made_again.reopened(),
+            reopened: self.recreated.reopened(),
             plan,
             unclosed: unclosed.clone(),
             access: access.clone(),

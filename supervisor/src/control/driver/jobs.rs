@@ -19,7 +19,7 @@ use crate::{
     credentials, describe, history,
     host_names::HostNames,
     listening, load_plan, logs,
-    plan_store::{self, Kept, Mark, Swapped},
+    plan_store::{self, AppliedBy, Kept, Swapped},
     port_owner, prepare,
     staging::{self, Broken, Staged, StagedFile},
     status_files, store,
@@ -104,7 +104,7 @@ impl Jobs {
             Job::ReadResult { .. } => {
                 return self.start_within(&self.readers, RESULT_MAX, job);
             }
-            Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
+            Job::CheckHost(_) | Job::LookAtFiles(_) => &self.looks,
             Job::Load(_)
             | Job::MissingAccounts { .. }
             | Job::Stage { .. }
@@ -295,7 +295,7 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         }
         Job::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
         Job::ReadResult { service, id } => work::read(&state_dir, &service, id),
-        Job::Watch(watch) => Done::Watched(host_checks::look(&watch)),
+        Job::CheckHost(watch) => Done::HostChecked(host_checks::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(inotify::look(&look)),
         Job::Holder { run, address } => Done::Holder {
             run,
@@ -391,7 +391,7 @@ fn put_back(staged: &[StagedFile]) {
     }
 }
 
-fn keep(state_dir: &Path, plan: &Plan, mark: Mark) {
+fn keep(state_dir: &Path, plan: &Plan, mark: AppliedBy) {
     let kept = Kept {
         mark,
         not_up: Vec::new(),

@@ -4,14 +4,14 @@ use api::Told;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
-use crate::{control::whole::World, store::Handled};
+use crate::{control::harness::Harness, store::Handled};
 
 const FULL: &str = "no space left on device";
 
-fn world() -> World {
+fn world() -> Harness {
     let service = "command = ['/bin/a']\n[[status_files]]\npath = '/run/a/status'\n\
                    template = 'status.j2'\nwhen = 'maintenance'\n";
-    let mut world = World::new(&[("a", service)], Handled::default());
+    let mut world = Harness::new(&[("a", service)], Handled::default());
     world.spawned(world.spawned[0].1);
     while !world.saying.is_empty() {
         world.said(Ok(()));
@@ -93,21 +93,21 @@ fn nobody_waits_for_ever() {
 const SERVER: &str = "command = ['/bin/web']\n[maintenance]\nhttp = 'http://web/'\nunix = '/run/web'\n\
     status = [503]\n";
 
-fn world_with_server() -> World {
+fn world_with_server() -> Harness {
     let service = "command = ['/bin/a']\n[[status_files]]\npath = '/run/a/status'\n\
                    template = 'status.j2'\nwhen = 'maintenance'\n";
-    let mut world = World::new(&[("a", service), ("web", SERVER)], Handled::default());
+    let mut world = Harness::new(&[("a", service), ("web", SERVER)], Handled::default());
     settle(&mut world);
     world
 }
 
-fn run_of(world: &World, name: &str) -> u64 {
+fn run_of(world: &Harness, name: &str) -> u64 {
     let mut runs = world.spawned.iter().rev();
     runs.find(|it| it.0 == name).unwrap().1
 }
 
 /// All that there is to say is in the files.
-fn settle(world: &mut World) {
+fn settle(world: &mut Harness) {
     for _ in 0..3 {
         while !world.saying.is_empty() {
             world.said(Ok(()));

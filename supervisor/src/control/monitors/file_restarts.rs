@@ -9,14 +9,14 @@ use std::{
 };
 
 use api::{ExitCause, FILES_MAX};
-use engine::{RunId, State};
+use engine::{RunId, ServiceId, State};
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Context, Control, memory::Key};
+use crate::control::{Context, Control, record_keys::Key};
 
 /// By service.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(in crate::control) struct FileRestarts(BTreeMap<String, FileRestart>);
+pub(in crate::control) struct FileRestarts(BTreeMap<ServiceId, FileRestart>);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct FileRestart {
@@ -34,8 +34,8 @@ impl FileRestarts {
     }
 
     /// Why a run is restarted, if files are why.
-    pub(in crate::control) fn cause(&self, service: &str, run: RunId) -> Option<ExitCause> {
-        let known = self.0.get(service).filter(|it| it.run == run)?;
+    pub(in crate::control) fn cause(&self, service: ServiceId, run: RunId) -> Option<ExitCause> {
+        let known = self.0.get(&service).filter(|it| it.run == run)?;
         Some(ExitCause::Files {
             paths: known.paths.clone(),
             more: known.more,
@@ -45,8 +45,8 @@ impl FileRestarts {
 
 impl FileRestarts {
     /// The run has ended and that is told, or it is not restarted after all.
-    pub(in crate::control) fn forget(&mut self, cx: &mut Context, name: &str) {
-        if self.0.remove(name).is_some() {
+    pub(in crate::control) fn forget(&mut self, cx: &mut Context, service: ServiceId) {
+        if self.0.remove(&service).is_some() {
             self.remember(cx);
         }
     }
@@ -59,10 +59,15 @@ impl FileRestarts {
 
 impl Control {
     /// Before its restart is asked for. One that goes down already has its cause.
-    pub(in crate::control) fn note_file_restart(&mut self, name: &str, files: &BTreeSet<PathBuf>) {
-        let Some((id, run)) = self.cx.names.id(name).zip(self.cx.main_run_of(name)) else {
+    pub(in crate::control) fn note_file_restart(
+        &mut self,
+        id: ServiceId,
+        files: &BTreeSet<PathBuf>,
+    ) {
+        let Some(run) = self.cx.engine.main_run(id) else {
             return;
         };
+        let name = self.cx.name(id);
         let view = self.cx.engine.view(id);
         let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
         if goes_down || self.operations.that_restarts(name, run).is_some() {
@@ -74,7 +79,7 @@ impl Control {
             paths: paths.map(|path| path.display().to_string()).collect(),
             more: files.len().saturating_sub(FILES_MAX) as u64,
         };
-        self.file_restarts.0.insert(name.to_owned(), restart);
+        self.file_restarts.0.insert(id, restart);
         self.file_restarts.remember(&mut self.cx);
     }
 }

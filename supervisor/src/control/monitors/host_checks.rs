@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::Moment;
+use engine::{Moment, ServiceId};
 use nix::sys::statvfs::{Statvfs, statvfs};
 use plan::NotifyOn;
 
@@ -30,32 +30,32 @@ const DELETED: &str = " (deleted)";
 
 /// What was seen, and when to look again.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Watchers {
+pub(in crate::control) struct HostChecks {
     due: Option<Moment>,
     last: Option<Moment>,
     looking: bool,
     /// Disks that were told of, by device.
     low: BTreeSet<u64>,
     /// Processes that were told of, by service.
-    replaced: BTreeMap<String, i32>,
+    replaced: BTreeMap<ServiceId, i32>,
 }
 
 /// What to look at.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct HostLook {
     /// Directories whose disks count, the most telling first.
     pub(crate) paths: Vec<PathBuf>,
-    /// Main processes, by service.
-    pub(crate) mains: Vec<(String, i32)>,
+    /// Main processes of services.
+    pub(crate) mains: Vec<(ServiceId, i32)>,
 }
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Watched {
+pub(crate) struct HostSeen {
     /// Each disk once.
     pub(crate) disks: Vec<Disk>,
     /// Services whose main process runs a program that is no longer at its place.
-    pub(crate) replaced: Vec<(String, i32, String)>,
+    pub(crate) replaced: Vec<(ServiceId, i32, String)>,
 }
 
 /// One file system.
@@ -104,7 +104,7 @@ impl Disk {
     }
 }
 
-impl Watchers {
+impl HostChecks {
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         self.due.filter(|_| !self.looking)
     }
@@ -142,12 +142,12 @@ impl Watchers {
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
         let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
-        let mains = mains.filter_map(|it| Some((it.service.clone(), it.pid?)));
+        let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
-        cx.job(Job::Watch(Watch { paths, mains }));
+        cx.job(Job::CheckHost(HostLook { paths, mains }));
     }
 
-    pub(in crate::control) fn on_seen(&mut self, cx: &mut Context, seen: Watched) {
+    pub(in crate::control) fn on_seen(&mut self, cx: &mut Context, seen: HostSeen) {
         self.looking = false;
         for disk in seen.disks {
             let free = disk.free_percent();
@@ -167,10 +167,11 @@ impl Watchers {
                 cx.alert("", NotifyOn::Disk, text);
             }
         }
-        for (service, pid, program) in seen.replaced {
-            if self.replaced.insert(service.clone(), pid) == Some(pid) {
+        for (id, pid, program) in seen.replaced {
+            if self.replaced.insert(id, pid) == Some(pid) {
                 continue;
             }
+            let service = cx.name(id).to_owned();
             let text = format!(
                 "{service} (pid {pid}) runs a program that has been replaced or deleted: \
                  {program}; to run the new one: ctl restart {service}"
@@ -182,7 +183,7 @@ impl Watchers {
 }
 
 /// Looks. What cannot be looked at is left out: it may not exist yet, or not be ours to see.
-pub(in crate::control) fn look(watch: &Watch) -> Watched {
+pub(in crate::control) fn look(watch: &HostLook) -> HostSeen {
     let mut disks: BTreeMap<u64, Disk> = BTreeMap::new();
     for path in &watch.paths {
         let Ok(metadata) = fs::metadata(path) else {
@@ -199,9 +200,9 @@ pub(in crate::control) fn look(watch: &Watch) -> Watched {
         let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let program = program.to_string_lossy().into_owned();
         let program = program.strip_suffix(DELETED)?.to_owned();
-        Some((service.clone(), *pid, program))
+        Some((*service, *pid, program))
     });
-    Watched {
+    HostSeen {
         replaced: replaced.collect(),
         disks: disks.into_values().collect(),
     }
@@ -264,9 +265,9 @@ mod tests {
     #[test]
     fn our_own_program_is_in_its_place_and_the_root_has_a_disk() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let seen = look(&Watch {
+        let seen = look(&HostLook {
             paths: vec!["/".into(), "/no/such/place".into(), "/".into()],
-            mains: vec![("a".into(), pid), ("b".into(), i32::MAX)],
+            mains: vec![(ServiceId(0), pid), (ServiceId(1), i32::MAX)],
         });
         assert_eq!(seen.disks.len(), 1);
         assert!(seen.disks[0].bytes.1 > 0);

@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Goal, Moment, RunId, Settled, State};
+use engine::{Goal, Moment, RunId, ServiceId, Settled, State};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    control::{Context, Job, memory::Key},
+    control::{Context, Job, record_keys::Key},
     listening::{Fault, Look, Seen, Sight},
 };
 
@@ -24,10 +24,10 @@ const LISTEN_MS_MAX: u64 = 10_000;
 const PAUSE_MS: u64 = 20;
 const PAUSE_MS_MAX: u64 = 500;
 
-/// What is to be seen of services, by name.
+/// What is to be seen of services.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(in crate::control) struct Listening(BTreeMap<String, Expected>);
+pub(in crate::control) struct Listening(BTreeMap<ServiceId, Expected>);
 
 /// What is to be seen of one.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,8 +79,8 @@ impl Listening {
     }
 
     /// How far it is with a service that is ready.
-    pub(in crate::control) fn of(&self, service: &str) -> Progress {
-        match self.0.get(service).map(|it| &it.outcome) {
+    pub(in crate::control) fn of(&self, service: ServiceId) -> Progress {
+        match self.0.get(&service).map(|it| &it.outcome) {
             Some(None) => Progress::Awaited,
             Some(Some(Outcome::Failed(_))) => Progress::Failed,
             Some(Some(Outcome::NotVerified(_))) | None => Progress::Done,
@@ -88,8 +88,8 @@ impl Listening {
     }
 
     /// In words, what is wrong, or could not be seen.
-    pub(in crate::control) fn reason(&self, service: &str) -> Option<String> {
-        let expected = self.0.get(service)?;
+    pub(in crate::control) fn reason(&self, service: ServiceId) -> Option<String> {
+        let expected = self.0.get(&service)?;
         Some(match expected.outcome.as_ref()? {
             Outcome::Failed(faults) => {
                 let each: Vec<String> = faults.iter().map(fault).collect();
@@ -122,7 +122,7 @@ impl Listening {
     pub(in crate::control) fn expect(
         &mut self,
         cx: &mut Context,
-        service: &str,
+        service: ServiceId,
         wanted: Vec<String>,
         given_up: Vec<String>,
     ) {
@@ -136,13 +136,13 @@ impl Listening {
             outcome: None,
             watch: None,
         };
-        self.0.insert(service.to_owned(), expected);
+        self.0.insert(service, expected);
         self.remember(cx);
     }
 
     /// It reloads or starts: what was seen of it before says nothing any more.
-    pub(in crate::control) fn look_anew(&mut self, cx: &mut Context, service: &str) {
-        if let Some(expected) = self.0.get_mut(service)
+    pub(in crate::control) fn look_anew(&mut self, cx: &mut Context, service: ServiceId) {
+        if let Some(expected) = self.0.get_mut(&service)
             && expected.outcome.take().is_some()
         {
             expected.watch = None;
@@ -158,10 +158,10 @@ impl Listening {
         let mut looks = Vec::new();
         let mut expected = std::mem::take(&mut self.0);
         let before = expected.len();
-        expected.retain(|name, _| is_to_run(cx, name));
+        expected.retain(|id, _| is_to_run(cx, *id));
         let mut changed = expected.len() != before;
-        for (name, it) in &mut expected {
-            let Some((run, pid)) = ready_run(cx, name) else {
+        for (id, it) in &mut expected {
+            let Some((run, pid)) = ready_run(cx, *id) else {
                 it.watch = None;
                 changed |= it.outcome.take().is_some();
                 continue;
@@ -184,7 +184,7 @@ impl Listening {
             if watch.next.take_if(|at| *at <= now).is_some() {
                 watch.looked = now;
                 looks.push(Look {
-                    service: name.clone(),
+                    service: cx.name(*id).to_owned(),
                     run,
                     pid,
                     wanted: it.wanted.clone(),
@@ -210,7 +210,10 @@ impl Listening {
             sight,
         } in seen
         {
-            let Some(expected) = self.0.get_mut(&service) else {
+            let Some(id) = cx.names.id(&service) else {
+                continue;
+            };
+            let Some(expected) = self.0.get_mut(&id) else {
                 continue;
             };
             let Some(watch) = expected.watch.as_mut().filter(|it| it.run == run) else {
@@ -230,24 +233,25 @@ impl Listening {
             };
             expected.watch = None;
             match outcome {
-                None => drop(self.0.remove(&service)),
+                None => drop(self.0.remove(&id)),
                 Some(outcome) => {
                     expected.outcome = Some(outcome);
-                    self.say_not_listening(cx, &service);
+                    self.say_not_listening(cx, id);
                 }
             }
             self.remember(cx);
-            cx.touched.extend(cx.names.id(&service));
+            cx.touched.insert(id);
         }
     }
 
-    fn say_not_listening(&mut self, cx: &mut Context, service: &str) {
-        let what = self.reason(service).unwrap_or_default();
+    fn say_not_listening(&self, cx: &mut Context, id: ServiceId) {
+        let what = self.reason(id).unwrap_or_default();
+        let service = cx.name(id).to_owned();
         tracing::warn!(service, "{what}");
-        cx.publish(service, "address", &what, None);
+        cx.publish(&service, "address", &what, None);
     }
 
-    pub(in crate::control) fn take_up(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         match record.map(|it| serde_json::from_str(it)) {
             Some(Ok(listening)) => *self = listening,
             Some(Err(error)) => {
@@ -264,16 +268,15 @@ impl Listening {
     }
 }
 
-fn is_to_run(cx: &Context, name: &str) -> bool {
-    let planned = cx.plan.services.get(name).is_some_and(|it| it.enabled);
-    let view = cx.names.id(name).and_then(|id| cx.engine.view(id));
+fn is_to_run(cx: &Context, id: ServiceId) -> bool {
+    let planned = cx.service(id).is_some_and(|it| it.enabled);
+    let view = cx.engine.view(id);
     let up = |view: engine::View| view.goal == Goal::Up && view.state != State::Completed;
     planned && view.is_some_and(up)
 }
 
 /// Its main run, with the process of it, once nothing of a start or reload is under way.
-fn ready_run(cx: &Context, name: &str) -> Option<(RunId, i32)> {
-    let id = cx.names.id(name)?;
+fn ready_run(cx: &Context, id: ServiceId) -> Option<(RunId, i32)> {
     let view = cx.engine.view(id)?;
     let rests = matches!(view.state, State::Running { .. });
     let ready = cx.engine.settled(id) == Some(Settled::Ready);

@@ -3,7 +3,7 @@
 //! The looking is a job, since a file system may hang; here is when to look, and what a finding means.
 
 pub(in crate::control) mod file_restarts;
-pub(in crate::control) mod files;
+pub(in crate::control) mod file_watch;
 pub(in crate::control) mod host_checks;
 pub(in crate::control) mod inotify;
 pub(in crate::control) mod listening;

@@ -16,8 +16,8 @@ use crate::{
     ask::Peer,
     control::{
         Context, Control, Job,
-        memory::Key,
-        on_disk::{Attempts, Standing},
+        on_disk::{Attempts, Durability},
+        record_keys::Key,
         text,
     },
     history::{Line, Said},
@@ -53,16 +53,16 @@ impl AuditLog {
     /// Lines are on their way to the disk. What cannot be written is not waited for.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
-        any && self.attempts.standing() == Standing::Awaited
+        any && self.attempts.standing() == Durability::Awaited
     }
 
     /// How all that was said of a change so far stands.
-    pub(in crate::control) fn standing(&self, id: &str) -> Standing {
+    pub(in crate::control) fn standing(&self, id: &str) -> Durability {
         // Which lines were lost is not known.
         if self.writing.contains(id) || self.has_waiting(id) || self.lost > 0 {
             self.attempts.standing()
         } else {
-            Standing::Stored
+            Durability::Stored
         }
     }
 
@@ -78,7 +78,7 @@ impl AuditLog {
 
     /// What is wrong, for as long as it is.
     pub(in crate::control) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.attempts.standing() else {
+        let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
         };
         let count = self.waiting.len();
@@ -219,7 +219,7 @@ impl AuditLog {
     }
 
     /// What an earlier control process kept, and may not have written.
-    pub(in crate::control) fn take_up(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         let kept = record.and_then(|record| serde_json::from_str(record).ok());
         self.kept = kept.unwrap_or_default();
         self.record_kept();
@@ -233,7 +233,7 @@ impl AuditLog {
 
     fn remember_lines(&mut self, cx: &mut Context) {
         let record = serde_json::to_string(&self.kept).expect("lines are plain data");
-        cx.remember(Key::Lines, record);
+        cx.remember(Key::AuditLines, record);
     }
 
     /// It has come to its end.
@@ -367,7 +367,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        control::{input::Input, whole::World},
+        control::{harness::Harness, input::Input},
         store::Handled,
     };
 
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn what_no_list_remembers_is_kept_with_both_lines() {
         let services = [("a", "command = ['/bin/a']\n")];
-        let mut world = World::new(&services, Handled::default());
+        let mut world = Harness::new(&services, Handled::default());
         let run = world.spawned[0].1;
         world.spawned(run);
         world.act(Action::Reload, "a");
@@ -423,7 +423,7 @@ mod tests {
     fn a_change_that_is_lost_sight_of_has_an_end_in_the_history() {
         const CHANGES: usize = 65;
         let services = [("a", "command = ['/bin/a']\n")];
-        let mut world = World::new(&services, Handled::default());
+        let mut world = Harness::new(&services, Handled::default());
         world.spawned(world.spawned[0].1);
         for _ in 0..CHANGES {
             world.act(Action::Stop, "a");
@@ -440,7 +440,7 @@ mod tests {
     fn lines_that_had_no_room_hold_nobody_up_and_are_said_again() {
         const ID: &str = "change 1";
         let services = [("a", "command = ['/bin/a']\n")];
-        let mut world = World::new(&services, Handled::default());
+        let mut world = Harness::new(&services, Handled::default());
         let run = world.spawned[0].1;
         world.spawned(run);
         world.act(Action::Stop, "a");

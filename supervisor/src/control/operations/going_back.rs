@@ -192,6 +192,6 @@ impl Control {
         self.cx.answers.extend(change.progress(line));
         self.look_again(|change| change.id == id);
         self.operations.altered = true;
-        self.remember_changes();
+        self.remember_operations();
     }
 }

@@ -3,19 +3,19 @@
 //! A change carries an id made by its client. The keeper remembers the list, so a client whose
 //! connection broke when the control process died learns the outcome from the next one. A change that
 //! arrives again is not done again: what a control process is about to do is remembered before it is
-//! done (`doing.rs`). What a client is told of a change has been seen to be on the disk, or is
-//! said not to be (`telling.rs`).
+//! done (`in_flight.rs`). What a client is told of a change has been seen to be on the disk, or is
+//! said not to be (`report.rs`).
 
 pub(in crate::control) mod admission;
 pub(in crate::control) mod audit;
 mod causes;
-mod doing;
 mod going_back;
+mod in_flight;
 mod job;
 mod outcome;
+mod report;
 pub(in crate::control) mod result;
 mod target;
-mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,8 +24,8 @@ use engine::{Moment, ServiceId, Settled};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use doing::Doing;
 pub(super) use going_back::{GoingBack, Way};
+use in_flight::InFlight;
 use result::Reading;
 pub(super) use target::{Kind, Target};
 
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Operations that are remembered, the unfinished ones included.
-const CHANGES_MAX: usize = 64;
+const OPERATIONS_MAX: usize = 64;
 
 /// All changes that are remembered, oldest first.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub(super) struct Operations {
     /// The keeper has to hear of it.
     altered: bool,
     /// It has heard of a change that is being done.
-    doing: bool,
+    in_flight: bool,
 }
 
 /// One change.
@@ -98,23 +98,26 @@ impl Operations {
     pub(super) fn restore(
         &mut self,
         record: Option<&String>,
-        doing: Option<&String>,
+        in_flight: Option<&String>,
         refused: impl Fn(&str) -> bool,
     ) {
         // What cannot be read is lost: a client then hears that nobody knows its change.
         let list = record.and_then(|record| serde_json::from_str(record).ok());
         self.list = list.unwrap_or_default();
-        let doing = doing.and_then(|doing| serde_json::from_str::<Doing>(doing).ok());
-        self.doing = doing.is_some();
-        if let Some(doing) = doing.filter(|it| self.get(&it.id).is_none() && !refused(&it.id)) {
+        let in_flight =
+            in_flight.and_then(|in_flight| serde_json::from_str::<InFlight>(in_flight).ok());
+        self.in_flight = in_flight.is_some();
+        if let Some(in_flight) =
+            in_flight.filter(|it| self.get(&it.id).is_none() && !refused(&it.id))
+        {
             let _ = self.make_room();
-            self.list.push_back(doing.cut_short());
+            self.list.push_back(in_flight.cut_short());
         }
     }
 
     /// For one more: the oldest that is over gives way, or the oldest of all.
     fn make_room(&mut self) -> Option<Operation> {
-        if self.list.len() < CHANGES_MAX {
+        if self.list.len() < OPERATIONS_MAX {
             return None;
         }
         let over = self.list.iter().position(|change| change.finished);
@@ -192,7 +195,7 @@ fn pending(service: &str) -> ActionResult {
 
 impl Control {
     /// A change that arrives a second time is not done again: its client follows the first.
-    pub(super) fn follow_known(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
+    pub(super) fn follow_operation(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
         let change = self.operations.get(id)?;
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         change.client = Some(sender);
@@ -201,8 +204,8 @@ impl Control {
         Some(receiver)
     }
 
-    /// Begins a change; it is told and evaluated once [`Self::accept_change`] is called.
-    pub(super) fn begin_change(
+    /// Begins a change; it is told and evaluated once [`Self::accept_operation`] is called.
+    pub(super) fn begin_operation(
         &mut self,
         id: &str,
         kind: Kind,
@@ -221,9 +224,9 @@ impl Control {
             ..Operation::new(id, kind, Some(asked))
         });
         self.operations.altered = true;
-        if !self.operations.doing {
+        if !self.operations.in_flight {
             // Nobody is to find in the history what the keeper does not know.
-            self.remember_changes();
+            self.remember_operations();
         }
         receiver
     }
@@ -235,12 +238,12 @@ impl Control {
         if !change.finished {
             let asked = change.asked.take();
             self.audit
-                .lost_sight_of(&mut self.cx, &change.id, asked, CHANGES_MAX);
+                .lost_sight_of(&mut self.cx, &change.id, asked, OPERATIONS_MAX);
         }
     }
 
     /// The engine has taken the change: these are its targets, as they were before it.
-    pub(super) fn accept_change(
+    pub(super) fn accept_operation(
         &mut self,
         id: &str,
         targets: BTreeMap<String, Target>,
@@ -268,14 +271,14 @@ impl Control {
         if let Some(change) = self.operations.get(id) {
             change.rollback = rollback;
         }
-        self.accept_change(id, targets, BTreeSet::new(), notes);
+        self.accept_operation(id, targets, BTreeSet::new(), notes);
         // Before the plan is remembered: a successor that goes on with it knows whose it is, and one
         // that need not knows that this is done.
-        self.remember_changes();
+        self.remember_operations();
     }
 
     /// The change cannot be done; nothing has changed.
-    pub(super) fn refuse_change(&mut self, id: &str, error: &ErrorReply) {
+    pub(super) fn refuse_operation(&mut self, id: &str, error: &ErrorReply) {
         if let Some(change) = self.operations.get(id) {
             let asked = change.asked.take();
             let refused = change.progress(Progress::Refused(error.clone()));
@@ -288,7 +291,7 @@ impl Control {
 
     /// After an earlier control process: what the history may not have, and what has come to its end
     /// without anybody looking.
-    pub(super) fn resume_changes(&mut self) {
+    pub(super) fn resume_operations(&mut self) {
         let asked = self
             .operations
             .list
@@ -326,8 +329,8 @@ impl Control {
     }
 
     /// Time has passed: what has stayed up long enough?
-    pub(super) fn changes_timeout(&mut self) {
-        let heard = self.hearing.heard();
+    pub(super) fn operations_timeout(&mut self) {
+        let heard = self.watermark.reached();
         if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
             self.look_again(|change| change.look_at.is_some_and(|at| at <= heard));
             self.operations.altered = true;
@@ -346,7 +349,7 @@ impl Control {
     }
 
     /// Looks at one change as a whole.
-    pub(super) fn evaluate_change(&mut self, id: &str) {
+    pub(super) fn evaluate_operation(&mut self, id: &str) {
         let mut changes = std::mem::take(&mut self.operations.list);
         let open = changes.iter_mut().filter(|it| it.accepted && !it.finished);
         for change in open.filter(|it| it.id == id) {
@@ -358,7 +361,7 @@ impl Control {
     }
 
     /// Services have changed: say so to whom it concerns, and see which changes are over.
-    pub(super) fn advance_changes(&mut self, touched: &BTreeSet<ServiceId>) {
+    pub(super) fn advance_operations(&mut self, touched: &BTreeSet<ServiceId>) {
         if self.operations.list.iter().all(|change| change.finished) {
             return;
         }

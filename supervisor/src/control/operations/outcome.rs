@@ -27,7 +27,7 @@ impl Control {
                 && target.result.is_none()
             {
                 let looks_on = kind == Kind::Reconfigure && !target.reloads;
-                if let Some(until) = self.looks_on_until(name).filter(|_| looks_on) {
+                if let Some(until) = self.stable_at(name).filter(|_| looks_on) {
                     look_at = look_at.map_or(Some(until), |at| Some(at.min(until)));
                     continue;
                 }
@@ -100,7 +100,8 @@ impl Control {
             return None;
         }
         let outcome = view.last_reload.as_ref().filter(|_| kind == Kind::Reload);
-        let listening = self.listening.of(name);
+        let id = self.cx.names.id(name);
+        let listening = id.map_or(Progress::Done, |id| self.listening.of(id));
         let failed =
             outcome.is_some_and(ReloadOutcome::is_failure) || listening == Progress::Failed;
         match self.settled(name)? {

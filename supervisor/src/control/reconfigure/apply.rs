@@ -13,7 +13,7 @@ use crate::{
     control::{
         Control, Job, Output,
         input::Swap,
-        reconfigure::{Last, PlanSource, Stage, impact::Move, stages::reasons},
+        reconfigure::{LastWord, PlanSource, Stage, impact::ServiceImpact},
     },
     plan_store::Swapped,
     staging::{self, Staged},
@@ -25,10 +25,10 @@ const STILL_IN_FILES: &str = "the files still hold the other configuration: ctl 
 impl Control {
     /// All is right: this is how far a dry run goes.
     pub(super) fn ready_to_swap(&mut self, plan: Arc<Plan>, staged: Box<Staged>) {
-        if self.reconfigure.order.preview.is_some() {
+        if self.reconfigure.request.preview.is_some() {
             let last = match self.preview(&plan, &staged) {
-                Ok(preview) => Last::Preview(Box::new(preview)),
-                Err(error) => Last::Refused(error),
+                Ok(preview) => LastWord::Preview(Box::new(preview)),
+                Err(error) => LastWord::Refused(error),
             };
             self.discard_and_say(*staged, last);
             return;
@@ -46,8 +46,8 @@ impl Control {
             plan: Arc::clone(&plan),
             staged: staged.files.clone(),
             modes: staged.modes.clone(),
-            mark: self.reconfigure.order.mark.clone(),
-            rejected: self.reconfigure.found.rejected.take(),
+            mark: self.reconfigure.request.mark.clone(),
+            rejected: self.reconfigure.loaded.rejected.take(),
             before,
         };
         self.cx.job(Job::Swap(Box::new(swap)));
@@ -83,7 +83,7 @@ impl Control {
         let swapped = match result {
             Ok(mut swapped) => {
                 let mut spoiled = std::mem::take(&mut swapped.spoiled);
-                self.reconfigure.found.spoiled(&spoiled);
+                self.reconfigure.loaded.spoiled(&spoiled);
                 staged.broken.append(&mut spoiled);
                 Some(swapped)
             }
@@ -104,25 +104,25 @@ impl Control {
 
     /// The plan runs from here on. `swapped`: it is another than before, or may be.
     fn apply(&mut self, plan: Arc<Plan>, staged: Staged, swapped: Option<Swapped>) {
-        let moves = match self.moves(&plan, &staged) {
-            Ok(moves) => moves,
+        let impacts = match self.impacts(&plan, &staged) {
+            Ok(impacts) => impacts,
             // Only a shutdown refuses a plan that was checked; it ends all of this anyway.
             Err(error) => {
                 self.cannot_apply(error);
                 return;
             }
         };
-        let left = self.on_trial();
-        let moved = moves.iter().filter(|it| it.is_change());
+        let left = self.on_probation();
+        let moved = impacts.iter().filter(|it| it.is_change());
         let mut names: Vec<String> = moved.map(|it| it.name.clone()).collect();
-        if names.is_empty() || self.reconfigure.order.source != PlanSource::Files {
+        if names.is_empty() || self.reconfigure.request.source != PlanSource::Files {
             // What the last change has not brought up yet is what this one is judged by.
             let left = left.into_iter().filter(|it| !names.contains(it));
             names.extend(left.collect::<Vec<_>>());
         }
         let mut targets = self.targets(&names);
         for (name, target) in &mut targets {
-            let reloads = match moves.iter().find(|it| it.name == *name && it.is_change()) {
+            let reloads = match impacts.iter().find(|it| it.name == *name && it.is_change()) {
                 Some(it) => it.action == plan::PlanImpact::Reload,
                 None => self.probation.has_reloaded(name),
             };
@@ -133,7 +133,7 @@ impl Control {
         let site = plan::site_changes(&self.cx.plan, &plan);
         if !self.reconfigure.first {
             self.note_way_back(&plan, &targets);
-            self.expect_moved(&moves, &plan);
+            self.expect_listening(&impacts, &plan);
         }
         self.cx.plan = plan;
         self.note_all_lacking(&staged.resolved);
@@ -141,7 +141,7 @@ impl Control {
         // These have more to be done for them than to be looked up.
         self.fresh
             .retain(|name, _| !staged.owners.contains_key(name));
-        self.broken = reasons(staged.broken);
+        self.note_broken(staged.broken);
         let access = self.cx.plan.control.clone();
         self.cx.outputs.push_back(Output::Access(access));
         // What is being looked up for the old plan is of no use for the new one.
@@ -150,19 +150,22 @@ impl Control {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
             self.remember_plan();
         }
-        let shifts: BTreeMap<_, _> = moves.iter().map(|it| (it.name.clone(), it.shift)).collect();
-        let made = self.made_beside(&moves);
+        let shifts: BTreeMap<_, _> = impacts
+            .iter()
+            .map(|it| (it.name.clone(), it.shift))
+            .collect();
+        let made = self.made_beside(&impacts);
         self.apply_to_engine(&shifts);
         self.fresh = BTreeMap::new();
         self.schedule_follows_plan(staged.zone);
-        let notes = self.notes_on_moves(&moves, &site, made);
+        let notes = self.notes_on_impacts(&impacts, &site, made);
         let is_new = swapped.is_some();
         if let Some(swapped) = swapped {
-            self.stand(&moves, swapped);
+            self.begin_probation(&impacts, swapped);
         }
         match (
-            self.reconfigure.order.change.take(),
-            self.reconfigure.order.source,
+            self.reconfigure.request.change.take(),
+            self.reconfigure.request.source,
         ) {
             (Some(id), PlanSource::Before) => self.accept_way_back(&id, targets, notes),
             (Some(id), PlanSource::Files | PlanSource::Kept) => {
@@ -178,10 +181,10 @@ impl Control {
     }
 
     /// Directories that were made or changed of services that go on.
-    fn made_beside(&self, moves: &[Move]) -> Vec<String> {
-        let changing = moves.iter().filter(|it| it.is_change());
+    fn made_beside(&self, impacts: &[ServiceImpact]) -> Vec<String> {
+        let changing = impacts.iter().filter(|it| it.is_change());
         let changing: BTreeSet<&str> = changing.map(|it| it.name.as_str()).collect();
-        let host = self.reconfigure.found.host.iter();
+        let host = self.reconfigure.loaded.host.iter();
         let unsaid = host.filter(|it| {
             let mut services = it.services.iter();
             !services.any(|name| changing.contains(name.as_str()))
@@ -189,18 +192,23 @@ impl Control {
         unsaid.filter_map(staging::past).collect()
     }
 
-    fn notes_on_moves(&self, moves: &[Move], site: &[String], made: Vec<String>) -> Vec<String> {
+    fn notes_on_impacts(
+        &self,
+        impacts: &[ServiceImpact],
+        site: &[String],
+        made: Vec<String>,
+    ) -> Vec<String> {
         let site = site.iter().map(|what| format!("supervisor: {what}"));
-        let moves = moves.iter().filter_map(Move::sentence);
-        let mut notes: Vec<String> = moves.chain(site).chain(made).collect();
+        let impacts = impacts.iter().filter_map(ServiceImpact::sentence);
+        let mut notes: Vec<String> = impacts.chain(site).chain(made).collect();
         if notes.is_empty() {
             notes.push("nothing has changed".to_owned());
         }
-        notes.splice(0..0, self.reconfigure.found.warnings());
-        if let Some(kept) = &self.reconfigure.found.kept {
+        notes.splice(0..0, self.reconfigure.loaded.warnings());
+        if let Some(kept) = &self.reconfigure.loaded.kept {
             let (at, by) = (&kept.at, &kept.by);
             let back = format!("back to the configuration of {at}, asked for by {by}");
-            if self.reconfigure.order.source == PlanSource::Before {
+            if self.reconfigure.request.source == PlanSource::Before {
                 notes.insert(0, format!("a reload has failed: {back}"));
             } else {
                 notes.insert(0, back);

@@ -7,7 +7,7 @@ use crate::{
     control::{
         Control, Job,
         api::answers::Answer,
-        reconfigure::{Last, Order, PlanSource, REFUSED, Stage},
+        reconfigure::{LastWord, PlanSource, REFUSED, ReconfigureRequest, Stage},
     },
     staging::Staged,
 };
@@ -17,8 +17,8 @@ impl Control {
     pub(super) fn say_step(&mut self, detail: String) {
         let step = Progress::Step { detail };
         match (
-            &self.reconfigure.order.change,
-            &self.reconfigure.order.preview,
+            &self.reconfigure.request.change,
+            &self.reconfigure.request.preview,
         ) {
             (Some(id), _) => self.cx.answers.extend(self.operations.progress(id, step)),
             (None, Some(preview)) => self
@@ -32,7 +32,7 @@ impl Control {
     /// Ends a reconfiguration that failed: nothing has changed.
     pub(super) fn give_up(&mut self, kind: ErrorKind, message: String, hint: Option<&str>) {
         let hint = hint.map(str::to_owned);
-        self.say_last(Last::Refused(ErrorReply {
+        self.say_last(LastWord::Refused(ErrorReply {
             kind,
             message,
             hint,
@@ -40,7 +40,7 @@ impl Control {
     }
 
     /// Removes what was written and made first, so that nothing is left of it once the client knows.
-    pub(super) fn discard_and_say(&mut self, staged: Staged, last: Last) {
+    pub(super) fn discard_and_say(&mut self, staged: Staged, last: LastWord) {
         self.reconfigure.stage = Stage::Discarding(last);
         let (staged, made) = staged.leftovers();
         self.cx.job(Job::Discard { staged, made });
@@ -61,34 +61,34 @@ impl Control {
         }
     }
 
-    pub(super) fn say_last(&mut self, mut last: Last) {
-        if let Last::Refused(error) = &mut last {
+    pub(super) fn say_last(&mut self, mut last: LastWord) {
+        if let LastWord::Refused(error) = &mut last {
             self.say_what_stays(error);
         }
-        let order = std::mem::take(&mut self.reconfigure.order);
+        let request = std::mem::take(&mut self.reconfigure.request);
         let in_place = std::mem::take(&mut self.reconfigure.in_place);
-        match (last, order.change, order.preview) {
-            (Last::Preview(preview), _, Some(client)) => {
+        match (last, request.change, request.preview) {
+            (LastWord::Preview(preview), _, Some(client)) => {
                 // The queue has room for all steps: it is read, or nobody is there any more.
                 self.cx
                     .answer(Answer::Progress(client, Progress::Preview(preview)));
             }
-            (Last::Preview(_), _, None) => {}
-            (Last::Refused(error), _, Some(client)) => {
+            (LastWord::Preview(_), _, None) => {}
+            (LastWord::Refused(error), _, Some(client)) => {
                 self.cx
                     .answer(Answer::Progress(client, Progress::Refused(error)));
             }
-            (Last::Refused(error), Some(id), None) if order.source == PlanSource::Before => {
+            (LastWord::Refused(error), Some(id), None) if request.source == PlanSource::Before => {
                 self.operations.refuse_way_back(&id, &error.message);
             }
-            (Last::Refused(error), Some(id), None) => {
+            (LastWord::Refused(error), Some(id), None) => {
                 tracing::error!("reconfigure: {}", error.message);
-                self.refuse_change(&id, &error);
-                if order.unattended {
+                self.refuse_operation(&id, &error);
+                if request.unattended {
                     self.set_refused(Some(REFUSED.to_owned()));
                 }
             }
-            (Last::Refused(error), None, None) => {
+            (LastWord::Refused(error), None, None) => {
                 tracing::error!("reconfigure: {}", error.message);
                 self.set_refused(Some(REFUSED.to_owned()));
             }
@@ -141,10 +141,10 @@ impl Control {
     }
 
     /// What had to wait.
-    pub(super) fn start_what_waits(&mut self, next: Option<Order>, again: bool) {
-        if let Some(order) = next {
+    pub(super) fn start_what_waits(&mut self, next: Option<ReconfigureRequest>, again: bool) {
+        if let Some(request) = next {
             self.reconfigure.again |= again;
-            self.start_order(order);
+            self.start_request(request);
         } else if again {
             self.on_hangup();
         }

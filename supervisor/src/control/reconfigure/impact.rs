@@ -31,7 +31,7 @@ const fn verb(impact: PlanImpact) -> &'static str {
 
 /// What becomes of one service, and why.
 #[derive(Debug)]
-pub(super) struct Move {
+pub(super) struct ServiceImpact {
     pub(super) name: String,
     /// What the engine is told.
     pub(super) shift: Shift,
@@ -40,7 +40,7 @@ pub(super) struct Move {
     note: String,
 }
 
-impl Move {
+impl ServiceImpact {
     pub(super) fn is_change(&self) -> bool {
         self.action != PlanImpact::Keep
     }
@@ -88,11 +88,11 @@ struct Foresight {
 
 impl Control {
     /// What a new plan does to every service that is enabled, before or after.
-    pub(super) fn moves(
+    pub(super) fn impacts(
         &mut self,
         plan: &Arc<Plan>,
         staged: &Staged,
-    ) -> Result<Vec<Move>, ErrorReply> {
+    ) -> Result<Vec<ServiceImpact>, ErrorReply> {
         let mut changes = plan::changes(&self.cx.plan, plan);
         let files = staged
             .files
@@ -130,7 +130,7 @@ impl Control {
             })
             .map(|(name, _)| name.clone())
             .collect();
-        let moves = changes.into_iter().map(|(name, mut change)| {
+        let impacts = changes.into_iter().map(|(name, mut change)| {
             let (action, note) = if bounced.contains(&name) {
                 let on = needs_of(plan, &name, &restarted);
                 change.reasons.push(format!("with {}", on.join(", ")));
@@ -148,7 +148,7 @@ impl Control {
                 _ => None,
             }
             .unwrap_or(note);
-            Move {
+            ServiceImpact {
                 shift: shift(change.impact),
                 name,
                 action,
@@ -156,7 +156,7 @@ impl Control {
                 note,
             }
         });
-        Ok(moves.collect())
+        Ok(impacts.collect())
     }
 
     /// What becomes of services that no change of their own explains: a copy of the engine is told, and
@@ -268,15 +268,15 @@ impl Control {
         plan: &Arc<Plan>,
         staged: &Staged,
     ) -> Result<Preview, ErrorReply> {
-        let moves = self.moves(plan, staged)?;
-        let found = std::mem::take(&mut self.reconfigure.found);
+        let impacts = self.impacts(plan, staged)?;
+        let found = std::mem::take(&mut self.reconfigure.loaded);
         let remarks = found
             .remarks
             .into_iter()
             .filter(|it| it.severity != Severity::Error);
         Ok(Preview {
             rollback: found.kept,
-            services: moves.into_iter().map(Move::told).collect(),
+            services: impacts.into_iter().map(ServiceImpact::told).collect(),
             site: plan::site_changes(&self.cx.plan, plan),
             host: found.host,
             checks: found.checks,

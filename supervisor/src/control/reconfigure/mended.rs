@@ -3,17 +3,16 @@
 //! What failed a service alone (its account, its directory, its program) is not in the plan, so a
 //! comparison of plans does not see it mended. Whoever mends it says `ctl reconfigure`.
 
-use engine::{Goal, State};
+use engine::{Goal, ServiceId, State};
 
 use crate::{control::Control, staging::Staged};
 
 impl Control {
     /// Those that failed for it and would not now, in order.
     pub(super) fn mended(&self, staged: &Staged) -> Vec<String> {
-        let lacked =
-            |name: &&String| self.broken.contains_key(*name) || self.lacking.contains(*name);
+        let lacked = |id: ServiceId| self.broken.contains_key(&id) || self.lacking.contains(&id);
         let has_it = staged.resolved.iter().filter(|(name, resolved)| {
-            let found = resolved.is_ok() || self.reconfigure.found.would_have_account(name);
+            let found = resolved.is_ok() || self.reconfigure.loaded.would_have_account(name);
             found && !staged.broken.contains_key(name.as_str())
         });
         let failed = |name: &&String| {
@@ -26,7 +25,10 @@ impl Control {
                 matches!(view.state, State::Failed { .. }) && view.goal == Goal::Up
             })
         };
-        let names = has_it.map(|(name, _)| name).filter(lacked).filter(failed);
+        let names = has_it
+            .map(|(name, _)| name)
+            .filter(|name| self.cx.names.id(name).is_some_and(lacked))
+            .filter(failed);
         names.cloned().collect()
     }
 

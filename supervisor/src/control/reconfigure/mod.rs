@@ -31,21 +31,21 @@ use keeper::message::Request;
 use plan::{Plan, Severity};
 use tokio::sync::mpsc;
 
-pub(super) use probation::Standing;
+pub(super) use probation::Probation;
 pub(super) use way_back::WayBack;
 
 use crate::{
     accounts::MakeCommand,
-    ask::{Peer, STREAM_LINES_MAX, Wanted},
+    ask::{Peer, ReconfigureOptions, STREAM_LINES_MAX},
     control::{
         Control, Job,
         input::Done,
-        memory::Key,
         operations::{Kind, admission::Intent, audit},
+        record_keys::Key,
         text,
     },
     load_plan::Source,
-    plan_store::{Inputs, Mark},
+    plan_store::{AppliedBy, Inputs},
     staging::{Broken, Staged, StagedFile},
 };
 
@@ -59,7 +59,7 @@ const CREATE: &str = "create";
 #[derive(Debug, Default)]
 pub(super) struct Reconfigure {
     stage: Stage,
-    order: Order,
+    request: ReconfigureRequest,
     /// It is the daemon's first.
     first: bool,
     /// An earlier control process has put its files in place, and died before it was applied.
@@ -67,7 +67,7 @@ pub(super) struct Reconfigure {
     /// The init has been told that it is under way.
     told: bool,
     /// A client's, that came while a control process took over.
-    next: Option<Order>,
+    next: Option<ReconfigureRequest>,
     /// Another SIGHUP came meanwhile.
     again: bool,
     /// Accounts that were made for it, and files.
@@ -75,13 +75,13 @@ pub(super) struct Reconfigure {
     /// Services whose accounts could not be made at the daemon's start, and why.
     without_account: BTreeMap<String, String>,
     /// What is known of the plan besides.
-    found: Found,
+    loaded: LoadResult,
 }
 
 /// What is wanted, and by whom.
 #[derive(Debug, Default)]
-struct Order {
-    mark: Mark,
+struct ReconfigureRequest {
+    mark: AppliedBy,
     /// The id of the change that it is; none: a dry run, or the daemon's first plan.
     change: Option<String>,
     /// No client hears of it, so what refuses it stays in status.
@@ -91,7 +91,7 @@ struct Order {
     source: PlanSource,
 }
 
-/// Where the plan of an order is from.
+/// Where the plan of a request is from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum PlanSource {
     #[default]
@@ -104,7 +104,7 @@ enum PlanSource {
 
 /// What has come to light on the way.
 #[derive(Debug, Default)]
-struct Found {
+struct LoadResult {
     /// The plan is one that was kept.
     kept: Option<KeptPlan>,
     /// What the files say that it stands in the place of.
@@ -119,7 +119,7 @@ struct Found {
     checks: Vec<FileCheck>,
 }
 
-impl Found {
+impl LoadResult {
     /// What is probably not meant, in lines; notes are for those who ask.
     fn warnings(&self) -> Vec<String> {
         let remarks = self.remarks.iter();
@@ -188,7 +188,7 @@ enum Stage {
         plan: Arc<Plan>,
         staged: Box<Staged>,
         /// What becomes of each service.
-        moves: BTreeMap<String, plan::PlanImpact>,
+        impacts: BTreeMap<String, plan::PlanImpact>,
     },
     /// Candidates are being put in place.
     Swapping {
@@ -196,7 +196,7 @@ enum Stage {
         staged: Box<Staged>,
     },
     /// Candidates are being removed; then this is said.
-    Discarding(Last),
+    Discarding(LastWord),
     /// Only ids and programs are being looked up, for a control process that took over.
     Resolving,
     /// Files are being put back, for a control process that took over.
@@ -208,14 +208,14 @@ enum Stage {
 
 /// The last word of one that changes nothing.
 #[derive(Debug)]
-enum Last {
+enum LastWord {
     Refused(ErrorReply),
     Preview(Box<Preview>),
 }
 
 impl Reconfigure {
     pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle) || self.is_taking_up()
+        matches!(self.stage, Stage::Idle) || self.is_taking_over()
     }
 
     /// Nothing of it is left to be done, not even for a control process that took over.
@@ -224,7 +224,7 @@ impl Reconfigure {
         matches!(self.stage, Stage::Idle)
     }
 
-    const fn is_taking_up(&self) -> bool {
+    const fn is_taking_over(&self) -> bool {
         matches!(
             self.stage,
             Stage::Resolving | Stage::PuttingBack | Stage::Clearing(None)
@@ -243,10 +243,14 @@ impl Reconfigure {
         }
     }
 
-    /// A service of the plan whose candidates are being checked.
-    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
+    /// The service whose candidate this run checks, by the plan that is being checked.
+    pub(super) fn checked_service(&self, number: RunId) -> Option<&plan::Service> {
         match &self.stage {
-            Stage::Checking { plan, .. } => plan.services.get(name).map(AsRef::as_ref),
+            Stage::Checking {
+                plan,
+                run: Some((run, check)),
+                ..
+            } if *run == number => plan.services.get(&check.service).map(AsRef::as_ref),
             _ => None,
         }
     }
@@ -258,19 +262,19 @@ impl Reconfigure {
 
     /// It is this client's.
     pub(super) fn is_for(&self, change: &str) -> bool {
-        let orders = [Some(&self.order), self.next.as_ref()];
+        let orders = [Some(&self.request), self.next.as_ref()];
         let mut changes = orders.into_iter().flatten().map(|it| &it.change);
         changes.any(|it| it.as_deref() == Some(change))
     }
 
     /// What is in the way of another, in words.
     pub(super) fn under_way(&self) -> Option<String> {
-        let order = if self.is_idle() {
+        let request = if self.is_idle() {
             self.next.as_ref()
         } else {
-            Some(&self.order)
+            Some(&self.request)
         };
-        order.map(under_way)
+        request.map(under_way)
     }
 }
 
@@ -278,10 +282,10 @@ impl Control {
     pub(super) fn ask_reconfigure(
         &mut self,
         id: &str,
-        wanted: Wanted,
+        wanted: ReconfigureOptions,
         peer: &Peer,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        if let Some(known) = self.follow_known(id) {
+        if let Some(known) = self.follow_operation(id) {
             return Ok(known);
         }
         self.admit(if wanted.dry_run {
@@ -294,32 +298,37 @@ impl Control {
         } else {
             PlanSource::Files
         };
-        let order = Order {
+        let request = ReconfigureRequest {
             mark: self.mark(&peer.name),
             source,
-            ..Order::default()
+            ..ReconfigureRequest::default()
         };
         if wanted.dry_run {
             let (sender, stream) = mpsc::channel(STREAM_LINES_MAX);
             let preview = Some(sender);
-            self.start_order(Order { preview, ..order });
+            self.start_request(ReconfigureRequest { preview, ..request });
             return Ok(stream);
         }
-        Ok(self.start_change(id, order, peer))
+        Ok(self.start_change(id, request, peer))
     }
 
-    /// An order that is told to whoever asked for it, and to the history.
-    fn start_change(&mut self, id: &str, order: Order, peer: &Peer) -> mpsc::Receiver<Progress> {
-        let what = match order.source {
+    /// A request that is told to whoever asked for it, and to the history.
+    fn start_change(
+        &mut self,
+        id: &str,
+        request: ReconfigureRequest,
+        peer: &Peer,
+    ) -> mpsc::Receiver<Progress> {
+        let what = match request.source {
             PlanSource::Kept => "reconfigure --rollback",
             PlanSource::Files | PlanSource::Before => "reconfigure",
         };
         self.cx.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, what, &[]);
-        let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
+        let stream = self.begin_operation(id, Kind::Reconfigure, true, asked);
         let change = Some(id.to_owned());
-        self.start_order(Order { change, ..order });
+        self.start_request(ReconfigureRequest { change, ..request });
         stream
     }
 
@@ -327,9 +336,9 @@ impl Control {
     pub(super) fn start_first(&mut self) {
         self.reconfigure = Reconfigure {
             stage: Stage::Loading,
-            order: Order {
+            request: ReconfigureRequest {
                 mark: self.mark("the start of the supervisor"),
-                ..Order::default()
+                ..ReconfigureRequest::default()
             },
             first: true,
             ..Reconfigure::default()
@@ -357,12 +366,12 @@ impl Control {
         };
         let number = self.cx.engine.allocate_run().0;
         let id = format!("sighup-{}-{number}", self.cx.now.unix_ms);
-        let order = Order {
+        let request = ReconfigureRequest {
             mark: self.mark(&peer.name),
             unattended: true,
-            ..Order::default()
+            ..ReconfigureRequest::default()
         };
-        drop(self.start_change(&id, order, &peer));
+        drop(self.start_change(&id, request, &peer));
     }
 
     /// One that came while a job kept services stopped.
@@ -390,18 +399,18 @@ impl Control {
         self.cx.remember(Key::Hangup, record.to_owned());
     }
 
-    fn start_order(&mut self, order: Order) {
-        if self.reconfigure.is_taking_up() {
+    fn start_request(&mut self, request: ReconfigureRequest) {
+        if self.reconfigure.is_taking_over() {
             // Two answers of the same kind could not be told apart: one after the other.
-            self.reconfigure.next = Some(order);
+            self.reconfigure.next = Some(request);
             return;
         }
-        let told = order.preview.is_none();
+        let told = request.preview.is_none();
         if told {
             self.tell_reloading();
         }
         let plan = Arc::clone(&self.cx.plan);
-        let source = match (order.source, &order.preview, &self.way_back) {
+        let source = match (request.source, &request.preview, &self.way_back) {
             (PlanSource::Kept, ..) => Source::Kept(plan),
             (PlanSource::Before, _, Some(it)) => Source::Before(Box::new(it.before().clone())),
             (PlanSource::Files | PlanSource::Before, Some(_), _) => Source::FilesAsTheyAre(plan),
@@ -409,7 +418,7 @@ impl Control {
         };
         self.reconfigure = Reconfigure {
             stage: Stage::Loading,
-            order,
+            request,
             told,
             again: self.reconfigure.again,
             ..Reconfigure::default()
@@ -417,8 +426,8 @@ impl Control {
         self.cx.job(Job::Load(source));
     }
 
-    fn mark(&self, by: &str) -> Mark {
-        Mark {
+    fn mark(&self, by: &str) -> AppliedBy {
+        AppliedBy {
             at_unix_ms: self.cx.now.unix_ms,
             by: by.to_owned(),
         }
@@ -471,9 +480,9 @@ impl Control {
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),
             Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
-            Done::Watched(seen) => self.watchers.on_seen(&mut self.cx, seen),
+            Done::HostChecked(seen) => self.host_checks.on_seen(&mut self.cx, seen),
             Done::FilesSeen(seen) => self.on_files_seen(seen),
-            Done::FilesTouched(unwatched) => self.watched_files.on_touched(&mut self.cx, unwatched),
+            Done::FilesTouched(unwatched) => self.file_watch.on_touched(&mut self.cx, unwatched),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,
@@ -494,7 +503,7 @@ impl Control {
     }
 }
 
-fn under_way(other: &Order) -> String {
+fn under_way(other: &ReconfigureRequest) -> String {
     let what = match (&other.preview, other.source) {
         (Some(_), _) => "a dry run of a reconfigure",
         (None, PlanSource::Kept) => "a rollback",

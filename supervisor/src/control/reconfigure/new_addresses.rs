@@ -12,7 +12,7 @@ use plan::{Plan, Problem, Severity};
 use crate::{
     control::{
         Control, Job,
-        reconfigure::{Last, Stage, impact::Move},
+        reconfigure::{LastWord, Stage, impact::ServiceImpact},
     },
     listening::{Taken, Wanted},
     port_owner,
@@ -27,14 +27,14 @@ impl Control {
             self.ready_to_swap(plan, staged);
             return;
         }
-        let moves = match self.moves(&plan, &staged) {
-            Ok(moves) => moves,
+        let impacts = match self.impacts(&plan, &staged) {
+            Ok(impacts) => impacts,
             Err(error) => {
-                self.discard_and_say(*staged, Last::Refused(error));
+                self.discard_and_say(*staged, LastWord::Refused(error));
                 return;
             }
         };
-        let wanted: Vec<Wanted> = moves
+        let wanted: Vec<Wanted> = impacts
             .iter()
             .filter(|it| it.is_risky())
             .flat_map(|it| {
@@ -54,11 +54,11 @@ impl Control {
             running: self.running(),
             keeper: self.cx.keeper.pid,
         });
-        let moves = moves.into_iter().map(|it| (it.name, it.action)).collect();
+        let impacts = impacts.into_iter().map(|it| (it.name, it.action)).collect();
         self.reconfigure.stage = Stage::Addresses {
             plan,
             staged,
-            moves,
+            impacts,
         };
     }
 
@@ -76,24 +76,27 @@ impl Control {
     /// The answer: the addresses that are not free. Where nobody could see it, the plan goes on with a warning:
     /// each start looks for itself.
     pub(super) fn on_addresses(&mut self, taken: Result<Vec<Taken>, String>) {
-        let (plan, staged, moves) = match std::mem::take(&mut self.reconfigure.stage) {
+        let (plan, staged, impacts) = match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Addresses {
                 plan,
                 staged,
-                moves,
-            } => (plan, staged, moves),
+                impacts,
+            } => (plan, staged, impacts),
             other => {
                 self.reconfigure.stage = other;
                 return;
             }
         };
         let taken = taken.unwrap_or_else(|why| {
-            self.reconfigure.found.remarks.push(unverified(&plan, &why));
+            self.reconfigure
+                .loaded
+                .remarks
+                .push(unverified(&plan, &why));
             Vec::new()
         });
         let refused = taken
             .iter()
-            .filter(|it| !comes_free(it, &moves, &self.cx.plan));
+            .filter(|it| !comes_free(it, &impacts, &self.cx.plan));
         let said: Vec<String> = refused.map(|it| refusal(it, &plan)).collect();
         if said.is_empty() {
             self.ready_to_swap(plan, staged);
@@ -104,27 +107,28 @@ impl Control {
             message: said.join("\n"),
             hint: Some("nothing has changed".to_owned()),
         };
-        self.discard_and_say(*staged, Last::Refused(refused));
+        self.discard_and_say(*staged, LastWord::Refused(refused));
     }
 
     /// The plan that is about to be applied: these services are to be seen where it has them listen.
-    pub(super) fn expect_moved(&mut self, moves: &[Move], plan: &Plan) {
-        for Move { name, .. } in moves.iter().filter(|it| it.is_risky()) {
+    pub(super) fn expect_listening(&mut self, impacts: &[ServiceImpact], plan: &Plan) {
+        for ServiceImpact { name, .. } in impacts.iter().filter(|it| it.is_risky()) {
             let owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
             let added = owned(plan::added_listens(&self.cx.plan, plan, name));
             let dropped = owned(plan::dropped_listens(&self.cx.plan, plan, name));
-            self.listening.expect(&mut self.cx, name, added, dropped);
+            let id = self.cx.names.intern(name);
+            self.listening.expect(&mut self.cx, id, added, dropped);
         }
     }
 }
 
 /// Its own process has it, or one that ends by the same plan. Where nobody can be seen to have it, that is who is to
 /// have it by the plan that runs.
-fn comes_free(taken: &Taken, moves: &BTreeMap<String, plan::PlanImpact>, running: &Plan) -> bool {
+fn comes_free(taken: &Taken, impacts: &BTreeMap<String, plan::PlanImpact>, running: &Plan) -> bool {
     let ends = |by: &String| {
         *by == taken.service
             || matches!(
-                moves.get(by),
+                impacts.get(by),
                 Some(plan::PlanImpact::Restart | plan::PlanImpact::Stop)
             )
     };

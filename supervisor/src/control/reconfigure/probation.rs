@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Control, Job,
-        memory::Key,
         monitors::listening::Progress,
-        reconfigure::{Found, Order, PlanSource, impact::Move},
+        reconfigure::{LoadResult, PlanSource, ReconfigureRequest, impact::ServiceImpact},
+        record_keys::Key,
         text,
     },
-    plan_store::{Inputs, Mark, Swapped},
+    plan_store::{AppliedBy, Inputs, Swapped},
     staging::StagedFile,
 };
 
@@ -33,15 +33,15 @@ const PROOF_MS: u64 = 5_000;
 
 /// How the running plan stands.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(in crate::control) struct Standing {
-    mark: Mark,
+pub(in crate::control) struct Probation {
+    mark: AppliedBy,
     /// Services that it has changed; whether by a reload. Empty once it has worked.
     changed: BTreeMap<String, bool>,
     /// Those of them that have not been up yet.
-    trial: BTreeSet<String>,
+    on_probation: BTreeSet<String>,
     /// Those that have been, and are not any more, though nobody has stopped them.
     #[serde(skip)]
-    fallen: BTreeSet<String>,
+    failed_probation: BTreeSet<String>,
     /// When it will have worked, if nothing happens before.
     #[serde(skip)]
     proven_at: Option<Moment>,
@@ -61,8 +61,8 @@ pub(in crate::control) struct Standing {
     candidates: Vec<StagedFile>,
 }
 
-impl Standing {
-    pub(super) const fn mark(&self) -> &Mark {
+impl Probation {
+    pub(super) const fn mark(&self) -> &AppliedBy {
         &self.mark
     }
 
@@ -101,13 +101,13 @@ impl Standing {
 impl Control {
     /// What an earlier control process knew of it. `stored` is of the plan on disk, which it had
     /// not applied to the end if `unfinished`.
-    pub(in crate::control) fn take_up_standing(
+    pub(in crate::control) fn restore_probation(
         &mut self,
         hello: &Hello,
-        stored: Option<(Mark, Option<Inputs>)>,
+        stored: Option<(AppliedBy, Option<Inputs>)>,
         unfinished: bool,
     ) {
-        if let Some(record) = Key::Standing.of(&hello.records) {
+        if let Some(record) = Key::Probation.of(&hello.records) {
             match serde_json::from_str(record) {
                 Ok(standing) => self.probation = standing,
                 Err(error) => {
@@ -121,7 +121,7 @@ impl Control {
             self.lifecycle.set_refused(Some(why.clone()));
         }
         if let (true, Some((mark, rejected))) = (unfinished, stored) {
-            self.reconfigure.order = Order {
+            self.reconfigure.request = ReconfigureRequest {
                 mark,
                 change: self.operations.pending_reconfigure(),
                 source: match &rejected {
@@ -129,19 +129,19 @@ impl Control {
                     None => PlanSource::Files,
                 },
                 unattended: self.lifecycle.hangup,
-                ..Order::default()
+                ..ReconfigureRequest::default()
             };
-            self.reconfigure.found = Found {
+            self.reconfigure.loaded = LoadResult {
                 rolled_back: rejected.is_some(),
                 rejected,
-                ..Found::default()
+                ..LoadResult::default()
             };
         }
     }
 
     /// Another plan runs now.
-    pub(super) fn stand(&mut self, moves: &[Move], swapped: Swapped) {
-        let risky = moves.iter().filter(|it| it.is_risky());
+    pub(super) fn begin_probation(&mut self, impacts: &[ServiceImpact], swapped: Swapped) {
+        let risky = impacts.iter().filter(|it| it.is_risky());
         let mut changed: BTreeMap<String, bool> = risky
             .map(|it| (it.name.clone(), it.action == plan::PlanImpact::Reload))
             .collect();
@@ -159,49 +159,55 @@ impl Control {
         if kept {
             changed.clear();
         }
-        self.probation = Standing {
-            mark: self.reconfigure.order.mark.clone(),
-            trial: changed.keys().cloned().collect(),
+        self.probation = Probation {
+            mark: self.reconfigure.request.mark.clone(),
+            on_probation: changed.keys().cloned().collect(),
             changed,
-            fallen: BTreeSet::new(),
+            failed_probation: BTreeSet::new(),
             proven_at: None,
             kept,
             rollback: swapped.rollback,
-            rolled_back: self.reconfigure.found.rolled_back,
+            rolled_back: self.reconfigure.loaded.rolled_back,
             stored: swapped.stored,
             first,
             swapping: false,
             candidates: Vec::new(),
         };
-        self.remember_standing();
+        self.remember_probation();
         self.judge_all();
     }
 
     fn judge_all(&mut self) {
         let changed = self.probation.changed.keys();
         let all = changed.filter_map(|name| self.cx.names.id(name)).collect();
-        self.judge_trial(&all);
+        self.judge_probation(&all);
     }
 
     /// Services that the plan has changed and that have not been up since, or not stayed so, though
     /// somebody wants them. The daemon's first plan has changed none.
-    pub(in crate::control) fn on_trial(&self) -> Vec<String> {
+    pub(in crate::control) fn on_probation(&self) -> Vec<String> {
         if self.probation.first {
             return Vec::new();
         }
-        let trial = self.probation.trial.union(&self.probation.fallen);
-        trial.filter(|name| !self.is_held(name)).cloned().collect()
+        let on_probation = self
+            .probation
+            .on_probation
+            .union(&self.probation.failed_probation);
+        on_probation
+            .filter(|name| !self.is_held(name))
+            .cloned()
+            .collect()
     }
 
     /// A service without a `[ready]` of its own is ready as soon as it executes, which says little of
     /// a new configuration: until when it has to stay so for the change to be done.
-    pub(in crate::control) fn looks_on_until(&self, name: &str) -> Option<Moment> {
+    pub(in crate::control) fn stable_at(&self, name: &str) -> Option<Moment> {
         let planned = self.cx.plan.services.get(name)?;
         let view = self.cx.engine.view(self.cx.names.id(name)?)?;
         let tells_nothing = planned.ready.kind == ReadyKind::Exec && !planned.oneshot;
         let runs = matches!(view.state, State::Running { .. }) && view.goal == Goal::Up;
         let until = view.since.after(PROOF_MS);
-        (tells_nothing && runs && until > self.hearing.heard()).then_some(until)
+        (tells_nothing && runs && until > self.watermark.reached()).then_some(until)
     }
 
     fn is_held(&self, name: &str) -> bool {
@@ -209,7 +215,7 @@ impl Control {
     }
 
     /// Services have changed: may the plan count as one that works?
-    pub(in crate::control) fn judge_trial(&mut self, touched: &BTreeSet<ServiceId>) {
+    pub(in crate::control) fn judge_probation(&mut self, touched: &BTreeSet<ServiceId>) {
         // At the end nothing is up, and that says nothing about the plan.
         if self.probation.kept || !self.probation.stored || self.lifecycle.is_stopping() {
             return;
@@ -223,15 +229,15 @@ impl Control {
             };
             let name = name.to_owned();
             if self.is_up_with_it(*id, reloads) {
-                self.probation.trial.remove(&name);
-                self.probation.fallen.remove(&name);
+                self.probation.on_probation.remove(&name);
+                self.probation.failed_probation.remove(&name);
             } else if self.is_held(&name) {
-                self.probation.fallen.remove(&name);
-            } else if !self.probation.trial.contains(&name) {
-                self.probation.fallen.insert(name);
+                self.probation.failed_probation.remove(&name);
+            } else if !self.probation.on_probation.contains(&name) {
+                self.probation.failed_probation.insert(name);
             }
         }
-        if !self.probation.trial.is_empty() || !self.probation.fallen.is_empty() {
+        if !self.probation.on_probation.is_empty() || !self.probation.failed_probation.is_empty() {
             self.probation.proven_at = None;
         } else if self.probation.changed.is_empty() {
             self.keep_plan();
@@ -242,8 +248,8 @@ impl Control {
     }
 
     /// Nothing has been heard against it for long enough.
-    pub(in crate::control) fn standing_timeout(&mut self) {
-        let heard = self.hearing.heard();
+    pub(in crate::control) fn probation_timeout(&mut self) {
+        let heard = self.watermark.reached();
         let due = self.probation.proven_at.take_if(|at| *at <= heard);
         // At the end nothing is proven any more.
         if due.is_some() && !self.lifecycle.is_stopping() {
@@ -257,7 +263,7 @@ impl Control {
         self.probation.changed.clear();
         let (plan, mark) = (Arc::clone(&self.cx.plan), self.probation.mark.clone());
         self.cx.job(Job::Keep { plan, mark });
-        self.remember_standing();
+        self.remember_probation();
     }
 
     fn is_up_with_it(&self, id: ServiceId, reloads: bool) -> bool {
@@ -275,8 +281,7 @@ impl Control {
         );
         let outcome = view.last_reload.as_ref().filter(|_| reloads);
         let refused = outcome.is_some_and(ReloadOutcome::is_failure);
-        let listens = self.cx.names.name(id).map(|name| self.listening.of(name));
-        let listens = listens.is_none_or(|it| it == Progress::Done);
+        let listens = self.listening.of(id) == Progress::Done;
         up && listens && !refused && !matches!(view.state, State::Reloading { .. })
     }
 
@@ -284,7 +289,7 @@ impl Control {
     pub(super) fn note_swapping(&mut self, swapping: bool) {
         if self.probation.swapping != swapping {
             self.probation.swapping = swapping;
-            self.remember_standing();
+            self.remember_probation();
         }
     }
 
@@ -295,7 +300,7 @@ impl Control {
             return;
         }
         self.probation.candidates = new;
-        self.remember_standing();
+        self.remember_probation();
     }
 
     /// What an earlier control process may have left of a plan that it did not apply.
@@ -309,7 +314,7 @@ impl Control {
         self.probation.stored = false;
         // The other plan, should it be tried once more, may not have these files.
         self.probation.candidates.extend(candidates(&self.cx.plan));
-        self.remember_standing();
+        self.remember_probation();
     }
 
     /// The files are refused, or are good again.
@@ -319,9 +324,9 @@ impl Control {
         }
     }
 
-    fn remember_standing(&mut self) {
+    fn remember_probation(&mut self) {
         let record = serde_json::to_string(&self.probation).expect("it is plain data");
-        self.cx.remember(Key::Standing, record);
+        self.cx.remember(Key::Probation, record);
     }
 }
 

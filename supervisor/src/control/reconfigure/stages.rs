@@ -1,10 +1,6 @@
 //! The steps of a reconfiguration that are jobs, up to the point where nothing has changed yet.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
-    sync::Arc,
-};
+use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
 
 use api::{ErrorKind, ErrorReply, FileCheck, HostChange};
 use keeper::message::Request;
@@ -14,7 +10,7 @@ use crate::{
     accounts::{Accounts, MakeCommand},
     control::{
         Control, Job,
-        reconfigure::{Found, Last, Stage},
+        reconfigure::{LastWord, LoadResult, Stage},
     },
     load_plan::{Loaded, NotLoaded},
     plan_store,
@@ -27,7 +23,7 @@ const UNCHANGED: Option<&str> = Some("nothing has changed");
 
 impl Control {
     fn is_dry_run(&self) -> bool {
-        self.reconfigure.order.preview.is_some()
+        self.reconfigure.request.preview.is_some()
     }
 
     pub(super) fn on_loaded(&mut self, result: Result<Loaded, NotLoaded>) {
@@ -38,22 +34,22 @@ impl Control {
                 }
                 let host = secrets(&loaded);
                 if let Some(mark) = loaded.mark {
-                    self.reconfigure.order.mark = mark;
+                    self.reconfigure.request.mark = mark;
                 }
                 if !self.is_dry_run() {
-                    self.notices.note_put_back(&mut self.cx, &loaded.put_back);
+                    self.state_warnings.note_put_back(&mut self.cx, &loaded.put_back);
                 }
                 for remark in &loaded.plan.remarks {
                     tracing::warn!("{remark}");
                 }
-                self.reconfigure.found = Found {
+                self.reconfigure.loaded = LoadResult {
                     kept: loaded.kept,
                     rolled_back: loaded.rejected.is_some(),
                     rejected: loaded.rejected,
                     // Plans are compared without them.
                     remarks: std::mem::take(&mut loaded.plan.remarks),
                     host,
-                    ..Found::default()
+                    ..LoadResult::default()
                 };
                 self.with_plan(Arc::from(loaded.plan));
             }
@@ -99,9 +95,9 @@ impl Control {
             };
             tracing::error!("the last good configuration runs instead");
             self.set_refused(Some(super::REFUSED.to_owned()));
-            self.reconfigure.order.mark = applied.mark;
-            self.reconfigure.found.rolled_back = applied.rejected.is_some();
-            self.reconfigure.found.rejected = applied.rejected;
+            self.reconfigure.request.mark = applied.mark;
+            self.reconfigure.loaded.rolled_back = applied.rejected.is_some();
+            self.reconfigure.loaded.rejected = applied.rejected;
             self.with_plan(Arc::new(applied.plan));
             return;
         }
@@ -123,7 +119,7 @@ impl Control {
         let dry_run = self.is_dry_run();
         if dry_run {
             let made = accounts.commands.iter().map(created);
-            self.reconfigure.found.host.extend(made);
+            self.reconfigure.loaded.host.extend(made);
         } else if let Stage::Accounts { left, .. } = &mut self.reconfigure.stage {
             *left = accounts.commands.into();
         }
@@ -168,7 +164,7 @@ impl Control {
                 let checked = !self.reconfigure.first;
                 if checked && let Some((service, why)) = staged.first_refused() {
                     let refused = refused(format!("{service}: {why}"), UNCHANGED);
-                    self.discard_and_say(staged, Last::Refused(refused));
+                    self.discard_and_say(staged, LastWord::Refused(refused));
                     return;
                 }
                 let left = staged
@@ -176,11 +172,11 @@ impl Control {
                     .iter()
                     .filter(|file| checked && !file.validate.is_empty());
                 let left = left.cloned().collect();
-                self.reconfigure.found.host.append(&mut staged.host);
+                self.reconfigure.loaded.host.append(&mut staged.host);
                 let left_out = std::mem::take(&mut staged.left_out);
-                self.reconfigure.found.checks.extend(left_out);
+                self.reconfigure.loaded.checks.extend(left_out);
                 if checked {
-                    self.reconfigure.found.spoiled(&staged.broken);
+                    self.reconfigure.loaded.spoiled(&staged.broken);
                 }
                 self.reconfigure.stage = Stage::Checking {
                     plan,
@@ -197,7 +193,7 @@ impl Control {
     /// A control process that took over knows all that its plan needs.
     fn on_resolved_all(&mut self, staged: Staged) {
         self.note_all_lacking(&staged.resolved);
-        self.broken = reasons(staged.broken);
+        self.note_broken(staged.broken);
         self.schedule_follows_plan(staged.zone);
         if staged.files.is_empty() {
             self.on_put_back();
@@ -244,11 +240,11 @@ impl Control {
             let _ = write!(message, "\nline {number} is: {line}");
         }
         // The program's own words may be hard to read; a warning often says it plainly.
-        for line in self.reconfigure.found.warnings() {
+        for line in self.reconfigure.loaded.warnings() {
             let _ = write!(message, "\n{line}");
         }
         let hint = Some("nothing has changed; the old file is still in place");
-        self.discard_and_say(*staged, Last::Refused(refused(message, hint)));
+        self.discard_and_say(*staged, LastWord::Refused(refused(message, hint)));
     }
 }
 
@@ -258,12 +254,6 @@ fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)
     let mut files = service.files.iter();
     let file = files.find(|it| it.path.display().to_string() == check.path)?;
     plan::file_diff::meant(file, detail)
-}
-
-/// Why services cannot start.
-pub(super) fn reasons(broken: BTreeMap<String, Broken>) -> BTreeMap<String, String> {
-    let reasons = broken.into_iter().map(|(name, it)| (name, it.why));
-    reasons.collect()
 }
 
 fn refused(message: String, hint: Option<&str>) -> ErrorReply {

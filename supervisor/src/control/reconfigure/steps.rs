@@ -55,7 +55,7 @@ impl Control {
     }
 
     fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
-        let run = Run::new(&spawn.service, Purpose::Reconfigure);
+        let run = Run::of_nobody(Purpose::Reconfigure);
         self.cx.runs.insert(number, run);
         self.cx.tell(Request::Spawn(Box::new(spawn)));
     }
@@ -78,7 +78,7 @@ impl Control {
             Stage::Checking { run, .. } if run.as_ref().is_some_and(|it| it.0 == number) => {
                 if ok {
                     if let Some((_, check)) = run.take() {
-                        self.reconfigure.found.checks.push(check);
+                        self.reconfigure.loaded.checks.push(check);
                     }
                     self.next_check();
                 } else {

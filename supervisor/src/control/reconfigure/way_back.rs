@@ -27,9 +27,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Control,
-        memory::Key,
         operations::{GoingBack, Target, Way},
-        reconfigure::{Order, PlanSource, Stage},
+        reconfigure::{PlanSource, ReconfigureRequest, Stage},
+        record_keys::Key,
     },
     plan_store::Kept,
 };
@@ -57,12 +57,12 @@ impl WayBack {
 impl Control {
     /// A plan is about to take the place of the one that runs.
     pub(super) fn note_way_back(&mut self, plan: &plan::Plan, targets: &BTreeMap<String, Target>) {
-        let order = &self.reconfigure.order;
-        if order.source == PlanSource::Before {
+        let request = &self.reconfigure.request;
+        if request.source == PlanSource::Before {
             return;
         }
         // One that an earlier control process had applied but for the last step has it already.
-        let id = match (&order.change, order.source) {
+        let id = match (&request.change, request.source) {
             (None, PlanSource::Files) => return,
             (id, _) => id.clone(),
         };
@@ -71,7 +71,7 @@ impl Control {
             self.operations
                 .supersede_way_back(&earlier.change, SUPERSEDED);
         }
-        let id = id.filter(|_| self.reconfigure.order.source == PlanSource::Files);
+        let id = id.filter(|_| self.reconfigure.request.source == PlanSource::Files);
         let way_back = id.and_then(|change| {
             let before = earlier.map_or_else(|| self.running_as_kept(), |it| it.before);
             let differs =
@@ -150,18 +150,18 @@ impl Control {
         );
         tracing::error!("reconfigure: {failed}: {what}");
         self.cx.publish("", "change", &what, None);
-        let order = Order {
+        let request = ReconfigureRequest {
             mark: self.mark(BY),
             change: Some(id),
             source: PlanSource::Before,
-            ..Order::default()
+            ..ReconfigureRequest::default()
         };
-        self.start_order(order);
+        self.start_request(request);
     }
 
     /// What an earlier control process knew of it. `unfinished`: it had put a plan in place and not
     /// applied that to the end.
-    pub(in crate::control) fn take_up_way_back(
+    pub(in crate::control) fn restore_way_back(
         &mut self,
         record: Option<&String>,
         unfinished: bool,
@@ -181,11 +181,11 @@ impl Control {
         let id = way_back.change.clone();
         let way = self.operations.way_of(&id);
         // A plan that is another change's own is no way back.
-        let unfinished = unfinished && self.reconfigure.order.change.is_none();
+        let unfinished = unfinished && self.reconfigure.request.change.is_none();
         if unfinished && matches!(way, Way::Begun | Way::Applied) {
-            self.reconfigure.order.source = PlanSource::Before;
-            self.reconfigure.order.change = Some(id).filter(|_| way == Way::Begun);
-            self.reconfigure.found.kept = Some(way_back.before.told());
+            self.reconfigure.request.source = PlanSource::Before;
+            self.reconfigure.request.change = Some(id).filter(|_| way == Way::Begun);
+            self.reconfigure.loaded.kept = Some(way_back.before.told());
         } else if way == Way::Begun {
             self.operations.begin_way_back_again(&id);
         }

@@ -6,10 +6,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{Goal, RunId, State};
+use engine::{Goal, RunId, ServiceId, State};
 
 use crate::{
-    control::{Control, Job, Purpose, Run},
+    control::{Context, Control, Job, Purpose, Run},
     port_owner::{self, Holder},
     prepare::{Address, Resolved},
     sockets::in_use,
@@ -33,16 +33,19 @@ enum On {
     /// Who has the address is being found out.
     Search,
     /// This run of this service, which is ending, has it.
-    Ending(RunId, String),
+    Ending(RunId, ServiceId),
 }
 
 impl AddressWaits {
     /// In words, whom a run waits for.
-    pub(in crate::control) fn reason(&self, run: RunId) -> Option<String> {
+    pub(in crate::control) fn reason(&self, cx: &Context, run: RunId) -> Option<String> {
         let wait = self.0.get(&run)?;
         match &wait.on {
             On::Search => None,
-            On::Ending(_, name) => Some(format!("waiting for {name} to release {}", wait.address)),
+            On::Ending(_, id) => {
+                let name = cx.name(*id);
+                Some(format!("waiting for {name} to release {}", wait.address))
+            }
         }
     }
 }
@@ -77,18 +80,17 @@ impl Control {
         false
     }
 
-    fn wait_for(&mut self, run: RunId, (holder, name): (RunId, String)) {
+    fn wait_for(&mut self, run: RunId, (holder, its): (RunId, ServiceId)) {
         let Some(wait) = self.address_waits.0.get_mut(&run) else {
             return;
         };
-        wait.on = On::Ending(holder, name);
-        let service = self.cx.runs.get(&run).map(|known| known.service.clone());
-        let (Some(service), Some(what)) = (service, self.address_waits.reason(run)) else {
+        wait.on = On::Ending(holder, its);
+        let id = self.cx.runs.get(&run).and_then(|known| known.service);
+        let (Some(id), Some(what)) = (id, self.address_waits.reason(&self.cx, run)) else {
             return;
         };
-        if let Some(id) = self.cx.names.id(&service) {
-            self.cx.touched.insert(id);
-        }
+        self.cx.touched.insert(id);
+        let service = self.cx.name(id).to_owned();
         self.cx.publish(&service, "address", &what, None);
     }
 
@@ -106,8 +108,7 @@ impl Control {
         let Some(wait) = self.address_waits.0.remove(&run) else {
             return; // It is not wanted any more.
         };
-        let service = self.cx.runs.get(&run).map(|known| &known.service);
-        let service = service.and_then(|name| self.cx.plan.services.get(name));
+        let service = self.cx.service_of(run);
         let said = |it: &&Address| it.said == wait.address;
         let address = wait.resolved.listens.iter().find(said);
         if address.is_none_or(|it| !in_use(&it.at))
@@ -142,8 +143,7 @@ impl Control {
             let Some(wait) = self.address_waits.0.remove(&run) else {
                 continue;
             };
-            let name = self.cx.runs.get(&run).map(|known| known.service.clone());
-            let service = name.and_then(|name| self.cx.plan.services.get(&name).cloned());
+            let service = self.cx.service_of(run).cloned();
             match service {
                 Some(service) if self.is_wanted(run, &Purpose::Main) => {
                     if self.outdated.remove(&run) {
@@ -158,19 +158,19 @@ impl Control {
     }
 
     /// Another run that is this one, and is going.
-    fn ending(&self, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, String)> {
+    fn ending(&self, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, ServiceId)> {
         let mut others = self.cx.runs.iter().filter(|(other, known)| {
             **other != run && known.purpose == Purpose::Main && is(known) && self.is_ending(**other)
         });
         let (holder, known) = others.next()?;
-        Some((*holder, known.service.clone()))
+        Some((*holder, known.service?))
     }
 
     /// It lives, or what is left of it does, and is on its way down.
     pub(in crate::control) fn is_ending(&self, run: RunId) -> bool {
         let known = self.cx.runs.get(&run);
         let view = known
-            .and_then(|known| self.cx.names.id(&known.service))
+            .and_then(|known| known.service)
             .and_then(|id| self.cx.engine.view(id));
         known.is_some()
             && view.is_none_or(|view| {
@@ -191,16 +191,16 @@ mod tests {
     use api::Action;
     use engine::RunId;
 
-    use crate::{control::whole::World, sockets::bind, store::Handled};
+    use crate::{control::harness::Harness, sockets::bind, store::Handled};
 
     const PID: i32 = 7;
 
     /// Service `b` wants an address that `listener` has; `a`, which does not say so, runs as [`PID`].
-    fn world(listener: &TcpListener) -> (World, RunId) {
+    fn world(listener: &TcpListener) -> (Harness, RunId) {
         let address = listener.local_addr().unwrap();
         let b = format!("command = ['/bin/b']\nlistens = ['{address}']\n");
         let services = [("a", "command = ['/bin/a']\n"), ("b", b.as_str())];
-        let mut world = World::new(&services, Handled::default());
+        let mut world = Harness::new(&services, Handled::default());
         let [(a, run)] = &world.spawned[..] else {
             panic!("{:?}", world.spawned);
         };

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use engine::RunId;
+use engine::{RunId, ServiceId};
 
 use crate::{
     control::{Control, Purpose},
@@ -23,12 +23,12 @@ impl Control {
             main && (known.pid.is_some() || known.resolved.is_some() || self.is_ending(**other))
         });
         let used = others.flat_map(|(other, known)| {
-            let service = &known.service;
+            let service = known.service.map_or("", |id| self.cx.name(id));
             let ending = self.is_ending(*other);
             known.directories.iter().map(move |path| InUse {
                 path: path.clone(),
                 run: *other,
-                service: service.clone(),
+                service: service.to_owned(),
                 ending,
             })
         });
@@ -36,15 +36,18 @@ impl Control {
     }
 
     /// Directories that a service has by the plan that runs.
-    pub(in crate::control) fn directories_of(&self, service: &str) -> Vec<PathBuf> {
-        let service = self.cx.plan.services.get(service);
+    pub(in crate::control) fn directories_of(&self, id: ServiceId) -> Vec<PathBuf> {
+        let service = self.cx.service(id);
         let all = service.into_iter().flat_map(|it| &it.directories);
         all.map(|it| it.path.clone()).collect()
     }
 
     /// It goes on in [`Self::look_at_directory_waits`].
     pub(in crate::control) fn wait_for_directories(&mut self, run: RunId, on: RunId) {
-        let service = |run| self.cx.runs.get(&run).map(|known| known.service.clone());
+        let service = |run| {
+            let id = self.cx.runs.get(&run)?.service?;
+            Some(self.cx.name(id).to_owned())
+        };
         if let (Some(name), Some(other)) = (service(run), service(on)) {
             let what = format!("waiting for {other}, which has a directory that changes hands");
             tracing::info!(service = name, "{what}");
@@ -66,7 +69,7 @@ impl Control {
             let Some(known) = self.cx.runs.get(&run) else {
                 continue;
             };
-            let service = self.cx.plan.services.get(&known.service).cloned();
+            let service = self.cx.service_of(run).cloned();
             match service {
                 Some(service) if self.is_wanted(run, &known.purpose) => {
                     self.outdated.remove(&run);
@@ -82,14 +85,14 @@ impl Control {
 mod tests {
     use api::Action;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     const OWN: &str = "command = ['/bin/one']\n[[directories]]\npath = '/srv/own'\n";
     const BELOW: &str = "command = ['/bin/two']\n[[directories]]\npath = '/srv/own/below'\n";
 
     /// Both run; one is told to stop, and the other to start again meanwhile.
-    fn world() -> (World, u64) {
-        let mut world = World::new(&[("a", OWN), ("b", BELOW)], Handled::default());
+    fn world() -> (Harness, u64) {
+        let mut world = Harness::new(&[("a", OWN), ("b", BELOW)], Handled::default());
         let runs: Vec<_> = world.spawned.iter().map(|(_, run)| *run).collect();
         let [a, b] = runs[..] else {
             panic!("{:?}", world.spawned);

@@ -3,7 +3,7 @@
 use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
-use crate::control::{Control, Job, Purpose, Run, memory::Key};
+use crate::control::{Control, Job, Purpose, Run};
 
 impl Control {
     pub(in crate::control) fn carry_out(&mut self, effect: &Effect) {
@@ -45,9 +45,7 @@ impl Control {
     }
 
     fn reloads(&mut self, id: ServiceId) {
-        if let Some(name) = self.cx.names.name(id).map(str::to_owned) {
-            self.listening.look_anew(&mut self.cx, &name);
-        }
+        self.listening.look_anew(&mut self.cx, id);
     }
 
     /// The record goes to the keeper before the effects that rest on it.
@@ -57,15 +55,8 @@ impl Control {
             return;
         };
         if let Some(record) = self.cx.engine.record(id) {
-            // What its numbers stand for is known before it.
-            if let Some(names) = self.cx.names.take_unremembered() {
-                self.cx.remember(Key::Names, names);
-            }
             let record = serde_json::to_string(&record).expect("a record is plain data");
-            self.cx.tell(Request::Remember {
-                service: name,
-                record,
-            });
+            self.cx.remember_as(name, record);
         }
         self.publish_state(id);
     }
@@ -97,7 +88,7 @@ impl Control {
             return;
         };
         let known = self.known_of_run(&service, &purpose);
-        self.cx.runs.insert(run, Run::new(&service.name, purpose));
+        self.cx.runs.insert(run, Run::new(id, purpose));
         match known {
             Some(resolved) => self.spawn_helper(&service, run, &resolved),
             None => self.prepare(run, &service),
@@ -112,9 +103,9 @@ impl Control {
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
-        self.left.remove(&name);
-        self.exits.release_of(&mut self.cx, &name);
-        self.log_troubles.remove(&name);
+        self.left.remove(&id);
+        self.exits.release_of(&mut self.cx, id);
+        self.log_troubles.remove(&id);
         self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.
         self.cx.tell(Request::Forget { service: name });

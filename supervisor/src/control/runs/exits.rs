@@ -13,15 +13,15 @@ mod unwritten;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{ExitRecord, NextRun};
-use engine::{Ended, Exit, Failure, Moment, Next, RunId};
+use engine::{Ended, Exit, Failure, Moment, Next, RunId, ServiceId};
 use keeper::message::Request;
 
 use unwritten::Unwritten;
 
 use crate::control::{
     Context, Control, Job,
-    memory::EXITS,
-    on_disk::{Attempts, News, Standing},
+    on_disk::{Attempts, Durability, News},
+    record_keys::EXITS,
     text,
 };
 
@@ -30,13 +30,13 @@ use crate::control::{
 pub(in crate::control) struct Exits {
     /// Names this daemon, over all boots; stands before the number of a run.
     daemon: String,
-    services: BTreeMap<String, Unwritten>,
+    services: BTreeMap<ServiceId, Unwritten>,
     /// Services with records that wait to be written.
-    waiting: BTreeSet<String>,
+    waiting: BTreeSet<ServiceId>,
     /// Services with a record that is held back.
-    holding: BTreeSet<String>,
+    holding: BTreeSet<ServiceId>,
     /// Ids of records that a job is writing, by service.
-    writing: BTreeMap<String, Vec<String>>,
+    writing: BTreeMap<ServiceId, Vec<String>>,
     attempts: Attempts,
     /// Some have not been tried yet.
     new: bool,
@@ -78,8 +78,8 @@ impl Exits {
     }
 
     /// The end of this run is told, and not seen to be on the disk.
-    pub(in crate::control) fn is_on_its_way(&self, service: &str, id: &str) -> bool {
-        let known = self.services.get(service);
+    pub(in crate::control) fn is_on_its_way(&self, service: ServiceId, id: &str) -> bool {
+        let known = self.services.get(&service);
         known.is_some_and(|it| it.is_on_its_way(id))
     }
 
@@ -91,12 +91,12 @@ impl Exits {
     /// Some are on their way to the disk. What cannot be written is not waited for.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
-        any && self.attempts.standing() == Standing::Awaited
+        any && self.attempts.standing() == Durability::Awaited
     }
 
     /// What is wrong, for as long as it is.
     pub(in crate::control) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.attempts.standing() else {
+        let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
         };
         Some(format!("how runs ended is not written: {why}"))
@@ -104,7 +104,7 @@ impl Exits {
 
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         let held = self.holding.iter();
-        let held = held.filter_map(|name| self.services.get(name)?.due());
+        let held = held.filter_map(|id| self.services.get(id)?.due());
         held.chain(self.attempts.poll_timeout()).min()
     }
 
@@ -117,15 +117,15 @@ impl Exits {
         records
     }
 
-    fn sort(&mut self, name: &str) {
-        let known = self.services.get(name);
+    fn sort(&mut self, id: ServiceId) {
+        let known = self.services.get(&id);
         let waits = known.is_some_and(|it| !it.waiting.is_empty());
         let holds = known.is_some_and(|it| it.held.is_some());
         for (set, member) in [(&mut self.waiting, waits), (&mut self.holding, holds)] {
             if member {
-                set.insert(name.to_owned());
+                set.insert(id);
             } else {
-                set.remove(name);
+                set.remove(&id);
             }
         }
         self.new |= waits;
@@ -133,25 +133,28 @@ impl Exits {
 }
 
 impl Exits {
-    fn remember(&mut self, cx: &mut Context, name: &str) {
-        let service = format!("{EXITS}{name}");
-        let Some(known) = self.services.get(name) else {
+    fn remember(&mut self, cx: &mut Context, id: ServiceId) {
+        let service = format!("{EXITS}{}", cx.name(id));
+        let Some(known) = self.services.get(&id) else {
             return cx.tell(Request::Forget { service });
         };
         let record = serde_json::to_string(known).expect("it is plain data");
-        cx.tell(Request::Remember { service, record });
+        cx.remember_as(service, record);
     }
 
     /// What an earlier control process may not have written.
-    pub(in crate::control) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+    pub(in crate::control) fn restore(
+        &mut self,
+        cx: &mut Context,
+        records: &BTreeMap<String, String>,
+    ) {
         let known = records.iter().filter_map(|(key, record)| {
             let name = key.strip_prefix(EXITS)?;
-            Some((name.to_owned(), serde_json::from_str(record).ok()?))
+            Some((cx.names.intern(name), serde_json::from_str(record).ok()?))
         });
         self.services = known.collect();
-        let names: Vec<String> = self.services.keys().cloned().collect();
-        for name in &names {
-            self.sort(name);
+        for id in self.services.keys().copied().collect::<Vec<_>>() {
+            self.sort(id);
         }
     }
 
@@ -160,12 +163,11 @@ impl Exits {
         let now = cx.now.moment;
         self.attempts.timeout(now);
         self.new |= must;
-        let names: Vec<String> = self.holding.iter().cloned().collect();
-        for name in names {
-            let known = self.services.get_mut(&name);
+        for id in self.holding.iter().copied().collect::<Vec<_>>() {
+            let known = self.services.get_mut(&id);
             if known.is_some_and(|it| it.release(now, must)) {
-                self.sort(&name);
-                self.remember(cx, &name);
+                self.sort(id);
+                self.remember(cx, id);
             }
         }
     }
@@ -178,10 +180,10 @@ impl Exits {
         }
         exits.new = false;
         let mut records = Vec::new();
-        for name in &exits.waiting {
-            let waiting = &exits.services[name].waiting;
+        for service in &exits.waiting {
+            let waiting = &exits.services[service].waiting;
             let ids = waiting.iter().map(|it| it.id.clone()).collect();
-            exits.writing.insert(name.clone(), ids);
+            exits.writing.insert(*service, ids);
             records.extend_from_slice(waiting);
         }
         cx.job(Job::RecordExits {
@@ -212,58 +214,56 @@ impl Exits {
         if failed.is_some() {
             return Vec::new();
         }
-        for (name, ids) in &writing {
-            self.are_written(cx, name, ids);
+        for (service, ids) in &writing {
+            self.are_written(cx, *service, ids);
         }
         writing.into_values().flatten().collect()
     }
 
     /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
-    pub(in crate::control) fn release_of(&mut self, cx: &mut Context, name: &str) {
+    pub(in crate::control) fn release_of(&mut self, cx: &mut Context, id: ServiceId) {
         let now = cx.now.moment;
-        let Some(known) = self.services.get_mut(name) else {
+        let Some(known) = self.services.get_mut(&id) else {
             return;
         };
         if known.release(now, true) {
-            self.sort(name);
-            self.remember(cx, name);
+            self.sort(id);
+            self.remember(cx, id);
         } else {
-            self.forget_if_over(cx, name);
+            self.forget_if_over(cx, id);
         }
     }
 
     /// The same for all that left it while no control process was there to see that.
     pub(in crate::control) fn release_of_removed(&mut self, cx: &mut Context) {
-        let names = self
-            .services
-            .keys()
-            .filter(|it| !cx.plan.services.contains_key(*it));
-        for name in names.cloned().collect::<Vec<_>>() {
-            self.release_of(cx, &name);
+        let all = self.services.keys();
+        let removed = all.filter(|id| cx.service(**id).is_none());
+        for id in removed.copied().collect::<Vec<_>>() {
+            self.release_of(cx, id);
         }
     }
 
     /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
     /// many as ever, or no such service.
-    fn forget_if_over(&mut self, cx: &mut Context, name: &str) {
-        let removed = !cx.plan.services.contains_key(name);
-        let known = self.services.get(name);
+    fn forget_if_over(&mut self, cx: &mut Context, id: ServiceId) {
+        let removed = cx.service(id).is_none();
+        let known = self.services.get(&id);
         if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
-            self.services.remove(name);
-            self.sort(name);
-            self.remember(cx, name);
+            self.services.remove(&id);
+            self.sort(id);
+            self.remember(cx, id);
         }
     }
 
-    fn are_written(&mut self, cx: &mut Context, name: &str, ids: &[String]) {
+    fn are_written(&mut self, cx: &mut Context, id: ServiceId, ids: &[String]) {
         let now = cx.now.moment;
-        let Some(known) = self.services.get_mut(name) else {
+        let Some(known) = self.services.get_mut(&id) else {
             return;
         };
         known.are_written(now, ids);
-        self.sort(name);
-        self.remember(cx, name);
-        self.forget_if_over(cx, name);
+        self.sort(id);
+        self.remember(cx, id);
+        self.forget_if_over(cx, id);
     }
 }
 
@@ -275,24 +275,25 @@ impl Control {
         };
         let record = self.exit_record(&name, ended);
         self.record_exit(record);
-        if self.file_restarts.cause(&name, ended.run).is_some() {
-            self.file_restarts.forget(&mut self.cx, &name);
+        let id = ended.service;
+        if self.file_restarts.cause(id, ended.run).is_some() {
+            self.file_restarts.forget(&mut self.cx, id);
         }
     }
 
     /// Has it written, and tells it.
     pub(in crate::control) fn record_exit(&mut self, record: ExitRecord) {
-        let name = record.service.clone();
+        let id = self.cx.names.intern(&record.service);
         let now = self.cx.now.moment;
-        let known = self.exits.services.entry(name.clone());
+        let known = self.exits.services.entry(id);
         let known = known.or_insert_with(|| Unwritten::new(now));
         if known.knows(&record.id) {
             // The control process before this one died just after it had taken this in.
             return;
         }
         let left_out = known.take(now, record.clone());
-        self.exits.sort(&name);
-        self.exits.remember(&mut self.cx, &name);
+        self.exits.sort(id);
+        self.exits.remember(&mut self.cx, id);
         self.running.forget(left_out.as_slice());
         self.cx.publish_exit(record);
     }

@@ -1,8 +1,8 @@
 //! What the keeper says, turned into the engine's facts.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
-use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
+use engine::{Fact, Failure, Moment, RunId, ServiceId, State, StopPhase};
 use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
 
@@ -40,7 +40,7 @@ impl Control {
                 self.status_files.write_again();
             }
             Notice::Strays { strays } => self.on_strays(strays),
-            Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),
+            Notice::Log { service, trouble } => self.on_log_trouble(&service, trouble),
             Notice::Hello(_)
             | Notice::Record { .. }
             | Notice::Run(_)
@@ -100,14 +100,14 @@ impl Control {
             known.life.began = Some(at);
             if known.purpose == Purpose::Main {
                 // Nothing is started beside what an earlier run has left.
-                self.left.remove(&known.service);
+                known.service.map(|id| self.left.remove(&id));
             }
         }
         if self.purpose(run) == Some(&Purpose::Main) {
             self.note_living(run);
             self.fact(Fact::Spawned { run });
-            self.watchers.on_run_started(&self.cx);
-            self.watched_files.on_run_started(&self.cx, run);
+            self.host_checks.on_run_started(&self.cx);
+            self.file_watch.on_run_started(&self.cx, run);
         }
     }
 
@@ -120,8 +120,8 @@ impl Control {
             return;
         };
         let planned = match purpose {
-            Purpose::Reconfigure => self.reconfigure.checked_service(&service),
-            _ => self.cx.plan.services.get(&service).map(AsRef::as_ref),
+            Purpose::Reconfigure => self.reconfigure.checked_service(run),
+            _ => service.and_then(|id| self.cx.service(id)),
         };
         let program = planned.and_then(|it| crate::control::runs::spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {
@@ -131,10 +131,11 @@ impl Control {
         });
         let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
         if purpose == Purpose::Main {
-            self.ready_lines.forget(run);
+            self.log_readiness.forget(run);
             self.running.forget(&[self.exits.id(run)]);
             if OVER_LEFTOVERS.contains(&stage) {
-                let left = self.left.get(&service).map_or(1, Vec::len);
+                let left = service.and_then(|id| self.left.get(&id));
+                let left = left.map_or(1, Vec::len);
                 let left = u32::try_from(left).unwrap_or(u32::MAX);
                 self.fact(Fact::SpawnRefused { run, left });
                 return;
@@ -149,13 +150,17 @@ impl Control {
             // The start itself meets what its validator has met, and says it better.
             let passes = purpose == Purpose::Validator
                 && stage == "chdir"
-                && self.cx.main_run_of(&service).is_none();
+                && service.is_none_or(|id| self.cx.engine.main_run(id).is_none());
             let result = if passes {
                 Ok(String::new())
             } else {
                 Err(reason)
             };
-            self.cx.runs.insert(run, Run::new(&service, purpose));
+            let known = Run {
+                service,
+                ..Run::of_nobody(purpose)
+            };
+            self.cx.runs.insert(run, known);
             self.helper_ended(run, result);
         }
     }
@@ -165,7 +170,7 @@ impl Control {
             if let Some(known) = self.cx.runs.get_mut(&run) {
                 known.pid = None;
             }
-            self.ready_lines.forget(run);
+            self.log_readiness.forget(run);
             let exit = match exit {
                 message::Exit::Code(code) => engine::Exit::Code(code),
                 message::Exit::Signal(signal) => engine::Exit::Signal(signal),
@@ -188,11 +193,10 @@ impl Control {
 
     /// Was it we who ended it?
     fn note_end(&mut self, run: RunId, exit: engine::Exit) {
-        let Some(service) = self.cx.runs.get(&run).map(|known| known.service.clone()) else {
+        let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
             return;
         };
-        let id = self.cx.names.id(&service);
-        let view = id.and_then(|id| self.cx.engine.view(id));
+        let view = self.cx.engine.view(id);
         let killed = view.and_then(|view| match view.state {
             State::Stopping {
                 phase: StopPhase::Killed { why, .. },
@@ -204,29 +208,30 @@ impl Control {
             _ => None,
         });
         let by_kill = exit == engine::Exit::Signal(Signal::SIGKILL as i32);
-        self.lifecycle
-            .note_end(&service, killed.filter(|_| by_kill));
+        let killed = killed.filter(|_| by_kill);
+        self.lifecycle.note_end(&self.cx, id, killed);
     }
 
     fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(service) = self.cx.runs.get(&run).map(|known| known.service.clone()) else {
+        let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
             return;
         };
         let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
         let is_gone = left.is_empty();
         if is_gone {
-            self.left.remove(&service);
+            self.left.remove(&id);
             // The run is known until its end is told; what starts upon that may have its directories.
             if let Some(known) = self.cx.runs.get_mut(&run) {
                 known.directories.clear();
             }
         } else {
             let what = text::left(&left);
+            let service = self.cx.name(id);
             tracing::error!(service, "processes would not go: {what}");
-            self.left.insert(service, left);
+            self.left.insert(id, left);
         }
         self.fact(Fact::Swept { run, left: count });
         if is_gone {
@@ -236,23 +241,21 @@ impl Control {
 
     /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the way any more.
     pub(in crate::control) fn on_remaining(&mut self, remaining: &[Remaining]) {
+        let mut remains = BTreeSet::new();
         for one in remaining {
-            self.left.insert(one.service.clone(), one.left.clone());
+            let id = self.cx.names.intern(&one.service);
+            self.left.insert(id, one.left.clone());
+            remains.insert(id);
         }
-        let remains = |name: &String| remaining.iter().any(|it| it.service == *name);
-        let gone = self
-            .cx
-            .names
-            .ids()
-            .iter()
-            .filter(|(name, _)| !remains(name));
-        let gone: Vec<(String, RunId)> = gone
-            .filter_map(|(name, id)| Some((name.clone(), self.cx.engine.unswept_run(*id)?)))
+        let ids = self.cx.names.ids().values();
+        let gone: Vec<(ServiceId, RunId)> = ids
+            .filter(|id| !remains.contains(id))
+            .filter_map(|id| Some((*id, self.cx.engine.unswept_run(*id)?)))
             // Of its own runs the keeper tells by themselves.
             .filter(|(_, run)| !self.cx.runs.contains_key(run))
             .collect();
-        for (service, run) in gone {
-            self.left.remove(&service);
+        for (id, run) in gone {
+            self.left.remove(&id);
             self.fact(Fact::Swept { run, left: 0 });
         }
     }
@@ -281,8 +284,7 @@ impl Control {
     }
 
     fn is_ready_by_fd(&self, run: RunId) -> bool {
-        let service = self.cx.runs.get(&run).map(|known| &known.service);
-        let service = service.and_then(|name| self.cx.plan.services.get(name));
+        let service = self.cx.service_of(run);
         service.is_some_and(|it| matches!(it.ready.kind, plan::ReadyKind::Fd(_)))
     }
 
@@ -291,11 +293,7 @@ impl Control {
     pub(in crate::control) fn on_described(&mut self, run: RunId, key: &str, value: &str) {
         match key {
             "STATUS" => {
-                let service = self
-                    .cx
-                    .runs
-                    .get(&run)
-                    .and_then(|r| self.cx.names.id(&r.service));
+                let service = self.cx.runs.get(&run).and_then(|known| known.service);
                 if let Some(id) = service {
                     self.status_texts.insert(id, value.to_owned());
                 }
@@ -321,10 +319,12 @@ impl Control {
             return;
         };
         let ok = result.is_ok();
+        let service = known.service.map(|id| self.cx.name(id).to_owned());
+        let service = service.unwrap_or_default();
         if known.purpose == Purpose::Validator
             && let Ok(said) = &result
         {
-            self.validator_warns(&known.service, said);
+            self.validator_warns(&service, said);
         }
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
@@ -334,23 +334,19 @@ impl Control {
         let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
         match known.purpose {
             Purpose::Validator => {
-                if ok {
-                    self.last_failures.remove(&known.service);
-                } else {
-                    tracing::warn!(service = known.service, "validator refused: {detail}");
-                    self.note_failure(&known.service, &format!("validator: {detail}"));
+                if let Some(id) = known.service.filter(|_| ok) {
+                    self.last_failures.remove(&id);
+                } else if let Some(id) = known.service {
+                    tracing::warn!(service, "validator refused: {detail}");
+                    self.note_failure(id, format!("validator: {detail}"));
                 }
                 let verdict = outcome(detail);
                 self.fact(Fact::Validated { run, verdict });
             }
             Purpose::ReloadCommand(_) => {
                 if !ok {
-                    self.cx.publish(
-                        &known.service,
-                        "failure",
-                        &format!("reload: {detail}"),
-                        None,
-                    );
+                    let failure = format!("reload: {detail}");
+                    self.cx.publish(&service, "failure", &failure, None);
                 }
                 let outcome = outcome(detail);
                 self.fact(Fact::Reloaded { run, outcome });

@@ -2,7 +2,7 @@
 //!
 //! Owner: the control process. A run is added when it executes, and taken away once its end is in the history
 //! on disk (`exits.rs`), or is left out of it: so a power cut between the two files loses none. What is in both
-//! is passed over at the next start (`beginnings.rs`). What a daemon before this one had in the file ended with
+//! is passed over at the next start (`boot.rs`). What a daemon before this one had in the file ended with
 //! that one, or was ended by this one at its start: it goes to the history as ended unseen, and stays in the file
 //! until it is there. One job at a time writes the file, at most every [`PACE_MS`], until it is there
 //! (`on_disk.rs`). Limit: a run that began within that time before the machine went down may not be in the file.
@@ -13,7 +13,7 @@ use engine::{Moment, RunId};
 use crate::{
     control::{
         Context, Control, Job, Purpose,
-        on_disk::{News, OnDisk, Standing},
+        on_disk::{Durability, News, OnDisk},
         text,
     },
     store::{LiveRun, Running},
@@ -49,7 +49,7 @@ impl RunningOnDisk {
     }
 
     pub(in crate::control) fn are_awaited(&self) -> bool {
-        self.disk.standing() == Standing::Awaited
+        self.disk.standing() == Durability::Awaited
     }
 
     /// A job is at the file.
@@ -59,7 +59,7 @@ impl RunningOnDisk {
 
     /// What is wrong, for as long as it is.
     pub(in crate::control) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.disk.standing() else {
+        let Durability::Unstored(why) = self.disk.standing() else {
             return None;
         };
         Some(format!(
@@ -113,26 +113,29 @@ impl Control {
         if known.purpose != Purpose::Main || self.cx.engine.service_of(run).is_none() {
             return;
         }
+        let Some(id) = known.service else {
+            return;
+        };
         let began = known.life.began.unwrap_or(self.cx.now.moment);
         let ago = self.cx.now.moment.since(began);
         let live = LiveRun {
-            service: known.service.clone(),
+            service: self.cx.name(id).to_owned(),
             pid: known.life.pid,
             since: text::time(self.cx.now.unix_ms.saturating_sub(ago)),
         };
-        let id = self.exits.id(run);
+        let exit = self.exits.id(run);
         let (exits, service) = (&self.exits, live.service.clone());
         // One that the keeper has lost has no end that could be told.
         let lost = |other: &str, it: &LiveRun| {
-            other != id && it.service == service && !exits.is_on_its_way(&service, other)
+            other != exit && it.service == service && !exits.is_on_its_way(id, other)
         };
         let disk = &mut self.running.disk;
-        if disk.wanted().0.contains_key(&id) {
+        if disk.wanted().0.contains_key(&exit) {
             return;
         }
         disk.change(|it| {
             it.0.retain(|other, it| !lost(other, it));
-            it.0.insert(id.clone(), live);
+            it.0.insert(exit.clone(), live);
         });
     }
 
@@ -170,9 +173,13 @@ impl Control {
     /// way to the history is there.
     pub(in crate::control) fn running_is_taken_up(&mut self) {
         let lives = |id: &String| self.cx.runs.keys().any(|run| self.exits.id(*run) == *id);
+        let on_its_way = |live: &LiveRun, exit: &str| {
+            let service = self.cx.names.id(&live.service);
+            service.is_some_and(|id| self.exits.is_on_its_way(id, exit))
+        };
         let over = self.running.disk.wanted().0.iter();
         let over = over
-            .filter(|(id, live)| !lives(id) && !self.exits.is_on_its_way(&live.service, id))
+            .filter(|(id, live)| !lives(id) && !on_its_way(live, id))
             .map(|(id, _)| id.clone());
         let over: Vec<String> = over.collect();
         self.running.forget(&over);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Fact, Moment, RunId, State};
+use engine::{Fact, Moment, RunId, ServiceId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
@@ -14,25 +14,25 @@ use crate::control::{Context, Control, Job, Now, runs::spawn::log_dir};
 
 /// The runs whose line is awaited.
 #[derive(Debug, Default)]
-pub(in crate::control) struct ReadyLines {
+pub(in crate::control) struct LogReadiness {
     awaited: BTreeMap<RunId, Awaited>,
 }
 
 #[derive(Debug)]
 struct Awaited {
-    service: String,
+    service: ServiceId,
     pattern: String,
     since_unix_ms: u64,
     /// Dropped when nobody waits any more.
     _wanted: oneshot::Sender<()>,
 }
 
-impl ReadyLines {
+impl LogReadiness {
     /// The process of a run is being asked for, or has been since that moment.
     pub(in crate::control) fn expect(
         &mut self,
         cx: &mut Context,
-        service: &str,
+        service: ServiceId,
         run: RunId,
         since: Moment,
     ) {
@@ -43,11 +43,11 @@ impl ReadyLines {
     fn await_line_since(
         &mut self,
         cx: &mut Context,
-        service: &str,
+        service: ServiceId,
         run: RunId,
         since_unix_ms: u64,
     ) {
-        let Some(planned) = cx.plan.services.get(service) else {
+        let Some(planned) = cx.service(service) else {
             return;
         };
         let ReadyKind::Log(pattern) = &planned.ready.kind else {
@@ -56,14 +56,14 @@ impl ReadyLines {
         let (wanted, unwanted) = oneshot::channel();
         let job = Job::AwaitLine {
             run,
-            service: service.to_owned(),
-            dir: log_dir(&cx.plan.paths, service),
+            service: planned.name.clone(),
+            dir: log_dir(&cx.plan.paths, &planned.name),
             pattern: pattern.clone(),
             since_unix_ms,
             unwanted,
         };
         let awaited = Awaited {
-            service: service.to_owned(),
+            service,
             pattern: pattern.clone(),
             since_unix_ms,
             _wanted: wanted,
@@ -79,37 +79,37 @@ impl ReadyLines {
             let Some(awaited) = self.awaited.get(&run) else {
                 continue;
             };
-            if planned_line(&cx.plan, &awaited.service) == Some(awaited.pattern.as_str()) {
+            if planned_line(cx, awaited.service) == Some(awaited.pattern.as_str()) {
                 continue;
             }
-            let (service, since) = (awaited.service.clone(), awaited.since_unix_ms);
+            let (service, since) = (awaited.service, awaited.since_unix_ms);
             self.awaited.remove(&run);
-            self.await_line_since(cx, &service, run, since);
+            self.await_line_since(cx, service, run, since);
         }
         let by_line = cx.plan.services.values();
         let by_line = by_line.filter(|it| it.enabled && matches!(it.ready.kind, ReadyKind::Log(_)));
-        let names: Vec<String> = by_line.map(|it| it.name.clone()).collect();
-        for name in names {
-            let view = cx.names.id(&name).and_then(|id| cx.engine.view(id));
+        let ids = by_line.filter_map(|it| cx.names.id(&it.name));
+        for id in ids.collect::<Vec<_>>() {
+            let view = cx.engine.view(id);
             if let Some(State::Starting {
                 run, spawned_at, ..
             }) = view.map(|view| view.state)
                 && !self.awaited.contains_key(&run)
             {
-                self.expect(cx, &name, run, spawned_at);
+                self.expect(cx, id, run, spawned_at);
             }
         }
     }
 
     /// A run that an earlier control process had asked for at that moment.
-    pub(in crate::control) fn take_up(
+    pub(in crate::control) fn restore(
         &mut self,
         cx: &mut Context,
-        service: &str,
+        service: ServiceId,
         run: RunId,
         spawned: Moment,
     ) {
-        let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
+        let view = cx.engine.view(service);
         let waits = match view.map(|view| view.state) {
             Some(State::Starting { run: its, .. } | State::Spawning { run: its }) => its == run,
             _ => false,
@@ -128,17 +128,17 @@ impl ReadyLines {
 impl Control {
     /// The line has been logged. One that an earlier plan asked for does not count.
     pub(in crate::control) fn on_ready_line(&mut self, run: RunId, pattern: &str) {
-        let awaited = self.ready_lines.awaited.get(&run);
+        let awaited = self.log_readiness.awaited.get(&run);
         if awaited.is_some_and(|it| it.pattern == pattern) {
-            self.ready_lines.awaited.remove(&run);
+            self.log_readiness.awaited.remove(&run);
             self.fact(Fact::ReadySignal { run });
         }
     }
 }
 
 /// The line that makes a service ready, by the plan.
-fn planned_line<'a>(plan: &'a plan::Plan, service: &str) -> Option<&'a str> {
-    match &plan.services.get(service)?.ready.kind {
+fn planned_line(cx: &Context, service: ServiceId) -> Option<&str> {
+    match &cx.service(service)?.ready.kind {
         ReadyKind::Log(pattern) => Some(pattern),
         _ => None,
     }

@@ -49,7 +49,7 @@ impl Control {
 mod tests {
     use keeper::message::Fact;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     const PROBED: &str =
         "command = ['/bin/a']\n[ready]\nexec = ['/bin/b']\n[watchdog]\ntimeout = '1m'\n";
@@ -59,7 +59,7 @@ mod tests {
     /// It had said so while a probe was asked.
     #[test]
     fn what_was_said_before_a_plan_asks_for_it_counts() {
-        let mut world = World::new(&[("a", PROBED)], Handled::default());
+        let mut world = Harness::new(&[("a", PROBED)], Handled::default());
         let run = world.spawned[0].1;
         world.spawned(run);
         world.fact(Fact::Notified {

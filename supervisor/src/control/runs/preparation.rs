@@ -6,16 +6,17 @@
 //! now, and ask no name server each time.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
 
-use engine::RunId;
+use engine::{RunId, ServiceId};
 
 use crate::{
     control::{Control, Job, Purpose, runs::spawn},
     prepare::{self, Needs, Outcome, Prepared, Resolved, Start},
-    staging::Resolutions,
+    staging::{Broken, Resolutions},
     unready::Unready,
 };
 
@@ -57,7 +58,7 @@ impl Control {
             Vec::new()
         };
         // What is left of an earlier run may have to be met again before anything else is known of it.
-        let has_leftovers = self.left.contains_key(&service.name);
+        let has_leftovers = known.service.is_some_and(|id| self.left.contains_key(&id));
         debug_assert!(
             !main || has_leftovers || in_use.iter().all(|it| it.service != service.name),
             "{} is started beside a run of its own",
@@ -112,7 +113,7 @@ impl Control {
             return;
         }
         if self.outdated.remove(&run)
-            && let Some(service) = self.cx.plan.services.get(&known.service).cloned()
+            && let Some(service) = self.cx.service_of(run).cloned()
         {
             self.prepare(run, &service);
             return;
@@ -124,8 +125,11 @@ impl Control {
         let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
-        let (name, purpose) = (known.service.clone(), known.purpose.clone());
-        self.note_lacking(&name, outcome.as_ref().err());
+        let (Some(id), purpose) = (known.service, known.purpose.clone()) else {
+            return;
+        };
+        let name = self.cx.name(id).to_owned();
+        self.note_lacking(id, outcome.as_ref().err());
         let prepared = match outcome {
             Ok(prepared) => prepared,
             Err(why) if purpose == Purpose::Main => {
@@ -145,7 +149,7 @@ impl Control {
             self.cx.publish(&name, "files", what, None);
         }
         self.say_made(&name, &prepared.made);
-        let Some(service) = self.cx.plan.services.get(&name).cloned() else {
+        let Some(service) = self.cx.service(id).cloned() else {
             self.drop_start(run);
             return;
         };
@@ -202,11 +206,11 @@ impl Control {
     }
 
     /// Whoever mends what it lacks says `ctl reconfigure`, which then starts it.
-    fn note_lacking(&mut self, name: &str, why: Option<&Unready>) {
+    fn note_lacking(&mut self, id: ServiceId, why: Option<&Unready>) {
         match why {
-            Some(why) if !why.transient => drop(self.lacking.insert(name.to_owned())),
+            Some(why) if !why.transient => drop(self.lacking.insert(id)),
             Some(_) => {}
-            None => drop(self.lacking.remove(name)),
+            None => drop(self.lacking.remove(&id)),
         }
     }
 
@@ -214,7 +218,17 @@ impl Control {
     pub(in crate::control) fn note_all_lacking(&mut self, found: &Resolutions) {
         let lasts = |found: &Result<_, Unready>| found.as_ref().is_err_and(|why| !why.transient);
         let lacking = found.iter().filter(|(_, found)| lasts(found));
-        self.lacking = lacking.map(|(name, _)| name.clone()).collect();
+        self.lacking = lacking
+            .map(|(name, _)| self.cx.names.intern(name))
+            .collect();
+    }
+
+    /// Services whose files or directories could not be made for this plan.
+    pub(in crate::control) fn note_broken(&mut self, broken: BTreeMap<String, Broken>) {
+        let broken = broken.into_iter();
+        self.broken = broken
+            .map(|(name, it)| (self.cx.names.intern(&name), it.why))
+            .collect();
     }
 
     fn say_made(&mut self, name: &str, made: &[PathBuf]) {
@@ -269,12 +283,12 @@ fn differs(had: &Resolved, now: &Resolved) -> Option<(String, String)> {
 mod tests {
     use api::Action;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     #[test]
     fn a_start_whose_needs_are_never_found_out_can_be_stopped() {
         let services = [("a", "command = ['/bin/a']\n")];
-        let mut world = World::new(&services, Handled::default());
+        let mut world = Harness::new(&services, Handled::default());
         let run = world.spawned[0].1;
         world.spawned(run);
         world.act(Action::Stop, "a");

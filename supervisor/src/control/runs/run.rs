@@ -1,17 +1,19 @@
 //! One process that the keeper runs for us, and what it is for.
 //!
 //! Owner: [`crate::control::context::Context`], by number. A run is here from the moment at which it is asked for until all of it
-//! is swept; a main run belongs to its service, every other run (a validator, a probe, a delivery) to what it is for.
+//! is swept; a main run, a validator, a reload command and a probe
+//! belong to a service; a step of a reconfiguration and a delivery to whoever has asked for them.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use engine::RunId;
+use engine::{RunId, ServiceId};
 
 use crate::{control::runs::exits, prepare::Resolved};
 
 /// One run, as far as the control process follows it.
 pub(in crate::control) struct Run {
-    pub(in crate::control) service: String,
+    /// None: it is of no service, a step of a reconfiguration or a delivery.
+    pub(in crate::control) service: Option<ServiceId>,
     pub(in crate::control) pid: Option<i32>,
     pub(in crate::control) purpose: Purpose,
     /// What was looked up for it, of a main run; none: it was started by an earlier control process.
@@ -25,9 +27,17 @@ pub(in crate::control) struct Run {
 }
 
 impl Run {
-    pub(in crate::control) fn new(service: &str, purpose: Purpose) -> Self {
+    pub(in crate::control) fn new(service: ServiceId, purpose: Purpose) -> Self {
         Self {
-            service: service.to_owned(),
+            service: Some(service),
+            ..Self::of_nobody(purpose)
+        }
+    }
+
+    /// A run that is of no service.
+    pub(in crate::control) fn of_nobody(purpose: Purpose) -> Self {
+        Self {
+            service: None,
             pid: None,
             purpose,
             resolved: None,

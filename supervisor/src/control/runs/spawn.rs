@@ -26,10 +26,9 @@ impl Control {
         let Some(service) = self.cx.service(id).cloned() else {
             return;
         };
-        let name = &service.name;
-        self.cx.runs.insert(run, Run::new(name, Purpose::Main));
+        self.cx.runs.insert(run, Run::new(id, Purpose::Main));
         self.status_texts.remove(&id);
-        let broken = service.broken.as_ref().or_else(|| self.broken.get(name));
+        let broken = service.broken.as_ref().or_else(|| self.broken.get(&id));
         match broken {
             Some(why) => {
                 let reason = format!("{why}; mend it, then: ctl reconfigure");
@@ -70,15 +69,18 @@ impl Control {
             let socket = socket.display().to_string();
             spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
         }
-        let directories = self.directories_of(&service.name);
-        if let Some(known) = self.cx.runs.get_mut(&run) {
-            known.resolved = Some(resolved);
-            known.directories = directories;
-        }
+        let directories = service.directories.iter().map(|it| it.path.clone());
+        let Some(known) = self.cx.runs.get_mut(&run) else {
+            return;
+        };
+        known.resolved = Some(resolved);
+        known.directories = directories.collect();
+        let id = known.service;
         self.cx.tell(Request::Spawn(Box::new(spawn)));
         let now = self.cx.now.moment;
-        self.ready_lines
-            .expect(&mut self.cx, &service.name, run, now);
+        if let Some(id) = id {
+            self.log_readiness.expect(&mut self.cx, id, run, now);
+        }
     }
 
     pub(in crate::control) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
@@ -108,7 +110,7 @@ impl Control {
         reason: String,
     ) {
         self.cx.runs.remove(&run);
-        self.ready_lines.forget(run);
+        self.log_readiness.forget(run);
         self.fact(Fact::SpawnFailed {
             run,
             transient,
@@ -269,12 +271,12 @@ pub(in crate::control) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf
 mod tests {
     use api::Action;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     #[test]
     fn a_reload_command_is_told_the_main_process() {
         let text = "command = ['/bin/a']\n[reload]\ncommand = ['/bin/r']\n";
-        let mut world = World::new(&[("a", text)], Handled::default());
+        let mut world = Harness::new(&[("a", text)], Handled::default());
         assert_eq!(world.environment.get("MAINPID"), None);
         world.spawned(world.spawned[0].1);
         world.act(Action::Reload, "a");

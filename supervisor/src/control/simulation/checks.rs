@@ -272,7 +272,7 @@ pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Reques
     let Some(planned) = control.cx.plan.services.get(&speaker.service) else {
         return;
     };
-    let heard = control.hearing.heard().0;
+    let heard = control.watermark.reached().0;
     let (name, words) = (&speaker.service, &speaker.words);
     match (cause, &planned.ready.kind) {
         (engine::StopCause::ReadyTimeout, kind) if keeper.ready_kinds.get(run) != Some(kind) => {}

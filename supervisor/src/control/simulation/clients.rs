@@ -9,7 +9,7 @@ use api::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    ask::{Ask, Peer, Wanted, Wish},
+    ask::{Ask, Peer, ReconfigureOptions, Wish},
     control::{
         input::Input,
         simulation::{dice::Dice, plans},
@@ -127,7 +127,7 @@ impl Clients {
         let id = self.id();
         let ask = Ask::Reconfigure {
             id: id.clone(),
-            wanted: Wanted {
+            wanted: ReconfigureOptions {
                 dry_run: self.dice.percent(20),
                 rollback: self.dice.percent(20),
             },

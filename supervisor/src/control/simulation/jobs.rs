@@ -227,7 +227,7 @@ impl Jobs {
             Job::Check { .. }
             | Job::ShowPlan { .. }
             | Job::Diff { .. }
-            | Job::Watch(_)
+            | Job::CheckHost(_)
             | Job::LookAtFiles(_) => return,
         };
         let pause = self.pause(longest);

@@ -192,7 +192,7 @@ impl Keeper {
             let doing: serde_json::Value = serde_json::from_str(record).ok()?;
             Some(doing["id"].as_str()?.to_owned())
         };
-        if key != "@doing" {
+        if key != "@in-flight" {
             return;
         }
         if let Some(new) = id(record) {
@@ -201,7 +201,7 @@ impl Keeper {
         }
         // Refused: nothing of it was done.
         let over = self.records.get(key).and_then(|before| id(before));
-        let known = self.records.get("@changes").cloned().unwrap_or_default();
+        let known = self.records.get("@operations").cloned().unwrap_or_default();
         if let Some(over) = over.filter(|it| !known.contains(&format!("\"{it}\""))) {
             self.begun.remove(&over);
         }

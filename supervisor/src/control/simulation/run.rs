@@ -8,8 +8,8 @@ use keeper::message::{Fact, Notice, Request};
 
 use crate::control::{
     Control,
+    boot::Boot,
     input::{Input, Job, Now, Output},
-    lifecycle::Boot,
     simulation::{
         checks,
         clients::Clients,

@@ -63,7 +63,7 @@ pub(super) fn of_job(job: &Job) -> String {
             format!("prepare {runs:?}")
         }
         Job::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
-        Job::Watch(_) => "watch".to_owned(),
+        Job::CheckHost(_) => "watch".to_owned(),
         Job::LookAtFiles(_) => "look at files".to_owned(),
         Job::Addresses { wanted, .. } => format!("addresses {wanted:?}"),
         Job::LookAtListeners { looks, .. } => format!("look at listeners {looks:?}"),

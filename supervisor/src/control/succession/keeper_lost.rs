@@ -26,7 +26,7 @@ const MAIN_PID: &str = "MAINPID";
 
 /// What is needed to stop everything without a keeper.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Belongings {
+pub(in crate::control) struct RunHandles {
     /// Main processes, by run, that have no record: named by another one with `MAINPID=`.
     mains: BTreeMap<u64, Main>,
     /// Read and write end of each service's log pipe.
@@ -43,7 +43,7 @@ struct Main {
     pidfd: OwnedFd,
 }
 
-impl Belongings {
+impl RunHandles {
     /// Main processes that were named to an earlier control process: their pidfds went with it. As
     /// long as the keeper lives, it has not reaped them unseen, so the pids still mean them.
     pub(in crate::control) fn adopt(&mut self, hello: &Hello) {

@@ -20,9 +20,9 @@ use crate::{
         Control, Input,
         api::answers::Answer,
         input::Output,
-        memory::Key,
-        on_disk::Standing,
+        on_disk::Durability,
         operations::{admission::Intent, audit},
+        record_keys::Key,
     },
     history::Line,
 };
@@ -182,7 +182,7 @@ impl Control {
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
         // An answer would be about what the other was told.
-        self.hearing.forget_question();
+        self.watermark.forget_question();
         self.cx.outputs.push_back(Output::LetIn(true));
         self.refuse_reexec(client, why);
         for input in held {
@@ -206,7 +206,7 @@ impl Control {
     }
 
     /// It was asked for, and here we are.
-    pub(in crate::control) fn take_up_reexec(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore_reexec(&mut self, record: Option<&String>) {
         let asked = record.and_then(|it| serde_json::from_str::<Asked>(it).ok());
         let Some(Asked { line, handed_over }) = asked else {
             return;
@@ -225,9 +225,9 @@ impl Control {
     /// Says so, and whether it is in the history: nothing is on its way there any more.
     fn accept_reexec(&mut self, client: &Client) {
         let history = match self.audit.standing(&client.asked.id) {
-            Standing::Stored => None,
-            Standing::Awaited => Some("the disk has not answered yet".to_owned()),
-            Standing::Unstored(why) => Some(why),
+            Durability::Stored => None,
+            Durability::Awaited => Some("the disk has not answered yet".to_owned()),
+            Durability::Unstored(why) => Some(why),
         };
         let accepted = Progress::Accepted {
             services: Vec::new(),

@@ -9,10 +9,10 @@ use plan::Plan;
 
 use crate::control::{
     Control, Purpose, Run,
-    lifecycle::Boot,
-    memory::{Key, is_a_services},
+    alerts::is_delivery,
+    boot::Boot,
     monitors::file_restarts::FileRestarts,
-    notifications::is_delivery,
+    record_keys::{Key, is_a_services},
     runs::exits::Life,
     text,
 };
@@ -28,7 +28,9 @@ const _: () = assert!(plan::PLAN_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES
 
 impl Control {
     /// Takes up what an earlier control process left with the keeper.
-    pub(in crate::control) fn take_up(&mut self, hello: &Hello, boot: Boot) {
+    pub(in crate::control) fn take_over(&mut self, hello: &Hello, boot: Boot) {
+        // Before anything gives out another: records have these numbers.
+        self.cx.names.restore(Key::Names.of(&hello.records));
         for line in &hello.leftovers {
             tracing::warn!("stopped a process of an earlier supervisor: {line}");
         }
@@ -38,17 +40,15 @@ impl Control {
                 service,
                 "processes of an earlier supervisor would not go: {what}"
             );
-            self.left.insert(service.clone(), remaining.left.clone());
         }
         self.cx.tell(Request::TookOver);
-        self.cx.names.restore(Key::Names.of(&hello.records));
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
-        self.cx.take_up_events(&hello.records);
-        self.exits.take_up(&hello.records);
+        self.cx.restore_events(&hello.records);
+        self.exits.restore(&mut self.cx, &hello.records);
         self.tell_unseen_ends();
-        self.notices.take_up(
+        self.state_warnings.restore(
             &mut self.cx,
-            Key::Notices.of(&hello.records),
+            Key::StateWarnings.of(&hello.records),
             boot.aside.clone(),
         );
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
@@ -60,25 +60,25 @@ impl Control {
         let hangup = Key::Hangup.of(&hello.records);
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
-        self.holds.take_up(&hello.records);
-        self.take_up_maintenance(&hello.records);
-        let unfinished = self.take_up_plan(hello);
+        self.holds.restore(&hello.records);
+        self.restore_maintenance(&hello.records);
+        let unfinished = self.restore_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
             self.start_first();
         } else {
-            self.take_up_records(&records);
-            self.take_up_troubles(&hello.records);
-            self.watched_files.take_up(&hello.records);
-            self.listening.take_up(Key::Listening.of(&hello.records));
-            self.take_up_schedule(Key::Schedule.of(&hello.records));
-            self.take_up_runs(hello);
+            self.restore_records(&records);
+            self.restore_troubles(&hello.records);
+            self.file_watch.restore(&hello.records);
+            self.listening.restore(Key::Listening.of(&hello.records));
+            self.restore_schedule(Key::Schedule.of(&hello.records));
+            self.restore_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.audit.take_up(record(Key::Lines));
-            let (changes, doing) = (record(Key::Changes), record(Key::Doing));
+            self.audit.restore(record(Key::AuditLines));
+            let (changes, doing) = (record(Key::Operations), record(Key::InFlight));
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
-            self.take_up_request(record(Key::Job));
+            self.restore_request(record(Key::Job));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -93,17 +93,17 @@ impl Control {
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
         self.running_is_taken_up();
-        self.take_up_standing(hello, boot.applied, is_unfinished);
-        self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
-        self.take_up_reexec(Key::Reexec.of(&hello.records));
+        self.restore_probation(hello, boot.applied, is_unfinished);
+        self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
+        self.restore_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
-        self.resume_changes();
+        self.resume_operations();
         self.lifecycle_check();
     }
 
     /// What runs is what the earlier one had applied, whatever is on disk. Returns the plan that it
     /// had put in place but not applied to the end.
-    fn take_up_plan(&mut self, hello: &Hello) -> Option<Arc<Plan>> {
+    fn restore_plan(&mut self, hello: &Hello) -> Option<Arc<Plan>> {
         let record = Key::Plan.of(&hello.records)?;
         match serde_json::from_str::<Plan>(record) {
             Ok(running) if running != *self.cx.plan => {
@@ -129,7 +129,7 @@ impl Control {
     }
 
     /// Records name other services by number, so each has the same one in all control processes.
-    fn take_up_records(&mut self, records: &[(&String, &String)]) {
+    fn restore_records(&mut self, records: &[(&String, &String)]) {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
                 Ok(record) => {
@@ -152,7 +152,7 @@ impl Control {
         self.holds.note_all(&mut self.cx);
     }
 
-    fn take_up_runs(&mut self, hello: &Hello) {
+    fn restore_runs(&mut self, hello: &Hello) {
         for info in &hello.runs {
             let run = RunId(info.run);
             let known = self.cx.engine.service_of(run).is_some();
@@ -168,15 +168,16 @@ impl Control {
                     continue;
                 }
             };
+            let service = self.cx.names.intern(&info.service);
             let pid = info.exit.is_none().then_some(info.pid);
             self.cx.runs.insert(
                 run,
                 Run {
-                    service: info.service.clone(),
+                    service: Some(service),
                     pid,
                     purpose,
                     resolved: None,
-                    directories: self.directories_of(&info.service),
+                    directories: self.directories_of(service),
                     ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),
@@ -187,7 +188,7 @@ impl Control {
                 },
             );
             if info.role == Role::Main && !info.left.is_empty() {
-                self.left.insert(info.service.clone(), info.left.clone());
+                self.left.insert(service, info.left.clone());
             }
             for (key, value) in &info.notified {
                 self.keep_ready_word(run, key, value);
@@ -195,16 +196,16 @@ impl Control {
             }
             if info.role == Role::Main && info.exit.is_none() {
                 self.note_living(run);
-                self.ready_lines
-                    .take_up(&mut self.cx, &info.service, run, Moment(info.spawned_ms));
+                self.log_readiness
+                    .restore(&mut self.cx, service, run, Moment(info.spawned_ms));
             }
         }
-        self.take_up_failures(hello);
-        self.take_up_lost_runs(hello);
+        self.restore_failures(hello);
+        self.restore_lost_runs(hello);
     }
 
     /// A run that never came to be is not among the keeper's runs: only the fact speaks of it.
-    fn take_up_failures(&mut self, hello: &Hello) {
+    fn restore_failures(&mut self, hello: &Hello) {
         for numbered in &hello.facts {
             let keeper::message::Fact::Failed { run, .. } = numbered.fact else {
                 continue;
@@ -218,15 +219,14 @@ impl Control {
                 None if self.cx.engine.main_run(id) == Some(run) => Purpose::Main,
                 None => Purpose::Validator,
             };
-            let service = self.cx.names.name(id).unwrap_or_default().to_owned();
-            let run_of_it = Run::new(&service, purpose);
+            let run_of_it = Run::new(id, purpose);
             self.cx.runs.entry(run).or_insert(run_of_it);
         }
     }
 
     /// Runs that were decided upon but whose spawn never reached the keeper: their number is free still, so
     /// they are started. What they were to serve may have gone meanwhile; then they are given up.
-    fn take_up_lost_runs(&mut self, hello: &Hello) {
+    fn restore_lost_runs(&mut self, hello: &Hello) {
         let lost = || Err(LOST.to_owned());
         let ids: Vec<_> = self.cx.names.ids().values().copied().collect();
         for id in ids {
@@ -315,7 +315,7 @@ const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
 mod tests {
     use api::Action;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     const RELOADS: [&str; 2] = [
         "validate = ['/bin/true']\n[reload]\nsignal = 'HUP'\n",
@@ -327,7 +327,7 @@ mod tests {
     fn a_reload_that_was_being_prepared_goes_on() {
         for reload in RELOADS {
             let web = format!("command = ['/bin/web']\n{reload}");
-            let mut world = World::new(&[("web", &web)], Handled::default());
+            let mut world = Harness::new(&[("web", &web)], Handled::default());
             if reload.starts_with("validate") {
                 let validator = world.spawned[0].1;
                 world.validated(validator);

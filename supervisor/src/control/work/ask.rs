@@ -8,8 +8,8 @@ use crate::{
     ask::{Peer, Wish},
     control::{
         Control, Job,
-        memory::Key,
         operations::{Kind, admission::Intent, audit},
+        record_keys::Key,
         work::Pending,
     },
     service_query::unknown_service,
@@ -23,7 +23,7 @@ const WHAT: &str = "job";
 impl Control {
     /// Somebody wants something of a job, or a job does.
     pub(in crate::control) fn ask_work(&mut self, id: &str, wish: Wish, peer: &Peer) -> Stream {
-        if let Some(known) = self.follow_known(id) {
+        if let Some(known) = self.follow_operation(id) {
             return Ok(known);
         }
         match wish {
@@ -37,7 +37,7 @@ impl Control {
         self.may_ask(service)?;
         let services = [service.to_owned()];
         let asked = audit::asked(self.cx.now.unix_ms, &request.id, peer, WHAT, &services);
-        let stream = self.begin_change(&request.id, Kind::Job, request.wait, asked.clone());
+        let stream = self.begin_operation(&request.id, Kind::Job, request.wait, asked.clone());
         let order = JobOrder {
             id: request.id,
             by: peer.name.clone(),
@@ -112,7 +112,7 @@ impl Control {
                 self.refuse_job(service, &order.id, &error);
             }
         }
-        self.remember_changes();
+        self.remember_operations();
         self.cx.remember(Key::Job, String::new());
     }
 
@@ -146,29 +146,29 @@ impl Control {
                 }
             }
         }
-        self.accept_change(request, targets, [service.to_owned()].into(), notes);
+        self.accept_operation(request, targets, [service.to_owned()].into(), notes);
     }
 
     fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
         tracing::warn!(service, "does not begin its work: {}", error.message);
         self.cx.publish(service, "failure", &error.message, None);
-        self.refuse_change(id, error);
+        self.refuse_operation(id, error);
     }
 
     /// What an earlier control process had in hand goes on.
-    pub(in crate::control) fn take_up_request(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore_request(&mut self, record: Option<&String>) {
         let pending = record.and_then(|it| serde_json::from_str::<Pending>(it).ok());
         let Some(pending) = pending else {
             return;
         };
         if self.lifecycle.is_stopping() {
-            // `resume_changes` says that it was not done.
+            // `resume_operations` says that it was not done.
             self.cx.remember(Key::Job, String::new());
             return;
         }
-        if self.follow_known(&pending.order.id).is_none() {
+        if self.follow_operation(&pending.order.id).is_none() {
             let asked = pending.asked.clone();
-            self.begin_change(&pending.order.id, Kind::Job, true, asked);
+            self.begin_operation(&pending.order.id, Kind::Job, true, asked);
         }
         self.store_request(pending);
     }

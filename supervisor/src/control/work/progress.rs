@@ -44,9 +44,9 @@ impl Control {
         let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
-        let planned = self.cx.plan.services.get(&known.service);
+        let planned = self.cx.service_of(run);
         let is_job = known.purpose == Purpose::Main && planned.is_some_and(|it| it.job);
-        let id = self.cx.names.id(&known.service).filter(|_| is_job);
+        let id = known.service.filter(|_| is_job);
         let (Some(id), Ok(mut progress)) = (id, serde_json::from_str::<JobProgress>(value)) else {
             return;
         };

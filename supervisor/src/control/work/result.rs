@@ -104,7 +104,7 @@ impl Control {
             }
             self.cx.touched.insert(job);
         }
-        self.evaluate_change(id);
+        self.evaluate_operation(id);
     }
 
     /// What a job has said of its last failure.

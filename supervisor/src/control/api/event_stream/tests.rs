@@ -19,7 +19,7 @@ fn event(detail: &str) -> Happened {
 /// Who has seen an event goes on after it, whoever tells; who has seen another is told so.
 #[test]
 fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
-    let mut feed = Feed::default();
+    let mut feed = EventStream::default();
     for at in 1..=5 {
         feed.publish(Happened {
             unix_ms: at,
@@ -55,7 +55,7 @@ fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
 
 #[test]
 fn a_slow_follower_gets_a_gap_marker_and_the_ring_is_bounded() {
-    let mut feed = Feed::default();
+    let mut feed = EventStream::default();
     let mut follower = feed.subscribe(0, true, Filter::default());
     for _ in 0..=STREAM_LINES_MAX {
         feed.publish(event(""));
@@ -74,7 +74,7 @@ fn a_slow_follower_gets_a_gap_marker_and_the_ring_is_bounded() {
 
 #[test]
 fn the_past_comes_first_and_ends_unless_followed() {
-    let mut feed = Feed::default();
+    let mut feed = EventStream::default();
     feed.publish(event("one"));
     feed.publish(event("two"));
     let mut past = feed.subscribe(1, false, Filter::default());
@@ -92,7 +92,7 @@ fn a_filter_holds_for_the_past_and_the_future() {
         unix_ms: at,
         ..event(&at.to_string())
     };
-    let mut feed = Feed::default();
+    let mut feed = EventStream::default();
     feed.publish(named("a", 1));
     feed.publish(named("b", 2));
     feed.publish(named("", 3));

@@ -3,7 +3,7 @@
 use api::Action;
 
 use super::*;
-use crate::{control::whole::World, listening::Taken, store::Handled};
+use crate::{control::harness::Harness, listening::Taken, store::Handled};
 
 const WEB: &str = "command = ['/bin/web']\nlistens = ['127.0.0.1:PORT']\n[reload]\nsignal = 'HUP'\n\
                    [[files]]\npath = '/run/web.conf'\ncontent = 'PORT'\non_change = 'reload'\n";
@@ -13,8 +13,8 @@ fn web(port: u16) -> String {
 }
 
 /// `web` runs with one port and has been told to reload with another, which nobody has seen yet.
-fn reloading() -> World {
-    let mut world = World::new(&[("web", &web(9))], Handled::default());
+fn reloading() -> Harness {
+    let mut world = Harness::new(&[("web", &web(9))], Handled::default());
     let run = world.spawned[0].1;
     world.spawned(run);
     assert!(world.looks.is_empty(), "nothing has changed");
@@ -34,8 +34,8 @@ fn missing() -> Sight {
     }])
 }
 
-fn has_worked(world: &World) -> bool {
-    world.control.on_trial().is_empty()
+fn has_worked(world: &Harness) -> bool {
+    world.control.on_probation().is_empty()
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn what_cannot_be_seen_is_said_and_fails_nothing() {
 #[test]
 fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() {
     for (by, refused) in [(None, true), (Some("web"), false)] {
-        let mut world = World::new(&[("web", &web(9))], Handled::default());
+        let mut world = Harness::new(&[("web", &web(9))], Handled::default());
         world.spawned(world.spawned[0].1);
         world.taken = Ok(vec![Taken {
             address: "127.0.0.1:80".to_owned(),
@@ -112,7 +112,7 @@ fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() 
 
 #[test]
 fn an_address_that_cannot_be_looked_at_refuses_nothing() {
-    let mut world = World::new(&[("web", &web(9))], Handled::default());
+    let mut world = Harness::new(&[("web", &web(9))], Handled::default());
     world.spawned(world.spawned[0].1);
     world.taken = Err("it takes too long".to_owned());
     world.write_and_apply("web", &web(10));
@@ -155,21 +155,21 @@ fn what_is_wrong_is_said_with_who_has_the_address() {
     ];
     let hidden = Outcome::NotVerified("no leave".to_owned());
     let listening = Listening(BTreeMap::from([
-        ("a".to_owned(), expected(Some(Outcome::Failed(faults)))),
-        ("b".to_owned(), expected(Some(hidden))),
-        ("c".to_owned(), expected(None)),
+        (ServiceId(0), expected(Some(Outcome::Failed(faults)))),
+        (ServiceId(1), expected(Some(hidden))),
+        (ServiceId(2), expected(None)),
     ]));
     assert_eq!(
-        listening.reason("a").unwrap(),
+        listening.reason(ServiceId(0)).unwrap(),
         "does not listen where it is to: 0.0.0.0:80 is in use by other (pid 7), \
          does not listen on [::]:80, still listens on 127.0.0.1:80"
     );
     assert_eq!(
-        listening.reason("b").unwrap(),
+        listening.reason(ServiceId(1)).unwrap(),
         "whether it listens on 0.0.0.0:80 was not verified: no leave"
     );
-    assert_eq!(listening.reason("c"), None);
-    let all = ["a", "b", "c", "d"].map(|name| listening.of(name));
+    assert_eq!(listening.reason(ServiceId(2)), None);
+    let all = [0, 1, 2, 3].map(|number| listening.of(ServiceId(number)));
     use Progress::{Awaited, Done, Failed};
     assert_eq!(all, [Failed, Done, Awaited, Done]);
 }

@@ -17,7 +17,7 @@ impl Control {
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match ended.cause {
             StopCause::Exited => self.cause_of_itself(name, ended.run, ended.exit, at),
-            StopCause::Asked(order) => self.cause_of_order(name, ended.run, order),
+            StopCause::Asked(order) => self.cause_of_order(name, ended, order),
             StopCause::ReadyTimeout => ExitCause::NotReady { said },
             StopCause::Liveness => ExitCause::Liveness { said },
             StopCause::Watchdog => ExitCause::Watchdog { said },
@@ -33,8 +33,9 @@ impl Control {
         sent.unwrap_or(ExitCause::Itself)
     }
 
-    fn cause_of_order(&self, name: &str, run: RunId, order: Order) -> ExitCause {
-        let on = |id: ServiceId| self.cx.names.name(id).unwrap_or("?").to_owned();
+    fn cause_of_order(&self, name: &str, ended: &Ended, order: Order) -> ExitCause {
+        let run = ended.run;
+        let on = |id: ServiceId| self.cx.name(id).to_owned();
         match order {
             Order::Stop => {
                 let change = self.operations.that_stops(name, run);
@@ -42,7 +43,7 @@ impl Control {
             }
             Order::Lease(job) => ExitCause::Job { name: on(job) },
             Order::Restart => {
-                let files = self.file_restarts.cause(name, run);
+                let files = self.file_restarts.cause(ended.service, run);
                 let change = || self.operations.that_restarts(name, run);
                 files.or_else(change).unwrap_or(ExitCause::Command)
             }

@@ -7,7 +7,7 @@ use super::{
     unwritten::{BURST, REFILL_MS, WAITING_MAX},
     *,
 };
-use crate::{control::whole::World, store::Handled};
+use crate::{control::harness::Harness, store::Handled};
 
 fn record(number: u64, next: NextRun) -> ExitRecord {
     ExitRecord {
@@ -82,7 +82,7 @@ fn a_full_disk_leaves_ends_out_and_counts_them() {
 #[test]
 fn an_end_says_who_asked_for_it_and_what_follows() {
     let services = [("a", "command = ['/bin/a']\n[restart]\npolicy = 'always'\n")];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     let first = world.spawned[0].1;
     world.spawned(first);
     world.fact(message::Fact::Exited {
@@ -103,7 +103,7 @@ fn an_end_says_who_asked_for_it_and_what_follows() {
         (&crash.cause, &crash.next),
         (&ExitCause::Itself, &NextRun::Start)
     );
-    let told = world.control.cx.feed.history("a", 100);
+    let told = world.control.cx.events.history("a", 100);
     let told = told.iter().filter_map(|it| it.exit.as_deref());
     assert_eq!(told.collect::<Vec<_>>(), [&crash]);
 
@@ -153,7 +153,7 @@ fn what_the_keeper_has_of_a_removed_service_is_forgotten_once_it_is_on_the_disk(
         ("a", "command = ['/bin/a']\n"),
         ("b", "command = ['/bin/b']\n"),
     ];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     let key = format!("{EXITS}a");
     let run = world.spawned[0].1;
     world.spawned(run);
@@ -161,7 +161,8 @@ fn what_the_keeper_has_of_a_removed_service_is_forgotten_once_it_is_on_the_disk(
     let now = world.now.moment;
     let mut full = Unwritten::new(now);
     full.room = 0;
-    world.control.exits.services.insert("a".to_owned(), full);
+    let a = world.control.cx.names.id("a").unwrap();
+    world.control.exits.services.insert(a, full);
     world.exits_hang = true;
     world.remove_and_apply("a");
     world.ended(run);

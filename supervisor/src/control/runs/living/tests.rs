@@ -4,7 +4,7 @@
 use keeper::message::{Exit, Fact};
 
 use crate::{
-    control::{beginnings::without_told, whole::World},
+    control::{boot::without_told, harness::Harness},
     history,
     store::{Handled, LiveRun, Running},
 };
@@ -14,8 +14,8 @@ use super::*;
 const TOML: &str =
     "command = ['/bin/a']\n[restart]\npolicy = 'always'\ndelay = '10ms'\nmax_delay = '10ms'\n";
 
-fn world() -> World {
-    World::new(&[("a", TOML)], Handled::default())
+fn world() -> Harness {
+    Harness::new(&[("a", TOML)], Handled::default())
 }
 
 /// The file of the daemon that went down with the machine, with one run.
@@ -28,7 +28,7 @@ fn file(id: &str) -> Running {
     Running([(id.to_owned(), live)].into())
 }
 
-fn ids(world: &World) -> Vec<&String> {
+fn ids(world: &Harness) -> Vec<&String> {
     world.running.0.0.keys().collect()
 }
 
@@ -72,7 +72,7 @@ fn an_end_is_neither_lost_nor_doubled_by_a_power_cut_between_the_files() {
     };
     let first_told = |running: Running| {
         let stored = without_told(running, "now-2", dir.path());
-        let mut world = World::booted(&[("a", TOML)], stored);
+        let mut world = Harness::booted(&[("a", TOML)], stored);
         world.pass(PACE_MS);
         let unseen = world
             .exits
@@ -100,7 +100,7 @@ fn an_end_is_neither_lost_nor_doubled_by_a_power_cut_between_the_files() {
 /// What an earlier daemon left is in the file until the history has it.
 #[test]
 fn an_unseen_end_outlives_a_second_power_cut() {
-    let world = World::booted_with_exits_hanging(&[("a", TOML)], file("before-1-7"));
+    let world = Harness::booted_with_exits_hanging(&[("a", TOML)], file("before-1-7"));
     assert_eq!(ids(&world), ["before-1-7"]);
 }
 
@@ -113,7 +113,7 @@ fn a_crash_loop_does_not_write_at_each_start() {
         if let Some((_, run)) = world.spawned.get(starts).cloned() {
             starts += 1;
             world.spawned(run);
-            world.fact(crate::control::whole::exited(
+            world.fact(crate::control::harness::exited(
                 run,
                 Exit::Code(1),
                 world.now.moment,
@@ -133,7 +133,7 @@ fn a_file_that_cannot_be_written_is_a_warning_until_it_can() {
     world.disk = Err("no space left on device".to_owned());
     world.spawned(1);
     world.pass(PACE_MS);
-    let warned = |world: &World| {
+    let warned = |world: &Harness| {
         let warnings = world.control.status(&[]).unwrap().supervisor.warnings;
         warnings
             .iter()

@@ -7,9 +7,9 @@ use api::{Action, ExitRecord, NextRun};
 use super::*;
 use crate::{
     control::{
+        harness::Harness,
         input::Done,
         monitors::inotify::{Seen, Stamp},
-        whole::World,
     },
     store::Handled,
 };
@@ -17,7 +17,7 @@ use crate::{
 const TERM: i32 = 15;
 
 /// `base`, what requires it, what is bound to it, and one that restarts for a file.
-fn world() -> World {
+fn world() -> Harness {
     let services = [
         ("base", "command = ['/bin/a']\n"),
         ("above", "command = ['/bin/a']\nrequires = ['base']\n"),
@@ -28,7 +28,7 @@ fn world() -> World {
              [[watches]]\npath = '/etc/other'\non_change = 'restart'\n",
         ),
     ];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     let mut known = 0;
     while let Some((_, run)) = world.spawned.get(known).cloned() {
         known += 1;
@@ -37,7 +37,7 @@ fn world() -> World {
     world
 }
 
-fn run_of(world: &World, name: &str) -> u64 {
+fn run_of(world: &Harness, name: &str) -> u64 {
     let mut spawned = world.spawned.iter().rev();
     spawned
         .find(|(of, _)| of == name)
@@ -45,7 +45,7 @@ fn run_of(world: &World, name: &str) -> u64 {
         .1
 }
 
-fn last(world: &World, name: &str) -> ExitRecord {
+fn last(world: &Harness, name: &str) -> ExitRecord {
     let mut exits = world.exits.iter().rev();
     exits
         .find(|it| it.service == name)
@@ -54,7 +54,7 @@ fn last(world: &World, name: &str) -> ExitRecord {
 }
 
 /// The last run of a service ends as it was told to.
-fn cause_of_end(world: &mut World, name: &str) -> ExitCause {
+fn cause_of_end(world: &mut Harness, name: &str) -> ExitCause {
     let run = run_of(world, name);
     world.ended(run);
     last(world, name).cause
@@ -68,7 +68,7 @@ fn change(cause: &ExitCause) -> &str {
 }
 
 /// The files are these at this moment.
-fn see(world: &mut World, files: &[(&str, u64)]) {
+fn see(world: &mut Harness, files: &[(&str, u64)]) {
     let changed_ms = world.now.unix_ms + 1;
     let stamp = |content| Stamp {
         content: Some(content),

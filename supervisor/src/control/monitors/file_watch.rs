@@ -19,11 +19,11 @@ use plan::{
 
 use crate::control::{
     Context, Control, Job, Output,
-    memory::Key,
     monitors::{
         inotify::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
         listening::Progress,
     },
+    record_keys::Key,
 };
 
 /// Certificates are looked at as often without any change.
@@ -33,14 +33,14 @@ const TELL_DAYS: [i64; 6] = [0, 1, 3, 7, 14, 30];
 
 /// What was seen, and when to look again.
 #[derive(Debug, Default)]
-pub(in crate::control) struct WatchedFiles {
+pub(in crate::control) struct FileWatch {
     paths: BTreeSet<PathBuf>,
     seen: BTreeMap<PathBuf, Stamp>,
-    findings: BTreeMap<String, Vec<Finding>>,
+    findings: BTreeMap<ServiceId, Vec<Finding>>,
     /// The days of [`TELL_DAYS`] that were told last, by certificate.
     told: BTreeMap<PathBuf, i64>,
     /// When the process of a service began, wall clock.
-    started: BTreeMap<String, u64>,
+    started: BTreeMap<ServiceId, u64>,
     due: Option<Moment>,
     looking: bool,
     /// Something has happened while a look was under way.
@@ -60,7 +60,7 @@ pub(in crate::control) struct FilesChanged {
     detail: String,
 }
 
-impl WatchedFiles {
+impl FileWatch {
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         self.due.filter(|_| !self.looking)
     }
@@ -76,9 +76,9 @@ impl WatchedFiles {
     }
 }
 
-impl WatchedFiles {
+impl FileWatch {
     /// What an earlier control process has told.
-    pub(in crate::control) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+    pub(in crate::control) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let record = Key::Certificates.of(records);
         let told = record.and_then(|record| serde_json::from_str(record).ok());
         self.told = told.unwrap_or_default();
@@ -88,9 +88,8 @@ impl WatchedFiles {
     pub(in crate::control) fn follow_plan(&mut self, cx: &mut Context) {
         let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let paths: BTreeSet<PathBuf> = enabled.flat_map(|it| files_of(it)).collect();
-        let known: BTreeSet<String> = cx.plan.services.keys().cloned().collect();
-        self.findings.retain(|name, _| known.contains(name));
-        self.started.retain(|name, _| known.contains(name));
+        self.findings.retain(|id, _| cx.service(*id).is_some());
+        self.started.retain(|id, _| cx.service(*id).is_some());
         self.seen.retain(|path, _| paths.contains(path));
         if self.paths == paths {
             // What a certificate is held to may have changed.
@@ -190,12 +189,13 @@ impl WatchedFiles {
 
     /// A run of a service reads its files as they are now.
     pub(in crate::control) fn on_run_started(&mut self, cx: &Context, run: RunId) {
-        let service = cx.runs.get(&run).map(|run| run.service.clone());
-        let service = service.and_then(|name| cx.plan.services.get(&name));
-        if let Some(service) = service.filter(|it| files_of(it).next().is_some()) {
-            let name = service.name.clone();
-            let started = &mut self.started;
-            started.insert(name, cx.now.unix_ms);
+        let reads = |id: &ServiceId| {
+            cx.service(*id)
+                .is_some_and(|it| files_of(it).next().is_some())
+        };
+        let id = cx.runs.get(&run).and_then(|known| known.service);
+        if let Some(id) = id.filter(reads) {
+            self.started.insert(id, cx.now.unix_ms);
         }
     }
 
@@ -212,7 +212,7 @@ impl WatchedFiles {
         let since = view.since;
         let since = cx.now.unix_ms.saturating_sub(cx.now.moment.since(since));
         // Of a run that began under an earlier control process only its state is known.
-        let started = self.started.get(name);
+        let started = self.started.get(&id);
         Some(started.copied().unwrap_or(since))
     }
 
@@ -241,7 +241,7 @@ impl WatchedFiles {
             .map(|path| path.display().to_string())
             .collect();
         let listed = listed.join(" and ");
-        if let Some(unusable) = self.finding(name, |grade| grade == Grade::Unusable) {
+        if let Some(unusable) = self.finding(id, |grade| grade == Grade::Unusable) {
             let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
             tracing::warn!(service = name, "{detail}");
             cx.publish(name, "files", &detail, None);
@@ -262,35 +262,39 @@ impl WatchedFiles {
 
     /// Takes in what is wrong now; what is new is told.
     fn take_findings(&mut self, cx: &mut Context, findings: BTreeMap<String, Vec<Finding>>) {
+        let of_plan = |name: &str| cx.plan.services.get(name).and(cx.names.id(name));
+        let findings = findings.into_iter();
+        let findings: BTreeMap<ServiceId, _> = findings
+            .filter_map(|(name, found)| Some((of_plan(&name)?, found)))
+            .collect();
         let before = std::mem::replace(&mut self.findings, findings);
         let now = self.findings.clone();
-        for (name, found) in &now {
-            let known = before.get(name).map_or(&[][..], Vec::as_slice);
+        for (id, found) in &now {
+            let known = before.get(id).map_or(&[][..], Vec::as_slice);
             if found == known {
                 continue;
             }
+            let name = cx.name(*id).to_owned();
             for finding in found.iter().filter(|it| !known.contains(it)) {
                 let sentence = finding.sentence();
                 tracing::warn!(service = name, "{sentence}");
-                cx.publish(name, "certificate", &sentence, None);
+                cx.publish(&name, "certificate", &sentence, None);
             }
             if found.is_empty() {
-                cx.publish(name, "certificate", "nothing is wrong any more", None);
+                cx.publish(&name, "certificate", "nothing is wrong any more", None);
             }
-            if let Some(id) = cx.names.id(name) {
-                cx.touched.insert(id);
-            }
+            cx.touched.insert(*id);
         }
         self.tell_of_ends(cx, &now);
     }
 
     /// Tells of certificates that end soon, each some times.
-    fn tell_of_ends(&mut self, cx: &mut Context, findings: &BTreeMap<String, Vec<Finding>>) {
+    fn tell_of_ends(&mut self, cx: &mut Context, findings: &BTreeMap<ServiceId, Vec<Finding>>) {
         let mut told = BTreeMap::new();
-        for (name, finding) in findings.iter().flat_map(|(name, found)| {
-            let name = name.clone();
-            found.iter().map(move |finding| (name.clone(), finding))
-        }) {
+        let each = findings
+            .iter()
+            .flat_map(|(id, found)| found.iter().map(move |finding| (*id, finding)));
+        for (id, finding) in each {
             let Grade::Soon(days) = finding.grade else {
                 continue;
             };
@@ -299,6 +303,7 @@ impl WatchedFiles {
             };
             told.insert(finding.path.clone(), *step);
             if self.told.get(&finding.path) != Some(step) {
+                let name = cx.name(id).to_owned();
                 let text = format!("{name}: {}", finding.sentence());
                 cx.alert(&name, NotifyOn::Certificate, text);
             }
@@ -317,19 +322,19 @@ impl WatchedFiles {
     }
 
     /// The first thing of these grades that is wrong with a certificate of a service, as a sentence.
-    fn finding(&self, service: &str, grade: impl Fn(Grade) -> bool) -> Option<String> {
-        let found = self.findings.get(service)?;
+    fn finding(&self, service: ServiceId, grade: impl Fn(Grade) -> bool) -> Option<String> {
+        let found = self.findings.get(&service)?;
         let found = found.iter().find(|finding| grade(finding.grade))?;
         Some(found.sentence())
     }
 
     /// Why a service is degraded by its certificates, if it is.
-    pub(in crate::control) fn certificate_trouble(&self, service: &str) -> Option<String> {
+    pub(in crate::control) fn certificate_trouble(&self, service: ServiceId) -> Option<String> {
         self.finding(service, |grade| grade >= Grade::Degraded)
     }
 
     /// How a service's certificates stand, for people: why it is degraded, or which of them ends.
-    pub(in crate::control) fn certificate_reason(&self, service: &str) -> Option<String> {
+    pub(in crate::control) fn certificate_reason(&self, service: ServiceId) -> Option<String> {
         let trouble = self.certificate_trouble(service);
         let trouble = trouble.map(|text| format!("degraded: {text}"));
         trouble.or_else(|| self.finding(service, |grade| matches!(grade, Grade::Soon(_))))
@@ -338,7 +343,7 @@ impl WatchedFiles {
 
 impl Control {
     pub(in crate::control) fn on_files_seen(&mut self, seen: Seen) {
-        for changed in self.watched_files.on_seen(&mut self.cx, seen) {
+        for changed in self.file_watch.on_seen(&mut self.cx, seen) {
             self.take_files(changed);
         }
     }
@@ -357,7 +362,7 @@ impl Control {
         tracing::info!(service = name, "{detail}");
         self.cx.publish(&name, "files", &detail, None);
         if restarts {
-            self.note_file_restart(&name, &files);
+            self.note_file_restart(id, &files);
         }
         let command = if restarts {
             Command::Restart
@@ -365,7 +370,7 @@ impl Control {
             Command::Reload
         };
         if let Err(refusal) = self.command(command([id].into())) {
-            self.file_restarts.forget(&mut self.cx, &name);
+            self.file_restarts.forget(&mut self.cx, id);
             let error = self.cx.refused(&refusal).message;
             tracing::warn!(service = name, "{detail}, but that was refused: {error}");
             self.cx.publish(&name, "files", &error, None);
@@ -376,8 +381,10 @@ impl Control {
     /// addresses say no.
     pub(in crate::control) fn healthy(&self, service: &str, view: &engine::View) -> Option<bool> {
         let up = matches!(view.state, State::Running { .. } | State::Reloading { .. });
-        let deaf = self.listening.of(service) == Progress::Failed;
-        if up && (deaf || self.watched_files.certificate_trouble(service).is_some()) {
+        let deaf = |id| self.listening.of(id) == Progress::Failed;
+        let distrusted = |id| self.file_watch.certificate_trouble(id).is_some();
+        let id = self.cx.names.id(service);
+        if up && id.is_some_and(|id| deaf(id) || distrusted(id)) {
             return Some(false);
         }
         view.healthy

@@ -12,8 +12,8 @@ use crate::{
     ask::{Ask, Peer},
     control::{
         Control,
+        boot::Boot,
         input::{Done, Input, Job, Now, Output},
-        lifecycle::Boot,
         runs::network_probe::No,
     },
     history::Line,
@@ -32,7 +32,7 @@ use crate::{
 pub(super) const MIDNIGHT: u64 = 1_795_392_000_000;
 pub(super) const MINUTE: u64 = 60_000;
 
-pub(super) struct World {
+pub(super) struct Harness {
     pub(super) control: Control,
     /// Main runs that the keeper has.
     living: Vec<RunInfo>,
@@ -77,7 +77,7 @@ pub(super) struct World {
     _root: tempfile::TempDir,
 }
 
-impl World {
+impl Harness {
     /// Its services by name, each with its file; where schedules stand.
     pub(super) fn new(services: &[(&str, &str)], handled: Handled) -> Self {
         let boot = Boot {

@@ -24,7 +24,7 @@ use self::{
     trouble::{Look, Tell, Trouble},
 };
 use crate::{
-    control::{Control, Purpose, Run, memory::TROUBLE, text},
+    control::{Control, Purpose, Run, record_keys::TROUBLE, text},
     deliver::{self, Message},
     programs,
 };
@@ -66,14 +66,14 @@ pub(super) struct Alert {
 
 /// Troubles, and what is on its way about them.
 #[derive(Debug, Default)]
-pub(super) struct Notifications {
+pub(super) struct Alerts {
     troubles: BTreeMap<ServiceId, Trouble>,
     /// When each is to be looked at without an event.
     due: BTreeSet<(Moment, ServiceId)>,
     outbox: Outbox,
 }
 
-impl Notifications {
+impl Alerts {
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -93,7 +93,7 @@ impl Notifications {
 
 impl Control {
     /// What an earlier control process knew, and has told, of the services' troubles.
-    pub(super) fn take_up_troubles(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn restore_troubles(&mut self, records: &BTreeMap<String, String>) {
         let ids: Vec<_> = self
             .cx
             .names
@@ -113,8 +113,8 @@ impl Control {
             let trouble = record.and_then(|it| serde_json::from_str::<Trouble>(it).ok());
             let mut trouble = trouble.unwrap_or_default();
             trouble.known(&self.look(&name, &view));
-            self.notifications.set_due(id, None, trouble.due());
-            self.notifications.troubles.insert(id, trouble);
+            self.alerts.set_due(id, None, trouble.due());
+            self.alerts.troubles.insert(id, trouble);
         }
     }
 
@@ -122,8 +122,8 @@ impl Control {
     pub(super) fn look_for_trouble(&mut self, touched: &BTreeSet<ServiceId>) {
         for id in touched {
             let Some(view) = self.cx.engine.view(*id) else {
-                if let Some(gone) = self.notifications.troubles.remove(id) {
-                    self.notifications.set_due(*id, gone.due(), None);
+                if let Some(gone) = self.alerts.troubles.remove(id) {
+                    self.alerts.set_due(*id, gone.due(), None);
                 }
                 continue;
             };
@@ -132,7 +132,7 @@ impl Control {
             };
             let look = self.look(&name, &view);
             let quiet = !look.failed && !look.unhealthy && !look.crashing && look.restarts == 0;
-            if quiet && !self.notifications.troubles.contains_key(id) {
+            if quiet && !self.alerts.troubles.contains_key(id) {
                 continue;
             }
             let now = self.cx.now.moment;
@@ -141,13 +141,13 @@ impl Control {
     }
 
     /// Messages that were held back are due, or a service has been calm for long enough.
-    pub(super) fn notifications_timeout(&mut self) {
+    pub(super) fn alerts_timeout(&mut self) {
         let now = self.cx.now.moment;
-        while let Some((at, id)) = self.notifications.due.first().copied()
+        while let Some((at, id)) = self.alerts.due.first().copied()
             && at <= now
         {
             let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
-                self.notifications.due.pop_first();
+                self.alerts.due.pop_first();
                 continue;
             };
             self.with_trouble(id, &name, |trouble| trouble.timeout(now));
@@ -160,10 +160,10 @@ impl Control {
         name: &str,
         act: impl FnOnce(&mut Trouble) -> Vec<Tell>,
     ) {
-        let mut trouble = self.notifications.troubles.remove(&id).unwrap_or_default();
+        let mut trouble = self.alerts.troubles.remove(&id).unwrap_or_default();
         let before = trouble.clone();
         let tells = act(&mut trouble);
-        self.notifications.set_due(id, before.due(), trouble.due());
+        self.alerts.set_due(id, before.due(), trouble.due());
         if trouble.differs(&before) {
             let service = format!("{TROUBLE}{name}");
             self.cx.tell(if trouble.is_troubled() {
@@ -175,7 +175,7 @@ impl Control {
         }
         let was_flapping = before.flapping().is_some() && trouble.flapping().is_none();
         if !trouble.is_over() {
-            self.notifications.troubles.insert(id, trouble);
+            self.alerts.troubles.insert(id, trouble);
         }
         if was_flapping {
             self.cx.publish(name, "flapping", "is over", None);
@@ -272,7 +272,8 @@ impl Control {
             NotifyOn::Failed => format!("{name} has failed{}", because(&reason)),
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
             NotifyOn::Unhealthy => {
-                let trouble = self.watched_files.certificate_trouble(name);
+                let id = self.cx.names.id(name);
+                let trouble = id.and_then(|id| self.file_watch.certificate_trouble(id));
                 let why = trouble.as_deref();
                 let why = why.or_else(|| view.unhealthy.as_ref().map(text::unhealthy));
                 format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
@@ -290,14 +291,14 @@ impl Control {
 
     /// Somebody may have been told that a service has failed, and not that it has recovered.
     pub(super) fn is_trouble_told(&self, id: ServiceId) -> bool {
-        let trouble = self.notifications.troubles.get(&id);
+        let trouble = self.alerts.troubles.get(&id);
         trouble.is_some_and(Trouble::is_troubled)
     }
 
     /// So many restarts, if the service is flapping and has not been well for a while; for status.
     pub(super) fn flapping(&self, name: &str) -> Option<u32> {
         let id = self.cx.names.id(name)?;
-        let trouble = self.notifications.troubles.get(&id)?;
+        let trouble = self.alerts.troubles.get(&id)?;
         trouble
             .flapping()
             .filter(|_| !trouble.is_calm(self.cx.now.moment))
@@ -348,7 +349,7 @@ impl Control {
         }
         let message = Arc::new(message);
         for target in self.cx.plan.notify.iter().filter(|it| wants(&it.on)) {
-            let outbox = &mut self.notifications.outbox;
+            let outbox = &mut self.alerts.outbox;
             if !outbox.push(&target.name, Arc::clone(&message)) {
                 let target = &target.name;
                 tracing::warn!(target, "too many notifications wait; dropped the oldest");
@@ -359,10 +360,10 @@ impl Control {
 
     /// Starts as many deliveries as may be under way.
     fn deliver_next(&mut self) {
-        while let Some((name, message, dropped)) = self.notifications.outbox.next() {
+        while let Some((name, message, dropped)) = self.alerts.outbox.next() {
             let target = self.cx.plan.notify.iter().find(|it| it.name == name);
             let Some(target) = target.cloned() else {
-                self.notifications.outbox.forget(&name);
+                self.alerts.outbox.forget(&name);
                 continue;
             };
             let mut message = Message::clone(&message);
@@ -373,8 +374,8 @@ impl Control {
                 );
             }
             let run = self.cx.engine.allocate_run();
-            self.notifications.outbox.began(run, name);
-            let known = Run::new(OWNER, Purpose::Delivery);
+            self.alerts.outbox.began(run, name);
+            let known = Run::of_nobody(Purpose::Delivery);
             self.cx.runs.insert(run, known);
             match spawn(run, &target, message) {
                 Ok(spawn) => self.cx.tell(Request::Spawn(Box::new(spawn))),
@@ -386,7 +387,7 @@ impl Control {
     /// A delivery is over. One that has failed is told in our own log, and not tried again: it has
     /// tried by itself.
     pub(super) fn delivery_ended(&mut self, run: RunId, ok: bool, detail: &str) {
-        let Some(target) = self.notifications.outbox.ended(run) else {
+        let Some(target) = self.alerts.outbox.ended(run) else {
             return;
         };
         if !ok {

@@ -6,9 +6,9 @@ use api::{Outcome, Unstored};
 
 use crate::control::{
     Control,
-    memory::Key,
-    on_disk::Standing,
+    on_disk::Durability,
     operations::{Kind, Operation, audit},
+    record_keys::Key,
 };
 
 impl Control {
@@ -24,9 +24,9 @@ impl Control {
     /// What of a change is on no disk; none: that will be known soon.
     pub(super) fn unstored(&self, change: &Operation) -> Option<Unstored> {
         let why = |standing| match standing {
-            Standing::Stored => Some(None),
-            Standing::Awaited => None,
-            Standing::Unstored(why) => Some(Some(why)),
+            Durability::Stored => Some(None),
+            Durability::Awaited => None,
+            Durability::Unstored(why) => Some(Some(why)),
         };
         Some(Unstored {
             holds: why(self.holds.standing(&change.holds))?,
@@ -36,7 +36,7 @@ impl Control {
 
     /// Tells the clients whose changes are on the disk, as far as can be, and sees what has already
     /// come to its end.
-    pub(in crate::control) fn release_changes(&mut self) {
+    pub(in crate::control) fn release_operations(&mut self) {
         let mut changes = std::mem::take(&mut self.operations.list);
         let waits = |it: &&mut Operation| !it.accepted && !it.finished && !it.targets_pending();
         for change in changes.iter_mut().filter(waits) {
@@ -55,7 +55,7 @@ impl Control {
 
     /// What has ended goes to the history, and to who waits for it once that has it; the keeper hears
     /// what is new. Comes after all else that follows an input.
-    pub(in crate::control) fn end_changes(&mut self) {
+    pub(in crate::control) fn end_operations(&mut self) {
         self.record_endings();
         self.audit.write(&mut self.cx);
         let mut changes = std::mem::take(&mut self.operations.list);
@@ -68,9 +68,9 @@ impl Control {
         }
         self.operations.list = changes;
         if std::mem::take(&mut self.operations.altered) {
-            self.remember_changes();
+            self.remember_operations();
         }
-        self.end_doing();
+        self.end_in_flight();
     }
 
     /// What has ended and is not on its way to the history yet goes there.
@@ -106,8 +106,8 @@ impl Control {
         }
     }
 
-    pub(in crate::control) fn remember_changes(&mut self) {
+    pub(in crate::control) fn remember_operations(&mut self) {
         let record = serde_json::to_string(&self.operations.list).expect("changes are plain data");
-        self.cx.remember(Key::Changes, record);
+        self.cx.remember(Key::Operations, record);
     }
 }

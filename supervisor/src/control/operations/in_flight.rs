@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Control,
-        memory::Key,
         operations::{Kind, Operation, Target},
+        record_keys::Key,
     },
     history::Line,
 };
@@ -19,7 +19,7 @@ const CUT_SHORT: &str =
 
 /// A change that is being done.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Doing {
+pub(super) struct InFlight {
     pub(super) id: String,
     kind: Kind,
     services: Vec<String>,
@@ -28,36 +28,36 @@ pub(super) struct Doing {
 
 impl Control {
     /// The keeper hears of a change before anything of it is done.
-    pub(in crate::control) fn begin_doing(
+    pub(in crate::control) fn note_in_flight(
         &mut self,
         id: &str,
         kind: Kind,
         services: &[String],
         asked: &Line,
     ) {
-        let doing = Doing {
+        let in_flight = InFlight {
             id: id.to_owned(),
             kind,
             services: services.to_vec(),
             asked: asked.clone(),
         };
-        let record = serde_json::to_string(&doing).expect("it is plain data");
-        if std::mem::replace(&mut self.operations.doing, true) {
+        let record = serde_json::to_string(&in_flight).expect("it is plain data");
+        if std::mem::replace(&mut self.operations.in_flight, true) {
             // One of the same step is done, and is known before this one takes its place.
-            self.remember_changes();
+            self.remember_operations();
         }
-        self.cx.remember(Key::Doing, record);
+        self.cx.remember(Key::InFlight, record);
     }
 
     /// It is done, and among the changes that the keeper remembers, or was refused.
-    pub(super) fn end_doing(&mut self) {
-        if std::mem::take(&mut self.operations.doing) {
-            self.cx.remember(Key::Doing, String::new());
+    pub(super) fn end_in_flight(&mut self) {
+        if std::mem::take(&mut self.operations.in_flight) {
+            self.cx.remember(Key::InFlight, String::new());
         }
     }
 }
 
-impl Doing {
+impl InFlight {
     /// Its control process died before it remembered that it was done.
     pub(super) fn cut_short(self) -> Operation {
         let target = |name: &String| {
@@ -90,18 +90,18 @@ impl Doing {
 mod tests {
     use super::*;
     use crate::{
-        control::operations::{CHANGES_MAX, Operations},
+        control::operations::{OPERATIONS_MAX, Operations},
         history::Said,
     };
 
     #[test]
     fn the_one_that_was_being_done_makes_the_list_no_longer_than_it_may_be() {
-        let full = (0..CHANGES_MAX).map(|number| Operation {
+        let full = (0..OPERATIONS_MAX).map(|number| Operation {
             finished: number > 0,
             ..Operation::new(&number.to_string(), Kind::Start, None)
         });
         let full = serde_json::to_string(&full.collect::<Vec<_>>()).unwrap();
-        let doing = Doing {
+        let in_flight = InFlight {
             id: "new".to_owned(),
             kind: Kind::Stop,
             services: vec!["a".to_owned()],
@@ -116,10 +116,10 @@ mod tests {
                 },
             },
         };
-        let doing = serde_json::to_string(&doing).unwrap();
+        let in_flight = serde_json::to_string(&in_flight).unwrap();
         let mut changes = Operations::default();
-        changes.restore(Some(&full), Some(&doing), |_| false);
-        assert_eq!(changes.list.len(), CHANGES_MAX);
+        changes.restore(Some(&full), Some(&in_flight), |_| false);
+        assert_eq!(changes.list.len(), OPERATIONS_MAX);
         assert!(changes.get("new").is_some() && changes.get("0").is_some());
         assert!(changes.get("1").is_none(), "the oldest that is over");
     }

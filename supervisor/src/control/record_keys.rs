@@ -17,10 +17,10 @@ pub(super) const TROUBLE: &str = "@notify/";
 pub(super) enum Key {
     /// Certificates whose state was told.
     Certificates,
-    /// Changes that clients have asked for.
-    Changes,
+    /// Operations that clients have asked for.
+    Operations,
     /// The change that is being done at this moment.
-    Doing,
+    InFlight,
     /// Why the daemon ends with a failure.
     Failed,
     /// Runs that are being restarted for files that have changed.
@@ -32,7 +32,7 @@ pub(super) enum Key {
     /// What a job is asked to do, until the engine has it.
     Job,
     /// Lines that the history may not have, of changes that are not remembered otherwise.
-    Lines,
+    AuditLines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
     /// Whether there is maintenance.
@@ -40,7 +40,7 @@ pub(super) enum Key {
     /// Numbers that the records of services have for other services.
     Names,
     /// Secrets that were put back, and state files that were put aside.
-    Notices,
+    StateWarnings,
     /// The plan that runs.
     Plan,
     /// The change that asked for another control process.
@@ -52,7 +52,7 @@ pub(super) enum Key {
     /// How many stop signals there were.
     Signals,
     /// How the plan that runs has proven itself.
-    Standing,
+    Probation,
     /// What a reconfiguration that is not over can go back to.
     WayBack,
 }
@@ -62,24 +62,24 @@ impl Key {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Certificates => "@certificates",
-            Self::Changes => "@changes",
-            Self::Doing => "@doing",
+            Self::Operations => "@operations",
+            Self::InFlight => "@in-flight",
             Self::Failed => "@failed",
             Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
             Self::Job => "@job",
-            Self::Lines => "@lines",
+            Self::AuditLines => "@audit-lines",
             Self::Listening => "@listening",
             Self::Maintenance => "@maintenance",
             Self::Names => "@names",
-            Self::Notices => "@notices",
+            Self::StateWarnings => "@state-warnings",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
             Self::Refused => "@refused",
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
-            Self::Standing => "@standing",
+            Self::Probation => "@probation",
             Self::WayBack => "@way-back",
         }
     }
@@ -104,30 +104,30 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines,
-            Listening, Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals,
-            Standing, WayBack,
+            AuditLines, Certificates, Failed, FileRestarts, Hangup, Holds, InFlight, Job,
+            Listening, Maintenance, Names, Operations, Plan, Probation, Reexec, Refused, Schedule,
+            Signals, StateWarnings, WayBack,
         };
         let all = [
             Certificates,
-            Changes,
-            Doing,
+            Operations,
+            InFlight,
             Failed,
             FileRestarts,
             Hangup,
             Holds,
             Job,
-            Lines,
+            AuditLines,
             Listening,
             Maintenance,
             Names,
-            Notices,
+            StateWarnings,
             Plan,
             Reexec,
             Refused,
             Schedule,
             Signals,
-            Standing,
+            Probation,
             WayBack,
         ];
         let names: BTreeSet<&str> = all.iter().map(|key| key.name()).collect();

@@ -14,16 +14,16 @@ use crate::control::Control;
 
 /// How far everything has been heard.
 #[derive(Debug, Default)]
-pub(super) struct Hearing {
-    heard: Moment,
+pub(super) struct Watermark {
+    reached: Moment,
     /// When the keeper was asked, if it has not answered.
     asked: Option<Moment>,
 }
 
-impl Hearing {
+impl Watermark {
     /// All that runs had said and done by then is known.
-    pub(super) const fn heard(&self) -> Moment {
-        self.heard
+    pub(super) const fn reached(&self) -> Moment {
+        self.reached
     }
 
     /// What was asked will not be answered.
@@ -35,7 +35,7 @@ impl Hearing {
 impl Control {
     /// When somebody is next to be judged, or the engine has something else to do.
     pub(super) fn judgement_timeout(&self) -> Option<Moment> {
-        if self.hearing.asked.is_some() {
+        if self.watermark.asked.is_some() {
             return None;
         }
         self.cx
@@ -57,26 +57,26 @@ impl Control {
 
     /// Time has passed, or more has been heard.
     pub(super) fn judge_by_the_clock(&mut self) {
-        if self.hearing.asked.is_some() {
+        if self.watermark.asked.is_some() {
             return;
         }
-        let heard = self.hearing.heard;
+        let heard = self.watermark.reached;
         let _ = self.feed_engine(Event::Timeout { heard });
-        self.standing_timeout();
-        self.changes_timeout();
+        self.probation_timeout();
+        self.operations_timeout();
         let now = self.cx.now.moment;
         let proof = self.proof_timeout().is_some_and(|at| at <= now);
         if proof || self.cx.engine.judgement_due(now) {
-            self.hearing.asked = Some(now);
+            self.watermark.asked = Some(now);
             self.cx.tell(Request::Sync { at_ms: now.0 });
         }
     }
 
     /// The keeper has passed on what had arrived when it was asked.
     pub(super) fn on_synced(&mut self, asked: Moment) {
-        if self.hearing.asked == Some(asked) {
-            self.hearing = Hearing {
-                heard: asked,
+        if self.watermark.asked == Some(asked) {
+            self.watermark = Watermark {
+                reached: asked,
                 asked: None,
             };
             self.judge_by_the_clock();

@@ -4,29 +4,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Context, memory::Key, text};
+use crate::control::{Context, record_keys::Key, text};
 
 /// Files that were put aside and are told of; more are in the log.
 const ASIDE_MAX: usize = 20;
 
 /// What is told.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Notices {
+pub(super) struct StateWarnings {
     /// State files that were none, until the daemon ends.
     aside: Vec<String>,
     /// Secrets that were put back, until a reconfigure has nothing to put back.
     put_back: Option<String>,
 }
 
-impl Notices {
+impl StateWarnings {
     pub(super) fn told(&self) -> Vec<String> {
         self.put_back.iter().chain(&self.aside).cloned().collect()
     }
 }
 
-impl Notices {
+impl StateWarnings {
     /// What an earlier control process told, and what this one has found at its start.
-    pub(super) fn take_up(
+    pub(super) fn restore(
         &mut self,
         cx: &mut Context,
         record: Option<&String>,
@@ -61,6 +61,6 @@ impl Notices {
 
     fn remember(&mut self, cx: &mut Context) {
         let record = serde_json::to_string(self).expect("it is plain data");
-        cx.remember(Key::Notices, record);
+        cx.remember(Key::StateWarnings, record);
     }
 }

@@ -1,16 +1,45 @@
 //! What a control process reads from the state directory before its loop begins.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use keeper::message::Hello;
 use nix::unistd::{Uid, User};
 use plan::{Options, Paths, Plan};
 
 use crate::{
-    control::{lifecycle::Boot, runs::exits},
-    history, plan_store, staging,
-    store::{self, Running},
+    control::runs::exits,
+    history,
+    plan_store::{self, AppliedBy, Inputs},
+    staging,
+    store::{self, Running, StoredHold},
 };
+
+/// What a control process starts with.
+#[derive(Debug, Default)]
+pub(crate) struct Boot {
+    /// Feeds the jitter.
+    pub(crate) seed: u64,
+    /// Holds that survived an earlier daemon.
+    pub(crate) holds: BTreeMap<String, StoredHold>,
+    /// Up to when schedules were handled by an earlier daemon.
+    pub(crate) handled: crate::store::Handled,
+    /// The host is in maintenance.
+    pub(crate) maintenance: Option<api::Maintenance>,
+    /// Status files were written, which may be there still.
+    pub(crate) status_files: bool,
+    /// Main runs that lived when this was stored last.
+    pub(crate) running: crate::store::Running,
+    /// Kernel's id of this boot.
+    pub(crate) kernel_boot_id: String,
+    /// Name of the user the supervisor runs as.
+    pub(crate) own_user: String,
+    /// Shown in status: missing privileges, unreadable state.
+    pub(crate) warnings: Vec<String>,
+    /// Shown there too: state files that were put aside.
+    pub(crate) aside: Vec<String>,
+    /// Of the plan on disk: who had it applied, and what the files say that it stands in place of.
+    pub(crate) applied: Option<(AppliedBy, Option<Inputs>)>,
+}
 
 /// The plan and the state to begin with. `seed` feeds the jitter.
 #[expect(
@@ -73,7 +102,7 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     let nothing_yet = !hello
         .records
         .keys()
-        .any(|name| crate::control::memory::is_a_services(name));
+        .any(|name| crate::control::record_keys::is_a_services(name));
     let applied = if nothing_yet {
         boot.aside.extend(plan_store::look(&paths.state_dir));
         boot.aside.extend(history::look(&paths.state_dir));

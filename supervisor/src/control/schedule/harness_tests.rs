@@ -4,8 +4,8 @@ use keeper::message::{Exit, Fact};
 
 use crate::{
     control::{
+        harness::{Harness, MIDNIGHT, MINUTE, exited},
         input::Input,
-        whole::{MIDNIGHT, MINUTE, World, exited},
     },
     store::{Handled, Outcome},
 };
@@ -14,12 +14,12 @@ use crate::{
 const JOB: &str = "type = 'oneshot'\ncommand = ['/bin/job']\n[schedule]\ncron = '*/10 * * * *'\n";
 
 /// At one minute past midnight.
-fn world() -> World {
-    World::new(&[("job", JOB)], Handled::default())
+fn world() -> Harness {
+    Harness::new(&[("job", JOB)], Handled::default())
 }
 
-fn told(world: &World) -> Vec<String> {
-    let past = world.control.cx.feed.history("job", 100).into_iter();
+fn told(world: &Harness) -> Vec<String> {
+    let past = world.control.cx.events.history("job", 100).into_iter();
     let past = past.filter(|event| event.kind == "schedule");
     past.map(|event| event.detail.clone()).collect()
 }
@@ -110,31 +110,31 @@ fn owed() -> String {
     format!("{JOB}overdue_after = '3m'\n[restart]\npolicy = 'never'\n")
 }
 
-fn events(world: &World, kind: &str) -> Vec<String> {
-    let past = world.control.cx.feed.history("job", 100).into_iter();
+fn events(world: &Harness, kind: &str) -> Vec<String> {
+    let past = world.control.cx.events.history("job", 100).into_iter();
     let past = past.filter(|event| event.kind == kind);
     past.map(|event| event.detail.clone()).collect()
 }
 
 /// The newest run ends so.
-fn run_ends(world: &mut World, exit: Exit) {
+fn run_ends(world: &mut Harness, exit: Exit) {
     let run = world.spawned.last().unwrap().1;
     world.spawned(run);
     world.fact(exited(run, exit, world.now.moment));
     world.fact(Fact::Swept { run, left: vec![] });
 }
 
-fn warnings(world: &World) -> Vec<String> {
+fn warnings(world: &Harness) -> Vec<String> {
     world.control.status(&[]).unwrap().supervisor.warnings
 }
 
-fn schedule_of(world: &World) -> api::ScheduleStatus {
+fn schedule_of(world: &Harness) -> api::ScheduleStatus {
     world.status("job").schedule.unwrap()
 }
 
 #[test]
 fn what_has_had_no_good_run_is_overdue_and_told_until_it_has() {
-    let mut world = World::new(&[("job", &owed())], Handled::default());
+    let mut world = Harness::new(&[("job", &owed())], Handled::default());
     world.pass(9 * MINUTE);
     run_ends(&mut world, Exit::Code(1));
     let failed = schedule_of(&world);
@@ -168,7 +168,7 @@ fn what_has_had_no_good_run_is_overdue_and_told_until_it_has() {
 #[test]
 fn what_stays_overdue_is_told_again_each_day_only() {
     let daily = owed().replace("*/10 * * * *", "30 2 * * *");
-    let mut world = World::new(&[("job", &daily)], Handled::default());
+    let mut world = Harness::new(&[("job", &daily)], Handled::default());
     world.pass(4 * 24 * 60 * MINUTE);
     // Its only run hangs.
     assert_eq!(world.spawned.len(), 1);
@@ -196,7 +196,7 @@ fn after_a_machine_was_off_there_is_time_to_make_up_for_it() {
         until: [("job".to_owned(), MIDNIGHT - 5 * day)].into(),
         outcomes: [("job".to_owned(), outcome)].into(),
     };
-    let mut world = World::new(&[("job", &text)], handled);
+    let mut world = Harness::new(&[("job", &text)], handled);
     world.pass(0);
     assert_eq!(world.spawned.len(), 1, "it is made up for");
     assert!(!schedule_of(&world).overdue);
@@ -210,7 +210,7 @@ fn after_a_machine_was_off_there_is_time_to_make_up_for_it() {
 
 #[test]
 fn another_control_process_knows_what_was_told() {
-    let mut world = World::new(&[("job", &owed())], Handled::default());
+    let mut world = Harness::new(&[("job", &owed())], Handled::default());
     world.pass(9 * MINUTE);
     run_ends(&mut world, Exit::Code(1));
     world.pass(4 * MINUTE);
@@ -227,7 +227,7 @@ fn another_control_process_knows_what_was_told() {
 
 #[test]
 fn another_schedule_owes_nothing_of_the_one_before() {
-    let mut world = World::new(&[("job", &owed())], Handled::default());
+    let mut world = Harness::new(&[("job", &owed())], Handled::default());
     world.pass(13 * MINUTE);
     assert!(schedule_of(&world).overdue);
     let hourly = owed().replace("*/10 * * * *", "0 * * * *");

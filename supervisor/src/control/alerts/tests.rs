@@ -3,7 +3,7 @@
 use engine::Moment;
 use plan::NotifyOn::{Failed, Recovered, Restarted, Unhealthy};
 
-use crate::control::notifications::trouble::{
+use crate::control::alerts::trouble::{
     FLAPPING_MS, FLAPPING_RESTARTS, Look, QUIET_MS, Tell, Trouble,
 };
 

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 /// Where such things go.
 #[derive(Debug)]
-pub(super) struct MadeAgain {
+pub(super) struct Recreated {
     /// To the server.
     listeners: mpsc::UnboundedSender<UnixListener>,
     /// Turns when the socket's file is another one.
@@ -17,7 +17,7 @@ pub(super) struct MadeAgain {
     locks: Vec<OwnedFd>,
 }
 
-impl MadeAgain {
+impl Recreated {
     /// With what the server listens on after its first one.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<UnixListener>) {
         // Unbounded, but each is a file that somebody had to remove before.
