@@ -94,8 +94,8 @@ fn every_numbered_behaviour_is_explained_and_tested() {
 fn numbers_are_found_in_tests_and_comments() {
     assert_eq!(named("    fn b07_stop_returns() {"), [7]);
     assert_eq!(named("/// peers' behaviours 22 and 24"), [22, 24]);
-    assert_eq!(named("fn b7_x() {"), []);
-    assert_eq!(named("fn body() {"), []);
+    assert!(named("fn b7_x() {").is_empty());
+    assert!(named("fn body() {").is_empty());
     let list =
         listed("# A\n\n- **b01** One\n  more.\n- **b02** No test: why.\n\n## B\n\n- **Else** x");
     assert_eq!(list.keys().copied().collect::<Vec<_>>(), [1, 2]);
