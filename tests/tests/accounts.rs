@@ -323,7 +323,13 @@ fn directory(path: &str, keys: &str) -> String {
 }
 
 fn app_with(site: &Site, tables: &str) {
-    let keys = format!("user = 'app'\nuid = 1234\n{tables}");
+    let keys = format!(
+        "
+            user = 'app'
+            uid = 1234
+            {tables}
+        "
+    );
     site.child("app", &["sleep"], &keys);
 }
 

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use engine::{Engine, RunId, ServiceId};
+use engine::{Engine, Goal, RunId, ServiceId, State};
 use keeper::message::{Hello, Request};
 use plan::{NotifyOn, Plan};
 
@@ -21,7 +21,7 @@ use crate::control::{
     api::{answers::Answer, event_stream::EventStream},
     input::{Job, Now, Output},
     record_keys::Key,
-    runs::run::Run,
+    runs::run::{Purpose, Run},
     service_ids::Names,
 };
 
@@ -91,6 +91,29 @@ impl Context {
     /// The service of the plan whose run this is.
     pub(super) fn service_of(&self, run: RunId) -> Option<&plan::Service> {
         self.service(self.runs.get(&run)?.service?)
+    }
+
+    /// Somebody wants this run. A probe is wanted as long as the run that it asks about.
+    pub(super) fn is_wanted(&self, run: RunId) -> bool {
+        match self.runs.get(&run).map(|known| &known.purpose) {
+            Some(Purpose::Probe(of, _)) => self.engine.service_of(*of).is_some(),
+            Some(_) => self.engine.is_wanted(run),
+            None => false,
+        }
+    }
+
+    /// The run lives, or what is left of it does, and is on its way down.
+    pub(super) fn is_ending(&self, run: RunId) -> bool {
+        let Some(known) = self.runs.get(&run) else {
+            return false;
+        };
+        let view = known.service.and_then(|id| self.engine.view(id));
+        view.is_none_or(|view| match view.state {
+            // Nobody knows when: what SIGKILL has not ended has no deadline.
+            State::Failed { .. } => false,
+            State::Stopping { .. } => true,
+            _ => view.goal == Goal::Down,
+        })
     }
 
     /// The main run of a service, by name.

@@ -34,20 +34,14 @@ mod text;
 mod watermark;
 mod work;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::collections::{BTreeMap, VecDeque};
 
-use engine::{Accepted, Command, Event, Fact, Refusal, RunId, ServiceId};
+use engine::{Accepted, Command, Event, Fact, Refusal, ServiceId};
 use keeper::message::{Hello, LogTrouble};
 use plan::Plan;
 use tokio::sync::watch;
 
-use crate::{
-    ask::{ASKS_MAX, Ask},
-    prepare::Start,
-};
+use crate::ask::{ASKS_MAX, Ask};
 
 use context::Context;
 pub(crate) use driver::event_loop::run;
@@ -60,21 +54,8 @@ const OUTPUTS_KEPT: usize = 64;
 /// Everything the control process knows.
 pub(crate) struct Control {
     cx: Context,
-    /// Ids and programs, as long as the plan is being applied for which they were looked up.
-    fresh: crate::staging::Resolutions,
-    /// Runs that are to be prepared, all of one input together.
-    starts: Vec<Start>,
-    /// Runs whose needs are being found out, with how that is ended early.
-    preparing: BTreeMap<RunId, Arc<AtomicBool>>,
-    address_waits: runs::address_waits::AddressWaits,
+    starts: runs::starts::Starts,
     listening: monitors::listening::Listening,
-    directory_waits: runs::directory_waits::DirectoryWaits,
-    /// Services whose last start lacked an account, a program or a place for good.
-    lacking: BTreeSet<ServiceId>,
-    /// Services whose files or directories could not be made, and why.
-    broken: BTreeMap<ServiceId, String>,
-    /// Those of them that began under an earlier plan.
-    outdated: BTreeSet<RunId>,
     metrics: api::metrics::Metrics,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
@@ -125,15 +106,8 @@ impl Control {
         let exits = runs::exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
             cx: Context::new(now, hello, boot.seed, plan),
-            fresh: BTreeMap::new(),
-            starts: Vec::new(),
-            preparing: BTreeMap::new(),
-            directory_waits: BTreeMap::new(),
-            address_waits: runs::address_waits::AddressWaits::default(),
+            starts: runs::starts::Starts::default(),
             listening: monitors::listening::Listening::default(),
-            lacking: BTreeSet::new(),
-            broken: BTreeMap::new(),
-            outdated: BTreeSet::new(),
             metrics: api::metrics::Metrics::default(),
             status_texts: BTreeMap::new(),
             status_files: status_files::StatusFiles::new(boot.status_files),
@@ -194,7 +168,7 @@ impl Control {
             Input::Timeout => self.on_timeout(),
         }
         if may_take_back {
-            self.drop_unwanted_starts();
+            self.give_up_unwanted_starts();
         }
         self.settle();
     }

@@ -116,9 +116,9 @@ impl Control {
     fn settle_step(&mut self, step: Step, touched: &mut BTreeSet<ServiceId>) {
         let any = !touched.is_empty();
         match step {
-            Step::AddressWaits => self.look_at_address_waits(),
+            Step::AddressWaits => self.end_address_waits(),
             Step::Listening => self.listening.watch(&mut self.cx),
-            Step::DirectoryWaits => self.look_at_directory_waits(),
+            Step::DirectoryWaits => self.end_directory_waits(),
             Step::ExitWhenFailed => self.end_if_one_failed(),
             Step::Touched => {
                 *touched = std::mem::take(&mut self.cx.touched);
@@ -156,7 +156,10 @@ impl Control {
                 }
             }
             Step::Alerts => self.tell_alerts(),
-            Step::Prepare => self.ask_for_preparations(),
+            Step::Prepare => {
+                let plan_rests = self.reconfigure.is_idle();
+                self.starts.ask(&mut self.cx, plan_rests);
+            }
             Step::Reexec => self.hand_over_when_quiet(),
         }
     }

@@ -19,3 +19,4 @@ pub mod signal;
 pub(crate) mod toml_hints;
 pub(crate) mod typed;
 pub(crate) mod units;
+pub(crate) mod url;

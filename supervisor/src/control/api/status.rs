@@ -155,7 +155,7 @@ impl Control {
             return self.waiting_reason(&waiting_on);
         }
         if let State::Validating { run } | State::Spawning { run } = view.state
-            && let Some(waits) = self.address_waits.reason(&self.cx, run)
+            && let Some(waits) = self.starts.waits_for(&self.cx, run)
         {
             return waits;
         }

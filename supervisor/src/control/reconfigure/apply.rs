@@ -136,16 +136,13 @@ impl Control {
             self.expect_listening(&impacts, &plan);
         }
         self.cx.plan = plan;
-        self.note_all_lacking(&staged.resolved);
-        self.fresh = staged.resolved;
-        // These have more to be done for them than to be looked up.
-        self.fresh
-            .retain(|name, _| !staged.owners.contains_key(name));
-        self.note_broken(staged.broken);
+        let owners = &staged.owners;
+        let changes_hands = |name: &str| owners.contains_key(name);
+        self.starts
+            .begin_plan(&mut self.cx, staged.resolved, changes_hands);
+        self.starts.note_broken(&mut self.cx, staged.broken);
         let access = self.cx.plan.control.clone();
         self.cx.outputs.push_back(Output::Access(access));
-        // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = self.cx.runs.keys().copied().collect();
         if self.reconfigure.first {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
             self.remember_plan();
@@ -156,7 +153,7 @@ impl Control {
             .collect();
         let made = self.made_beside(&impacts);
         self.apply_to_engine(&shifts);
-        self.fresh = BTreeMap::new();
+        self.starts.end_plan();
         self.schedule_follows_plan(staged.zone);
         let notes = self.notes_on_impacts(&impacts, &site, made);
         let is_new = swapped.is_some();

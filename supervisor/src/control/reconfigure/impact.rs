@@ -144,7 +144,10 @@ impl Control {
                 }
             };
             let note = match action {
-                PlanImpact::Keep => self.moved_account(&name, &staged.resolved),
+                PlanImpact::Keep => {
+                    let id = self.cx.names.id(&name);
+                    id.and_then(|id| self.cx.moved_account(id, staged.resolved.get(&name)))
+                }
                 _ => None,
             }
             .unwrap_or(note);

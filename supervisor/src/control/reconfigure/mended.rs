@@ -10,7 +10,7 @@ use crate::{control::Control, staging::Staged};
 impl Control {
     /// Those that failed for it and would not now, in order.
     pub(super) fn mended(&self, staged: &Staged) -> Vec<String> {
-        let lacked = |id: ServiceId| self.broken.contains_key(&id) || self.lacking.contains(&id);
+        let lacked = |id: ServiceId| self.starts.is_lacking(id);
         let has_it = staged.resolved.iter().filter(|(name, resolved)| {
             let found = resolved.is_ok() || self.reconfigure.loaded.would_have_account(name);
             found && !staged.broken.contains_key(name.as_str())

@@ -476,8 +476,14 @@ impl Control {
             }
             Done::OrderStored(result) => self.order_stored(result),
             Done::ResultRead { id, result } => self.result_read(&id, result),
-            Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
-            Done::Holder { run, holder } => self.on_holder(run, &holder),
+            Done::Prepared { run, outcome } => {
+                let next = self.starts.on_prepared(&mut self.cx, run, outcome);
+                self.follow_start(next);
+            }
+            Done::Holder { run, holder } => {
+                let next = self.starts.on_holder(&mut self.cx, run, &holder);
+                self.follow_start(next);
+            }
             Done::Addresses(taken) => self.on_addresses(taken),
             Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
             Done::HostChecked(seen) => self.host_checks.on_seen(&mut self.cx, seen),

@@ -192,8 +192,8 @@ impl Control {
 
     /// A control process that took over knows all that its plan needs.
     fn on_resolved_all(&mut self, staged: Staged) {
-        self.note_all_lacking(&staged.resolved);
-        self.note_broken(staged.broken);
+        self.starts.note_lacking(&mut self.cx, &staged.resolved);
+        self.starts.note_broken(&mut self.cx, staged.broken);
         self.schedule_follows_plan(staged.zone);
         if staged.files.is_empty() {
             self.on_put_back();

@@ -3,7 +3,10 @@
 use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
-use crate::control::{Control, Job, Purpose, Run};
+use crate::control::{
+    Control, Job, Purpose,
+    runs::starts::{Next, directories_in_use},
+};
 
 impl Control {
     pub(in crate::control) fn carry_out(&mut self, effect: &Effect) {
@@ -83,15 +86,69 @@ impl Control {
         }
     }
 
+    /// Starts the main process of a service, once all that it needs is known and free.
+    pub(in crate::control) fn start_main(&mut self, id: ServiceId, run: RunId) {
+        self.status_texts.remove(&id);
+        let next = self.starts.start_main(&mut self.cx, id, run);
+        self.follow_start(next);
+    }
+
     pub(in crate::control) fn start_helper(&mut self, id: ServiceId, run: RunId, purpose: Purpose) {
-        let Some(service) = self.cx.service(id).cloned() else {
-            return;
-        };
-        let known = self.known_of_run(&service, &purpose);
-        self.cx.runs.insert(run, Run::new(id, purpose));
-        match known {
-            Some(resolved) => self.spawn_helper(&service, run, &resolved),
-            None => self.prepare(run, &service),
+        let next = self.starts.start_helper(&mut self.cx, id, run, purpose);
+        self.follow_start(next);
+    }
+
+    /// What a start has come to goes to whom it concerns.
+    pub(in crate::control) fn follow_start(&mut self, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Prepares(run) => {
+                debug_assert!(
+                    self.is_alone(run),
+                    "{run:?} is started beside another run of its service"
+                );
+                self.status_files.write_again();
+            }
+            Next::Spawns(id, run) => {
+                let now = self.cx.now.moment;
+                self.log_readiness.expect(&mut self.cx, id, run, now);
+            }
+            Next::Refused(fact) => self.fact(fact),
+            Next::HelperEnded(run, result) => self.helper_ended(run, result),
+        }
+    }
+
+    /// No other main run of its service has a directory. What is left of an earlier one may have to be met again
+    /// before anything else is known of it.
+    fn is_alone(&self, run: RunId) -> bool {
+        let service = self.cx.runs.get(&run).and_then(|known| known.service);
+        service.is_none_or(|id| {
+            let has_leftovers = self.left.contains_key(&id);
+            let in_use = directories_in_use(&self.cx, run);
+            has_leftovers || in_use.iter().all(|it| it.service != self.cx.name(id))
+        })
+    }
+
+    /// After every input: starts whose wait has ended go on, each by what the one before it has left.
+    pub(in crate::control) fn end_address_waits(&mut self) {
+        for run in self.starts.ended_address_waits(&self.cx) {
+            let next = self.starts.end_address_wait(&mut self.cx, run);
+            self.follow_start(next);
+        }
+    }
+
+    pub(in crate::control) fn end_directory_waits(&mut self) {
+        for run in self.starts.ended_directory_waits(&self.cx) {
+            let next = self.starts.end_directory_wait(&mut self.cx, run);
+            self.follow_start(next);
+        }
+    }
+
+    /// Starts that nobody wants any more are given up, whatever their lookups do.
+    pub(in crate::control) fn give_up_unwanted_starts(&mut self) {
+        for run in self.starts.unwanted(&self.cx) {
+            let next = self.starts.give_up(&mut self.cx, run);
+            self.follow_start(next);
         }
     }
 

@@ -3,10 +3,8 @@
 //! Owner of what is known of a run beyond the engine. Invariant: the keeper hears of a run before its process can do
 //! anything, and a run is known here until all of it is swept.
 
-pub(in crate::control) mod address_waits;
+mod account;
 pub(in crate::control) mod convert;
-pub(in crate::control) mod credentials;
-pub(in crate::control) mod directory_waits;
 pub(in crate::control) mod effects;
 pub(in crate::control) mod exits;
 pub(in crate::control) mod facts;
@@ -15,7 +13,7 @@ pub(in crate::control) mod living;
 pub(in crate::control) mod log_readiness;
 pub(in crate::control) mod network_probe;
 pub(in crate::control) mod notify_readiness;
-pub(in crate::control) mod preparation;
 pub(in crate::control) mod run;
 pub(in crate::control) mod socket_groups;
 pub(in crate::control) mod spawn;
+pub(in crate::control) mod starts;

@@ -1,14 +1,20 @@
-//! From a service of the plan to a process that the keeper can start.
+//! What the keeper is asked for: a service of the plan, with what was looked up for it, as a process.
+//!
+//! Pure: a request says all that the keeper needs to start the process, and nothing here has an effect.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use engine::{Fact, RunId, ServiceId};
+use engine::RunId;
 use keeper::message::{Open, Request, Role, Spawn};
 
 use crate::{
     control::{
-        Control, Purpose, Run,
-        runs::effects::{asked, probe_of},
+        Context, Purpose,
+        runs::{
+            convert,
+            effects::{asked, probe_of},
+        },
+        work::job_dir,
     },
     prepare::Resolved,
 };
@@ -17,138 +23,62 @@ use crate::{
 const HELPER_TIMEOUT_MS: u64 = 60_000;
 /// Variable of a reload command or exec probe: pid of the main process, as systemd has it.
 const MAIN_PID: &str = "MAINPID";
-/// Why a run came to nothing that nobody wants any more.
-const NOT_STARTED: &str = "it was stopped before it could start";
 
-impl Control {
-    /// Starts the main process of a service, once all that it needs is known and free.
-    pub(in crate::control) fn start_main(&mut self, id: ServiceId, run: RunId) {
-        let Some(service) = self.cx.service(id).cloned() else {
-            return;
-        };
-        self.cx.runs.insert(run, Run::new(id, Purpose::Main));
-        self.status_texts.remove(&id);
-        let broken = service.broken.as_ref().or_else(|| self.broken.get(&id));
-        match broken {
-            Some(why) => {
-                let reason = format!("{why}; mend it, then: ctl reconfigure");
-                self.spawn_refused(run, false, reason);
-            }
-            None => self.prepare(run, &service),
-        }
+/// The main process of a service, as the plan has it.
+pub(super) fn main(
+    paths: &plan::Paths,
+    service: &plan::Service,
+    resolved: &Resolved,
+    run: RunId,
+) -> Spawn {
+    let mut spawn = base_spawn(service, resolved, run);
+    spawn.argv.clone_from(&service.command);
+    spawn.argv[0].clone_from(&resolved.program);
+    spawn.notify = service.has_notify_socket();
+    if let plan::ReadyKind::Fd(number) = service.ready.kind {
+        spawn.ready_fd = Some(number);
     }
-
-    pub(in crate::control) fn start_prepared(
-        &mut self,
-        service: &plan::Service,
-        run: RunId,
-        resolved: Arc<Resolved>,
-    ) {
-        if !self.has_its_addresses(run, &resolved) {
-            return;
-        }
-        let it = &*resolved;
-        self.cx
-            .tell(Request::Open(open(service, it, &self.cx.plan.paths)));
-        let mut spawn = base_spawn(service, it, run);
-        spawn.argv.clone_from(&service.command);
-        spawn.argv[0].clone_from(&it.program);
-        spawn.notify = service.has_notify_socket();
-        if let plan::ReadyKind::Fd(number) = service.ready.kind {
-            spawn.ready_fd = Some(number);
-        }
-        if let Some(watchdog) = &service.watchdog {
-            // WATCHDOG_PID stays unset, which sd_watchdog_enabled(3) takes as meant for everybody.
-            let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
-            spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
-        }
-        if service.job {
-            let dir = self.job_dir(&service.name).display().to_string();
-            spawn.env.insert("MATTERVISOR_JOB_DIR".to_owned(), dir);
-            let socket = self.cx.plan.paths.run_dir.join("ctl.sock");
-            let socket = socket.display().to_string();
-            spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
-        }
-        let directories = service.directories.iter().map(|it| it.path.clone());
-        let Some(known) = self.cx.runs.get_mut(&run) else {
-            return;
-        };
-        known.resolved = Some(resolved);
-        known.directories = directories.collect();
-        let id = known.service;
-        self.cx.tell(Request::Spawn(Box::new(spawn)));
-        let now = self.cx.now.moment;
-        if let Some(id) = id {
-            self.log_readiness.expect(&mut self.cx, id, run, now);
-        }
+    if let Some(watchdog) = &service.watchdog {
+        // WATCHDOG_PID stays unset, which sd_watchdog_enabled(3) takes as meant for everybody.
+        let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
+        spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
     }
-
-    pub(in crate::control) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
-        match purpose {
-            Purpose::Probe(of, _) => self.cx.engine.service_of(*of).is_some(),
-            _ => self.cx.engine.is_wanted(run),
-        }
+    if service.job {
+        let places = [
+            (
+                "MATTERVISOR_JOB_DIR",
+                job_dir(&paths.state_dir, &service.name),
+            ),
+            ("MATTERVISOR_SOCKET", paths.run_dir.join("ctl.sock")),
+        ];
+        let places = places.map(|(name, path)| (name.to_owned(), path.display().to_string()));
+        spawn.env.extend(places);
     }
+    spawn
+}
 
-    /// It is not to be started any more.
-    pub(in crate::control) fn drop_start(&mut self, run: RunId) {
-        match self.cx.runs.get(&run).map(|known| &known.purpose) {
-            Some(Purpose::Main) => self.spawn_refused(run, true, NOT_STARTED.to_owned()),
-            Some(Purpose::Validator) => {
-                self.cx.runs.remove(&run);
-                let verdict = Err(NOT_STARTED.to_owned());
-                self.fact(Fact::Validated { run, verdict });
-            }
-            _ => drop(self.cx.runs.remove(&run)),
-        }
+/// The request for a validator, reload command or exec probe: as the service's user, in its environment.
+pub(super) fn helper(
+    cx: &Context,
+    service: &plan::Service,
+    run: RunId,
+    resolved: &Resolved,
+) -> Result<Request, String> {
+    let purpose = cx.runs.get(&run).map(|known| &known.purpose);
+    let command = purpose.and_then(|purpose| helper_command(service, purpose));
+    let (argv, timeout_ms) = command.ok_or_else(|| "its command has left the plan".to_owned())?;
+    let mut spawn = helper_spawn(service, resolved, run, argv, timeout_ms)?;
+    if let Some(pid) = main_pid_for(cx, run) {
+        spawn.env.insert(MAIN_PID.to_owned(), pid.to_string());
     }
+    Ok(Request::Spawn(Box::new(spawn)))
+}
 
-    pub(in crate::control) fn spawn_refused(
-        &mut self,
-        run: RunId,
-        transient: bool,
-        reason: String,
-    ) {
-        self.cx.runs.remove(&run);
-        self.log_readiness.forget(run);
-        self.fact(Fact::SpawnFailed {
-            run,
-            transient,
-            reason,
-        });
-    }
-
-    /// A validator, reload command or exec probe: as the service's user, in its environment.
-    pub(in crate::control) fn spawn_helper(
-        &mut self,
-        service: &plan::Service,
-        run: RunId,
-        resolved: &Resolved,
-    ) {
-        let purpose = self.cx.runs.get(&run).map(|known| &known.purpose);
-        let command = purpose.and_then(|purpose| helper_command(service, purpose));
-        let spawn = match command {
-            Some((argv, timeout_ms)) => helper_spawn(service, resolved, run, argv, timeout_ms),
-            None => Err("its command has left the plan".to_owned()),
-        };
-        match spawn {
-            Ok(mut spawn) => {
-                let main_pid = self.main_pid_for(run).map(|pid| pid.to_string());
-                spawn
-                    .env
-                    .extend(main_pid.map(|pid| (MAIN_PID.to_owned(), pid)));
-                self.cx.tell(Request::Spawn(Box::new(spawn)));
-            }
-            Err(reason) => self.helper_ended(run, Err(reason)),
-        }
-    }
-
-    /// The main process that a reload command or exec probe is about.
-    fn main_pid_for(&self, run: RunId) -> Option<i32> {
-        match self.cx.runs.get(&run)?.purpose {
-            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.cx.runs.get(&main)?.pid,
-            _ => None,
-        }
+/// The main process that a reload command or exec probe is about.
+fn main_pid_for(cx: &Context, run: RunId) -> Option<i32> {
+    match cx.runs.get(&run)?.purpose {
+        Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => cx.runs.get(&main)?.pid,
+        _ => None,
     }
 }
 
@@ -206,7 +136,7 @@ pub(in crate::control) fn helper_spawn(
     Ok(spawn)
 }
 
-fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Open {
+pub(super) fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Open {
     let ids = resolved.ids.as_ref();
     Open {
         service: service.name.clone(),
@@ -217,10 +147,7 @@ fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Op
         log_keep: service.log.keep,
         log_age_ms: service.log.age_ms,
         log_compress: service.log.compress,
-        log_forward: service
-            .log
-            .forward
-            .map(crate::control::runs::convert::forward),
+        log_forward: service.log.forward.map(convert::forward),
     }
 }
 
@@ -246,9 +173,7 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         capabilities: service.capabilities.clone(),
         capability_bounding_set: service.capability_bounding_set.clone(),
         ambient_capabilities: service.ambient_capabilities.clone(),
-        io_priority: service
-            .io_priority
-            .map(crate::control::runs::convert::io_priority),
+        io_priority: service.io_priority.map(convert::io_priority),
         cpu_affinity: service.cpu_affinity.clone(),
         stdin: match &service.stdin {
             plan::Stdin::Null => None,
@@ -257,7 +182,7 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         ready_fd: None,
         notify: false,
         notify_main_only: service.notify_access == Some(plan::NotifyAccess::Main),
-        stop: crate::control::runs::convert::keepers_stop(service.stop),
+        stop: convert::keepers_stop(service.stop),
         timeout_ms: None,
     }
 }

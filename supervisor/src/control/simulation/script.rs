@@ -351,7 +351,7 @@ impl Simulation {
         self.run_until(self.now + DOOM_MS_MAX);
         let mended = plans::mend(&self.jobs.disk.site);
         let applied = self.control.as_ref().is_some_and(|it| {
-            it.broken.is_empty()
+            it.starts.is_whole()
                 && *it.cx.plan == mended
                 && it.probation.is_stored_as_files_have_it()
         });

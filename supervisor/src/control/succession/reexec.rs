@@ -36,8 +36,6 @@ const LINES: usize = 2;
 #[derive(Debug, Default)]
 pub(in crate::control) struct Reexec {
     stage: Stage,
-    /// Lookups under way.
-    pub(in crate::control) lookups: usize,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +121,7 @@ impl Control {
         let Stage::Asked { by, .. } = self.reexec.stage else {
             return;
         };
-        let busy = self.reexec.lookups > 0
+        let busy = self.starts.is_looking_up()
             || self.holds.are_awaited()
             || self.audit.are_awaited()
             || self.exits.are_awaited()

@@ -169,6 +169,9 @@ impl Control {
                 }
             };
             let service = self.cx.names.intern(&info.service);
+            let planned = self.cx.service(service);
+            let directories = planned.into_iter().flat_map(|it| &it.directories);
+            let directories = directories.map(|it| it.path.clone()).collect();
             let pid = info.exit.is_none().then_some(info.pid);
             self.cx.runs.insert(
                 run,
@@ -177,7 +180,7 @@ impl Control {
                     pid,
                     purpose,
                     resolved: None,
-                    directories: self.directories_of(service),
+                    directories,
                     ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),

@@ -13,7 +13,10 @@ mod leases;
 mod progress;
 mod result;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use api::{JobOrder, JobResult};
 use engine::{Hold, ServiceId, View};
@@ -63,13 +66,9 @@ impl Control {
         let pending = self.work.pending.as_ref();
         pending.is_some_and(|it| it.order.id == id)
     }
-
-    /// The directory that a job works in.
-    pub(super) fn job_dir(&self, service: &str) -> PathBuf {
-        job_dir(&self.cx.plan.paths.state_dir, service)
-    }
 }
 
-fn job_dir(state_dir: &std::path::Path, service: &str) -> PathBuf {
+/// The directory that a job works in.
+pub(super) fn job_dir(state_dir: &Path, service: &str) -> PathBuf {
     state_dir.join("jobs").join(service)
 }
