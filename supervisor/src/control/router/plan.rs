@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{Command, Goal, Record, ServiceId, Shift};
+use engine::{Command, Goal, ProcessImpact, Record, ServiceId};
 
 use crate::control::{Control, reconfigure::specs};
 
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
-    pub(in crate::control) fn apply_to_engine(&mut self, shifts: &BTreeMap<ServiceId, Shift>) {
+    pub(in crate::control) fn apply_to_engine(
+        &mut self,
+        shifts: &BTreeMap<ServiceId, ProcessImpact>,
+    ) {
         let enabled: Vec<String> = self
             .cx
             .plan

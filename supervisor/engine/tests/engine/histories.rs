@@ -2,13 +2,12 @@
 //! world. What may never happen is checked at every effect (see `common`); at the end the world
 //! turns fair and everything has to come to rest where it is wanted.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::*;
 use engine::*;
 use proptest::prelude::*;
+
+use crate::common::*;
 
 /// What a history may do; the numbers choose among what is possible at that point.
 #[derive(Clone, Debug)]
@@ -126,6 +125,7 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
     let all: Vec<(RunId, Proc)> = now.map(|(run, it)| (*run, *it)).collect();
     let (run, proc) = nth(&all, who)?;
     let exit = Exit::Code(i32::from(what % 3));
+    let said = |what| Fact::Notified { run, what };
     let probes: Vec<_> = rig.probes.iter().filter(|(of, _)| *of == run).collect();
     Some(match (proc.role, proc.phase, what % 12) {
         (Role::Validator, ..) => Fact::Validated {
@@ -151,16 +151,15 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
             transient: !what.is_multiple_of(4),
             reason: "exec".into(),
         },
-        (Role::Main, Phase::Alive, 0) => Fact::Ready { run },
-        (Role::Main, Phase::Alive, 1) => Fact::Extend { run, ms: 30 },
-        (Role::Main, Phase::Alive, 3) => Fact::ReadySignal { run },
-        (Role::Main, Phase::Alive, 4) => Fact::Reloading { run },
-        (Role::Main, Phase::Alive, 5 | 6) => Fact::Alive { run },
-        (Role::Main, Phase::Alive, 7) => Fact::WatchdogTimeout {
-            run,
+        (Role::Main, Phase::Alive, 0) => said(Notification::Ready),
+        (Role::Main, Phase::Alive, 1) => said(Notification::ExtendTimeout { ms: 30 }),
+        (Role::Main, Phase::Alive, 3) => said(Notification::ReadySignal),
+        (Role::Main, Phase::Alive, 4) => said(Notification::Reloading),
+        (Role::Main, Phase::Alive, 5 | 6) => said(Notification::Alive),
+        (Role::Main, Phase::Alive, 7) => said(Notification::WatchdogTimeout {
             ms: u64::from(what / 12) * 10,
-        },
-        (Role::Main, Phase::Alive, 8) => Fact::WatchdogTrigger { run },
+        }),
+        (Role::Main, Phase::Alive, 8) => said(Notification::WatchdogTrigger),
         (Role::Main, Phase::Forking, 1) | (Role::Main, Phase::Alive, 2) => {
             Fact::Exited { run, exit }
         }
@@ -194,7 +193,7 @@ fn rebirth(rig: &mut Rig) {
     rig.probes.clear();
     rig.reborn = true;
     let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-    rig.apply(&specs, Shift::Keep).expect("it is there");
+    rig.apply(&specs, ProcessImpact::Keep).expect("it is there");
     let spawned = rig.last.iter().any(|it| matches!(it, Effect::Spawn { .. }));
     assert!(!spawned, "taking over starts nothing that was not due");
     for (was, id) in names.iter().zip(rig.specs.keys()) {
@@ -232,13 +231,24 @@ fn play(rig: &mut Rig, step: &Step) {
         Step::Reload(n) => drop(rig.command(Command::Reload(set(&[n % count])))),
         Step::Apply(n, how) => {
             let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-            let shift =
-                nth(&[Shift::Keep, Shift::Reload, Shift::Restart], *how).expect("it is there");
+            let impact = nth(
+                &[
+                    ProcessImpact::Keep,
+                    ProcessImpact::Reload,
+                    ProcessImpact::Restart,
+                ],
+                *how,
+            )
+            .expect("it is there");
             let plan = (0..).zip(specs).map(|(at, spec)| {
                 (
                     id(at),
                     Box::new(spec),
-                    if at == n % count { shift } else { Shift::Keep },
+                    if at == n % count {
+                        impact
+                    } else {
+                        ProcessImpact::Keep
+                    },
                 )
             });
             rig.apply_plan(plan.collect()).expect("it is there");

@@ -1,9 +1,8 @@
 //! What SIGKILL does not end: it is left, nothing starts over it, and its service goes on when it has gone.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 #[test]
 fn leftovers_are_failed_and_not_stopped_and_nothing_starts_over_them() {

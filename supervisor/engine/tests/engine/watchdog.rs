@@ -1,9 +1,8 @@
 //! What a run says of itself while it is up: that it is alive, that it reloads, that it is ready.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn watched(action: WatchdogAction) -> Spec {
     Spec {
@@ -14,7 +13,10 @@ fn watched(action: WatchdogAction) -> Spec {
 
 fn alive(rig: &mut Rig) {
     let run = rig.run(0);
-    rig.fact(Fact::Alive { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Alive,
+    });
 }
 
 fn signals(rig: &Rig) -> Vec<i32> {
@@ -84,11 +86,20 @@ fn the_run_sets_its_timeout_before_it_is_ready_and_the_next_run_begins_anew() {
     let mut rig = Rig::with(&[spec]);
     rig.spawned(0);
     let run = rig.run(0);
-    rig.fact(Fact::WatchdogTimeout { run, ms: 0 });
-    rig.fact(Fact::ReadySignal { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::WatchdogTimeout { ms: 0 },
+    });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ReadySignal,
+    });
     rig.pass(10_000);
     assert_eq!(rig.name(0), "running");
-    rig.fact(Fact::WatchdogTimeout { run, ms: 7 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::WatchdogTimeout { ms: 7 },
+    });
     rig.pass(7);
     assert_eq!(rig.name(0), "stopping");
     rig.exit(0, Exit::Signal(ABRT));
@@ -103,7 +114,10 @@ fn a_triggered_watchdog_fails_at_once_and_by_policy_never_for_good() {
     spec.restart.policy = Policy::Never;
     let mut rig = Rig::up(&[spec]);
     let run = rig.run(0);
-    rig.fact(Fact::WatchdogTrigger { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::WatchdogTrigger,
+    });
     assert_eq!(signals(&rig), [ABRT]);
     rig.exit(0, Exit::Code(0));
     let reason = Failure::Watchdog;
@@ -126,19 +140,31 @@ fn a_deadline_that_we_ourselves_slept_through_is_no_silence() {
 fn a_reload_that_the_run_begins_lasts_until_it_is_ready_or_its_patience_ends() {
     let mut rig = Rig::up(&[daemon()]);
     let run = rig.run(0);
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     assert_eq!(rig.name(0), "reloading");
     rig.ready(0);
     assert_eq!(rig.name(0), "running");
-    rig.fact(Fact::Reloading { run });
-    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 500 },
+    });
     rig.pass(499);
     assert_eq!(rig.name(0), "reloading");
     rig.pass(1);
     let view = rig.engine.view(id(0)).unwrap();
     assert_eq!(view.state.name(), "running");
     assert_eq!(view.last_reload, Some(ReloadOutcome::TimedOut));
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     rig.exit(0, Exit::Code(1));
     assert_eq!(rig.name(0), "spawning", "an end while it reloads is an end");
 }
@@ -152,7 +178,10 @@ fn a_reload_command_is_over_when_the_run_it_has_set_reloading_is_ready_again() {
     let mut rig = Rig::up(&[spec]);
     let run = rig.run(0);
     rig.command(Command::Reload(set(&[0]))).unwrap();
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     let ended = Fact::Reloaded {
         run: command(&rig),
         outcome: Ok(()),
@@ -162,7 +191,10 @@ fn a_reload_command_is_over_when_the_run_it_has_set_reloading_is_ready_again() {
     rig.ready(0);
     assert_eq!(rig.name(0), "running");
     rig.command(Command::Reload(set(&[0]))).unwrap();
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     rig.ready(0);
     assert_eq!(rig.name(0), "reloading", "its command still works");
     let ended = Fact::Reloaded {
@@ -195,7 +227,10 @@ fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
     }
     let run = |rig: &Rig, n| rig.run(n);
     rig.ready(0);
-    let marked = Fact::ReadySignal { run: run(&rig, 1) };
+    let marked = Fact::Notified {
+        run: run(&rig, 1),
+        what: Notification::ReadySignal,
+    };
     rig.fact(marked);
     rig.ready(2);
     assert_eq!([0, 1, 2].map(|n| rig.name(n)), ["starting"; 3]);
@@ -203,7 +238,10 @@ fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
     assert_eq!(rig.name(2), "starting");
     rig.pass(1);
     assert_eq!(rig.name(2), "running");
-    let marked = Fact::ReadySignal { run: run(&rig, 0) };
+    let marked = Fact::Notified {
+        run: run(&rig, 0),
+        what: Notification::ReadySignal,
+    };
     rig.fact(marked);
     rig.ready(1);
     assert_eq!([0, 1].map(|n| rig.name(n)), ["running"; 2]);

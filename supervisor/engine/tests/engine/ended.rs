@@ -1,9 +1,8 @@
 //! The end of a main run is told: how, why, and what follows.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn told(rig: &Rig) -> Ended {
     let mut told = rig.last.iter().filter_map(|it| match it {
@@ -147,12 +146,12 @@ fn each_order_is_told_as_itself() {
     assert_eq!(end_of(&mut rig, 3), asked(Order::Binding(id(0))));
 
     let mut rig = Rig::up(&family());
-    rig.apply(&family(), Shift::Restart).unwrap();
+    rig.apply(&family(), ProcessImpact::Restart).unwrap();
     let causes: Vec<_> = [3, 2, 1, 0].map(|n| end_of(&mut rig, n)).into();
     assert_eq!(causes, [asked(Order::Plan); 4], "each has changed itself");
 
     let mut rig = Rig::up(&family());
-    rig.apply(&family()[..2], Shift::Keep).unwrap();
+    rig.apply(&family()[..2], ProcessImpact::Keep).unwrap();
     assert_eq!(end_of(&mut rig, 2), asked(Order::Removed));
     assert_eq!(end_of(&mut rig, 3), asked(Order::Removed));
 

@@ -1,10 +1,9 @@
 //! What is completed: a daemon that ended with success and is not restarted, and oneshots that a command or
 //! a plan runs again.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn with_policy(policy: Policy) -> Spec {
     let success = ExitSet {
@@ -68,9 +67,9 @@ fn a_completed_daemon_runs_again_when_it_is_named_or_changed_and_not_with_what_i
     completes(&mut rig);
     rig.restart(1);
     completes(&mut rig);
-    let plan = [(daemon(), Shift::Keep), (p, Shift::Restart)];
+    let plan = [(daemon(), ProcessImpact::Keep), (p, ProcessImpact::Restart)];
     let plan = (0..).zip(plan);
-    let plan = plan.map(|(n, (spec, shift))| (id(n), Box::new(spec), shift));
+    let plan = plan.map(|(n, (spec, impact))| (id(n), Box::new(spec), impact));
     rig.apply_plan(plan.collect()).unwrap();
     completes(&mut rig);
 }
@@ -119,8 +118,10 @@ fn a_completed_oneshot_that_a_command_runs_again_is_named() {
 fn a_completed_oneshot_that_a_plan_runs_again_is_named() {
     let specs = [daemon(), setup_on(&[0])];
     let mut rig = Rig::up(&specs);
-    let plan = (0..).zip(specs).zip([Shift::Restart, Shift::Keep]);
-    let plan = plan.map(|((n, spec), shift)| (id(n), Box::new(spec), shift));
+    let plan = (0..)
+        .zip(specs)
+        .zip([ProcessImpact::Restart, ProcessImpact::Keep]);
+    let plan = plan.map(|((n, spec), impact)| (id(n), Box::new(spec), impact));
     let accepted = rig.apply_plan(plan.collect()).unwrap();
     assert_eq!(accepted.reruns, set(&[1]));
     rig.calm(Mood::Obedient);

@@ -1,9 +1,8 @@
 //! What a service waits for that it merely wants: at its first start, and once it has been up.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// Ready when it says so.
 fn slow() -> Spec {
@@ -48,8 +47,10 @@ fn a_restart_of_what_was_up_does_not_wait_for_what_it_wants_and_is_only_starting
     rig.calm(Mood::NeverReady);
     assert_eq!((rig.name(0), rig.name(1)), ("starting", "running"));
     let specs = [slow(), wanting(&[0])];
-    let plan = (0..).zip(specs).zip([Shift::Keep, Shift::Restart]);
-    let plan = plan.map(|((n, spec), shift)| (id(n), Box::new(spec), shift));
+    let plan = (0..)
+        .zip(specs)
+        .zip([ProcessImpact::Keep, ProcessImpact::Restart]);
+    let plan = plan.map(|((n, spec), impact)| (id(n), Box::new(spec), impact));
     rig.apply_plan(plan.collect()).unwrap();
     rig.calm(Mood::NeverReady);
     assert_eq!((rig.name(0), rig.name(1)), ("starting", "running"));
@@ -64,7 +65,8 @@ fn a_crash_of_what_was_up_does_not_either() {
     rig.spawned(1);
     rig.exit(1, Exit::Signal(9));
     let mut rig = rig.reborn();
-    rig.apply(&[slow(), wanting(&[0])], Shift::Keep).unwrap();
+    rig.apply(&[slow(), wanting(&[0])], ProcessImpact::Keep)
+        .unwrap();
     rig.calm(Mood::NeverReady);
     rig.pass(100);
     rig.calm(Mood::NeverReady);
@@ -89,7 +91,7 @@ fn what_restarts_together_comes_up_in_order() {
         let mut rig = Rig::up(&specs);
         rig.command(Command::Restart(set(&[0, 1]))).unwrap();
         in_order(&mut rig);
-        rig.apply(&specs, Shift::Restart).unwrap();
+        rig.apply(&specs, ProcessImpact::Restart).unwrap();
         in_order(&mut rig);
         // What was not waited for once is waited for when it has been there.
         rig.restart(on);

@@ -1,9 +1,8 @@
 //! A stop in steps: the first signal, a second one after a while, SIGKILL at the timeout.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn spec() -> Spec {
     Spec {
@@ -73,13 +72,19 @@ fn more_time_is_more_time_before_either() {
     let mut rig = Rig::up(&[spec()]);
     rig.stop(0);
     let run = rig.run(0);
-    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 500 },
+    });
     assert!(asked_within(&mut rig, 499).is_empty());
     rig.pass(1);
     assert_eq!(asked(&rig), [TERM]);
     rig.pass(STOP_MS - SECOND_MS - 1);
     assert!(!is_killed(&rig));
-    rig.fact(Fact::Extend { run, ms: 700 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 700 },
+    });
     rig.pass(699);
     assert!(!is_killed(&rig));
     rig.pass(1);
@@ -117,13 +122,13 @@ fn a_new_control_process_says_again_what_was_said_last() {
     let mut rig = Rig::up(&[spec()]);
     rig.stop(0);
     let mut early = rig.reborn();
-    early.apply(&[spec()], Shift::Keep).unwrap();
+    early.apply(&[spec()], ProcessImpact::Keep).unwrap();
     assert_eq!(asked(&early), [QUIT]);
     early.pass(SECOND_MS);
     assert_eq!(asked(&early), [TERM]);
     rig.pass(SECOND_MS);
     let mut late = rig.reborn();
-    late.apply(&[spec()], Shift::Keep).unwrap();
+    late.apply(&[spec()], ProcessImpact::Keep).unwrap();
     assert_eq!(asked(&late), [TERM]);
     late.pass(STOP_MS - SECOND_MS);
     assert!(is_killed(&late));

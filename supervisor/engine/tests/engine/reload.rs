@@ -1,9 +1,8 @@
 //! How a reload ends, and for how long that is shown.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 const RELOAD_MS: u64 = 100;
 
@@ -250,7 +249,10 @@ fn what_says_that_it_is_ready_again_is_asked_after_that() {
     let probe = asked(&rig);
     // It begins once more by itself: the yes counts when it is through with that.
     let run = rig.run(0);
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     said(&mut rig, probe, true, "");
     assert_eq!(rig.name(0), "reloading");
     rig.ready(0);
@@ -267,7 +269,10 @@ fn a_reload_that_the_run_has_begun_is_not_confirmed() {
         ..daemon()
     }]);
     let run = rig.run(0);
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     rig.ready(0);
     assert_eq!(
         (rig.name(0), outcome(&rig)),
@@ -293,7 +298,8 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
         rig.engine = Engine::new(1, RunId(1));
         rig.engine.restore(id(0), record);
         rig.probes.clear();
-        rig.apply(std::slice::from_ref(&spec), Shift::Keep).unwrap();
+        rig.apply(std::slice::from_ref(&spec), ProcessImpact::Keep)
+            .unwrap();
         rig.pass(0);
     };
     reborn(&mut rig);
@@ -322,7 +328,7 @@ fn a_plan_that_drops_the_question_ends_the_reload_that_waits_for_the_answer() {
             said(&mut rig, probe, false, "an older one");
         }
         let unasked = [with_health(Some(hup()))];
-        rig.apply(&unasked, Shift::Keep).expect("it checks");
+        rig.apply(&unasked, ProcessImpact::Keep).expect("it checks");
         assert_eq!(
             (rig.name(0), outcome(&rig)),
             ("running", Some(ReloadOutcome::Done))

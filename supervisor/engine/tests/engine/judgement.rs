@@ -1,9 +1,8 @@
 //! What a run has not said or done counts only up to when everything has been heard.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 const READY_MS: u64 = STOP_MS - 1;
 
@@ -115,11 +114,20 @@ fn what_was_heard_late_judges_by_no_other_deadline_of_its_service() {
         ..daemon()
     }]);
     let run = rig.run(0);
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     rig.now = rig.now.after(STOP_MS + 1);
-    rig.fact(Fact::Ready { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Ready,
+    });
     assert_eq!(rig.name(0), "running");
-    rig.fact(Fact::Alive { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Alive,
+    });
     rig.pass(STOP_MS - 1);
     assert_eq!(rig.name(0), "running");
 }

@@ -1,22 +1,8 @@
-//! The rules between services: order, holds, dependents, plans, shutdown, rebirth.
+//! The rules between services: order, holds, dependents, and what a crash of one means to the others.
 
-mod common;
-
-use common::*;
 use engine::*;
 
-fn names(rig: &Rig) -> Vec<&'static str> {
-    rig.specs.keys().map(|id| rig.name(id.0)).collect()
-}
-
-fn keep(spec: Spec) -> Box<Spec> {
-    Box::new(spec)
-}
-
-/// 0 <- 1 <- 2, by `requires`.
-fn chain() -> [Spec; 3] {
-    [daemon(), requiring(&[0]), requiring(&[1])]
-}
+use crate::common::*;
 
 /// peers' behaviour 1
 #[test]
@@ -283,86 +269,6 @@ fn after_orders_alone_and_an_edge_to_nothing_constrains_nothing() {
     );
 }
 
-/// peers' behaviour 2
-#[test]
-fn shutdown_runs_in_reverse_order_in_parallel_without_holds() {
-    let after = Spec {
-        after: set(&[0]),
-        ..daemon()
-    };
-    let mut rig = Rig::up(&[daemon(), requiring(&[0]), after, daemon()]);
-    rig.command(Command::Shutdown { deadline_ms: 1000 })
-        .unwrap();
-    assert_eq!(names(&rig), ["running", "stopping", "stopping", "stopping"]);
-    assert_eq!(
-        rig.command(Command::Start(set(&[0]))),
-        Err(Refusal::ShuttingDown)
-    );
-    rig.calm(Mood::Obedient);
-    assert_eq!(rig.complete, Some(true));
-    for n in 0..4 {
-        let record = rig.engine.record(id(n)).unwrap();
-        assert_eq!((record.goal, record.hold), (Goal::Up, None));
-    }
-    assert_eq!(rig.engine.poll_timeout(), None);
-}
-
-#[test]
-fn shutdown_kills_what_is_left_at_the_deadline_and_a_second_one_shortens_it() {
-    let slow = Spec {
-        stop: Stop {
-            signal: 3,
-            escalation: None,
-            timeout_ms: 3_600_000,
-        },
-        ..daemon()
-    };
-    let mut rig = Rig::up(&[
-        slow.clone(),
-        Spec {
-            requires: set(&[0]),
-            ..slow
-        },
-    ]);
-    rig.command(Command::Shutdown {
-        deadline_ms: 60_000,
-    })
-    .unwrap();
-    rig.command(Command::Shutdown { deadline_ms: 100 }).unwrap();
-    rig.command(Command::Shutdown {
-        deadline_ms: 90_000,
-    })
-    .unwrap();
-    rig.pass(99);
-    assert_eq!(names(&rig), ["running", "stopping"]);
-    rig.pass(1);
-    let kills = rig
-        .last
-        .iter()
-        .filter(|it| matches!(it, Effect::Kill { .. }))
-        .count();
-    assert_eq!(kills, 2);
-    assert_eq!(rig.complete, None);
-    rig.calm(Mood::Stubborn);
-    assert_eq!(rig.complete, Some(true));
-}
-
-#[test]
-fn shutdown_gives_up_on_what_even_a_kill_does_not_end() {
-    let mut rig = Rig::up(&[daemon()]);
-    rig.command(Command::Shutdown { deadline_ms: 100 }).unwrap();
-    rig.pass(60_000);
-    assert_eq!(rig.complete, Some(false));
-    assert_eq!(Rig::new().engine.poll_timeout(), None);
-}
-
-#[test]
-fn shutdown_of_nothing_is_complete_at_once() {
-    let mut rig = Rig::new();
-    rig.command(Command::Shutdown { deadline_ms: 100 }).unwrap();
-    assert_eq!(rig.complete, Some(true));
-}
-
 #[test]
 fn oneshot_runs_again_when_a_dependency_was_stopped_by_command_and_not_when_it_crashed() {
     let mut rig = Rig::up(&[
@@ -381,251 +287,13 @@ fn oneshot_runs_again_when_a_dependency_was_stopped_by_command_and_not_when_it_c
     rig.spawned(0);
     assert_eq!(names(&rig), ["running", "spawning"]);
     rig.calm(Mood::Obedient);
-    let shift = [Shift::Restart, Shift::Keep];
-    let plan = (0..2).map(|n| (id(n), keep(rig.specs[&id(n)].clone()), shift[n as usize]));
+    let impact = [ProcessImpact::Restart, ProcessImpact::Keep];
+    let plan = (0..2).map(|n| (id(n), keep(rig.specs[&id(n)].clone()), impact[n as usize]));
     let plan = plan.collect();
     rig.apply_plan(plan).unwrap();
     rig.exit(0, Exit::Code(0));
     rig.spawned(0);
     assert_eq!(names(&rig), ["running", "spawning"]);
-}
-
-/// peers' behaviour 39
-#[test]
-fn plan_keeps_changes_adds_and_removes() {
-    let old = [
-        daemon(),
-        daemon(),
-        requiring(&[1]),
-        requiring(&[0]),
-        daemon(),
-    ];
-    let mut rig = Rig::up(&old);
-    let before: Vec<_> = (0..5).map(|n| rig.run(n)).collect();
-    let changed = Spec {
-        stop: Stop {
-            signal: 3,
-            escalation: None,
-            timeout_ms: 9,
-        },
-        ..daemon()
-    };
-    let accepted = rig
-        .apply_plan(vec![
-            (id(0), keep(daemon()), Shift::Keep),
-            (id(1), keep(changed), Shift::Restart),
-            (id(2), keep(requiring(&[1])), Shift::Keep),
-            (id(3), keep(requiring(&[0])), Shift::Keep),
-            (id(9), keep(daemon()), Shift::Keep),
-        ])
-        .unwrap();
-    assert_eq!(
-        (accepted.affected, accepted.dependents),
-        (set(&[1, 4]), set(&[2]))
-    );
-    rig.exit(2, Exit::Code(0));
-    let asked = Effect::Signal {
-        service: id(1),
-        run: before[1],
-        signal: TERM,
-        purpose: SignalPurpose::Stop,
-    };
-    assert!(
-        rig.last.contains(&asked),
-        "the old process is stopped in the old way"
-    );
-    rig.calm(Mood::Obedient);
-    assert_eq!(rig.engine.view(id(4)), None);
-    assert!(!rig.specs.contains_key(&id(4)), "forgotten");
-    assert_eq!(names(&rig), ["running"; 5]);
-    let same: Vec<_> = (0..4).map(|n| rig.run(n) == before[n as usize]).collect();
-    assert_eq!(same, [true, false, false, true]);
-    assert_eq!(
-        rig.command(Command::Start(set(&[4]))),
-        Err(Refusal::Unknown(id(4)))
-    );
-}
-
-#[test]
-fn plan_removes_dependents_before_what_they_require_and_can_take_them_back() {
-    let mut rig = Rig::up(&chain());
-    rig.apply_plan(vec![]).unwrap();
-    assert_eq!(names(&rig), ["running", "running", "stopping"]);
-    rig.apply(&chain(), Shift::Keep).unwrap();
-    rig.calm(Mood::Obedient);
-    assert_eq!(names(&rig), ["running"; 3]);
-    rig.apply_plan(vec![]).unwrap();
-    rig.calm(Mood::Obedient);
-    assert!(rig.specs.is_empty() && rig.procs.is_empty());
-}
-
-/// peers' behaviour 39
-#[test]
-fn plan_that_a_reload_can_take_reloads_what_runs_and_restarts_what_cannot() {
-    let can = Spec {
-        reload: Some(hup()),
-        ..daemon()
-    };
-    let mut rig = Rig::up(&[can.clone(), daemon()]);
-    let before = [rig.run(0), rig.run(1)];
-    rig.apply(&[can, daemon()], Shift::Reload).unwrap();
-    let hup = Effect::Signal {
-        service: id(0),
-        run: before[0],
-        signal: 1,
-        purpose: SignalPurpose::Reload,
-    };
-    assert!(rig.last.contains(&hup));
-    rig.calm(Mood::Obedient);
-    assert_eq!(rig.run(0), before[0]);
-    assert_ne!(rig.run(1), before[1]);
-}
-
-#[test]
-fn plan_never_lifts_a_hold_and_retries_what_failed_and_has_changed() {
-    let never = Spec {
-        restart: Restart {
-            policy: Policy::Never,
-            ..daemon().restart
-        },
-        ..daemon()
-    };
-    let mut rig = Rig::up(&[daemon(), never.clone()]);
-    rig.stop(0);
-    rig.exit(0, Exit::Code(0));
-    rig.exit(1, Exit::Code(1));
-    rig.apply(&[daemon(), never.clone()], Shift::Keep).unwrap();
-    assert_eq!(names(&rig), ["stopped", "failed"]);
-    rig.apply(&[daemon(), never], Shift::Restart).unwrap();
-    assert_eq!(names(&rig), ["stopped", "spawning"]);
-}
-
-/// peers' behaviour 40
-#[test]
-fn plan_with_a_loop_is_refused_with_the_loop_and_changes_nothing() {
-    let mut rig = Rig::up(&chain());
-    let loops = [requiring(&[2]), requiring(&[0]), requiring(&[1])];
-    let refusal = rig.apply(&loops, Shift::Restart);
-    assert_eq!(refusal, Err(Refusal::Cycle(vec![id(0), id(2), id(1)])));
-    assert_eq!(names(&rig), ["running"; 3]);
-    rig.specs = (0..).zip(chain()).map(|(n, spec)| (id(n), spec)).collect();
-    rig.stop(0);
-    rig.calm(Mood::Obedient);
-    assert_eq!(names(&rig), ["stopped", "waiting", "waiting"]);
-}
-
-#[test]
-fn rebirth_restarts_nothing_and_hears_what_it_missed() {
-    let live = Spec {
-        liveness: Some(probe(2)),
-        ..daemon()
-    };
-    let mut old = Rig::up(&[live, requiring(&[0]), daemon(), oneshot()]);
-    old.stop(2);
-    old.calm(Mood::Obedient);
-    old.pass(10);
-    assert_eq!(old.probes.len(), 1, "one is under way");
-    let mut new = old.reborn();
-    let specs: Vec<_> = old.specs.values().cloned().collect();
-    new.apply(&specs, Shift::Keep).unwrap();
-    assert!(
-        !new.last
-            .iter()
-            .any(|it| matches!(it, Effect::Spawn { .. } | Effect::Signal { .. }))
-    );
-    assert_eq!(names(&new), ["running", "running", "stopped", "completed"]);
-    assert_eq!(new.run(0), old.run(0));
-    new.pass(0);
-    assert_eq!(new.probes.len(), 1, "it is asked again");
-    new.spawned(0);
-    assert_eq!(new.name(0), "running");
-    assert!(new.engine.allocate_run() > old.run(0).max(old.run(1)));
-    let run = new.run(1);
-    new.fact(Fact::SpawnFailed {
-        run,
-        transient: true,
-        reason: "the keeper has no such run".into(),
-    });
-    assert_eq!(new.name(1), "spawning");
-    new.calm(Mood::Obedient);
-    new.exit(0, Exit::Signal(9));
-    assert_eq!(names(&new), ["spawning", "running", "stopped", "completed"]);
-}
-
-#[test]
-fn rebirth_in_a_stop_says_the_stop_again() {
-    let mut old = Rig::up(&[daemon()]);
-    old.stop(0);
-    let mut new = old.reborn();
-    new.apply(&[daemon()], Shift::Keep).unwrap();
-    assert!(matches!(
-        new.last[..],
-        [
-            _,
-            Effect::Signal {
-                signal: TERM,
-                purpose: SignalPurpose::Stop,
-                ..
-            }
-        ]
-    ));
-    new.calm(Mood::Obedient);
-    assert_eq!(new.name(0), "stopped");
-}
-
-#[test]
-fn rebirth_without_a_service_in_the_plan_stops_and_forgets_it() {
-    let spec = Spec {
-        stop: Stop {
-            signal: 3,
-            escalation: None,
-            timeout_ms: 7,
-        },
-        ..daemon()
-    };
-    let old = Rig::up(&[spec]);
-    let mut new = old.reborn();
-    new.apply_plan(vec![]).unwrap();
-    assert!(new.last.contains(&Effect::Signal {
-        service: id(0),
-        run: old.run(0),
-        signal: 3,
-        purpose: SignalPurpose::Stop
-    }));
-    new.calm(Mood::Obedient);
-    assert_eq!(new.engine.view(id(0)), None);
-}
-
-#[test]
-fn rebirth_into_a_shutdown_starts_nothing() {
-    let mut old = Rig::up(&[daemon(), daemon()]);
-    old.command(Command::Shutdown { deadline_ms: 1000 })
-        .unwrap();
-    old.exit(0, Exit::Code(0));
-    let mut new = old.reborn();
-    new.command(Command::Shutdown { deadline_ms: 1000 })
-        .unwrap();
-    assert_eq!(new.complete, None);
-    new.apply(&[daemon(), daemon()], Shift::Keep).unwrap();
-    assert_eq!(new.name(0), "stopped");
-    new.calm(Mood::Obedient);
-    assert_eq!(new.complete, Some(true));
-}
-
-#[test]
-fn restored_holds_stay_down() {
-    let mut rig = Rig::new();
-    rig.engine
-        .restore(id(0), Record::at_rest(Goal::Down, Some(hold())));
-    rig.engine.restore(id(1), Record::at_rest(Goal::Up, None));
-    rig.apply(&[daemon(), daemon()], Shift::Keep).unwrap();
-    assert_eq!(names(&rig), ["stopped", "spawning"]);
-}
-
-#[test]
-fn stop_order_is_the_reverse_of_start_order() {
-    let rig = Rig::with(&[requiring(&[1]), requiring(&[2]), daemon()]);
-    assert_eq!(rig.engine.stop_order(), [id(0), id(1), id(2)]);
 }
 
 /// A thousand services boot and stop with work in proportion to the events.
@@ -637,7 +305,7 @@ fn thousand_services_boot_and_stop() {
     let mut engine = Engine::new(1, RunId(1));
     let plan = (0..)
         .zip(&specs)
-        .map(|(n, it)| (id(n), Box::new(it.clone()), Shift::Keep));
+        .map(|(n, it)| (id(n), Box::new(it.clone()), ProcessImpact::Keep));
     engine
         .handle(Moment(0), Event::Command(Command::Apply(plan.collect())))
         .unwrap();

@@ -1,10 +1,9 @@
 //! Jobs run when their work is asked for, and may have services stopped: what has been leased never
 //! runs, and a lease never outlives its job.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 const DATABASE: u32 = 0;
 const SERVER: u32 = 1;
@@ -65,7 +64,7 @@ fn nothing_but_a_request_starts_a_job() {
     assert_eq!(rig.command(Command::Restart(target.clone())), is_job);
     assert_eq!(rig.command(Command::Run(target)), is_job);
     let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-    rig.apply(&specs, Shift::Restart).unwrap();
+    rig.apply(&specs, ProcessImpact::Restart).unwrap();
     settle(&mut rig);
     assert_eq!(rig.name(JOB), "completed");
     assert!(rig.engine.active_job().is_none());
@@ -115,7 +114,7 @@ fn a_job_that_has_failed_is_not_tried_again_by_a_plan_or_a_start() {
     let mut rig = working();
     rig.exit(JOB, Exit::Code(1));
     let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-    rig.apply(&specs, Shift::Restart).unwrap();
+    rig.apply(&specs, ProcessImpact::Restart).unwrap();
     rig.start(JOB);
     assert_eq!(rig.name(JOB), "failed");
 }
@@ -201,7 +200,7 @@ fn a_lease_ends_with_its_job_however_that_ends() {
         |rig| {
             let mut specs: Vec<Spec> = rig.specs.values().cloned().collect();
             specs.truncate(3);
-            rig.apply(&specs, Shift::Keep).unwrap();
+            rig.apply(&specs, ProcessImpact::Keep).unwrap();
             rig.exit(JOB, Exit::Signal(15));
         },
     ];
@@ -266,7 +265,7 @@ fn only_a_job_that_runs_leases_and_never_what_it_stands_on() {
     assert_eq!(rig.lease(PROXY, &[JOB]), Err(Refusal::NotJob(id(PROXY))));
     let mut specs: Vec<Spec> = rig.specs.values().cloned().collect();
     specs[JOB as usize].requires = set(&[SERVER]);
-    rig.apply(&specs, Shift::Keep).unwrap();
+    rig.apply(&specs, ProcessImpact::Keep).unwrap();
     rig.ask_job(JOB).unwrap();
     rig.spawned(JOB);
     for service in [DATABASE, SERVER, JOB] {
@@ -303,7 +302,7 @@ fn a_new_control_process_knows_who_has_what_and_ends_what_was_to_end() {
     settle(&mut rig);
     let specs: Vec<Spec> = rig.specs.values().cloned().collect();
     let mut next = rig.reborn();
-    next.apply(&specs, Shift::Keep).unwrap();
+    next.apply(&specs, ProcessImpact::Keep).unwrap();
     settle(&mut next);
     assert_eq!(names(&next), ["stopped", "waiting", "running"]);
     next.exit(JOB, Exit::Code(0));
@@ -318,7 +317,7 @@ fn a_new_control_process_knows_who_has_what_and_ends_what_was_to_end() {
     let mut last = next.reborn();
     last.engine.restore(id(JOB), over);
     last.procs.retain(|_, it| it.service != id(JOB));
-    last.apply(&specs, Shift::Keep).unwrap();
+    last.apply(&specs, ProcessImpact::Keep).unwrap();
     settle(&mut last);
     assert_eq!(names(&last), ["running"; 3]);
 }

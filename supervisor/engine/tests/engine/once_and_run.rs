@@ -1,9 +1,8 @@
 //! Services that are started once, oneshots that wait for their time, and what a stop must not hide.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn scheduled() -> Spec {
     Spec {
