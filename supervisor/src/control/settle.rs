@@ -116,7 +116,7 @@ impl Control {
         let any = !touched.is_empty();
         match step {
             Step::AddressWaits => self.end_address_waits(),
-            Step::Listening => self.listening.watch(&mut self.cx),
+            Step::Listening => self.monitors.listening.watch(&mut self.cx),
             Step::DirectoryWaits => self.end_directory_waits(),
             Step::ExitWhenFailed => self.end_if_one_failed(),
             Step::Touched => {

@@ -98,7 +98,7 @@ impl Control {
     pub(in crate::control) fn reconfigure_done(&mut self, done: Done) {
         let (attempt, cx, operations) = (&mut self.reconfigure, &mut self.cx, &mut self.operations);
         let next = match done {
-            Done::Loaded(result) => attempt.on_loaded(cx, &mut self.state_warnings, result),
+            Done::Loaded(result) => attempt.on_loaded(cx, &mut self.daemon.state_warnings, result),
             Done::MissingAccounts(accounts) => {
                 attempt.on_missing_accounts(cx, operations, accounts)
             }
@@ -170,7 +170,7 @@ impl Control {
             &mut self.cx,
             &known,
             &mut self.operations,
-            &mut self.listening,
+            &mut self.monitors.listening,
             staged,
             swapped,
         );
@@ -192,7 +192,7 @@ impl Control {
         self.schedule.follow_plan(&self.cx, staged.zone);
         let is_new = applying.is_new();
         let verdicts = Verdicts {
-            listening: &self.listening,
+            listening: &self.monitors.listening,
             stopping: self.cx.is_stopping(),
         };
         let gone_back =
@@ -219,7 +219,7 @@ impl Control {
 
     fn end_reconfigure(&mut self) {
         self.reconfigure.end_attempt(&mut self.cx);
-        for ask in std::mem::take(&mut self.early) {
+        for ask in std::mem::take(&mut self.api.early) {
             self.on_ask(ask);
         }
         // What this plan has just set going is on its way, and must be known to be.
@@ -240,7 +240,7 @@ impl Control {
     /// Services have changed: may the plan count as one that works?
     pub(in crate::control) fn judge_plan(&mut self, touched: &BTreeSet<ServiceId>) {
         let verdicts = Verdicts {
-            listening: &self.listening,
+            listening: &self.monitors.listening,
             stopping: self.cx.is_stopping(),
         };
         self.reconfigure.judge_plan(&mut self.cx, verdicts, touched);
@@ -248,7 +248,7 @@ impl Control {
 
     /// Nothing has been heard against the plan for long enough?
     pub(in crate::control) fn reconfigure_timeout(&mut self) {
-        let (heard, stopping) = (self.watermark.reached(), self.cx.is_stopping());
+        let (heard, stopping) = (self.daemon.watermark.reached(), self.cx.is_stopping());
         self.reconfigure.timeout(&mut self.cx, heard, stopping);
     }
 
@@ -275,7 +275,7 @@ impl Control {
         unfinished: bool,
     ) {
         let verdicts = Verdicts {
-            listening: &self.listening,
+            listening: &self.monitors.listening,
             stopping: self.cx.is_stopping(),
         };
         let (cx, operations) = (&mut self.cx, &mut self.operations);

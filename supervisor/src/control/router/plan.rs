@@ -40,8 +40,8 @@ impl Control {
         }
         self.log_readiness.follow_plan(&mut self.cx);
         self.hear_ready_words();
-        self.host_checks.follow_plan(&self.cx);
-        self.file_watch.follow_plan(&mut self.cx);
+        self.monitors.host_checks.follow_plan(&self.cx);
+        self.monitors.file_watch.follow_plan(&mut self.cx);
         self.status_files.follow_plan(&self.cx.plan);
     }
 }

@@ -17,7 +17,8 @@ impl Control {
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
         let admitted = self.under_way().admit(Intent::Reexec);
         let obstacle = admitted.err().map(|it| (it.clause(), it.reply()));
-        self.reexec
+        self.daemon
+            .reexec
             .ask(&mut self.cx, &mut self.audit, id, peer, obstacle)
     }
 
@@ -32,7 +33,8 @@ impl Control {
             || self.maintenance.is_awaited()
             || !idle;
         let refused = self.cx.is_stopping() || !idle;
-        self.reexec
+        self.daemon
+            .reexec
             .hand_over_when_quiet(&mut self.cx, &mut self.audit, busy, refused);
     }
 
@@ -42,15 +44,18 @@ impl Control {
             Input::Notice(Notice::NotReplaced { why }) => self.go_on(&why),
             Input::Notice(Notice::AreYouThere) => self.cx.tell(Request::Here),
             Input::Ask(ask) if changes_nothing(&ask) => self.on_ask(ask),
-            input => self.reexec.hold_back(input),
+            input => self.daemon.reexec.hold_back(input),
         }
     }
 
     /// The other one will not do.
     fn go_on(&mut self, why: &str) {
         // An answer would be about what the other was told.
-        self.watermark.forget_question();
-        let held = self.reexec.give_up(&mut self.cx, &mut self.audit, why);
+        self.daemon.watermark.forget_question();
+        let held = self
+            .daemon
+            .reexec
+            .give_up(&mut self.cx, &mut self.audit, why);
         for input in held {
             self.handle(self.cx.now, input);
         }

@@ -83,13 +83,13 @@ impl Control {
             Ask::History { names, reply } => drop(reply.send(self.known_history(&names))),
             Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
             Ask::Why { name, reply } => drop(reply.send(self.views().why(&name))),
-            Ask::Scrape { reply } => self.metrics.scrape(&mut self.cx, reply),
+            Ask::Scrape { reply } => self.api.metrics.scrape(&mut self.cx, reply),
             Ask::Check { reply } => self.check_files(reply),
             Ask::Plan { names, reply } => self.show_plan(&names, reply),
             Ask::Tools { reply } => drop(reply.send(self.cx.plan.tools())),
             Ask::Diff { names, reply } => self.show_difference(names, reply),
             Ask::LogPlaces { names, reply } => drop(reply.send(self.cx.log_places(&names))),
-            Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
+            Ask::Departures { reply } => drop(reply.send(self.api.departures.subscribe())),
             Ask::RotateLogs {
                 id,
                 names,
@@ -154,13 +154,13 @@ impl Control {
         Views {
             cx: &self.cx,
             alerts: &self.alerts,
-            file_watch: &self.file_watch,
+            file_watch: &self.monitors.file_watch,
             last_words: &self.last_words,
             leftovers: &self.leftovers,
-            listening: &self.listening,
+            listening: &self.monitors.listening,
             log_troubles: &self.log_troubles,
             schedule: &self.schedule,
-            shutdown: &self.shutdown,
+            shutdown: &self.daemon.shutdown,
             starts: &self.starts,
             work: &self.work,
         }
@@ -169,7 +169,7 @@ impl Control {
     pub(in crate::control) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
         let services = self.views().services(names)?;
         let maintenance = self.maintenance.said().cloned();
-        let state = self.init_notify.phase_name();
+        let state = self.daemon.init_notify.phase_name();
         Ok(StatusReply {
             supervisor: of_supervisor(&self.cx, state, self.warnings(), maintenance),
             services,
@@ -180,9 +180,9 @@ impl Control {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.reconfigure.warnings().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
-        warnings.extend(self.state_warnings.of_boot().iter().cloned());
+        warnings.extend(self.daemon.state_warnings.of_boot().iter().cloned());
         warnings.extend(self.leftovers.strays());
-        warnings.extend(self.state_warnings.told());
+        warnings.extend(self.daemon.state_warnings.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
         warnings.extend(self.schedule.outcome_warnings(self.cx.now));
@@ -191,16 +191,16 @@ impl Control {
         warnings.extend(self.audit.warning());
         warnings.extend(self.exits.warning());
         warnings.extend(self.running.warning());
-        warnings.extend(self.file_watch.warning());
+        warnings.extend(self.monitors.file_watch.warning());
         warnings
     }
 
     /// The keeper has said how much was logged, which it alone knows: scrapes are answered.
     pub(in crate::control) fn on_stats(&mut self, logs: &[LogStats]) {
-        for reply in self.metrics.take_waiting() {
+        for reply in self.api.metrics.take_waiting() {
             let scrape = self.status(&[]).map(|status| Scrape {
                 status,
-                tallies: self.metrics.tallies(&self.cx),
+                tallies: self.api.metrics.tallies(&self.cx),
                 schedules: self.schedule.counts(self.cx.now),
                 logs: logs.to_vec(),
                 events: self.cx.events.counts(),

@@ -41,10 +41,12 @@ impl Control {
                 let next = self.starts.on_holder(&mut self.cx, run, &holder);
                 self.follow_start(next);
             }
-            Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
-            Done::HostChecked(seen) => self.host_checks.on_seen(&mut self.cx, seen),
+            Done::Listeners(seen) => self.monitors.listening.on_listeners(&mut self.cx, seen),
+            Done::HostChecked(seen) => self.monitors.host_checks.on_seen(&mut self.cx, seen),
             Done::FilesSeen(seen) => self.on_files_seen(seen),
-            Done::FilesTouched(unwatched) => self.file_watch.on_touched(&mut self.cx, unwatched),
+            Done::FilesTouched(unwatched) => {
+                self.monitors.file_watch.on_touched(&mut self.cx, unwatched)
+            }
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,
@@ -53,7 +55,7 @@ impl Control {
                 detail,
                 took,
             } => {
-                self.metrics.count_probe(&self.cx, run, probe, ok, took);
+                self.api.metrics.count_probe(&self.cx, run, probe, ok, took);
                 self.fact(Fact::Probed {
                     run,
                     probe,

@@ -19,7 +19,7 @@ impl Control {
         let Some(view) = self.cx.engine.view(id) else {
             return;
         };
-        self.metrics.restarts(id, view.restarts);
+        self.api.metrics.restarts(id, view.restarts);
         let views = self.views();
         let (healthy, reason) = (views.healthy(id, &view), views.reason(id, &view));
         self.cx
@@ -28,14 +28,14 @@ impl Control {
 
     /// Sorts the services that an input has touched by how they stand, and takes in who stopped them.
     pub(in crate::control) fn sort_touched(&mut self, touched: &BTreeSet<ServiceId>) {
-        self.init_notify.sort(&self.cx, touched);
+        self.daemon.init_notify.sort(&self.cx, touched);
         self.holds.note_touched(&mut self.cx, touched);
     }
 
     /// Tells the init how far things are.
     pub(in crate::control) fn tell_init(&mut self) {
         let idle = self.reconfigure.is_idle();
-        self.init_notify.check(&mut self.cx, idle);
+        self.daemon.init_notify.check(&mut self.cx, idle);
     }
 
     /// Takes in how runs have ended of what runs by the clock.
@@ -104,7 +104,7 @@ impl Control {
                 return;
             };
             let probe = view.unhealthy.as_ref().map(text::unhealthy);
-            let certificate = self.file_watch.certificate_trouble(id);
+            let certificate = self.monitors.file_watch.certificate_trouble(id);
             let unhealthy = certificate.or_else(|| probe.map(str::to_owned));
             let why = alerts::Why {
                 reason: self.views().reason(id, &view).to_string(),
@@ -122,7 +122,7 @@ impl Control {
 
     /// Watched files and certificates were looked at.
     pub(in crate::control) fn on_files_seen(&mut self, seen: Seen) {
-        for changed in self.file_watch.on_seen(&mut self.cx, seen) {
+        for changed in self.monitors.file_watch.on_seen(&mut self.cx, seen) {
             self.take_files(changed);
         }
     }
@@ -139,7 +139,9 @@ impl Control {
         tracing::info!(service = name, "{detail}");
         self.cx.publish(&name, "files", &detail, None);
         if let Some(run) = self.restarted_for_files(id).filter(|_| restarts) {
-            self.file_restarts.note(&mut self.cx, id, run, &files);
+            self.monitors
+                .file_restarts
+                .note(&mut self.cx, id, run, &files);
         }
         let command = if restarts {
             Command::Restart
@@ -147,7 +149,7 @@ impl Control {
             Command::Reload
         };
         if let Err(refusal) = self.command(command([id].into())) {
-            self.file_restarts.forget(&mut self.cx, id);
+            self.monitors.file_restarts.forget(&mut self.cx, id);
             let error = self.cx.refused(&refusal).message;
             tracing::warn!(service = name, "{detail}, but that was refused: {error}");
             self.cx.publish(&name, "files", &error, None);

@@ -14,20 +14,20 @@ impl Control {
             }
             return;
         }
-        let command = self.shutdown.on_signal(&mut self.cx);
+        let command = self.daemon.shutdown.on_signal(&mut self.cx);
         self.begin_shutdown(command);
     }
 
     /// An earlier control process had begun to stop everything.
     pub(in crate::control) fn resume_shutdown(&mut self) {
-        if self.shutdown.is_asked() {
-            let command = self.shutdown.command(&mut self.cx);
+        if self.daemon.shutdown.is_asked() {
+            let command = self.daemon.shutdown.command(&mut self.cx);
             self.begin_shutdown(command);
         }
     }
 
     fn begin_shutdown(&mut self, command: Command) {
-        self.init_notify.on_stopping(&mut self.cx);
+        self.daemon.init_notify.on_stopping(&mut self.cx);
         if let Err(refusal) = self.command(command) {
             tracing::error!("cannot shut down: {}", self.cx.refused(&refusal).message);
         }
@@ -43,14 +43,14 @@ impl Control {
         };
         let name = self.cx.name(id);
         let why = format!("{name}: {}", self.views().reason_of(id));
-        let command = self.shutdown.on_failed(&mut self.cx, why);
+        let command = self.daemon.shutdown.on_failed(&mut self.cx, why);
         self.begin_shutdown(command);
     }
 
     /// Everything is stopped: what is on no disk yet is tried at once, for the last time.
     pub(in crate::control) fn shutdown_complete(&mut self, clean: bool) {
         self.leftovers.log(&self.cx);
-        self.shutdown.complete(&self.cx, clean);
+        self.daemon.shutdown.complete(&self.cx, clean);
         self.holds.write_again();
         self.schedule.write_again();
         self.maintenance.write_again();
@@ -68,7 +68,7 @@ impl Control {
             || self.running.are_awaited()
             || self.maintenance.is_awaited()
             || self.status_files.are_awaited();
-        let Some(quit) = self.shutdown.take_quit(self.cx.now.moment, awaited) else {
+        let Some(quit) = self.daemon.shutdown.take_quit(self.cx.now.moment, awaited) else {
             return;
         };
         let unwritten = [

@@ -37,22 +37,22 @@ impl Control {
             );
         }
         self.cx.tell(Request::TookOver);
-        self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
+        self.monitors.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.cx.restore_events(&hello.records);
         self.exits.restore(&mut self.cx, &hello.records);
         for record in self.running.unseen_ends(&self.cx, &self.exits) {
             self.record_exit(record);
         }
-        self.state_warnings.restore(
+        self.daemon.state_warnings.restore(
             &mut self.cx,
             Key::StateWarnings.of(&hello.records),
             boot.aside.clone(),
         );
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
-        self.shutdown.restore(&hello.records);
+        self.daemon.shutdown.restore(&hello.records);
         self.reconfigure.restore_hangup(hello);
-        let stopping = self.shutdown.is_asked();
+        let stopping = self.daemon.shutdown.is_asked();
         self.holds.restore(&hello.records);
         self.maintenance.restore(&hello.records);
         let unfinished = self.cx.restore_plan(hello);
@@ -62,8 +62,10 @@ impl Control {
         } else {
             let first_own = self.restore_records(&records);
             self.restore_troubles(&hello.records);
-            self.file_watch.restore(&hello.records);
-            self.listening.restore(Key::Listening.of(&hello.records));
+            self.monitors.file_watch.restore(&hello.records);
+            self.monitors
+                .listening
+                .restore(Key::Listening.of(&hello.records));
             self.schedule.restore(Key::Schedule.of(&hello.records));
             self.restore_runs(KnownRuns { hello, first_own });
             let record = |key: Key| key.of(&hello.records);

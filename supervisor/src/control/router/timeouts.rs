@@ -7,19 +7,19 @@ use crate::control::Control;
 impl Control {
     /// When [`Input::Timeout`](crate::control::input::Input::Timeout) is due.
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
-        if self.reexec.is_frozen() {
+        if self.daemon.reexec.is_frozen() {
             return None;
         }
         let now = self.cx.now;
         let deadlines = [
-            self.watermark.poll_timeout(self.next_judgement()),
-            self.init_notify.poll_timeout(),
-            self.shutdown.poll_timeout(),
+            self.daemon.watermark.poll_timeout(self.next_judgement()),
+            self.daemon.init_notify.poll_timeout(),
+            self.daemon.shutdown.poll_timeout(),
             self.alerts.poll_timeout(),
-            self.host_checks.poll_timeout(),
-            self.file_watch.poll_timeout(),
-            self.reexec.poll_timeout(),
-            self.listening.poll_timeout(),
+            self.monitors.host_checks.poll_timeout(),
+            self.monitors.file_watch.poll_timeout(),
+            self.daemon.reexec.poll_timeout(),
+            self.monitors.listening.poll_timeout(),
             self.holds.poll_timeout(),
             self.audit.poll_timeout(),
             self.exits.poll_timeout(),
@@ -42,10 +42,10 @@ impl Control {
         self.running.timeout(now);
         self.maintenance.timeout(now);
         self.status_files.timeout(now);
-        self.init_notify.timeout(&mut self.cx);
+        self.daemon.init_notify.timeout(&mut self.cx);
         self.alerts_timeout();
-        self.host_checks.timeout(&mut self.cx);
-        self.file_watch.timeout(&mut self.cx);
+        self.monitors.host_checks.timeout(&mut self.cx);
+        self.monitors.file_watch.timeout(&mut self.cx);
         for name in self.schedule.timeout(&mut self.cx) {
             self.run_scheduled(&name);
             self.schedule.work_out_next(&name, self.cx.now);
@@ -69,23 +69,23 @@ impl Control {
 
     /// Judges by what has been heard, and asks the keeper for what more is needed.
     fn judge_by_the_clock(&mut self) {
-        if self.watermark.is_asked() {
+        if self.daemon.watermark.is_asked() {
             return;
         }
-        let heard = self.watermark.reached();
+        let heard = self.daemon.watermark.reached();
         let _ = self.feed_engine(engine::Event::Timeout { heard });
         self.reconfigure_timeout();
         self.operations_timeout();
         let now = self.cx.now.moment;
         let proof = self.next_proof().is_some_and(|at| at <= now);
         if proof || self.cx.engine.judgement_due(now) {
-            self.watermark.ask(&mut self.cx);
+            self.daemon.watermark.ask(&mut self.cx);
         }
     }
 
     /// The keeper has passed on what had arrived when it was asked.
     pub(in crate::control) fn on_synced(&mut self, asked: Moment) {
-        if self.watermark.on_synced(asked) {
+        if self.daemon.watermark.on_synced(asked) {
             self.judge_by_the_clock();
         }
     }

@@ -97,8 +97,8 @@ impl Control {
         if self.purpose(run) == Some(&Purpose::Main) {
             self.running.begin(&self.cx, &self.exits, run);
             self.fact(Fact::Spawned { run });
-            self.host_checks.on_run_started(&self.cx);
-            self.file_watch.on_run_started(&self.cx, run);
+            self.monitors.host_checks.on_run_started(&self.cx);
+            self.monitors.file_watch.on_run_started(&self.cx, run);
         }
     }
 
@@ -186,7 +186,7 @@ impl Control {
         });
         let by_kill = exit == Exit::Signal(Signal::SIGKILL as i32);
         let killed = killed.filter(|_| by_kill);
-        self.shutdown.note_end(&self.cx, id, killed);
+        self.daemon.shutdown.note_end(&self.cx, id, killed);
     }
 
     fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
@@ -307,8 +307,8 @@ impl Control {
                 self.fact(Fact::Reloaded { run, outcome });
             }
             Purpose::Probe(of, probe) => {
-                if let Some(took) = self.metrics.probe_ends(run, self.cx.now.moment) {
-                    self.metrics.count_probe(&self.cx, of, probe, ok, took);
+                if let Some(took) = self.api.metrics.probe_ends(run, self.cx.now.moment) {
+                    self.api.metrics.count_probe(&self.cx, of, probe, ok, took);
                 }
                 self.fact(Fact::Probed {
                     run: of,

@@ -35,7 +35,7 @@ impl Simulation {
     /// A service has failed that the daemon may not go on without.
     pub(super) fn one_failed(&self) -> bool {
         let control = self.control.as_ref();
-        control.is_some_and(|it| it.shutdown.has_failed())
+        control.is_some_and(|it| it.daemon.shutdown.has_failed())
     }
 
     pub(super) fn judge_quit(&self, code: u8) {

@@ -82,7 +82,7 @@ impl Control {
                 let view = self.cx.engine.view(job);
                 let done = view.is_some_and(|it| matches!(it.state, State::Completed));
                 let took = Duration::from_millis(self.cx.now.moment.since(began));
-                self.metrics.work_ends(job, done, took);
+                self.api.metrics.work_ends(job, done, took);
             }
             self.cx.job(Job::ReadResult { service, id });
         }
