@@ -13,12 +13,16 @@ mod catch_up;
 mod control;
 #[path = "keeper/daemon.rs"]
 mod daemon;
+#[path = "keeper/descriptors.rs"]
+mod descriptors;
 #[path = "keeper/leftovers.rs"]
 mod leftovers;
 #[path = "keeper/liveness.rs"]
 mod liveness;
 #[path = "keeper/notify.rs"]
 mod notify;
+#[path = "keeper/process.rs"]
+mod process;
 #[path = "keeper/ready.rs"]
 mod ready;
 #[path = "keeper/reexec.rs"]
@@ -39,8 +43,8 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("keeper") => return daemon::be_keeper(&arguments[1..]),
         Some("control") => return daemon::be_control(&arguments[1..]),
-        Some("linger") => return notify::be_lingering(&arguments[1..]),
-        Some("wait") => return notify::be_waiting(),
+        Some("linger") => return descriptors::be_lingering(&arguments[1..]),
+        Some("wait") => return descriptors::be_waiting(),
         _ => {}
     }
     let tests = [
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         stop::TESTS,
         reexec::TESTS,
         notify::TESTS,
+        descriptors::TESTS,
     ]
     .concat();
     let has = |option: &str| arguments.iter().any(|one| one == option);

@@ -11,8 +11,9 @@ use nix::{
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, hash_of, keeper_command, kill, kill_raw, spawn_keeper, until},
+    daemon::{Daemon, hash_of, keeper_command, spawn_keeper},
     notify,
+    process::{gone, kill, kill_raw, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

@@ -11,7 +11,8 @@ use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, is_root, kill, until},
+    daemon::Daemon,
+    process::{gone, is_root, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

@@ -11,7 +11,8 @@ use keeper::message::{Notice, Request};
 
 use crate::{
     Test,
-    daemon::{Daemon, PATIENCE, gone, kill, until},
+    daemon::{Daemon, PATIENCE},
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

@@ -7,7 +7,8 @@ use nix::libc;
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, kill, until},
+    daemon::Daemon,
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

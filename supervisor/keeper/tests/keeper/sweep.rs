@@ -7,7 +7,8 @@ use nix::libc;
 
 use crate::{
     Test,
-    daemon::{Daemon, cgroup_of, gone, is_root, kill},
+    daemon::Daemon,
+    process::{cgroup_of, gone, is_root, kill},
 };
 
 pub(crate) const TESTS: &[Test] = &[
