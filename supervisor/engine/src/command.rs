@@ -331,7 +331,9 @@ impl Engine {
             let run = match state {
                 Some(
                     State::Starting { run, .. }
-                    | State::Running { up: Up { run, .. } }
+                    | State::Running {
+                        up: Up { run, .. }, ..
+                    }
                     | State::Reloading {
                         up: Up { run, .. }, ..
                     }

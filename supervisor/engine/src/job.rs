@@ -79,7 +79,7 @@ impl Engine {
         !lost.is_empty()
     }
 
-    /// It does not come up by itself, nor does what it waits for. One that is only between two attempts does.
+    /// Whether neither the service nor what it waits for comes up by itself. A service in backoff does.
     fn is_down_for_good(&self, id: ServiceId) -> bool {
         self.nodes
             .get(&id)

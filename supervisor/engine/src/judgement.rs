@@ -14,14 +14,14 @@ use crate::{
 };
 
 impl Service {
-    /// The first moment at which its run is judged.
+    /// The first deadline by which the run is judged.
     fn judged_at(&self) -> Option<Moment> {
         let watchdog = |up: &Up| up.watchdog.and_then(|it| it.by);
         let all = match &self.record.state {
             State::Starting {
                 ready_by, ready_at, ..
             } => [*ready_by, *ready_at],
-            State::Running { up } => [watchdog(up), None],
+            State::Running { up, .. } => [watchdog(up), None],
             State::Reloading { up, until, .. } => [watchdog(up), *until],
             State::Stopping {
                 phase:

@@ -66,6 +66,6 @@ pub use spec::{
     Watchdog, WatchdogAction,
 };
 pub use state::{
-    Confirming, Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, Settled, State,
-    StopCause, StopPhase, StopTarget, Unhealthy, Up, View, Watching,
+    Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, ReportedProbe, Settled, State,
+    StopCause, StopPhase, StopTarget, Unhealthy, Up, View, WatchdogVerdict, Watching,
 };

@@ -50,7 +50,7 @@ impl Service {
             (P::Validating, I::Fact(F::SpawnFailed { .. })) => self.validator_lost(ctx),
             (P::Validating | P::Spawning, I::KillNow) => self.kill(ctx, Kill::Unasked),
             (P::Validating | P::Spawning | P::Starting | P::Reloading, I::Reload) => {
-                self.record.reload_queued = true;
+                self.record.state.queue_reload();
             }
             (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(ctx),
             (

@@ -3,7 +3,7 @@
 
 use crate::ids::Moment;
 
-/// Nobody who runs notices a deadline this late.
+/// A deadline that is noticed later than this, in milliseconds, was missed because the engine did not run.
 const LATE_MS: u64 = 1_000;
 
 /// Up to when what runs have said is known, and what time it is.

@@ -13,10 +13,10 @@ use crate::{
     context::Context,
     effect::{Effect, ProbeKind},
     ids::{Moment, RunId, ServiceId},
-    record::Early,
+    record::{Early, Leftovers, RunTerms},
     service::Service,
     spec::{Kind, Policy, Ready},
-    state::{Failure, Probing, State, StopCause, Up},
+    state::{Failure, Probing, ReportedProbe, State, StopCause, Up},
 };
 
 /// Most automatic starts that are remembered of one service, whatever its limit says.
@@ -32,7 +32,6 @@ impl Service {
     /// Without a process: stays down, waits, or starts, as the world now asks.
     pub(crate) fn start_or_wait(&mut self, ctx: &mut Context<'_>) {
         self.record.restart_pending = None;
-        self.record.reload_queued = false;
         if !ctx.up_wanted {
             self.stay_down();
         } else if self.record.idle_until_triggered {
@@ -46,7 +45,7 @@ impl Service {
         }
     }
 
-    /// It will not begin, since this is down.
+    /// A job cannot begin, since this requirement is down for good.
     pub(crate) fn give_up(&mut self, on: ServiceId) {
         self.record.detail.clear();
         self.record.state = State::Failed {
@@ -54,12 +53,12 @@ impl Service {
         };
     }
 
-    /// Down, as is wanted; unless something of its last run is left, which must not be forgotten.
+    /// Stays down, as is wanted. What is left of its last run is not forgotten: it makes the service failed.
     fn stay_down(&mut self) {
-        self.record.state = match self.record.unswept {
-            Some(_) => State::Failed {
+        self.record.state = match self.record.leftovers {
+            Some(Leftovers { count, .. }) => State::Failed {
                 reason: Failure::Leftovers {
-                    count: self.record.left,
+                    count,
                     look_at: None,
                 },
             },
@@ -75,14 +74,14 @@ impl Service {
         self.start_or_wait(ctx);
     }
 
-    /// A completed one is to run again; one that is about to be taken down does so after that.
+    /// A completed service is to run again; if a restart is pending, it runs again after that.
     pub(crate) fn start_again(&mut self, ctx: &mut Context<'_>) {
         if self.record.restart_pending.is_none() {
             self.start_by_hand(ctx);
         }
     }
 
-    /// A start by hand while it goes down is done after that, whatever the policy says.
+    /// A start by hand of a service that goes down is done once it is down, whatever the policy says.
     pub(crate) fn start_after_stop(&mut self) {
         let done = self
             .record
@@ -99,7 +98,7 @@ impl Service {
         };
         let swept = matches!(phase, crate::state::StopPhase::Sweep { .. });
         if self.spec.kind == Kind::Oneshot && swept && *cause == StopCause::Exited && done {
-            return; // It has just done its work.
+            return; // The oneshot has just done its work.
         }
         *then_start = true;
         self.forget_counts();
@@ -113,22 +112,27 @@ impl Service {
 
     fn begin(&mut self, ctx: &mut Context<'_>) {
         if !self.spec.validated {
-            self.spawn(ctx);
+            self.spawn(ctx, false);
             return;
         }
         let run = ctx.allocate();
-        self.record.state = State::Validating { run };
+        self.record.state = State::Validating {
+            run,
+            reload_queued: false,
+        };
         ctx.out.push(Effect::Validate {
             service: self.id,
             run,
         });
     }
 
-    fn spawn(&mut self, ctx: &mut Context<'_>) {
+    fn spawn(&mut self, ctx: &mut Context<'_>, reload_queued: bool) {
         let run = ctx.allocate();
-        self.record.stop = Some(self.spec.stop);
-        self.record.watchdog_ms = None;
-        self.record.state = State::Spawning { run };
+        self.record.run_terms = Some(RunTerms {
+            stop: self.spec.stop,
+            watchdog_ms: None,
+        });
+        self.record.state = State::Spawning { run, reload_queued };
         ctx.out.push(Effect::Spawn {
             service: self.id,
             run,
@@ -140,7 +144,8 @@ impl Service {
         if ctx.must_be_down || !ctx.unmet.is_empty() {
             self.start_or_wait(ctx);
         } else if ok {
-            self.spawn(ctx);
+            let reload_queued = self.record.state.reload_queued();
+            self.spawn(ctx, reload_queued);
         } else if self.spec.restart.policy == Policy::Never {
             self.record.state = State::Failed {
                 reason: Failure::Validator,
@@ -150,7 +155,7 @@ impl Service {
         }
     }
 
-    /// Nobody knows what became of its validator.
+    /// The keeper knows nothing of the validator.
     pub(crate) fn validator_lost(&mut self, ctx: &mut Context<'_>) {
         self.start_failed(ctx, true, VALIDATOR_LOST);
     }
@@ -173,7 +178,7 @@ impl Service {
 
     /// Exec has succeeded.
     pub(crate) fn executing(&mut self, ctx: &mut Context<'_>) {
-        let State::Spawning { run, .. } = self.record.state else {
+        let State::Spawning { run, reload_queued } = self.record.state else {
             return;
         };
         let now = ctx.now;
@@ -186,9 +191,8 @@ impl Service {
             | Ready::ReadySignal
             | Ready::Delay(_) => None,
         };
-        // The keeper starts nothing over what is left.
-        self.record.unswept = None;
-        self.record.left = 0;
+        // The keeper starts nothing beside leftovers, so there are none.
+        self.record.leftovers = None;
         let delay = self.ready_delay();
         let patience = self.spec.ready_timeout_ms.filter(|_| delay.is_none());
         self.record.state = State::Starting {
@@ -197,6 +201,7 @@ impl Service {
             ready_at: delay.map(|ms| now.after(ms)),
             probe,
             spawned_at: now,
+            reload_queued,
         };
         if ctx.bound_lost {
             self.begin_stop(ctx, StopCause::Asked(ctx.order));
@@ -217,7 +222,7 @@ impl Service {
         }
     }
 
-    /// Nothing more than exec is asked of it.
+    /// A service that is ready once exec has succeeded becomes running.
     pub(crate) fn ready_by_exec(&mut self, ctx: &mut Context<'_>) {
         if let State::Starting { run, .. } = self.record.state
             && self.spec.kind == Kind::Daemon
@@ -239,15 +244,22 @@ impl Service {
     fn become_running(&mut self, ctx: &mut Context<'_>, run: RunId) {
         let probe = |spec: &Option<_>| spec.as_ref().map(|spec| Probing::begin(spec, ctx.now));
         self.record.detail.clear();
+        let reload_queued = self.record.state.reload_queued();
         let up = Up {
             run,
+            ready_since: ctx.now,
             stable_at: Some(ctx.now.after(self.spec.restart.reset_after_ms)),
             liveness: probe(&self.spec.liveness),
-            health: probe(&self.spec.health),
+            health: probe(&self.spec.health).map(ReportedProbe::from),
             watchdog: self.watch(ctx.now),
         };
-        self.record.state = State::Running { up };
-        self.reload_if_queued(ctx);
+        self.record.state = State::Running {
+            up,
+            last_reload: None,
+        };
+        if reload_queued {
+            self.reload(ctx);
+        }
     }
 
     /// A deadline of a start has passed: patience, or the next question.
@@ -317,7 +329,7 @@ impl Service {
         }
     }
 
-    /// The run can never say any more that it is ready.
+    /// The run has closed its descriptor for readiness without a newline.
     pub(crate) fn gave_up_ready(&mut self, ctx: &mut Context<'_>) {
         let starts = matches!(self.record.state, State::Starting { .. });
         if starts && self.spec.kind == Kind::Daemon {
@@ -348,7 +360,7 @@ impl Service {
     ) {
         let success = exit.is_some_and(|exit| self.is_success(exit));
         if cause == StopCause::Exited && exit.is_some() {
-            // Its exit is the reason, not what a probe had said of it before.
+            // The exit is the reason, not what a probe said before.
             self.record.detail.clear();
         }
         let once = core::mem::take(&mut self.record.once);
@@ -441,7 +453,7 @@ impl Service {
     /// A completed one has to run again, or is not wanted any more.
     pub(crate) fn leave_completed(&mut self, ctx: &mut Context<'_>) {
         if ctx.up_wanted && self.record.idle_until_triggered {
-            self.record.restart_pending = None; // It is read at its next run.
+            self.record.restart_pending = None; // The next run reads the new configuration.
         } else if ctx.must_be_down && ctx.may_stop {
             self.start_or_wait(ctx);
         }

@@ -31,12 +31,12 @@ pub struct Hold {
     pub at_unix_ms: u64,
 }
 
-/// What a service is. Each variant carries what it alone needs, deadlines included.
+/// What a service is at the moment. Each variant carries what it alone needs, deadlines included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// No process, and none is due.
     Stopped,
-    /// Wants to start; these have not settled, or are needed and not ready.
+    /// Wants to start, and waits for dependencies: they have not settled, or are required and not ready.
     Waiting {
         /// What it waits for; never empty.
         on: BTreeSet<ServiceId>,
@@ -45,11 +45,15 @@ pub enum State {
     Validating {
         /// The validator's run.
         run: RunId,
+        /// A reload was asked for, which is begun once the run is up.
+        reload_queued: bool,
     },
     /// Its process is being made.
     Spawning {
         /// The run to be.
         run: RunId,
+        /// As of a start that validates.
+        reload_queued: bool,
     },
     /// Executing, not ready yet.
     Starting {
@@ -60,16 +64,19 @@ pub enum State {
         /// The readiness probe, if it has one.
         probe: Option<Probing>,
         /// When it counts as ready, if time alone decides.
-        #[serde(default)]
         ready_at: Option<Moment>,
         /// When exec succeeded.
         spawned_at: Moment,
+        /// As of a start that validates.
+        reload_queued: bool,
     },
     /// Up and ready.
     Running {
         /// The run, and what is watched of it.
         #[serde(flatten)]
         up: Up,
+        /// How the last reload of the run ended; none: there was none.
+        last_reload: Option<ReloadOutcome>,
     },
     /// Up, taking a new configuration.
     Reloading {
@@ -85,7 +92,9 @@ pub enum State {
         /// Which reload it is; none: one that the run has begun by itself.
         number: Option<RunId>,
         /// The question whether it has the new configuration, once that is asked.
-        confirm: Option<Confirming>,
+        confirm: Option<ReportedProbe>,
+        /// Another reload was asked for, which is begun after this one.
+        reload_queued: bool,
     },
     /// On its way down.
     Stopping {
@@ -97,7 +106,7 @@ pub enum State {
         phase: StopPhase,
         /// Why it goes down: decides what follows.
         cause: StopCause,
-        /// Somebody has asked for a start meanwhile: that follows, whatever the run ended of.
+        /// A start was asked for meanwhile: it follows, however the run ends.
         then_start: bool,
     },
     /// Between two automatic starts.
@@ -120,25 +129,26 @@ pub enum State {
 }
 
 /// A run that is up, whether it reloads or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Up {
     /// Its main run.
     pub run: RunId,
+    /// When it became ready.
+    pub ready_since: Moment,
     /// When the count of early deaths is cleared; `None` once it is.
     pub stable_at: Option<Moment>,
     /// The liveness probe, if it has one.
     pub liveness: Option<Probing>,
     /// The health probe, if it has one.
-    pub health: Option<Probing>,
+    pub health: Option<ReportedProbe>,
     /// The watchdog, if it has one.
-    #[serde(default)]
     pub watchdog: Option<Watching>,
 }
 
-/// The confirmation of a reload.
+/// A probe of which the last no is shown: of health, or of the confirmation of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirming {
-    /// How far the question is.
+pub struct ReportedProbe {
+    /// How far the probe is.
     #[serde(flatten)]
     pub probing: Probing,
     /// What the last no said, in words for people; may be empty.
@@ -188,7 +198,18 @@ pub struct Watching {
     /// When silence is a failure; `None` once it is, and for a run that need not speak.
     pub by: Option<Moment>,
     /// The verdict so far; `None` before the run has said anything.
-    pub verdict: Option<bool>,
+    pub verdict: Option<WatchdogVerdict>,
+}
+
+/// What a watchdog knows of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WatchdogVerdict {
+    /// The run has said in time that it is alive.
+    Alive,
+    /// The run has been silent for too long.
+    Silent,
+    /// The run has said itself that it has failed.
+    Triggered,
 }
 
 /// What works on a reload.
@@ -372,10 +393,17 @@ pub struct View {
 }
 
 impl Up {
+    /// Its probes of liveness and health, where it has them.
+    pub(crate) fn probes_mut(&mut self) -> (Option<&mut Probing>, Option<&mut Probing>) {
+        let health = self.health.as_mut().map(|it| &mut it.probing);
+        (self.liveness.as_mut(), health)
+    }
+
     /// What is said of its health; a single no decides.
     pub(crate) fn verdict(&self) -> Option<bool> {
-        let health = self.health.and_then(|it| it.verdict);
+        let health = self.health.as_ref().and_then(|it| it.probing.verdict);
         let watchdog = self.watchdog.and_then(|it| it.verdict);
+        let watchdog = watchdog.map(|it| it == WatchdogVerdict::Alive);
         health.into_iter().chain(watchdog).min()
     }
 }
@@ -384,7 +412,7 @@ impl State {
     /// The run that is up.
     pub(crate) const fn up(&self) -> Option<&Up> {
         match self {
-            Self::Running { up } | Self::Reloading { up, .. } => Some(up),
+            Self::Running { up, .. } | Self::Reloading { up, .. } => Some(up),
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Validating { .. }
@@ -397,10 +425,10 @@ impl State {
         }
     }
 
-    /// The same, to be changed.
+    /// Mutable version of [`Self::up`].
     pub(crate) const fn up_mut(&mut self) -> Option<&mut Up> {
         match self {
-            Self::Running { up } | Self::Reloading { up, .. } => Some(up),
+            Self::Running { up, .. } | Self::Reloading { up, .. } => Some(up),
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Validating { .. }
@@ -410,6 +438,51 @@ impl State {
             | Self::Backoff { .. }
             | Self::Failed { .. }
             | Self::Completed => None,
+        }
+    }
+
+    /// How the last reload of the run ended; none: there was none, or one is under way.
+    pub(crate) const fn last_reload(&self) -> Option<&ReloadOutcome> {
+        match self {
+            Self::Running { last_reload, .. } => last_reload.as_ref(),
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Validating { .. }
+            | Self::Spawning { .. }
+            | Self::Starting { .. }
+            | Self::Reloading { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => None,
+        }
+    }
+
+    /// Remembers a reload that cannot be begun now: it waits for the end of the start, or of the reload before.
+    pub(crate) const fn queue_reload(&mut self) {
+        if let Self::Validating { reload_queued, .. }
+        | Self::Spawning { reload_queued, .. }
+        | Self::Starting { reload_queued, .. }
+        | Self::Reloading { reload_queued, .. } = self
+        {
+            *reload_queued = true;
+        }
+    }
+
+    /// A reload waits for the end of this start, or of this reload.
+    pub(crate) const fn reload_queued(&self) -> bool {
+        match self {
+            Self::Validating { reload_queued, .. }
+            | Self::Spawning { reload_queued, .. }
+            | Self::Starting { reload_queued, .. }
+            | Self::Reloading { reload_queued, .. } => *reload_queued,
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Running { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => false,
         }
     }
 

@@ -11,7 +11,8 @@ use crate::{
     context::Context,
     effect::{Effect, SignalPurpose},
     ended::{End, Ended, Next},
-    ids::Moment,
+    ids::{Moment, RunId},
+    record::Leftovers,
     service::Service,
     state::{Failure, Kill, State, StopCause, StopPhase, StopTarget, Up},
 };
@@ -31,7 +32,8 @@ fn kill_at_of(stop: Stop, escalate_at: Moment) -> Moment {
 
 impl Service {
     pub(crate) fn stop_policy(&self) -> Stop {
-        self.record.stop.unwrap_or(self.spec.stop)
+        let terms = self.record.run_terms;
+        terms.map_or(self.spec.stop, |it| it.stop)
     }
 
     /// The signal that asks the present run to end for this reason.
@@ -50,7 +52,7 @@ impl Service {
         }
     }
 
-    /// It is to go down and nothing has to stop before it.
+    /// Stops the service if it must be down and no dependent has to stop first.
     pub(crate) fn stop_if_it_must_be_down(&mut self, ctx: &mut Context<'_>) {
         if ctx.must_be_down && ctx.may_stop {
             self.begin_stop(ctx, StopCause::Asked(ctx.order));
@@ -60,7 +62,9 @@ impl Service {
     /// Sends the stop signal; SIGKILL follows at the deadline.
     pub(crate) fn begin_stop(&mut self, ctx: &mut Context<'_>, cause: StopCause) {
         let (State::Starting { run, .. }
-        | State::Running { up: Up { run, .. } }
+        | State::Running {
+            up: Up { run, .. }, ..
+        }
         | State::Reloading {
             up: Up { run, .. }, ..
         }) = self.record.state
@@ -102,10 +106,12 @@ impl Service {
                 then_start,
                 ..
             } => (run, target, cause, then_start),
-            State::Validating { run } => (run, StopTarget::Validator, asked, false),
-            State::Spawning { run }
+            State::Validating { run, .. } => (run, StopTarget::Validator, asked, false),
+            State::Spawning { run, .. }
             | State::Starting { run, .. }
-            | State::Running { up: Up { run, .. } }
+            | State::Running {
+                up: Up { run, .. }, ..
+            }
             | State::Reloading {
                 up: Up { run, .. }, ..
             } => (run, StopTarget::Main, asked, false),
@@ -170,7 +176,7 @@ impl Service {
         });
     }
 
-    /// SIGKILL has not ended it in time: it is left.
+    /// SIGKILL has not ended the run in time: it counts as left.
     pub(crate) fn tick_killed(&mut self, ctx: &mut Context<'_>) {
         if let State::Stopping {
             phase: StopPhase::Killed { give_up_at, .. },
@@ -290,11 +296,10 @@ impl Service {
         };
         let said = self.record.detail.clone();
         if left > 0 {
-            // A main process is never forgotten for a validator's sake.
+            // The run of a main process is kept, rather than a validator's.
             let validator = target == StopTarget::Validator;
-            let first = self.record.unswept.filter(|_| validator);
-            self.record.unswept = first.or(Some(run));
-            self.left_over(left, None);
+            let first = self.record.leftovers.filter(|_| validator);
+            self.left_over(first.map_or(run, |it| it.run), left, None);
         } else {
             let exit = match phase {
                 StopPhase::Sweep { exit, .. } => Some(exit),
@@ -321,7 +326,7 @@ impl Service {
                 ..
             }
         );
-        self.record.stop = None;
+        self.record.run_terms = None;
         if ctx.must_be_down || then_start || matches!(cause, StopCause::Asked(_)) {
             self.start_or_wait(ctx);
         } else {
@@ -330,10 +335,10 @@ impl Service {
     }
 
     /// Something of an earlier run is left, so that no new one may begin.
-    fn left_over(&mut self, count: u32, look_at: Option<Moment>) {
-        self.record.stop = None;
+    fn left_over(&mut self, run: RunId, count: u32, look_at: Option<Moment>) {
+        self.record.run_terms = None;
         self.record.restart_pending = None;
-        self.record.left = count;
+        self.record.leftovers = Some(Leftovers { run, count });
         self.record.state = State::Failed {
             reason: Failure::Leftovers { count, look_at },
         };
@@ -342,28 +347,28 @@ impl Service {
     /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
     /// one.
     pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
-        let (State::Spawning { run } | State::Stopping { run, .. }) = self.record.state else {
+        let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.record.state else {
             return;
         };
         self.record.detail.clear();
-        self.record.unswept = self.record.unswept.or(Some(run));
+        let first = self.record.leftovers;
         let look_at = ctx.up_wanted.then(|| ctx.now.after(LOOK_AGAIN_MS));
-        self.left_over(left.max(1), look_at);
+        self.left_over(first.map_or(run, |it| it.run), left.max(1), look_at);
     }
 
-    /// What was left may have gone unseen: a start shows it.
+    /// Tries a start over leftovers: they may have gone without anybody telling.
     pub(crate) fn look_at_leftovers(&mut self, ctx: &mut Context<'_>) {
         if self.deadline().is_some_and(|at| at <= ctx.now) {
             self.start_or_wait(ctx);
         }
     }
 
-    /// So much is left of the last run by now.
+    /// The keeper has looked again: so many processes are left of the last run.
     pub(crate) fn leftovers_now(&mut self, ctx: &mut Context<'_>, left: u32) {
-        self.record.left = left;
-        if left == 0 {
-            self.record.unswept = None;
-        }
+        self.record.leftovers = match self.record.leftovers {
+            Some(Leftovers { run, .. }) if left > 0 => Some(Leftovers { run, count: left }),
+            Some(_) | None => None,
+        };
         match &mut self.record.state {
             State::Failed {
                 reason: Failure::Leftovers { .. },
@@ -378,8 +383,8 @@ impl Service {
     /// The main process that would not go has ended after all; the keeper sweeps what it left.
     pub(crate) fn leftover_ended(&mut self, ctx: &mut Context<'_>, exit: Exit) {
         self.record.last_exit = Some((exit, ctx.now));
-        let end = self.record.unswept.map(|run| End {
-            run,
+        let end = self.record.leftovers.map(|it| End {
+            run: it.run,
             exit,
             cause: StopCause::Outlived,
             killed: None,

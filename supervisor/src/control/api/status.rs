@@ -154,7 +154,7 @@ impl Control {
         if !waiting_on.is_empty() {
             return self.waiting_reason(&waiting_on);
         }
-        if let State::Validating { run } | State::Spawning { run } = view.state
+        if let State::Validating { run, .. } | State::Spawning { run, .. } = view.state
             && let Some(waits) = self.starts.waits_for(&self.cx, run)
         {
             return waits;

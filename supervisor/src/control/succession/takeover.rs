@@ -240,15 +240,15 @@ impl Control {
             let known = |run: RunId| Some(run) >= first_own || is_told(hello, run);
             let is_planned = self.cx.service(id).is_some();
             match view.state {
-                State::Spawning { run } if is_planned && !known(run) => {
+                State::Spawning { run, .. } if is_planned && !known(run) => {
                     self.start_main(id, run);
                     continue;
                 }
-                State::Validating { run } if is_planned && !known(run) => {
+                State::Validating { run, .. } if is_planned && !known(run) => {
                     self.start_helper(id, run, Purpose::Validator);
                     continue;
                 }
-                State::Validating { run } if !known(run) => {
+                State::Validating { run, .. } if !known(run) => {
                     let verdict = lost();
                     self.fact(Fact::Validated { run, verdict });
                 }
