@@ -13,7 +13,8 @@ use crate::{
     ids::{Ids, Moment, ServiceId},
     input::Input,
     spec::Kind,
-    state::{Goal, Hold, State, StopPhase, Up},
+    state::{Goal, Hold, State, StopPhase},
+    up::Up,
 };
 
 impl Engine {

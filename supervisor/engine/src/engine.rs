@@ -21,7 +21,8 @@ use crate::{
     node::Node,
     patience::Known,
     record::Record,
-    state::{Helper, Settled, State, View},
+    state::{Helper, State},
+    view::{Settled, View},
 };
 
 /// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.

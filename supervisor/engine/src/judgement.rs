@@ -10,7 +10,8 @@ use crate::{
     engine::Engine,
     ids::Moment,
     service::Service,
-    state::{State, StopPhase, Up},
+    state::{State, StopPhase},
+    up::Up,
 };
 
 impl Service {

@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+mod after_exit;
 mod apply;
 mod backoff;
 mod command;
@@ -32,6 +33,7 @@ mod job;
 mod judgement;
 mod lease;
 mod leases;
+mod leftovers;
 mod machine;
 mod node;
 mod notified;
@@ -40,6 +42,7 @@ mod patience;
 mod phase;
 mod probe;
 mod propagate;
+mod readiness;
 mod record;
 mod reload;
 mod restart;
@@ -50,6 +53,8 @@ mod start;
 mod state;
 mod step;
 mod stop;
+mod up;
+mod view;
 mod watchdog;
 
 pub use effect::{Effect, ProbeKind, SignalPurpose};
@@ -65,7 +70,6 @@ pub use spec::{
     ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec, StartLimit,
     Watchdog, WatchdogAction,
 };
-pub use state::{
-    Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, ReportedProbe, Settled, State,
-    StopCause, StopPhase, StopTarget, Unhealthy, Up, View, WatchdogVerdict, Watching,
-};
+pub use state::{Failure, Goal, Helper, Hold, Kill, State, StopCause, StopPhase, StopTarget};
+pub use up::{Probing, ReloadOutcome, ReportedProbe, Up, WatchdogVerdict, Watching};
+pub use view::{Settled, Unhealthy, View};

@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::{
     ids::Moment,
     spec::ProbeSpec,
-    state::{Probing, ReportedProbe},
+    up::{Probing, ReportedProbe},
 };
 
 impl From<Probing> for ReportedProbe {

@@ -12,7 +12,8 @@ use crate::{
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::RestartReason,
-    state::{Goal, Helper, Hold, Probing, State, StopTarget, Up},
+    state::{Goal, Helper, Hold, State, StopTarget},
+    up::{Probing, Up},
 };
 
 /// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the

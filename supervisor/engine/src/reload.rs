@@ -10,7 +10,8 @@ use crate::{
     ids::{Moment, RunId},
     service::Service,
     spec::{Ready, ReloadHow},
-    state::{Helper, Probing, ReloadOutcome, ReportedProbe, State},
+    state::{Helper, State},
+    up::{Probing, ReloadOutcome, ReportedProbe},
 };
 
 impl ReportedProbe {

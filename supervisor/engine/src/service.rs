@@ -12,9 +12,9 @@ use crate::{
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
-    state::{
-        Failure, Probing, ReportedProbe, State, StopPhase, Unhealthy, Up, View, WatchdogVerdict,
-    },
+    state::{Failure, State, StopPhase},
+    up::{Probing, ReportedProbe, Up, WatchdogVerdict},
+    view::{Unhealthy, View},
 };
 
 /// One service: its policy and all that is remembered of it.

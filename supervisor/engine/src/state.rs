@@ -1,4 +1,4 @@
-//! What is wanted of a service (goal, hold), what it is (state), and how that is shown (view).
+//! What is wanted of a service (goal, hold), and what it is (state).
 //!
 //! A state carries what it alone needs, deadlines included, so nothing of it outlives it.
 
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Moment, RunId, ServiceId},
-    lease::Lease,
     order::Order,
+    up::{Probing, ReloadOutcome, ReportedProbe, Up},
 };
 
 /// What is wanted of a service.
@@ -128,90 +128,6 @@ pub enum State {
     Completed,
 }
 
-/// A run that is up, whether it reloads or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Up {
-    /// Its main run.
-    pub run: RunId,
-    /// When it became ready.
-    pub ready_since: Moment,
-    /// When the count of early deaths is cleared; `None` once it is.
-    pub stable_at: Option<Moment>,
-    /// The liveness probe, if it has one.
-    pub liveness: Option<Probing>,
-    /// The health probe, if it has one.
-    pub health: Option<ReportedProbe>,
-    /// The watchdog, if it has one.
-    pub watchdog: Option<Watching>,
-}
-
-/// A probe of which the last no is shown: of health, or of the confirmation of a reload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportedProbe {
-    /// How far the probe is.
-    #[serde(flatten)]
-    pub probing: Probing,
-    /// What the last no said, in words for people; may be empty.
-    pub said: String,
-}
-
-/// How a reload has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReloadOutcome {
-    /// All that was asked of it says that it has the new configuration.
-    Done,
-    /// Its validator refused that, or could not be run; in words for people.
-    Refused(String),
-    /// Its reload command failed; in words for people.
-    Failed(String),
-    /// It was not done in time.
-    TimedOut,
-    /// Nothing has shown in time that it has the new configuration; what the last answer said.
-    NotConfirmed(String),
-    /// A new plan has taken away its way to reload.
-    Impossible,
-}
-
-impl ReloadOutcome {
-    /// The run has the configuration that it had before, as far as is known.
-    pub fn is_failure(&self) -> bool {
-        *self != Self::Done
-    }
-}
-
-/// Why a run that is up is not well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unhealthy {
-    /// Its health probe says no; in words for people, may be empty.
-    Probe(String),
-    /// Its watchdog has heard nothing in time, or was triggered by the run itself.
-    Watchdog {
-        /// The run has done it.
-        triggered: bool,
-    },
-}
-
-/// The watchdog of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watching {
-    /// When silence is a failure; `None` once it is, and for a run that need not speak.
-    pub by: Option<Moment>,
-    /// The verdict so far; `None` before the run has said anything.
-    pub verdict: Option<WatchdogVerdict>,
-}
-
-/// What a watchdog knows of its run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WatchdogVerdict {
-    /// The run has said in time that it is alive.
-    Alive,
-    /// The run has been silent for too long.
-    Silent,
-    /// The run has said itself that it has failed.
-    Triggered,
-}
-
 /// What works on a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Helper {
@@ -295,38 +211,6 @@ pub enum StopCause {
     Outlived,
 }
 
-/// One probe of one run. The counts start at zero for each run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probing {
-    /// When the next attempt is due; `None` while one is under way.
-    pub next_at: Option<Moment>,
-    /// Failures in a row.
-    pub failures: u32,
-    /// Successes in a row.
-    pub successes: u32,
-    /// The verdict so far; `None` before the first threshold is reached.
-    pub verdict: Option<bool>,
-}
-
-/// Whether a service has come to rest after a start, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Still under way.
-    No,
-    /// Up and ready.
-    Ready,
-    /// Its work is done.
-    Completed,
-    /// Failed for good.
-    Failed,
-    /// Down, as somebody wants it.
-    Held,
-    /// Crashed; the next start is due later.
-    Backoff,
-    /// Waiting on something that has itself settled without being ready.
-    WaitingOn(ServiceId),
-}
-
 /// Why a service has failed: it will not come back without a command (or a new plan).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
@@ -351,61 +235,6 @@ pub enum Failure {
         /// When it is tried again whether they are gone, if nobody will tell.
         look_at: Option<Moment>,
     },
-}
-
-/// Everything about a service that may be shown. A copy: it does not follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// What is wanted.
-    pub goal: Goal,
-    /// Who stopped it, if somebody did.
-    pub hold: Option<Hold>,
-    /// What it is.
-    pub state: State,
-    /// Up and ready, or completed.
-    pub ready: bool,
-    /// The verdict of the health probe and the watchdog; `None` without either, or before the first.
-    pub healthy: Option<bool>,
-    /// The job that keeps it stopped, if one does.
-    pub lease: Option<Lease>,
-    /// Of a job: names the request that it works on, or has worked on last.
-    pub request: Option<String>,
-    /// When it came into this state.
-    pub since: Moment,
-    /// When its run became ready, while it is up: no reload changes that.
-    pub up_since: Option<Moment>,
-    /// It is not restarted when it ends by itself: it was started by [`crate::Command::Once`].
-    pub once: bool,
-    /// A oneshot that has not run since the daemon started, and waits for its time.
-    pub unrun: bool,
-    /// The process that is being made or stopped is its validator's, not its own.
-    pub validating: bool,
-    /// Automatic restarts since the last manual start.
-    pub restarts: u32,
-    /// How the last run ended, and when.
-    pub last_exit: Option<(Exit, Moment)>,
-    /// In words, for people: why the last start failed, or what a start waits for; may be empty.
-    pub detail: String,
-    /// Why `healthy` is a no.
-    pub unhealthy: Option<Unhealthy>,
-    /// How the last reload of this run ended; none: there was none, or one is under way.
-    pub last_reload: Option<ReloadOutcome>,
-}
-
-impl Up {
-    /// Its probes of liveness and health, where it has them.
-    pub(crate) fn probes_mut(&mut self) -> (Option<&mut Probing>, Option<&mut Probing>) {
-        let health = self.health.as_mut().map(|it| &mut it.probing);
-        (self.liveness.as_mut(), health)
-    }
-
-    /// What is said of its health; a single no decides.
-    pub(crate) fn verdict(&self) -> Option<bool> {
-        let health = self.health.as_ref().and_then(|it| it.probing.verdict);
-        let watchdog = self.watchdog.and_then(|it| it.verdict);
-        let watchdog = watchdog.map(|it| it == WatchdogVerdict::Alive);
-        health.into_iter().chain(watchdog).min()
-    }
 }
 
 impl State {

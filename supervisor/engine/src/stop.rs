@@ -1,27 +1,25 @@
 //! The transitions that lead down: the stop signal, SIGKILL, the sweep, and what follows.
 //!
-//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what SIGKILL does not end
-//! makes the service failed (`Leftovers`) until it is gone, and nothing is started beside it.
+//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what SIGKILL does not end is
+//! in `leftovers`.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String};
+use alloc::borrow::ToOwned;
 
 use run_model::{Exit, Stop};
 
 use crate::{
     context::Context,
     effect::{Effect, SignalPurpose},
-    ended::{End, Ended, Next},
-    ids::{Moment, RunId},
-    record::Leftovers,
+    ended::End,
+    ids::Moment,
     service::Service,
-    state::{Failure, Kill, State, StopCause, StopPhase, StopTarget, Up},
+    state::{Kill, State, StopCause, StopPhase, StopTarget},
+    up::Up,
 };
 
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
 /// keeper takes to find that out and to name it.
 pub(crate) const KILL_GRACE_MS: u64 = 7_000;
-/// From one try to the next to start over what an earlier daemon left, should nobody tell that it is gone.
-const LOOK_AGAIN_MS: u64 = 30_000;
 
 /// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal postpones SIGKILL
 /// by as much.
@@ -310,15 +308,8 @@ impl Service {
         self.tell_end(ctx, end, said);
     }
 
-    /// Says that a main run is over, if it is one.
-    fn tell_end(&self, ctx: &mut Context<'_>, end: Option<End>, said: String) {
-        if let Some(end) = end {
-            ctx.ended = Some(Box::new(self.ended(ctx.now, end, said)));
-        }
-    }
-
     /// Nothing of the run is left.
-    fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
+    pub(crate) fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
         let then_start = matches!(
             self.record.state,
             State::Stopping {
@@ -331,101 +322,6 @@ impl Service {
             self.start_or_wait(ctx);
         } else {
             self.after_death(ctx, cause, exit);
-        }
-    }
-
-    /// Something of an earlier run is left, so that no new one may begin.
-    fn left_over(&mut self, run: RunId, count: u32, look_at: Option<Moment>) {
-        self.record.run_terms = None;
-        self.record.restart_pending = None;
-        self.record.leftovers = Some(Leftovers { run, count });
-        self.record.state = State::Failed {
-            reason: Failure::Leftovers { count, look_at },
-        };
-    }
-
-    /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
-    /// one.
-    pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
-        let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.record.state else {
-            return;
-        };
-        self.record.detail.clear();
-        let first = self.record.leftovers;
-        let look_at = ctx.up_wanted.then(|| ctx.now.after(LOOK_AGAIN_MS));
-        self.left_over(first.map_or(run, |it| it.run), left.max(1), look_at);
-    }
-
-    /// Tries a start over leftovers: they may have gone without anybody telling.
-    pub(crate) fn look_at_leftovers(&mut self, ctx: &mut Context<'_>) {
-        if self.deadline().is_some_and(|at| at <= ctx.now) {
-            self.start_or_wait(ctx);
-        }
-    }
-
-    /// The keeper has looked again: so many processes are left of the last run.
-    pub(crate) fn leftovers_now(&mut self, ctx: &mut Context<'_>, left: u32) {
-        self.record.leftovers = match self.record.leftovers {
-            Some(Leftovers { run, .. }) if left > 0 => Some(Leftovers { run, count: left }),
-            Some(_) | None => None,
-        };
-        match &mut self.record.state {
-            State::Failed {
-                reason: Failure::Leftovers { .. },
-            } if left == 0 => self.start_or_wait(ctx),
-            State::Failed {
-                reason: Failure::Leftovers { count, .. },
-            } => *count = left,
-            _ => {}
-        }
-    }
-
-    /// The main process that would not go has ended after all; the keeper sweeps what it left.
-    pub(crate) fn leftover_ended(&mut self, ctx: &mut Context<'_>, exit: Exit) {
-        self.record.last_exit = Some((exit, ctx.now));
-        let end = self.record.leftovers.map(|it| End {
-            run: it.run,
-            exit,
-            cause: StopCause::Outlived,
-            killed: None,
-        });
-        self.tell_end(ctx, end, String::new());
-    }
-
-    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
-    fn ended(&self, now: Moment, end: End, said: String) -> Ended {
-        let next = match &self.record.state {
-            State::Waiting { .. } => Next::Wait,
-            State::Backoff {
-                until,
-                attempt,
-                failed,
-            } => Next::Pause {
-                ms: until.since(now),
-                early: *attempt,
-                failed: *failed,
-            },
-            State::Failed { reason } => Next::Fail(reason.clone()),
-            State::Stopped | State::Completed => Next::Rest,
-            State::Validating { .. }
-            | State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Reloading { .. }
-            | State::Stopping { .. } => Next::Start,
-        };
-        let by_verdict = match end.cause {
-            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
-            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
-        };
-        Ended {
-            service: self.id,
-            run: end.run,
-            exit: end.exit,
-            cause: end.cause,
-            killed: end.killed,
-            said: if by_verdict { said } else { String::new() },
-            next,
         }
     }
 }

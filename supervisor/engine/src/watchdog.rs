@@ -8,7 +8,8 @@ use crate::{
     ids::Moment,
     service::Service,
     spec::WatchdogAction,
-    state::{StopCause, WatchdogVerdict, Watching},
+    state::StopCause,
+    up::{WatchdogVerdict, Watching},
 };
 
 const SILENT: &str = "its watchdog heard nothing of it in time";
