@@ -1,7 +1,8 @@
 //! What follows an end that nobody asked for: the restart policy, the pause, the start limit.
 //!
-//! An end counts as early until the run has been up for `reset_after_ms`. Early ends in a row lengthen the pause;
-//! automatic starts count against the limit (systemd's `StartLimitBurst`). A start by hand forgets both.
+//! An end counts as early until the run has been up for `reset_after_ms`. Early ends in a row
+//! lengthen the pause; automatic starts count against the limit (systemd's `StartLimitBurst`). A
+//! start by hand forgets both.
 
 use run_model::Exit;
 

@@ -1,8 +1,10 @@
-//! A new plan: which services exist now, which processes must change for it, which services have to go.
+//! A new plan: which services exist now, which processes must change for it, which services have to
+//! go.
 //!
-//! Order: the graph is checked for loops first, so a refused plan changes nothing; then every policy is taken over and
-//! all summaries are rebuilt, since edges may have changed; only then processes are told, one by one. A service that
-//! left the plan stays known until it is down and nothing that requires it still runs.
+//! Order: the graph is checked for loops first, so a refused plan changes nothing; then every
+//! policy is taken over and all summaries are rebuilt, since edges may have changed; only then
+//! processes are told, one by one. A service that left the plan stays known until it is down and
+//! nothing that requires it still runs.
 
 use alloc::{
     boxed::Box,

@@ -1,6 +1,8 @@
-//! What one step of a service's machine is given of the rest, and where it leaves what it wants done.
+//! What one step of a service's machine is given of the rest, and where it leaves what it wants
+//! done.
 //!
-//! The machine knows no other service: all that it may ask of them is in a [`Context`], worked out before the step.
+//! The machine knows no other service: all that it may ask of them is in a [`Context`], worked out
+//! before the step.
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 

@@ -1,9 +1,10 @@
 //! The engine itself: takes events, runs the machines that they concern, hands out effects.
 //!
-//! Invariant: after each event nothing is left to do before the next event or deadline (`propagate::settle`). The order
-//! within one event: the event, then what follows from it, then deadlines that had not passed before (what has passed
-//! unheard waits for `Timeout`), then the end of a shutdown. One event costs what it touches, never the number of
-//! services: hence the indexes of runs, deadlines and services that have something to do.
+//! Invariant: after each event nothing is left to do before the next event or deadline
+//! (`propagate::settle`). The order within one event: the event, then what follows from it, then
+//! deadlines that had not passed before (what has passed unheard waits for `Timeout`), then the end
+//! of a shutdown. One event costs what it touches, never the number of services: hence the indexes
+//! of runs, deadlines and services that have something to do.
 
 use alloc::{
     boxed::Box,
@@ -109,7 +110,8 @@ impl Engine {
             Event::Command(_) | Event::Fact(_) => (now, self.overdue(now)),
         };
         self.heard = heard;
-        // A plan brings restored services, whose deadlines passed while no control process took facts in.
+        // A plan brings restored services, whose deadlines passed while no control process took
+        // facts in.
         let restores = matches!(event, Event::Command(Command::Apply(_)));
         let outcome = match event {
             Event::Command(command) => self.command(now, command),
@@ -189,8 +191,8 @@ impl Engine {
         self.nodes.get(&service)?.service.record.main_run()
     }
 
-    /// The run that has left something which keeps a service from starting; or, if that was an earlier
-    /// daemon's, the run that could not be started for it.
+    /// The run that has left something which keeps a service from starting; or, if that was an
+    /// earlier daemon's, the run that could not be started for it.
     pub fn unswept_run(&self, service: ServiceId) -> Option<RunId> {
         let leftovers = self.nodes.get(&service)?.service.record.leftovers;
         leftovers.map(|it| it.run)
@@ -208,8 +210,8 @@ impl Engine {
         (record.reload_run() == Some(run)).then(|| record.main_run())?
     }
 
-    /// Whether a run that was decided upon and has not been spawned yet is still wanted: no stop has taken it back, and
-    /// all that its service requires is still ready.
+    /// Whether a run that was decided upon and has not been spawned yet is still wanted: no stop
+    /// has taken it back, and all that its service requires is still ready.
     pub fn is_wanted(&self, run: RunId) -> bool {
         let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
         node.is_some_and(|node| match &node.service.record.state {
@@ -257,8 +259,8 @@ impl Engine {
         order
     }
 
-    /// Deadlines that have passed before this event. Of several facts that come late, the first must not judge a run
-    /// for what the next one says was done in time.
+    /// Deadlines that have passed before this event. Of several facts that come late, the first
+    /// must not judge a run for what the next one says was done in time.
     fn overdue(&self, now: Moment) -> Overdue {
         Overdue {
             services: self.due(now).collect(),
@@ -278,7 +280,8 @@ impl Engine {
         shutdown.is_some_and(|it| it.deadline <= now)
     }
 
-    /// Runs each service once of which a deadline has passed, but for those in `left`; then the shutdown.
+    /// Runs each service once of which a deadline has passed, but for those in `left`; then the
+    /// shutdown.
     fn pass_time(&mut self, now: Moment, left: &Overdue) {
         let due = self.due(now).filter(|id| !left.services.contains(id));
         for id in due.collect::<Vec<ServiceId>>() {

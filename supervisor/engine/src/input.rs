@@ -21,7 +21,8 @@ pub(crate) enum Input<'a> {
     KillNow,
     /// Have the run take a new configuration.
     Reload,
-    /// A fact about its main run, or about the validator or reload command that it has at the moment.
+    /// A fact about its main run, or about the validator or reload command that it has at the
+    /// moment.
     Fact(&'a Fact),
     /// The keeper has looked again at what is left of an earlier run: so many processes.
     Leftovers(u32),

@@ -1,4 +1,5 @@
-//! What SIGKILL has not ended of a run: the service is failed until that is gone, and nothing is started beside it.
+//! What SIGKILL has not ended of a run: the service is failed until that is gone, and nothing is
+//! started beside it.
 
 use run_model::Exit;
 
@@ -11,7 +12,8 @@ use crate::{
     state::{Failure, State, StopCause},
 };
 
-/// From one try to the next to start over what an earlier daemon left, should nobody tell that it is gone.
+/// From one try to the next to start over what an earlier daemon left, should nobody tell that it
+/// is gone.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
 impl Service {
@@ -25,8 +27,8 @@ impl Service {
         };
     }
 
-    /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
-    /// one.
+    /// No process was made: the keeper makes none beside what is left, of this daemon or of an
+    /// earlier one.
     pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
         let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.record.state else {
             return;

@@ -10,8 +10,8 @@
 //! * A [`Fact`] has happened: it cannot be refused. One about a run that is over is dropped.
 //! * An [`Effect`] is what the engine wants done; its outcome comes back as a fact.
 //!
-//! A deadline is a field of the state that needs it, so it dies with that state. Those by which a run is judged
-//! for its silence are in `judgement`.
+//! A deadline is a field of the state that needs it, so it dies with that state. Those by which a
+//! run is judged for its silence are in `judgement`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,9 @@
-//! One service's place in the graph: the summaries of its neighbours, and the summary that they have of it.
+//! One service's place in the graph: the summaries of its neighbours, and the summary that they
+//! have of it.
 //!
-//! An event costs what it touches because each node keeps counts and sets of its neighbours instead of asking
-//! them. `propagate` alone changes them, in one order: a neighbour's summary first, then the machines.
+//! An event costs what it touches because each node keeps counts and sets of its neighbours instead
+//! of asking them. `propagate` alone changes them, in one order: a neighbour's summary first, then
+//! the machines.
 
 use alloc::collections::BTreeSet;
 
@@ -26,8 +28,8 @@ pub(crate) enum Class {
 impl Class {
     pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
         match &node.service.record.state {
-            // A service that is idle until triggered satisfies its dependents, unless what it requires is to go down:
-            // then its dependents are to go down too.
+            // A service that is idle until triggered satisfies its dependents, unless what it
+            // requires is to go down: then its dependents are to go down too.
             State::Completed
                 if node.service.record.idle_until_triggered && node.up_wanted(stopping_all) =>
             {
@@ -105,9 +107,9 @@ impl Node {
         record.goal == Goal::Up && !kept_down && !stopping_all
     }
 
-    /// Whether the stop of its dependencies waits for this service. Once SIGKILL has been sent, it does not: only the
-    /// kernel can delay the end. A completed service that is to run again has to notice so before its requirement is
-    /// back.
+    /// Whether the stop of its dependencies waits for this service. Once SIGKILL has been sent, it
+    /// does not: only the kernel can delay the end. A completed service that is to run again has to
+    /// notice so before its requirement is back.
     pub(crate) fn holds_up(&self) -> bool {
         let state = &self.service.record.state;
         let completed =

@@ -1,5 +1,5 @@
-//! Why a run is told to go down. Worked out when it is told, so that each end has one cause, whatever is asked for while
-//! the run goes down.
+//! Why a run is told to go down. Worked out when it is told, so that each end has one cause,
+//! whatever is asked for while the run goes down.
 
 use serde::{Deserialize, Serialize};
 

@@ -115,8 +115,8 @@ impl Engine {
         }
     }
 
-    /// A service that was up goes down: at its next start it does not wait again for what it merely wants and what is on
-    /// its way up. It does wait for what goes down with it.
+    /// A service that was up goes down: at its next start it does not wait again for what it merely
+    /// wants and what is on its way up. It does wait for what goes down with it.
     pub(crate) fn pass_wanted(&mut self, id: ServiceId) {
         let Some(node) = self.nodes.get(&id) else {
             return;

@@ -1,6 +1,8 @@
-//! From exec to ready: who is believed that the run is ready, and what follows when the time for it is over.
+//! From exec to ready: who is believed that the run is ready, and what follows when the time for it
+//! is over.
 //!
-//! A failing probe never ends a start; only the time does, so that a slow service is not killed for being asked.
+//! A failing probe never ends a start; only the time does, so that a slow service is not killed for
+//! being asked.
 
 use alloc::borrow::ToOwned;
 

@@ -1,7 +1,8 @@
 //! What must survive the control process: all of a service but its policy, which the plan brings.
 //!
-//! The keeper holds one record a service, opaque, and gives it to the next control process. So a record is whole by
-//! itself: whatever the engine would need to go on is a field here or in the state.
+//! The keeper holds one record a service, opaque, and gives it to the next control process. So a
+//! record is whole by itself: whatever the engine would need to go on is a field here or in the
+//! state.
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
@@ -45,9 +46,11 @@ pub struct Record {
     pub(crate) leftovers: Option<Leftovers>,
     /// Not to be restarted when it ends by itself.
     pub(crate) once: bool,
-    /// Not to be started until a command or its time comes, though it is wanted: its work is done for now.
+    /// Not to be started until a command or its time comes, though it is wanted: its work is done
+    /// for now.
     pub(crate) idle_until_triggered: bool,
-    /// Wanted services that the next start does not wait for: the service was up, and these have not settled since.
+    /// Wanted services that the next start does not wait for: the service was up, and these have
+    /// not settled since.
     pub(crate) passed: BTreeSet<ServiceId>,
     /// Of the present run, from its spawn until it is gone.
     pub(crate) run_terms: Option<RunTerms>,
@@ -65,7 +68,8 @@ pub(crate) struct Leftovers {
 /// What holds for one run, whatever the plan says by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunTerms {
-    /// How the run is asked to end: a plan that replaces the process must still stop the old one in the old one's way.
+    /// How the run is asked to end: a plan that replaces the process must still stop the old one in
+    /// the old one's way.
     pub(crate) stop: Stop,
     /// What the run has said of its watchdog's timeout; zero: it need not speak.
     pub(crate) watchdog_ms: Option<u64>,
@@ -186,7 +190,8 @@ impl Record {
         ]
     }
 
-    /// The record without what no person sees and no successor needs: the deadlines and counts of probes and watchdog.
+    /// The record without what no person sees and no successor needs: the deadlines and counts of
+    /// probes and watchdog.
     pub(crate) fn shown(&self) -> Self {
         let mut copy = self.clone();
         if let Some(watchdog) = copy.state.up_mut().and_then(|up| up.watchdog.as_mut()) {

@@ -118,7 +118,8 @@ impl Service {
         }
     }
 
-    /// Once nothing works on the reload any more, the run is asked for its configuration; then the reload is done.
+    /// Once nothing works on the reload any more, the run is asked for its configuration; then the
+    /// reload is done.
     fn go_on_reloading(&mut self, ctx: &mut Context<'_>) {
         let asks = self.spec.reload.as_ref().and_then(|it| it.confirm.as_ref());
         let State::Reloading {
@@ -225,8 +226,8 @@ impl Service {
         waits && !asks
     }
 
-    /// A deadline of a reload may have passed: the next question, or patience. True: the reload is over, and another
-    /// is queued.
+    /// A deadline of a reload may have passed: the next question, or patience. True: the reload is
+    /// over, and another is queued.
     pub(crate) fn tick_reload(&mut self, ctx: &mut Context<'_>) -> bool {
         if self.is_unasked()
             && let State::Reloading { confirm, .. } = &mut self.record.state
@@ -278,7 +279,8 @@ impl Service {
         }
     }
 
-    /// Back to running; whatever still works on the reload is ended. Says whether another reload is queued.
+    /// Back to running; whatever still works on the reload is ended. Says whether another reload is
+    /// queued.
     fn end_reload(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) -> bool {
         let State::Reloading {
             up,

@@ -1,7 +1,8 @@
 //! The transitions of a service that is up: probes, and when its count of early deaths is cleared.
 //!
-//! Liveness ends a run; health only changes what is shown. Order of a tick: the deadline of a reload, then probes, then
-//! the watchdog, and a queued reload last, so that none begins for a run that has just been told to end.
+//! Liveness ends a run; health only changes what is shown. Order of a tick: the deadline of a
+//! reload, then probes, then the watchdog, and a queued reload last, so that none begins for a run
+//! that has just been told to end.
 
 use alloc::borrow::ToOwned;
 

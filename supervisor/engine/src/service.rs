@@ -1,5 +1,6 @@
-//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline, which facts concern
-//! it, what may be shown. Changes of state are in the modules of the transitions.
+//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline,
+//! which facts concern it, what may be shown. Changes of state are in the modules of the
+//! transitions.
 
 use alloc::boxed::Box;
 
@@ -26,7 +27,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The input that a fact is to this service; `None` when no run of its own could have had it happen.
+    /// The input that a fact is to this service; `None` when no run of its own could have had it
+    /// happen.
     pub(crate) fn input_of<'a>(&self, fact: &'a Fact) -> Option<Input<'a>> {
         let run = Some(fact.run());
         if self.record.leftovers.map(|it| it.run) == run {
@@ -111,8 +113,8 @@ impl Service {
         all.into_iter().flatten().min()
     }
 
-    /// Takes a new policy over without touching the process. `replaced`: the process will be, so what is watched of it
-    /// stays as it is.
+    /// Takes a new policy over without touching the process. `replaced`: the process will be, so
+    /// what is watched of it stays as it is.
     pub(crate) fn take_spec(&mut self, spec: Box<Spec>, now: Moment, replaced: bool) {
         let scheduled = core::mem::replace(&mut self.spec, spec).scheduled;
         self.take_schedule(scheduled);
@@ -152,8 +154,8 @@ impl Service {
         }
     }
 
-    /// A plan that gives a completed oneshot a schedule has it wait for its time; a plan that takes the schedule away has
-    /// it run once.
+    /// A plan that gives a completed oneshot a schedule has it wait for its time; a plan that takes
+    /// the schedule away has it run once.
     fn take_schedule(&mut self, before: bool) {
         let completed = matches!(self.record.state, State::Completed);
         match (before, self.spec.scheduled) {
@@ -168,7 +170,8 @@ impl Service {
         }
     }
 
-    /// The effect that a new control process has to repeat: the old one may have died before it carried it out.
+    /// The effect that a new control process has to repeat: the old one may have died before it
+    /// carried it out.
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
         self.record.wake_probes(now);
         self.resume_watchdog(now);

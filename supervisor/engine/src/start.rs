@@ -1,4 +1,5 @@
-//! The transitions that lead up to a process: wait for what is required, let the validator judge, spawn.
+//! The transitions that lead up to a process: wait for what is required, let the validator judge,
+//! spawn.
 //!
 //! From exec to ready: `readiness`. What follows an end that nobody asked for: `after_exit`.
 
@@ -43,7 +44,8 @@ impl Service {
         };
     }
 
-    /// Stays down, as is wanted. What is left of its last run is not forgotten: it makes the service failed.
+    /// Stays down, as is wanted. What is left of its last run is not forgotten: it makes the
+    /// service failed.
     fn stay_down(&mut self) {
         self.record.state = match self.record.leftovers {
             Some(Leftovers { count, .. }) => State::Failed {
@@ -71,7 +73,8 @@ impl Service {
         }
     }
 
-    /// A start by hand of a service that goes down is done once it is down, whatever the policy says.
+    /// A start by hand of a service that goes down is done once it is down, whatever the policy
+    /// says.
     pub(crate) fn start_after_stop(&mut self) {
         let done = self
             .record

@@ -36,7 +36,8 @@ pub struct Hold {
 pub enum State {
     /// No process, and none is due.
     Stopped,
-    /// Wants to start, and waits for dependencies: they have not settled, or are required and not ready.
+    /// Wants to start, and waits for dependencies: they have not settled, or are required and not
+    /// ready.
     Waiting {
         /// What it waits for; never empty.
         on: BTreeSet<ServiceId>,
@@ -123,8 +124,8 @@ pub enum State {
         /// Why.
         reason: Failure,
     },
-    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not restarted after
-    /// that.
+    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not
+    /// restarted after that.
     Completed,
 }
 
@@ -287,7 +288,8 @@ impl State {
         }
     }
 
-    /// Remembers a reload that cannot be begun now: it waits for the end of the start, or of the reload before.
+    /// Remembers a reload that cannot be begun now: it waits for the end of the start, or of the
+    /// reload before.
     pub(crate) const fn queue_reload(&mut self) {
         if let Self::Validating { reload_queued, .. }
         | Self::Spawning { reload_queued, .. }

@@ -1,8 +1,8 @@
-//! Runs one service's machine once, and keeps the books about it: the index of runs, the index of deadlines,
-//! who has to be told.
+//! Runs one service's machine once, and keeps the books about it: the index of runs, the index of
+//! deadlines, who has to be told.
 //!
-//! Invariant: every change of a record goes through [`Engine::book`], so the indexes of runs, deadlines and waiting jobs
-//! never lag behind the records.
+//! Invariant: every change of a record goes through [`Engine::book`], so the indexes of runs,
+//! deadlines and waiting jobs never lag behind the records.
 
 use alloc::vec::Vec;
 

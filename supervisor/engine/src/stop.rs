@@ -1,7 +1,7 @@
 //! The transitions that lead down: the stop signal, SIGKILL, the sweep, and what follows.
 //!
-//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what SIGKILL does not end is
-//! in `leftovers`.
+//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what
+//! SIGKILL does not end is in `leftovers`.
 
 use alloc::borrow::ToOwned;
 
@@ -21,8 +21,8 @@ use crate::{
 /// keeper takes to find that out and to name it.
 pub(crate) const KILL_GRACE_MS: u64 = 7_000;
 
-/// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal postpones SIGKILL
-/// by as much.
+/// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal
+/// postpones SIGKILL by as much.
 fn kill_at_of(stop: Stop, escalate_at: Moment) -> Moment {
     let after = stop.escalation.map_or(0, |it| it.after_ms);
     escalate_at.after(stop.timeout_ms.saturating_sub(after))

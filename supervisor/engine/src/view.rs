@@ -22,7 +22,8 @@ pub struct View {
     pub state: State,
     /// Up and ready, or completed.
     pub ready: bool,
-    /// The verdict of the health probe and the watchdog; `None` without either, or before the first.
+    /// The verdict of the health probe and the watchdog; `None` without either, or before the
+    /// first.
     pub healthy: Option<bool>,
     /// The job that keeps it stopped, if one does.
     pub lease: Option<Lease>,

@@ -1,6 +1,6 @@
-//! Rotated log files are compressed by another process of our own binary, `supervisor compress`: some
-//! time after a rotation, one service after the other, at the lowest priority. So neither the log
-//! thread nor this process spends time or memory on it, and it needs no control process.
+//! Rotated log files are compressed by another process of our own binary, `supervisor compress`:
+//! some time after a rotation, one service after the other, at the lowest priority. So neither the
+//! log thread nor this process spends time or memory on it, and it needs no control process.
 //!
 //! A service is looked at once for all its rotations of a [`DELAY_MS`]; nothing wakes us between.
 

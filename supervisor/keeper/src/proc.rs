@@ -63,8 +63,8 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     })
 }
 
-/// How a process ended that its own parent has not reaped yet; the kernel tells it only to those who
-/// may trace the process.
+/// How a process ended that its own parent has not reaped yet; the kernel tells it only to those
+/// who may trace the process.
 pub(crate) fn exit_of_zombie(pid: i32) -> Option<Exit> {
     let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = bytes.iter().rposition(|byte| *byte == b')')?;

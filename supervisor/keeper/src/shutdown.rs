@@ -1,12 +1,13 @@
-//! How the keeper ends: because control says that all is stopped, or, when no control process sees to that
-//! after SIGTERM, after it has stopped all runs by itself, newest first.
+//! How the keeper ends: because control says that all is stopped, or, when no control process sees
+//! to that after SIGTERM, after it has stopped all runs by itself, newest first.
 //!
-//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`] after the
-//! signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none has taken over and answered,
-//! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
-//! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
-//! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
-//! and after SIGKILL that of a sweep. Time in which the keeper itself did not run is not the control process's.
+//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`]
+//! after the signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none
+//! has taken over and answered, or if a later one is lost before it has proven itself, the keeper
+//! does it alone. One that answers is let go on for as long as an orderly stop can take, even if
+//! one service after the other needed all of its time and its sweep, and again whenever fewer runs
+//! are left than before. Alone, each run gets its own stop signal and time, and after SIGKILL that
+//! of a sweep. Time in which the keeper itself did not run is not the control process's.
 
 use crate::{
     clock::now_ms,
@@ -118,7 +119,8 @@ impl Shutdown {
         self.term.is_some_and(over)
     }
 
-    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for this reason.
+    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for
+    /// this reason.
     pub(crate) fn no_control_due(
         &mut self,
         kit: &mut Kit,

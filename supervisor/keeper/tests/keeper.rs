@@ -1,8 +1,9 @@
 //! Drives a real keeper in a process of its own, in the place of the control process.
 //!
 //! This one binary is several things: the tests; with `keeper` as first argument the keeper; with
-//! `control` a control process that hands its end of the link to the test and then only lives; and two
-//! programs of services. That is why it brings its own small runner: a keeper must be started before any other thread.
+//! `control` a control process that hands its end of the link to the test and then only lives; and
+//! two programs of services. That is why it brings its own small runner: a keeper must be started
+//! before any other thread.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 #[path = "keeper/attributes.rs"]

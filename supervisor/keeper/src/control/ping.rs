@@ -1,5 +1,5 @@
-//! Whether the control process is there: when a word of it is waited for, and what is done without one. How long that
-//! is and what counts are in `liveness`.
+//! Whether the control process is there: when a word of it is waited for, and what is done without
+//! one. How long that is and what counts are in `liveness`.
 
 use super::{
     Control,

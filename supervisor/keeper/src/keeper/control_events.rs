@@ -1,7 +1,8 @@
-//! What becomes of the control process, as far as others have to know: it is started, lost, or replaced.
+//! What becomes of the control process, as far as others have to know: it is started, lost, or
+//! replaced.
 //!
-//! It takes more than `control` owns, for each new one is told of runs, records and leftovers, and what a lost one had
-//! asked is carried out before another begins: its records say that it is done.
+//! It takes more than `control` owns, for each new one is told of runs, records and leftovers, and
+//! what a lost one had asked is carried out before another begins: its records say that it is done.
 
 use super::Keeper;
 use crate::{
@@ -52,7 +53,8 @@ impl Keeper {
         }
     }
 
-    /// Begins to tell a new control process all that it needs; the rest follows as the link takes it.
+    /// Begins to tell a new control process all that it needs; the rest follows as the link takes
+    /// it.
     fn greet(&mut self, link: &mut Link, hello: Hello) -> Result<(), LinkError> {
         let records = self.records.iter().map(|(service, record)| Notice::Record {
             service: service.clone(),
@@ -112,7 +114,8 @@ impl Keeper {
         }
     }
 
-    /// The new one will not do: the old one goes on; or, should that have died meanwhile, another of its kind.
+    /// The new one will not do: the old one goes on; or, should that have died meanwhile, another
+    /// of its kind.
     pub(super) fn give_up_successor(&mut self, why: &str) {
         if self.control.drop_successor(&mut self.kit, why) {
             self.start_control();

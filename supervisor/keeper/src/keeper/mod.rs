@@ -1,13 +1,14 @@
-//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to the part that
-//! owns it, and what a part finds out goes to those that must know.
+//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to
+//! the part that owns it, and what a part finds out goes to those that must know.
 //!
-//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first, for it decides what
-//! the rest means. Then what runs say, before they are reaped: a sender that is a zombie can still be told. Then
-//! children that have ended; then the clock, once all that lies there has been taken in (`catch_up`). Facts are
-//! sent last, and with them the answer that all has been taken in.
+//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first,
+//! for it decides what the rest means. Then what runs say, before they are reaped: a sender that is
+//! a zombie can still be told. Then children that have ended; then the clock, once all that lies
+//! there has been taken in (`catch_up`). Facts are sent last, and with them the answer that all has
+//! been taken in.
 //!
-//! `requests` routes what the control process asks, `children` whose end it was, `control_events` what becomes of the
-//! control process.
+//! `requests` routes what the control process asks, `children` whose end it was, `control_events`
+//! what becomes of the control process.
 
 mod children;
 mod control_events;

@@ -39,7 +39,8 @@ impl Keeper {
         }
     }
 
-    /// The control process has loaded the state, and knows nothing yet of what is told when it changes.
+    /// The control process has loaded the state, and knows nothing yet of what is told when it
+    /// changes.
     fn control_took_over(&mut self) {
         self.control.took_over(&mut self.kit);
         if !self.strays.is_empty() {

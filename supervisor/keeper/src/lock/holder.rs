@@ -1,8 +1,9 @@
 //! Who has a lock file open whose path does not lead to it any more: as `/proc/PID/fd` shows it.
 //!
-//! The text of such a link is the path by which the file was opened, with ` (deleted)` behind it, as seen
-//! from where that process is: in a container it may be the same text for another file. So a deleted
-//! lock counts only if it lies on the file system of ours and its holder is root or our own user.
+//! The text of such a link is the path by which the file was opened, with ` (deleted)` behind it,
+//! as seen from where that process is: in a container it may be the same text for another file. So
+//! a deleted lock counts only if it lies on the file system of ours and its holder is root or our
+//! own user.
 
 use std::{
     fs::{self, File},
@@ -32,8 +33,9 @@ pub(super) fn has_open(pid: i32, files: &[PathBuf]) -> bool {
     })
 }
 
-/// A process that holds a deleted file of one of these paths, on the file system of `ours`. Of several
-/// (a keeper and its control process have the same files), the one that is nobody's child among them.
+/// A process that holds a deleted file of one of these paths, on the file system of `ours`. Of
+/// several (a keeper and its control process have the same files), the one that is nobody's child
+/// among them.
 pub(super) fn of_deleted(files: &[PathBuf], ours: &File) -> Option<i32> {
     let device = ours.metadata().ok()?.dev();
     let holds = |pid: i32| {

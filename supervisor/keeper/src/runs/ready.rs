@@ -1,4 +1,5 @@
-//! Readiness by a descriptor: a run writes a newline to it, or closes it and so says that it never will.
+//! Readiness by a descriptor: a run writes a newline to it, or closes it and so says that it never
+//! will.
 
 use std::os::fd::{OwnedFd, RawFd};
 

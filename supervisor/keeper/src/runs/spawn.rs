@@ -1,5 +1,6 @@
-//! Spawns a run: everything is prepared first; then the process is cloned, writes its own record and executes its
-//! program before the next request is looked at. So no run ever executes without a record.
+//! Spawns a run: everything is prepared first; then the process is cloned, writes its own record
+//! and executes its program before the next request is looked at. So no run ever executes without a
+//! record.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -242,8 +243,8 @@ fn helper_group(kit: &Kit, spawn: &Spawn) -> Option<Group> {
 }
 
 impl Streams {
-    /// What the child is to have as its output: a description of its own, so that no flag that it sets
-    /// is there for the next run, or for us.
+    /// What the child is to have as its output: a description of its own, so that no flag that it
+    /// sets is there for the next run, or for us.
     fn write_end(&mut self, runs: &Runs, service: &str) -> Result<OwnedFd, Errno> {
         if let Some(write) = self.write.take() {
             return Ok(write);

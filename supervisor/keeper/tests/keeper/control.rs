@@ -74,8 +74,8 @@ fn replaced() {
     assert!(!gone(pid), "no service notices");
 }
 
-/// Records of 12 MiB, and 12 services that have said what is longest on the wire: a control character
-/// takes six bytes there.
+/// Records of 12 MiB, and 12 services that have said what is longest on the wire: a control
+/// character takes six bytes there.
 fn told_all(replace: fn(&mut Daemon)) {
     let mut daemon = Daemon::start();
     let record = "r".repeat(3 << 20);

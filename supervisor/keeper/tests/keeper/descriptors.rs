@@ -1,4 +1,5 @@
-//! Descriptors that come with a notification: closing one may hang, and holds up nobody but its sender.
+//! Descriptors that come with a notification: closing one may hang, and holds up nobody but its
+//! sender.
 
 use std::{
     fs,
@@ -101,8 +102,8 @@ fn takes_away(task: &Path) -> bool {
     comm == "notify\n"
 }
 
-/// Sends a lingering descriptor on `NOTIFY_SOCKET`: the port of who does not read, and the keeper. That
-/// is stopped meanwhile, so that the descriptor in the message is the last one.
+/// Sends a lingering descriptor on `NOTIFY_SOCKET`: the port of who does not read, and the keeper.
+/// That is stopped meanwhile, so that the descriptor in the message is the last one.
 pub(crate) fn be_lingering(arguments: &[String]) -> ExitCode {
     let fd = linger_to(arguments[0].parse().unwrap());
     let keeper = arguments[1].parse().unwrap();

@@ -1,4 +1,5 @@
-//! What an earlier keeper has left: each is stopped in its own time, and what cannot be ended is told.
+//! What an earlier keeper has left: each is stopped in its own time, and what cannot be ended is
+//! told.
 
 use std::{
     fs,

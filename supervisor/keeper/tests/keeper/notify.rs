@@ -79,7 +79,8 @@ fn heard(cgroups: bool) {
     assert_eq!(notified(&mut daemon), ("STATUS".into(), "up".into()));
 }
 
-/// A run that tells its `NOTIFY_SOCKET` in the file `name`, waits for the file `go`, and says READY=1.
+/// A run that tells its `NOTIFY_SOCKET` in the file `name`, waits for the file `go`, and says
+/// READY=1.
 pub(crate) fn ready_on_go() -> String {
     format!(
         "echo $NOTIFY_SOCKET > name; while [ ! -e go ]; do sleep 0.01; done; {}; exec sleep 300",

@@ -1,4 +1,5 @@
-//! A stop in two steps, where no control process sees to it: the second signal comes before SIGKILL.
+//! A stop in two steps, where no control process sees to it: the second signal comes before
+//! SIGKILL.
 
 use std::fs;
 

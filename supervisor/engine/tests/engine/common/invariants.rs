@@ -67,7 +67,8 @@ impl Rig {
     }
 
     pub(super) fn check_spawn(&self, service: ServiceId, role: Role) {
-        // A start over what will not go is refused by the keeper, and finds out whether it has gone.
+        // A start over what will not go is refused by the keeper, and finds out whether it has
+        // gone.
         let left = |run: &RunId, it: &Proc| {
             (it.killed || it.phase == Phase::Dead) && self.engine.main_run(service) != Some(*run)
         };

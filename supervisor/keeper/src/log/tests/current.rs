@@ -1,4 +1,5 @@
-//! `current` that somebody has deleted, moved, emptied, torn, or put something else in the place of.
+//! `current` that somebody has deleted, moved, emptied, torn, or put something else in the place
+//! of.
 
 use super::*;
 
