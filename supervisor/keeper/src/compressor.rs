@@ -104,7 +104,7 @@ impl Compressor {
 
     fn next(&mut self, kit: &mut Kit, whose: Whose<'_>) {
         while self.running.is_none()
-            && !kit.is_ending()
+            && !kit.is_shutting_down()
             && let Some(name) = self.queue.pop_front()
         {
             let Some(dir) = whose.log_dir(&name) else {

@@ -39,7 +39,7 @@ pub(crate) enum Life {
     /// SIGTERM has come: the control process is to stop all.
     AskedToStop,
     /// The daemon ends: nothing is started any more.
-    Ending,
+    ShuttingDown,
 }
 
 /// What all parts of the keeper work with.
@@ -68,13 +68,13 @@ pub(crate) struct Kit {
 
 impl Kit {
     /// The daemon ends.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.life == Life::Ending
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.life == Life::ShuttingDown
     }
 
     /// The daemon ends from now on.
     pub(crate) fn end(&mut self) {
-        self.life = Life::Ending;
+        self.life = Life::ShuttingDown;
     }
 
     /// Makes a process of a run.

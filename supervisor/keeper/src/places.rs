@@ -207,7 +207,7 @@ impl Places {
     /// Binds the control socket again if its file has gone. True: the control process needs the new
     /// one.
     fn listener_again(&mut self, kit: &Kit, look: &mut Look) -> bool {
-        if self.listener.is_in_place() || kit.is_ending() {
+        if self.listener.is_in_place() || kit.is_shutting_down() {
             return false;
         }
         let path = &kit.config.control_socket;

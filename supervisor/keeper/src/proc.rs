@@ -24,8 +24,8 @@ pub(crate) struct Stat {
     pub(crate) group: i32,
     /// Session.
     pub(crate) session: i32,
-    /// It is ending: it has begun to give up what it holds.
-    pub(crate) ending: bool,
+    /// The process has begun to exit, and to give up what it holds.
+    pub(crate) exiting: bool,
     /// Start time in ticks since boot: with the pid and the boot id it names one process for ever.
     pub(crate) start: u64,
 }
@@ -58,7 +58,7 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         parent: fields.next()?.parse().ok()?,
         group: fields.next()?.parse().ok()?,
         session: fields.next()?.parse().ok()?,
-        ending: fields.nth(2)?.parse::<u32>().ok()? & EXITING != 0,
+        exiting: fields.nth(2)?.parse::<u32>().ok()? & EXITING != 0,
         start: fields.nth(12)?.parse().ok()?,
     })
 }
@@ -225,7 +225,7 @@ mod tests {
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.state, stat.parent), (b'S', 7));
         assert_eq!((stat.group, stat.session, stat.start), (8, 9, 12345));
-        assert!(stat.ending);
+        assert!(stat.exiting);
     }
 
     #[test]

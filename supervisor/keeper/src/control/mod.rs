@@ -189,7 +189,7 @@ impl Control {
         if !matches!(error, LinkError::Eof) {
             say!("lost the control process (pid {pid}): {error}");
         }
-        if !kit.is_ending() {
+        if !kit.is_shutting_down() {
             let _ = pidfd::kill(pid, libc::SIGKILL);
         }
     }

@@ -16,9 +16,9 @@ use crate::{
 const LEFTOVERS_TOLD_MAX: usize = 4096;
 
 impl Keeper {
-    /// Starts the control process, unless there is one or all is ending.
+    /// Starts the control process, unless there is one or the daemon is ending.
     pub(super) fn start_control(&mut self) {
-        if self.control.is_there() || self.kit.is_ending() {
+        if self.control.is_there() || self.kit.is_shutting_down() {
             return;
         }
         let locks = self.places.lock_fds();
@@ -80,7 +80,7 @@ impl Keeper {
         while let Some(request) = self.inbox.pop_front() {
             self.request(request);
         }
-        if self.kit.is_ending() {
+        if self.kit.is_shutting_down() {
             return;
         }
         let is_hopeless = self.shutdown.is_past_patience();
@@ -91,8 +91,8 @@ impl Keeper {
 
     /// Starts a control process beside the one that asks for it.
     pub(super) fn reexec(&mut self) {
-        if self.control.has_successor() || self.kit.is_ending() {
-            let why = "another is being started already, or all is ending";
+        if self.control.has_successor() || self.kit.is_shutting_down() {
+            let why = "another is being started already, or the daemon is ending";
             self.control.not_replaced(why.to_owned());
             return;
         }

@@ -36,7 +36,7 @@ use crate::{
     places::Places,
     poller::Source,
     runs::Runs,
-    shutdown::{Ending, Shutdown},
+    shutdown::{Shutdown, Teardown},
     signals::{Meaning, Signals},
     stderr,
     stderr_log::say,
@@ -233,7 +233,7 @@ impl Keeper {
                     self.stop_alone_because(why);
                 }
             }
-            Timer::Ending => self.shutdown.step(kit, runs),
+            Timer::Shutdown => self.shutdown.step(kit, runs),
             Timer::Look => drop(self.look_at_places()),
             Timer::Notify(number) => runs.discard_aside_again(kit, number),
             Timer::Leftovers => {
@@ -315,20 +315,20 @@ impl Keeper {
     /// Stops the runs, since no control process will.
     fn stop_alone_because(&mut self, why: &str) {
         say!("{why}; stops all runs by itself");
-        self.end(Ending::alone());
+        self.end(Teardown::alone());
     }
 
     /// Begins to end; the first reason counts.
-    fn end(&mut self, ending: Ending) {
-        if self.kit.is_ending() {
+    fn end(&mut self, teardown: Teardown) {
+        if self.kit.is_shutting_down() {
             return;
         }
         self.kit.end();
         self.compressor.end();
         self.inbox.clear();
-        self.give_up_successor("is not needed: all is ending");
+        self.give_up_successor("is not needed: the daemon is ending");
         let Self { kit, runs, .. } = self;
-        self.shutdown.begin(kit, runs, &mut self.control, ending);
+        self.shutdown.begin(kit, runs, &mut self.control, teardown);
     }
 
     /// What is left keeps its record, for the next keeper.

@@ -3,7 +3,7 @@
 use super::Keeper;
 use crate::{
     message::{Fact, Notice, Request, Spawn, SpawnStage},
-    shutdown::Ending,
+    shutdown::Teardown,
     sys::child::SpawnError,
 };
 
@@ -35,7 +35,7 @@ impl Keeper {
             // Any word is a sign of life.
             Request::Here => {}
             Request::Reexec => self.reexec(),
-            Request::Quit { code } => self.end(Ending::asked(code)),
+            Request::Quit { code } => self.end(Teardown::asked(code)),
         }
     }
 

@@ -191,7 +191,7 @@ mod tests {
 
     fn stat(parent: i32) -> Stat {
         Stat {
-            ending: false,
+            exiting: false,
             state: b'S',
             parent,
             group: 0,

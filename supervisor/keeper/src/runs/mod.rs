@@ -256,7 +256,7 @@ impl Runs {
             pipe: run.pipe,
             cookie: cookie(id),
             stop: run.stop,
-            gap_told: kit.is_ending(),
+            gap_told: kit.is_shutting_down(),
         })
     }
 

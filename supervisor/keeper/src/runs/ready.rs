@@ -59,7 +59,7 @@ impl Runs {
         };
         let ready = run.ready.take();
         // One that ends closes it too, and its exit says more.
-        let lives = proc::stat(run.main).is_some_and(|stat| !stat.ending && stat.state != b'Z');
+        let lives = proc::stat(run.main).is_some_and(|stat| !stat.exiting && stat.state != b'Z');
         if lives && !run.notified.contains_key(READY_FD) {
             let value = READY_FD_CLOSED.to_owned();
             run.notified.insert(READY_FD.to_owned(), value.clone());

@@ -90,7 +90,7 @@ impl Runs {
     }
 
     fn may_spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), SpawnError> {
-        if kit.is_ending() {
+        if kit.is_shutting_down() {
             return Err((SpawnStage::Shutdown, Errno::ESHUTDOWN));
         }
         if self.all.contains_key(&spawn.run) {
