@@ -187,7 +187,7 @@ impl Control {
         });
         let by_kill = exit == Exit::Signal(Signal::SIGKILL as i32);
         let killed = killed.filter(|_| by_kill);
-        self.lifecycle.note_end(&self.cx, id, killed);
+        self.shutdown.note_end(&self.cx, id, killed);
     }
 
     fn on_swept(&mut self, run: RunId, left: Vec<Left>) {

@@ -6,7 +6,7 @@ use crate::control::{Control, input::Done};
 
 impl Control {
     /// A job is done.
-    pub(super) fn on_done(&mut self, done: Done) {
+    pub(in crate::control) fn on_done(&mut self, done: Done) {
         match done {
             Done::Loaded(_)
             | Done::MissingAccounts(_)
@@ -18,9 +18,14 @@ impl Control {
             Done::HoldsStored(result) => self.holds.stored(&self.cx, result),
             Done::ScheduleStored(result) => self.schedule.stored(&self.cx, result),
             Done::Recorded(result) => self.on_recorded(result),
-            Done::MaintenanceStored(result) => self.maintenance_stored(result),
-            Done::UsersAreTold { question, answer } => self.users_are_told(question, answer),
-            Done::StatusFilesWritten(result) => self.status_files_written(result),
+            Done::MaintenanceStored(result) => self.maintenance.stored(self.cx.now.moment, result),
+            Done::UsersAreTold { question, answer } => {
+                let now = self.cx.now.moment;
+                self.maintenance.users_are_told(now, question, answer);
+            }
+            Done::StatusFilesWritten(result) => {
+                self.status_files.written(self.cx.now.moment, result);
+            }
             Done::RunningStored(result) => self.running.stored(&self.cx, result),
             Done::ExitsRecorded(result) => {
                 let written = self.exits.on_written(&mut self.cx, result);
