@@ -1,15 +1,13 @@
 //! The end of a main run, as it is told: how, why, and what the engine has decided to do next. Told
 //! once a run, when nothing of it is left, or when the keeper has given up on what is left.
 
-use alloc::{boxed::Box, string::String};
+use alloc::string::String;
 
 use run_model::Exit;
 
 use crate::{
-    context::Context,
-    ids::{Moment, RunId, ServiceId},
-    service::Service,
-    state::{Failure, Kill, State, StopCause},
+    ids::{RunId, ServiceId},
+    state::{Failure, Kill, StopCause},
 };
 
 /// A main run that is over.
@@ -60,50 +58,4 @@ pub(crate) struct End {
     pub(crate) exit: Exit,
     pub(crate) cause: StopCause,
     pub(crate) killed: Option<Kill>,
-}
-
-impl Service {
-    /// Says that a main run is over, if it is one.
-    pub(crate) fn tell_end(&self, ctx: &mut Context<'_>, end: Option<End>, said: String) {
-        if let Some(end) = end {
-            ctx.ended = Some(Box::new(self.ended(ctx.now, end, said)));
-        }
-    }
-
-    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
-    fn ended(&self, now: Moment, end: End, said: String) -> Ended {
-        let next = match &self.record.state {
-            State::Waiting { .. } => Next::Wait,
-            State::Backoff {
-                until,
-                attempt,
-                failed,
-            } => Next::Pause {
-                ms: until.since(now),
-                early: *attempt,
-                failed: *failed,
-            },
-            State::Failed { reason } => Next::Fail(reason.clone()),
-            State::Stopped | State::Completed => Next::Rest,
-            State::Validating { .. }
-            | State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Reloading { .. }
-            | State::Stopping { .. } => Next::Start,
-        };
-        let by_verdict = match end.cause {
-            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
-            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
-        };
-        Ended {
-            service: self.id,
-            run: end.run,
-            exit: end.exit,
-            cause: end.cause,
-            killed: end.killed,
-            said: if by_verdict { said } else { String::new() },
-            next,
-        }
-    }
 }

@@ -72,6 +72,6 @@ impl Service {
             cause: StopCause::Outlived,
             killed: None,
         });
-        self.tell_end(ctx, end, alloc::string::String::new());
+        self.report_end(ctx, end, alloc::string::String::new());
     }
 }

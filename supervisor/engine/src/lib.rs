@@ -45,6 +45,7 @@ mod propagate;
 mod readiness;
 mod record;
 mod reload;
+mod report_end;
 mod restart;
 mod running;
 mod service;

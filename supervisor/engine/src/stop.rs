@@ -305,7 +305,7 @@ impl Service {
             };
             self.gone(ctx, cause, exit);
         }
-        self.tell_end(ctx, end, said);
+        self.report_end(ctx, end, said);
     }
 
     /// Nothing of the run is left.
