@@ -25,7 +25,7 @@ use nix::{
 };
 use proc::{Mount, members};
 
-/// Kept for keeper and control process, should they ever need a group.
+/// Name reserved for the keeper and the control process, should they need a group.
 const OWN: &str = "supervisor";
 /// What the groups of helper runs begin with.
 const HELPER: &str = "helper-";
@@ -116,7 +116,7 @@ impl Cgroups {
 }
 
 impl Group {
-    /// Its directory.
+    /// Path of the group's directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -173,14 +173,14 @@ impl AsFd for Group {
     }
 }
 
-/// SIGKILL for everything in the group; called again until it is empty, so that what is forked
-/// meanwhile goes too.
+/// Sends SIGKILL to every process in the group. The caller repeats it until the group is empty, since processes fork
+/// meanwhile.
 ///
 /// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process that
 /// is later spawned in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of kills with
 /// that of the parent's group), so that no run after the first sweep would live.
 pub(crate) fn kill(dir: &Path) {
-    // Frozen, nothing can fork away from under the list; a frozen process still dies of SIGKILL.
+    // In a frozen group nothing forks while the list is read; a frozen process still dies of SIGKILL.
     let frozen = fs::write(dir.join("cgroup.freeze"), "1").is_ok();
     for pid in members(dir) {
         let _ = crate::sys::pidfd::kill(pid, libc::SIGKILL);

@@ -46,7 +46,7 @@ const RETRY_MS: u8 = 50;
 /// Why the lock is not ours.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    /// There is one already.
+    /// Another supervisor runs on this state.
     #[error(
         "another supervisor (pid {pid}) runs on {dir}; stop it first, or choose another place with --root"
     )]
@@ -56,10 +56,10 @@ pub(crate) enum LockError {
         /// Where.
         dir: String,
     },
-    /// Somebody does not want us to wait any longer.
+    /// A signal asked this process to stop while it waited.
     #[error("asked to stop while an earlier supervisor on {0} was still stopping its services")]
     Interrupted(String),
-    /// No lock can be had at all.
+    /// The lock file cannot be used.
     #[error(
         "could not lock {0}: {1}; check that the directory is writable, and that no other thing has that name"
     )]
@@ -81,7 +81,7 @@ struct Lock {
     file: File,
     /// Its path as the kernel knows it, without links.
     path: PathBuf,
-    /// Nobody had it before.
+    /// The file was made by this start.
     is_new: bool,
 }
 
@@ -106,7 +106,7 @@ impl Locks {
         Ok(locks)
     }
 
-    /// What a second one is told.
+    /// The refusal that a second supervisor on this state gets.
     pub(crate) fn held_by(&self, pid: i32) -> LockError {
         let dir = self.run.dir.display().to_string();
         LockError::Held { pid, dir }
@@ -192,7 +192,7 @@ fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> 
     loop {
         match file::try_lock(&lock.file) {
             Ok(()) if lock.is_in_place() => break,
-            // Made again meanwhile: whoever did that holds the other file.
+            // Another process made the file again meanwhile, and holds that one.
             Ok(()) => {
                 lock = Lock::open(dir).map_err(failed)?;
                 continue;

@@ -14,9 +14,8 @@ mod fixture;
 #[cfg(test)]
 mod harness;
 mod holds;
+mod init_notify;
 mod input;
-mod job_results;
-mod lifecycle;
 mod maintenance;
 mod monitors;
 mod on_disk;
@@ -24,10 +23,12 @@ mod operations;
 mod reconfigure;
 mod record_keys;
 mod recreated;
+mod router;
 mod runs;
 mod schedule;
 mod service_ids;
 mod settle;
+mod shutdown;
 #[cfg(test)]
 mod simulation;
 mod state_warnings;
@@ -83,7 +84,8 @@ pub(crate) struct Control {
     state_warnings: state_warnings::StateWarnings,
     schedule: schedule::Schedule,
     work: work::Work,
-    lifecycle: lifecycle::Lifecycle,
+    init_notify: init_notify::InitNotify,
+    shutdown: shutdown::Shutdown,
     /// Asks that came before there was a plan to answer them from.
     early: Vec<Ask>,
 }
@@ -116,10 +118,11 @@ impl Control {
             reexec: succession::reexec::Reexec::default(),
             watermark: watermark::Watermark::default(),
             maintenance: maintenance::Maintenance::new(boot.maintenance.clone()),
-            state_warnings: state_warnings::StateWarnings::default(),
+            state_warnings: state_warnings::StateWarnings::new(boot.warnings.clone()),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             work: work::Work::default(),
-            lifecycle: lifecycle::Lifecycle::new(now, &boot),
+            init_notify: init_notify::InitNotify::new(now.moment),
+            shutdown: shutdown::Shutdown::default(),
             early: Vec::new(),
         };
         control.take_over(hello, boot);
@@ -171,31 +174,6 @@ impl Control {
         next
     }
 
-    /// When [`Input::Timeout`] is due.
-    pub(crate) fn poll_timeout(&self) -> Option<engine::Moment> {
-        if self.reexec.is_frozen() {
-            return None;
-        }
-        let lifecycle = self.lifecycle.poll_timeout();
-        self.judgement_timeout()
-            .into_iter()
-            .chain(lifecycle)
-            .chain(self.alerts.poll_timeout())
-            .chain(self.host_checks.poll_timeout())
-            .chain(self.file_watch.poll_timeout())
-            .chain(self.reexec.poll_timeout())
-            .chain(self.listening.poll_timeout())
-            .chain(self.holds.poll_timeout())
-            .chain(self.audit.poll_timeout())
-            .chain(self.exits.poll_timeout())
-            .chain(self.running.poll_timeout())
-            .chain(self.schedule.poll_timeout(self.cx.now))
-            .chain(self.progress_due())
-            .chain(self.maintenance.poll_timeout())
-            .chain(self.status_files.poll_timeout(self.cx.now.moment))
-            .min()
-    }
-
     /// It has to hear, by [`Input::Timeout`], when the wall clock is set.
     pub(crate) fn needs_clock_step_events(&self) -> bool {
         self.schedule.is_used()
@@ -212,22 +190,6 @@ impl Control {
         services
             .map(|service| (service.name.clone(), service.stop))
             .collect()
-    }
-
-    fn on_timeout(&mut self) {
-        self.judge_by_the_clock();
-        self.holds.timeout(self.cx.now.moment);
-        self.audit.timeout(self.cx.now.moment);
-        self.exits.release(&mut self.cx, false);
-        self.running.timeout(self.cx.now.moment);
-        self.maintenance.timeout(self.cx.now.moment);
-        self.status_files.timeout(self.cx.now.moment);
-        self.lifecycle_timeout();
-        self.alerts_timeout();
-        self.host_checks.timeout(&mut self.cx);
-        self.file_watch.timeout(&mut self.cx);
-        self.schedule_timeout();
-        self.pass_progress_on();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {

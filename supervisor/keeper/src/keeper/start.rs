@@ -46,9 +46,9 @@ use crate::{
     timers::Timers,
 };
 
-/// Badness of the keeper, where allowed: what holds everything goes last.
+/// `oom_score_adj` of the keeper, where allowed: the process that holds all runs is killed last.
 const OOM_SCORE_ADJ: &str = "-900";
-/// No file is smaller; and unlike 0 the kernel takes it as "no core" also where it would hand that to a program.
+/// Core limit of the keeper. Unlike 0, a limit of 1 also keeps the kernel from piping a core to a program.
 const NO_CORE: u64 = 1;
 
 /// Why there is no keeper.
@@ -57,10 +57,10 @@ pub(crate) enum StartError {
     /// Asked to stop before it had begun.
     #[error("asked to stop")]
     Interrupted,
-    /// Somebody else runs here.
+    /// Another supervisor runs on this state.
     #[error(transparent)]
     Lock(LockError),
-    /// Something that nothing works without.
+    /// Something failed that the keeper cannot work without.
     #[error("could not {0}: {1}")]
     Io(&'static str, io::Error),
 }
@@ -199,8 +199,8 @@ fn own_path() -> PathBuf {
     proc::own_program().map(|it| it.path).unwrap_or_default()
 }
 
-/// As many open files as can be had, a badness that lets the keeper go last, and no core, which would hold the
-/// secrets of all services. Children get back what there was.
+/// Raises the limit of open files, lowers `oom_score_adj`, and forbids a core, which would hold the secrets of all
+/// services. Children get the original values.
 fn raise_limits() -> Original {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
     if soft < hard

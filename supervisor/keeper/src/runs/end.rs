@@ -39,13 +39,13 @@ impl Runs {
         // With another main process than the leader, the group may be long gone, and its number
         // somebody else's: the sweep finds what is left.
         if run.leader == pid {
-            // Also what is in a cgroup: it may have left that.
+            // Even where there is a cgroup: the processes of the group may have left that.
             let _ = pidfd::kill(-pid, libc::SIGKILL);
         } else {
             kit.poller.unwatch(&run.pidfd);
         }
         let at_ms = now_ms();
-        // Its last word may be that it is ready.
+        // The last message of a run may be that it is ready.
         self.read_ready(kit, id);
         self.read_tail(id);
         if let Some(run) = self.all.get_mut(&id) {

@@ -24,7 +24,7 @@ impl Control {
         let name = |id| self.cx.name(id).to_owned();
         let active = self.cx.engine.active_job().map(name);
         UnderWay {
-            shutdown: self.lifecycle.is_stopping(),
+            shutdown: self.cx.is_stopping(),
             reconfigure: self.reconfigure.under_way(),
             reexec: self.reexec.is_asked(),
             lease: active.clone().filter(|_| self.cx.engine.has_leases()),
@@ -62,7 +62,7 @@ impl Control {
             let status = self.status_in_plan(ended.service);
             self.operations.conclude(&self.cx, &ended, status);
         }
-        let stopping = self.lifecycle.is_stopping();
+        let stopping = self.cx.is_stopping();
         self.operations.finish(|id, targets| {
             self.reconfigure
                 .way_back_of(&self.cx, stopping, id, targets)
@@ -71,7 +71,7 @@ impl Control {
 
     fn status_in_plan(&self, id: ServiceId) -> Option<ServiceStatus> {
         let service = self.cx.service(id)?;
-        Some(self.service_status(service))
+        Some(self.views().service(service))
     }
 
     /// Tells the clients whose operations are on the disk.
@@ -95,7 +95,7 @@ impl Control {
         let states: BTreeMap<_, _> = states.collect();
         self.operations.say_states(&mut self.cx, &states);
         let affected: BTreeSet<ServiceId> =
-            touched.union(&self.lifecycle.waiting).copied().collect();
+            touched.union(self.init_notify.waiting()).copied().collect();
         self.judge_operations(Look::At(&affected));
     }
 
