@@ -1,121 +1,49 @@
-//! GitLab's own services: they run where GitLab is and nobody else runs them; a group takes them
-//! down as one.
+//! Services of GitLab's: a site file that was a gitlab.rb may name them, and nobody who uses this
+//! host meets them.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
-use mattervisor_tests::{Site, StatusExt};
+use mattervisor_tests::Site;
 
-/// What `chpst -e DIR PROGRAM …` does, but for the variables.
-const CHPST: &str =
-    "#!/bin/sh\n[ \"$1\" = -e ] && [ -d \"$2\" ] || exit 111\nshift 2\nexec \"$@\"\n";
-const PROGRAM: &str = "#!/bin/sh\necho \"$0 $*\"\nexec sleep 1000\n";
+/// Some that cannot run here, as site files write them.
+const UNAVAILABLE: [&str; 4] = ["puma", "gitlab_workhorse", "grafana", "logrotate"];
 
-fn put(site: &Site, path: &str, text: &str) {
-    let path = site.path(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// A GitLab as its package installs it, as far as our files need it.
-fn gitlab() -> Site {
+fn shipped(lines: &str) -> Site {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
-    put(&site, "opt/gitlab/embedded/bin/chpst", CHPST);
-    for program in [
-        "bundle",
-        "gitlab-workhorse",
-        "gitaly-wrapper",
-        "gitlab-kas",
-        "gitlab-exporter",
-    ] {
-        put(
-            &site,
-            &format!("opt/gitlab/embedded/bin/{program}"),
-            PROGRAM,
-        );
-    }
-    let rails = "opt/gitlab/embedded/service/gitlab-rails";
-    put(&site, &format!("{rails}/bin/sidekiq-cluster"), PROGRAM);
-    for name in [
-        "gitlab-rails",
-        "gitlab-workhorse",
-        "gitaly",
-        "gitlab-kas",
-        "gitlab-exporter",
-    ] {
-        fs::create_dir_all(site.path(&format!("opt/gitlab/etc/{name}/env"))).unwrap();
-    }
-    for file in [
-        "gitlab-rails/etc/puma.rb",
-        "gitlab-rails/working/.keep",
-        "gitlab-workhorse/config.toml",
-        "gitaly/config.toml",
-        "gitlab-kas/gitlab-kas-config.yml",
-        "gitlab-exporter/gitlab-exporter.yml",
-    ] {
-        put(&site, &format!("var/opt/gitlab/{file}"), "");
-    }
+    site.site_file(lines);
     site
 }
 
-fn site_file(site: &Site, lines: &str) {
-    let root = site.root().display().to_string();
-    let user = if nix::unistd::geteuid().is_root() {
-        "user.username = \"nobody\"\nuser.group = \"nogroup\"\n"
-    } else {
-        ""
-    };
-    site.site_file(&format!(
-        "gitlab_dir = \"{root}/opt/gitlab\"\ngitlab_state_dir = \"{root}/var/opt/gitlab\"\n{user}{lines}"
-    ));
-}
-
-const SERVICES: [&str; 5] = ["puma", "sidekiq", "gitaly", "gitlab-kas", "gitlab-exporter"];
-
 #[test]
-fn they_run_and_their_group_takes_them_down() {
-    let mut site = gitlab();
-    let on = SERVICES.map(|name| format!("{}.enable = true\n", name.replace('-', "_")));
-    let on = on.concat();
-    site_file(&site, &on);
+fn what_cannot_run_here_is_in_no_list() {
+    let off = UNAVAILABLE.map(|name| format!("{name}.enable = false\n{name}.dir = \"/x\"\n"));
+    let mut site = shipped(&off.concat());
     site.start_ready();
-    let status = site.status();
-    for name in SERVICES {
-        assert_eq!(status.state(name), "running", "{name}");
-    }
-    let log = site.ctl(&["logs", "puma"]).ok().stdout;
-    assert!(log.contains("bundle exec puma -C"), "{log}");
-    // By role they are on as well, and their group wins over it.
-    let roles = "roles = [\"gitlab\"]\nprometheus_monitoring.enable = false\nredis.enable = false\n\
-        postgresql.enable = false\nlogrotate.enable = false\ngitlab_rails.enable = false\n";
-    site_file(&site, roles);
-    site.ctl(&["reconfigure"]).ok();
-    let status = site.status();
-    for name in SERVICES {
-        assert_eq!(
-            (status.service(name).enabled, status.service(name).pid),
-            (false, None),
-            "{name}"
+    let lists = [
+        &["service-list"][..],
+        &["status", "--format", "json"],
+        &["show-config"],
+        &["list-dependencies"],
+        &["completions", "bash"],
+    ];
+    let words = lists.map(|command| site.ctl(command).ok().stdout).concat();
+    assert!(words.contains("redis"), "{words}");
+    for name in UNAVAILABLE {
+        let dashed = name.replace('_', "-");
+        assert!(
+            !words.contains(name) && !words.contains(&dashed),
+            "{name}: {words}"
         );
+        site.ctl(&["status", &dashed]).expect_code(4);
     }
 }
 
 #[test]
-fn one_that_runsvdir_runs_is_refused_with_its_name() {
-    let site = gitlab();
-    site_file(&site, "puma.enable = true\n");
-    site.ctl(&["check-config"]).ok();
-    fs::create_dir_all(site.path("opt/gitlab/service/puma")).unwrap();
-    let said = site.ctl(&["check-config"]).expect_code(1).both();
-    assert!(
-        said.contains("mattervisor.toml:") && said.contains("gitlab-runsvdir"),
-        "{said}"
-    );
-    fs::remove_dir_all(site.path("opt/gitlab")).unwrap();
-    let said = site.ctl(&["check-config"]).expect_code(1).both();
-    assert!(
-        said.contains("GitLab's puma is not installed here"),
-        "{said}"
-    );
+fn what_cannot_run_here_is_refused_with_the_reason() {
+    let site = shipped("redis.enable = false\npuma.enable = true\n");
+    let told = site.ctl(&["check-config"]).expect_code(1).both();
+    let why =
+        "mattervisor.toml:2: error: puma.enable: `puma` cannot run here: it is a part of GitLab";
+    assert!(told.contains(why), "{told}");
 }

@@ -38,8 +38,8 @@ pub(super) enum Switch {
     Service,
     /// A group, which can be turned off.
     Group,
-    /// A name that can only be off.
-    Flag,
+    /// What cannot run here: it can only be off.
+    Unavailable,
 }
 
 impl Catalogue {
@@ -72,7 +72,6 @@ impl Catalogue {
 
     fn add_catalog(&mut self, table: &Table) {
         self.keys.extend(declared(table.get("settings")));
-        self.keys.extend(declared(table.get("keys")));
         for (name, group) in tables(table.get("groups")) {
             let settings = group.as_table().map(|it| declared(it.get("settings")));
             self.spaces
@@ -80,21 +79,14 @@ impl Catalogue {
                 .or_default()
                 .extend(settings.unwrap_or_default());
             self.switches.insert(plain(name), Switch::Group);
-            let members = group.get("services").unwrap_or(group).as_array();
-            for member in members.into_iter().flatten().filter_map(Value::as_str) {
-                self.switches.entry(plain(member)).or_insert(Switch::Flag);
-            }
         }
-        match table.get("flags") {
-            Some(Value::Array(names)) => {
-                for name in names.iter().filter_map(Value::as_str) {
-                    self.switches.entry(plain(name)).or_insert(Switch::Flag);
-                }
-            }
-            names => {
-                for (name, _) in tables(names) {
-                    self.switches.entry(plain(name)).or_insert(Switch::Flag);
-                }
+        let unavailable = table.get("unavailable").and_then(Value::as_array);
+        for entry in unavailable.into_iter().flatten() {
+            let names = entry.get("names").and_then(Value::as_array);
+            for name in names.into_iter().flatten().filter_map(Value::as_str) {
+                self.switches
+                    .entry(plain(name))
+                    .or_insert(Switch::Unavailable);
             }
         }
         for (section, service) in tables(table.get("sections")) {

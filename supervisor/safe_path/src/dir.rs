@@ -1,4 +1,8 @@
-//! A directory, and what may be done to what lies in it.
+//! A directory that was walked to: how it is opened, made and entered, and its owner and mode.
+//! What is done to what lies in it: `files` opens, `entries` changes names.
+
+mod entries;
+mod files;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,15 +17,15 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2},
+    fcntl::{OFlag, openat},
     sys::stat::{Mode, mkdirat},
-    unistd::{UnlinkatFlags, geteuid, linkat, symlinkat, syncfs, unlinkat},
+    unistd::{geteuid, syncfs},
 };
 
 use crate::{
     Account, Untrusted,
     account::Acting,
-    file::{self, OPEN, Rule},
+    file::{self, OPEN},
     walk::{End, Standing, Step, is_name, is_trusted, walk},
 };
 
@@ -160,213 +164,6 @@ impl Dir {
         self.account.is_some()
     }
 
-    /// What a name is, if anything; of a link, the link itself.
-    pub fn stat(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Metadata>> {
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match self.opened(name.as_ref(), flags, 0) {
-            Ok(found) => found.metadata().map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A regular file for reading.
-    pub fn open_file(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        self.open_regular(name.as_ref(), OFlag::O_RDONLY)
-    }
-
-    /// The same, for reading and for writing over what is in it.
-    pub fn open_to_change(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        self.open_regular(name.as_ref(), OFlag::O_RDWR)
-    }
-
-    fn open_regular(&self, name: &OsStr, how: OFlag) -> io::Result<File> {
-        let file = self.opened(name, how | OPEN, 0)?;
-        let rule = match self.account {
-            Some(account) => Rule::OwnedBy(account.uid),
-            None if self.step.shared => Rule::OneName,
-            None => Rule::Regular,
-        };
-        file::check(&file, &self.step.path.join(name), rule)?;
-        Ok(file)
-    }
-
-    /// A handle (`O_PATH`) of a unix socket.
-    pub fn open_socket(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        let name = one(name.as_ref())?;
-        let _acting = self.act();
-        file::open_socket_in(&self.step, name)
-    }
-
-    /// A regular file for reading that is ours, and has no other name.
-    pub fn open_own(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        let name = name.as_ref();
-        let file = self.opened(name, OFlag::O_RDONLY | OPEN, 0)?;
-        let own = Rule::OwnedBy(geteuid().as_raw());
-        file::check(&file, &self.step.path.join(name), own)?;
-        Ok(file)
-    }
-
-    /// The whole of a regular file of at most so many bytes.
-    pub fn read(&self, name: impl AsRef<OsStr>, limit: u64) -> io::Result<Vec<u8>> {
-        let name = name.as_ref();
-        file::whole(self.open_file(name)?, &self.step.path.join(name), limit)
-    }
-
-    /// A new file, for writing; an error if there is anything of that name.
-    pub fn create(&self, name: impl AsRef<OsStr>, mode: u32) -> io::Result<File> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OPEN;
-        self.opened(name.as_ref(), flags, mode)
-    }
-
-    /// A file that is appended to and can be read, made if missing. One that is there must be ours
-    /// alone.
-    pub fn append(&self, name: impl AsRef<OsStr>, mode: u32) -> io::Result<File> {
-        let name = name.as_ref();
-        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OPEN;
-        let file = self.opened(name, flags, mode)?;
-        let own = self
-            .account
-            .map_or(geteuid().as_raw(), |account| account.uid);
-        file::check(&file, &self.step.path.join(name), Rule::OwnedBy(own))?;
-        Ok(file)
-    }
-
-    /// Gives what has the first name the second one, in place of what had that.
-    pub fn rename(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
-        let (from, to) = (one(from.as_ref())?, one(to.as_ref())?);
-        let _acting = self.act();
-        Ok(renameat(&self.step, from, &self.step, to)?)
-    }
-
-    /// Gives what has the first name the second one, which nothing may have.
-    ///
-    /// # Errors
-    /// `EEXIST` if something has.
-    pub fn rename_new(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
-        let (from, to) = (one(from.as_ref())?, one(to.as_ref())?);
-        let acting = self.act();
-        match renameat2(
-            &self.step,
-            from,
-            &self.step,
-            to,
-            RenameFlags::RENAME_NOREPLACE,
-        ) {
-            // A file system that cannot: two names for a moment, as is known for files.
-            Err(Errno::EINVAL | Errno::ENOSYS) => {
-                drop(acting);
-                self.link(from, to)?;
-                self.remove(from).map(drop)
-            }
-            done => Ok(done?),
-        }
-    }
-
-    /// Has two names change places, each in a directory of its own: nobody ever sees one of them missing.
-    ///
-    /// # Errors
-    /// `ENOENT` if one is missing, `EXDEV` if the directories lie on different file systems.
-    pub fn swap(
-        &self,
-        name: impl AsRef<OsStr>,
-        other: &Self,
-        second: impl AsRef<OsStr>,
-    ) -> io::Result<()> {
-        self.renamed(
-            name.as_ref(),
-            other,
-            second.as_ref(),
-            RenameFlags::RENAME_EXCHANGE,
-        )
-    }
-
-    /// Moves what has a name into another directory, under a name that nothing has there.
-    ///
-    /// # Errors
-    /// `EEXIST` if something has, `EXDEV` if the directories lie on different file systems.
-    pub fn move_to(
-        &self,
-        name: impl AsRef<OsStr>,
-        other: &Self,
-        second: impl AsRef<OsStr>,
-    ) -> io::Result<()> {
-        self.renamed(
-            name.as_ref(),
-            other,
-            second.as_ref(),
-            RenameFlags::RENAME_NOREPLACE,
-        )
-    }
-
-    fn renamed(
-        &self,
-        name: &OsStr,
-        other: &Self,
-        second: &OsStr,
-        how: RenameFlags,
-    ) -> io::Result<()> {
-        let (name, second) = (one(name)?, one(second)?);
-        let _acting = self.act_in(other);
-        Ok(renameat2(&self.step, name, &other.step, second, how)?)
-    }
-
-    /// Gives a file a further name, in another directory.
-    pub fn link_to(
-        &self,
-        name: impl AsRef<OsStr>,
-        other: &Self,
-        second: impl AsRef<OsStr>,
-    ) -> io::Result<()> {
-        let (name, second) = (one(name.as_ref())?, one(second.as_ref())?);
-        let _acting = self.act_in(other);
-        Ok(linkat(
-            &self.step,
-            name,
-            &other.step,
-            second,
-            AtFlags::empty(),
-        )?)
-    }
-
-    /// Makes a symbolic link that says this. Nothing is followed.
-    pub fn symlink(&self, name: impl AsRef<OsStr>, target: &OsStr) -> io::Result<()> {
-        let name = one(name.as_ref())?;
-        let _acting = self.act();
-        Ok(symlinkat(target, &self.step, name)?)
-    }
-
-    /// Gives a file a second name.
-    pub fn link(&self, name: impl AsRef<OsStr>, second: impl AsRef<OsStr>) -> io::Result<()> {
-        let (name, second) = (one(name.as_ref())?, one(second.as_ref())?);
-        let _acting = self.act();
-        Ok(linkat(
-            &self.step,
-            name,
-            &self.step,
-            second,
-            AtFlags::empty(),
-        )?)
-    }
-
-    /// Removes a name that is no directory's. True: it was there.
-    pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<bool> {
-        let name = one(name.as_ref())?;
-        let _acting = self.act();
-        match unlinkat(&self.step, name, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    /// Removes an empty directory.
-    pub fn remove_dir(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
-        let name = one(name.as_ref())?;
-        let _acting = self.act();
-        Ok(unlinkat(&self.step, name, UnlinkatFlags::RemoveDir)?)
-    }
-
     /// A directory in it, made if missing. One that is there is held to the same rules.
     pub fn make_dir(&self, name: impl AsRef<OsStr>, mode: u32) -> io::Result<Self> {
         let name = one(name.as_ref())?;
@@ -446,12 +243,6 @@ impl Dir {
         }
     }
 
-    /// Owner, group and mode of a file of this directory, changed as far as they differ.
-    pub fn settle_file(&self, file: &File, owner: Option<Account>, mode: u32) -> io::Result<()> {
-        let _acting = self.act();
-        file::set_owner_and_mode(file, owner, mode)
-    }
-
     /// Owner, group and mode of the directory itself, changed as far as they differ. In a trusted
     /// place it can be given to anybody; an account's own directory keeps its owner.
     pub fn set_owner_and_mode(&self, owner: Option<Account>, mode: u32) -> io::Result<()> {
@@ -494,34 +285,6 @@ impl Dir {
         }
     }
 
-    /// Removes what has a name, and all that lies in it, as far as that is at most so deep. Nothing is
-    /// followed. What is gone already is no error.
-    ///
-    /// # Errors
-    /// `ELOOP` if directories lie deeper in each other.
-    pub fn remove_all(
-        &self,
-        name: impl AsRef<OsStr>,
-        account: Option<Account>,
-        depth: usize,
-    ) -> io::Result<()> {
-        let name = one(name.as_ref())?;
-        match self.remove(name) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.raw_os_error() == Some(Errno::EISDIR as i32) => {}
-            Err(error) => return Err(error),
-        }
-        let depth = depth.checked_sub(1).ok_or(Errno::ELOOP)?;
-        let below = match self.enter_for(name, account) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            below => below?,
-        };
-        for name in below.names(usize::MAX)? {
-            below.remove_all(name, account, depth)?;
-        }
-        self.remove_dir(name)
-    }
-
     /// Waits until all of the file system that it lies on is on the disk.
     pub fn sync_file_system(&self) -> io::Result<()> {
         Ok(syncfs(&self.real()?)?)
@@ -536,28 +299,6 @@ impl Dir {
     fn real(&self) -> io::Result<File> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OPEN;
         Ok(openat(&self.step, ".", flags, Mode::empty())?.into())
-    }
-
-    fn opened(&self, name: &OsStr, flags: OFlag, mode: u32) -> io::Result<File> {
-        let name = one(name)?;
-        let _acting = self.act();
-        match openat(&self.step, name, flags, Mode::from_bits_truncate(mode)) {
-            Ok(file) => Ok(file.into()),
-            Err(Errno::ELOOP) => Err(self.link_at(name)),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn link_at(&self, name: &OsStr) -> io::Error {
-        let path = self.step.path.join(name);
-        match self.stat(name) {
-            Ok(Some(meta)) => Untrusted::Link {
-                path,
-                uid: meta.uid(),
-            }
-            .into(),
-            _ => Errno::ELOOP.into(),
-        }
     }
 
     fn act(&self) -> Option<Acting> {

@@ -27,12 +27,12 @@ const NOBODY: Account = Account {
 const LIMIT: u64 = 100;
 
 /// A directory of root's with one of that account's in it; none without root.
-struct World {
+struct Fixture {
     dir: TempDir,
     theirs: PathBuf,
 }
 
-fn world() -> Option<World> {
+fn fixture() -> Option<Fixture> {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not run: another account needs root");
         return None;
@@ -42,10 +42,10 @@ fn world() -> Option<World> {
     let theirs = dir.path().join("theirs");
     fs::create_dir(&theirs).unwrap();
     give(&theirs);
-    Some(World { dir, theirs })
+    Some(Fixture { dir, theirs })
 }
 
-impl World {
+impl Fixture {
     fn ours(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -122,13 +122,13 @@ fn a_link_loop_ends() {
 
 #[test]
 fn a_link_in_a_foreign_directory_is_followed_by_nothing() {
-    let Some(world) = world() else { return };
-    fs::create_dir(world.ours("secret")).unwrap();
-    fs::write(world.ours("secret/shadow"), "hash").unwrap();
-    symlink(world.ours("secret"), world.theirs.join("dir")).unwrap();
-    symlink(world.ours("secret/shadow"), world.theirs.join("file")).unwrap();
-    let through = world.theirs.join("dir/shadow");
-    for path in [&through, &world.theirs.join("file")] {
+    let Some(fixture) = fixture() else { return };
+    fs::create_dir(fixture.ours("secret")).unwrap();
+    fs::write(fixture.ours("secret/shadow"), "hash").unwrap();
+    symlink(fixture.ours("secret"), fixture.theirs.join("dir")).unwrap();
+    symlink(fixture.ours("secret/shadow"), fixture.theirs.join("file")).unwrap();
+    let through = fixture.theirs.join("dir/shadow");
+    for path in [&through, &fixture.theirs.join("file")] {
         assert!(matches!(
             why(read(path, LIMIT)),
             Untrusted::Link { uid: 0, .. }
@@ -138,7 +138,7 @@ fn a_link_in_a_foreign_directory_is_followed_by_nothing() {
             Untrusted::Link { .. }
         ));
     }
-    let dir = world.theirs.join("dir");
+    let dir = fixture.theirs.join("dir");
     assert!(matches!(
         why(Dir::make(&dir, 0o700)),
         Untrusted::Link { .. }
@@ -147,8 +147,8 @@ fn a_link_in_a_foreign_directory_is_followed_by_nothing() {
         why(Dir::make_for(&dir.join("new"), 0o700, NOBODY)),
         Untrusted::Link { .. }
     ));
-    assert!(!world.ours("secret/new").exists());
-    let theirs = Dir::open_for(&world.theirs, NOBODY).unwrap();
+    assert!(!fixture.ours("secret/new").exists());
+    let theirs = Dir::open_for(&fixture.theirs, NOBODY).unwrap();
     assert!(matches!(
         why(theirs.read("file", LIMIT)),
         Untrusted::Link { .. }
@@ -167,8 +167,8 @@ fn a_link_in_a_foreign_directory_is_followed_by_nothing() {
 
 #[test]
 fn a_link_of_another_in_a_directory_of_ours_is_not_followed() {
-    let Some(world) = world() else { return };
-    let link = world.ours("link");
+    let Some(fixture) = fixture() else { return };
+    let link = fixture.ours("link");
     symlink("theirs", &link).unwrap();
     assert!(Dir::open_for(&link, NOBODY).is_ok());
     std::os::unix::fs::lchown(&link, Some(NOBODY.uid), Some(NOBODY.gid)).unwrap();
@@ -180,17 +180,17 @@ fn a_link_of_another_in_a_directory_of_ours_is_not_followed() {
 
 #[test]
 fn a_hard_link_lends_nobody_anothers_file() {
-    let Some(world) = world() else { return };
-    let shadow = world.ours("shadow");
+    let Some(fixture) = fixture() else { return };
+    let shadow = fixture.ours("shadow");
     fs::write(&shadow, "hash").unwrap();
-    fs::hard_link(&shadow, world.theirs.join("names")).unwrap();
-    fs::write(world.theirs.join("roots"), "left by root").unwrap();
-    let names = world.theirs.join("names");
+    fs::hard_link(&shadow, fixture.theirs.join("names")).unwrap();
+    fs::write(fixture.theirs.join("roots"), "left by root").unwrap();
+    let names = fixture.theirs.join("names");
     assert!(matches!(
         why(read_guest(&names, LIMIT)),
         Untrusted::Names { .. }
     ));
-    let roots = world.theirs.join("roots");
+    let roots = fixture.theirs.join("roots");
     assert!(matches!(
         why(read_guest(&roots, LIMIT)),
         Untrusted::Owner { uid: 0, .. }
@@ -202,7 +202,7 @@ fn a_hard_link_lends_nobody_anothers_file() {
         Untrusted::Foreign { uid: 65_534, .. }
     ));
     // In a directory that everybody may make names in, too.
-    let shared = world.ours("shared");
+    let shared = fixture.ours("shared");
     fs::create_dir(&shared).unwrap();
     fs::set_permissions(&shared, Permissions::from_mode(0o1777)).unwrap();
     fs::hard_link(&shadow, shared.join("names")).unwrap();
@@ -215,32 +215,32 @@ fn a_hard_link_lends_nobody_anothers_file() {
 /// Where the kernel does not forbid it (`fs.protected_hardlinks = 0`).
 #[test]
 fn a_hard_link_lends_nobody_anothers_socket() {
-    let Some(world) = world() else { return };
+    let Some(fixture) = fixture() else { return };
     let bind = |path: &Path| UnixListener::bind(path).unwrap();
-    let roots = world.ours("roots");
+    let roots = fixture.ours("roots");
     let _roots = bind(&roots);
-    let linked = world.theirs.join("linked");
+    let linked = fixture.theirs.join("linked");
     fs::hard_link(&roots, &linked).unwrap();
     assert!(matches!(why(open_socket(&linked)), Untrusted::Names { .. }));
     // In our own directory nobody makes links.
     open_socket(&roots).unwrap();
     // The first name is gone since then, though somebody listens there.
-    let another = world.ours("another");
+    let another = fixture.ours("another");
     let _another = bind(&another);
     chown(&another, Some(NOBODY.uid - 1), None).unwrap();
-    let kept = world.theirs.join("kept");
+    let kept = fixture.theirs.join("kept");
     fs::rename(&another, &kept).unwrap();
     assert!(matches!(
         why(open_socket(&kept)),
         Untrusted::Owner { uid, .. } if uid == NOBODY.uid - 1
     ));
-    let own = world.theirs.join("own");
+    let own = fixture.theirs.join("own");
     let _own = bind(&own);
     open_socket(&own).unwrap();
     give(&own);
     open_socket(&own).unwrap();
     // Everybody can make links in a directory such as /tmp.
-    let shared = world.ours("shared");
+    let shared = fixture.ours("shared");
     fs::create_dir(&shared).unwrap();
     fs::set_permissions(&shared, Permissions::from_mode(0o1777)).unwrap();
     fs::hard_link(&own, shared.join("names")).unwrap();
@@ -252,12 +252,12 @@ fn a_hard_link_lends_nobody_anothers_socket() {
 
 #[test]
 fn nothing_is_changed_in_a_foreign_directory_but_by_its_owner() {
-    let Some(world) = world() else { return };
+    let Some(fixture) = fixture() else { return };
     assert!(matches!(
-        why(Dir::open(&world.theirs)),
+        why(Dir::open(&fixture.theirs)),
         Untrusted::Foreign { uid: 65_534, .. }
     ));
-    let below = world.theirs.join("a/b");
+    let below = fixture.theirs.join("a/b");
     assert!(matches!(
         why(Dir::make(&below, 0o700)),
         Untrusted::Foreign { .. }
@@ -270,7 +270,7 @@ fn nothing_is_changed_in_a_foreign_directory_but_by_its_owner() {
         why(Dir::make_for(&below, 0o700, other)),
         Untrusted::Foreign { .. }
     ));
-    assert!(!world.theirs.join("a").exists());
+    assert!(!fixture.theirs.join("a").exists());
 
     let made = Dir::make_for(&below, 0o700, NOBODY).unwrap();
     let meta = fs::metadata(&below).unwrap();
@@ -292,8 +292,8 @@ fn nothing_is_changed_in_a_foreign_directory_but_by_its_owner() {
 
 #[test]
 fn a_directory_of_roots_below_a_foreign_one_is_given_to_nobody() {
-    let Some(world) = world() else { return };
-    let files = world.theirs.join("files");
+    let Some(fixture) = fixture() else { return };
+    let files = fixture.theirs.join("files");
     fs::create_dir(&files).unwrap();
     let dir = Dir::make_for(&files, 0o750, NOBODY).unwrap();
     let error = dir.set_owner_and_mode(Some(NOBODY), 0o750).unwrap_err();

@@ -49,7 +49,7 @@ impl<'n> Both<'n> {
         }
         let certificates = authority.map(|_| directory);
         let mut gitlab = GitlabHost::new(network.first(), certificates);
-        gitlab.start(&["puma", "gitlab-nginx"]);
+        gitlab.start(&["gitlab", "gitlab-nginx"]);
         let mattermost = MattermostHost::new(network.second(), certificates);
         Self {
             network,

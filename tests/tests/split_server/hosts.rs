@@ -31,6 +31,7 @@ pub(super) fn network() -> Result<Network, Missing> {
             "prometheus-postgres-exporter",
         ),
         ("prometheus-redis-exporter", "prometheus-redis-exporter"),
+        ("prometheus-node-exporter", "prometheus-node-exporter"),
         ("curl", "curl"),
         ("openssl", "openssl"),
         ("ss", "iproute2"),
@@ -55,15 +56,7 @@ pub(super) fn site_file(site: &Site, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// Writes a program, as a shell script.
-fn script(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// GitLab's host. What stands for GitLab lies where its package would, as far as the catalogue asks:
-/// puma is the stand-in, the others do nothing.
+/// GitLab's host. A stand-in is a service of the host's own in the place of GitLab.
 pub(super) struct GitlabHost {
     pub(super) site: Site,
     pub(super) url: String,
@@ -75,7 +68,7 @@ impl GitlabHost {
     /// By HTTPS if there is a directory with a certificate.
     pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
         let site = site(host);
-        package(&site);
+        stand_in(&site);
         proxy(&site, certificates);
         let scheme = if certificates.is_some() {
             "https"
@@ -91,29 +84,23 @@ impl GitlabHost {
         this
     }
 
-    /// Writes the site file: GitLab's services, and these lines.
+    /// Writes the site file: the stand-in's token, and these lines.
     pub(super) fn site_file(&self, more: &str) {
-        let root = self.site.root().display();
-        site_file(
-            &self.site,
-            &format!(
-                "gitlab_dir = \"{root}/opt/gitlab\"\ngitlab_state_dir = \"{root}/var/opt/gitlab\"\n\
-                 user.username = \"nobody\"\nuser.group = \"nogroup\"\n\
-                 puma.enable = true\npuma.env = {{ GITLAB_STANDIN_ROOT_TOKEN = \"{ROOT_TOKEN}\" }}\n\
-                 {more}"
-            ),
-        );
+        let token = format!("gitlab.env = {{ GITLAB_STANDIN_ROOT_TOKEN = \"{ROOT_TOKEN}\" }}\n");
+        site_file(&self.site, &format!("{token}{more}"));
     }
 
-    /// The lines for all of its services, redis switched as asked.
+    /// The lines for all that can run beside GitLab, redis switched as asked.
     pub(super) fn everything(redis: bool) -> String {
         let password = REDIS_PASSWORD.replace('"', "\\\"");
         format!(
-            "sidekiq.enable = true\ngitlab_workhorse.enable = true\ngitaly.enable = true\n\
-             redis.enable = {redis}\nredis.bind = \"127.0.0.1\"\nredis.port = 6379\n\
+            "redis.enable = {redis}\nredis.bind = \"127.0.0.1\"\nredis.port = 6379\n\
              redis.password = \"{password}\"\n\
              redis_exporter.enable = true\npostgres_exporter.enable = true\n\
              postgres_exporter.per_table_stats = true\n\
+             node_exporter.enable = true\nnode_exporter.username = \"nobody\"\n\
+             node_exporter.group = \"nogroup\"\n\
+             node_exporter.flags = {{ \"collector.arp\" = false, \"web.max-requests\" = 7 }}\n\
              postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
              postgresql.max_connections = 40\n"
         )
@@ -144,47 +131,21 @@ fn start(site: &mut Site, services: &[&str]) {
     });
 }
 
-/// What of GitLab's package the catalogue asks for.
-fn package(site: &Site) {
-    let root = site.root().display().to_string();
-    let package = site.path("opt/gitlab");
-    let bin = package.join("embedded/bin");
-    let rails = package.join("embedded/service/gitlab-rails");
-    let state = site.path("var/opt/gitlab");
-    fs::create_dir_all(&bin).unwrap();
-    install(&binary("gitlab"), &bin.join("stand-in"));
-    install(&binary("testchild"), &bin.join("testchild"));
-    let idle = format!("exec '{root}/opt/gitlab/embedded/bin/testchild' 'site={root}' sleep");
-    // Like the real one with -e: environment from a directory, then the program.
-    script(&bin.join("chpst"), "shift 2\nexec \"$@\"");
-    script(
-        &bin.join("bundle"),
-        &format!("exec '{root}/opt/gitlab/embedded/bin/stand-in' --listen 127.0.0.1:8080"),
+/// The stand-in for GitLab, as a service of the site's own.
+fn stand_in(site: &Site) {
+    let program = site.path("stand-in");
+    install(&binary("gitlab"), &program);
+    site.service(
+        "gitlab",
+        &format!(
+            "command = [\"{}\", \"--listen\", \"127.0.0.1:8080\"]\nuser = \"nobody\"\n\
+             group = \"nogroup\"\nready.tcp = \"127.0.0.1:8080\"\n",
+            program.display()
+        ),
     );
-    script(&rails.join("bin/sidekiq-cluster"), &idle);
-    script(&bin.join("gitaly-wrapper"), &idle);
-    let socket = "gitlab-workhorse/sockets/socket";
-    script(
-        &bin.join("gitlab-workhorse"),
-        &idle.replace("sleep", &format!("'unix={root}/var/opt/gitlab/{socket}'")),
-    );
-    for file in [
-        "gitlab-rails/etc/puma.rb",
-        "gitlab-rails/working/nothing",
-        "gitlab-workhorse/config.toml",
-        "gitaly/config.toml",
-    ] {
-        let path = state.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
-    let sockets = state.join(socket);
-    let sockets = sockets.parent().unwrap();
-    fs::create_dir_all(sockets).unwrap();
-    fs::set_permissions(sockets, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
-/// An nginx before puma, on the port of its scheme, as a service of the site's own.
+/// An nginx before the stand-in, on the port of its scheme, as a service of the site's own.
 fn proxy(site: &Site, certificates: Option<&Path>) {
     let root = site.root().display();
     let listen = certificates.map_or_else(
@@ -212,7 +173,7 @@ fn proxy(site: &Site, certificates: Option<&Path>) {
     site.service(
         "gitlab-nginx",
         &format!(
-            "command = [\"{}\", \"-c\", \"{root}/gitlab-nginx/nginx.conf\"]\nwants = [\"puma\"]\n\
+            "command = [\"{}\", \"-c\", \"{root}/gitlab-nginx/nginx.conf\"]\nwants = [\"gitlab\"]\n\
              stop.signal = \"QUIT\"\nready.tcp = \"127.0.0.1:{port}\"\n",
             nginx.display()
         ),

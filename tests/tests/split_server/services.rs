@@ -10,26 +10,27 @@ use super::{
     hosts::{GITLAB, GitlabHost, MattermostHost, network},
 };
 
-const GITLABS: [&str; 8] = [
-    "puma",
-    "sidekiq",
-    "gitlab-workhorse",
-    "gitaly",
+const GITLABS: [&str; 7] = [
+    "gitlab",
+    "gitlab-nginx",
     "redis",
     "redis-exporter",
     "postgresql",
     "postgres-exporter",
+    "node-exporter",
 ];
-const NOT_ON_MATTERMOSTS: [&str; 11] = [
-    "puma",
-    "sidekiq",
-    "gitlab-workhorse",
-    "gitaly",
-    "gitlab-kas",
-    "gitlab-exporter",
+const OFF_ON_MATTERMOSTS: [&str; 4] = [
     "redis",
     "redis-exporter",
     "postgres-exporter",
+    "node-exporter",
+];
+/// What a site file may turn off though it cannot run here.
+const NO_SERVICES: [&str; 6] = [
+    "puma",
+    "sidekiq",
+    "gitaly",
+    "gitlab-kas",
     "grafana",
     "prometheus",
 ];
@@ -50,13 +51,13 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     gitlab.site_file(&GitlabHost::everything(true));
     gitlab.start(&GITLABS);
     let status = gitlab.site.status();
-    for name in ["mattermost", "mattermost-database", "nginx", "grafana"] {
+    for name in ["mattermost", "mattermost-database", "nginx"] {
         assert!(!status.service(name).enabled, "{name}");
     }
     assert_eq!(
         network.first().ports(),
-        [80, 6379, 8080, 9121, 9187],
-        "GitLab's nginx, redis, puma, the exporters; PostgreSQL has a socket alone"
+        [80, 6379, 8080, 9100, 9121, 9187],
+        "GitLab's nginx, redis, GitLab, the exporters; PostgreSQL has a socket alone"
     );
     // One of ours, since nobody else makes tables here.
     let table = "CREATE TABLE counted AS SELECT generate_series(1, 7)";
@@ -74,6 +75,13 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     assert!(figures.contains("\npg_up 1\n"), "{figures}");
     assert!(figures.contains("pg_stat_database_"), "{figures}");
     assert!(metrics(&network, 9121).contains("\nredis_up 1\n"));
+    let machine = metrics(&network, 9100);
+    assert!(
+        machine.contains("\nnode_memory_MemTotal_bytes "),
+        "{machine}"
+    );
+    let scraped = |name: &str| machine.contains(&format!("{{collector=\"{name}\"}}"));
+    assert!(scraped("meminfo") && !scraped("arp"), "{machine}");
     assert_eq!(gitlab.redis(&["set", "kept", "yes"]), "OK");
     // Without its password, redis says nothing of it.
     let mut stranger = std::process::Command::new("redis-cli");
@@ -112,7 +120,7 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     assert!(network.first().ports().is_empty());
 }
 
-/// On Mattermost's host nothing of GitLab's runs, listens or lies about, and asking for it says how.
+/// On Mattermost's host nothing of GitLab's or for GitLab runs, listens or lies about, and asking for it says how.
 #[test]
 fn mattermosts_host_runs_nothing_of_gitlabs() {
     let network = need!(network());
@@ -129,7 +137,7 @@ fn mattermosts_host_runs_nothing_of_gitlabs() {
     let status = mattermost.site.status();
     let list = mattermost.site.ctl(&["service-list"]).ok().stdout;
     let shown = mattermost.site.ctl(&["status"]).ok().stdout;
-    for name in NOT_ON_MATTERMOSTS {
+    for name in OFF_ON_MATTERMOSTS {
         assert!(!status.service(name).enabled, "{name}");
         assert!(!lines.iter().any(|line| line.contains(name)), "{lines:?}");
         for directory in ["run", "var/lib", "var/log"] {
@@ -146,6 +154,14 @@ fn mattermosts_host_runs_nothing_of_gitlabs() {
         assert!(!shown.contains(name), "{shown}");
         let said = mattermost.site.ctl(&["status", name]).expect_code(3);
         assert!(said.stdout.contains("disabled"), "{}", said.both());
+    }
+    for name in NO_SERVICES {
+        assert!(
+            !list.contains(name) && !shown.contains(name),
+            "{list}{shown}"
+        );
+        let said = mattermost.site.ctl(&["status", name]).expect_code(4);
+        assert!(said.stdout.is_empty(), "{}", said.both());
     }
     let refused = mattermost.site.ctl(&["start", "redis"]).expect_code(1);
     assert!(

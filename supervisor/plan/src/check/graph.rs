@@ -100,7 +100,13 @@ fn unknown(
         let message = format!("there is no template `{wanted}`");
         (message, no_template_hint(wanted, schema))
     } else {
-        let mut hint = did_you_mean(wanted, enabled.keys().map(String::as_str));
+        let mut hint = match schema
+            .namespace(wanted)
+            .and_then(|it| it.switch.unavailable())
+        {
+            Some(reason) => Some(format!("`{wanted}` cannot run here: {reason}")),
+            None => did_you_mean(wanted, enabled.keys().map(String::as_str)),
+        };
         if schema.templates.contains_key(wanted) {
             hint = Some(format!("`{wanted}@` means all instances"));
         }

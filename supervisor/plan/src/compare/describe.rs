@@ -14,7 +14,7 @@ pub fn service(service: &Service) -> Vec<Shown> {
     for key in keys::all().filter(|key| service.enabled || key.of_disabled) {
         (key.describe)(service, &mut out);
     }
-    out.opt(
+    out.put(
         "broken",
         service.broken.as_ref().filter(|_| service.enabled),
     );
@@ -24,8 +24,8 @@ pub fn service(service: &Service) -> Vec<Shown> {
 /// What the site file says of the supervisor itself.
 pub fn site(plan: &Plan) -> Vec<Shown> {
     let mut out = Described::default();
-    out.opt("control.admin_group", plan.control.admin_group.as_ref());
-    out.opt("control.viewer_group", plan.control.viewer_group.as_ref());
+    out.put("control.admin_group", plan.control.admin_group.as_ref());
+    out.put("control.viewer_group", plan.control.viewer_group.as_ref());
     out.put("manage_accounts.enable", plan.manage_accounts);
     for NotifyTarget { name, by, on } in &plan.notify {
         let key = |what: &str| format!("notify.{name}.{what}");
@@ -34,7 +34,7 @@ pub fn site(plan: &Plan) -> Vec<Shown> {
             NotifyBy::Command(argv) => out.put(key("command"), argv),
             NotifyBy::Sendmail { to, from } => {
                 out.put(key("sendmail"), to);
-                out.opt(key("from"), from.as_ref());
+                out.put(key("from"), from.as_ref());
             }
         }
         out.put(key("on"), on);

@@ -2,10 +2,7 @@
 
 use crate::{
     declare::setting::Setting,
-    read::{
-        form,
-        typed::{Typed, without_user},
-    },
+    read::{form, typed::Typed, url::without_user},
     report::suggest::nearest,
 };
 

@@ -1,11 +1,15 @@
 //! `catalog.toml`: names that belong to no single service.
 //!
-//! `[settings]` (or `[keys]`) are keys at the top of the site file. `[sections]` gives a service's
-//! settings a second name (`NAME = "service"`), or declares settings that are no service's
-//! (`[sections.NAME]`). `[groups]` are turned off as one; a group is a list of services or
-//! `{ services, settings }`. `[flags]` are names that may be switched off though they are not
-//! shipped: a list, or a table that says of each why it cannot be on. `[roles]` turn services on
-//! and off: a list to turn on, or `{ enable, disable }`.
+//! `[settings]` are keys at the top of the site file. `[sections]` gives a service's settings a
+//! second name (`NAME = "service"`), or declares settings that are no service's
+//! (`[sections.NAME]`). `[[unavailable]]` names services of another catalogue that cannot run here,
+//! with the reason: a site file may have their settings and their `enable = false`, and nothing
+//! comes of it. `[groups]` are turned off as one; a group is a list of services or
+//! `{ services, settings }`. `[roles]` turn services on and off: a list to turn on, or
+//! `{ enable, disable }`.
+//!
+//! Order: services first, then sections, then what is unavailable, since a group may name any of
+//! these; roles come last and name services alone.
 
 use std::collections::BTreeMap;
 
@@ -27,21 +31,26 @@ impl Schema {
     pub(crate) fn add_catalog(&mut self, document: &Document, report: &mut Report) {
         self.unreadable = document.unreadable;
         let mut fields = Fields::new(&document.table, document.whole.clone(), "");
-        // `[keys]` is the older name of `[settings]`.
-        for word in ["settings", "keys"] {
-            if let Some(keys) = fields.entry(word).and_then(|entry| entry.node.table()) {
-                self.keys
-                    .extend(settings(keys, word, false, &self.service_keys, report));
-            }
+        if let Some(keys) = fields
+            .entry("settings")
+            .and_then(|entry| entry.node.table())
+        {
+            self.keys.extend(settings(
+                keys,
+                "settings",
+                false,
+                &self.service_keys,
+                report,
+            ));
         }
         if let Some(entry) = fields.entry("sections") {
             self.name_sections(&entry.node, report);
         }
+        if let Some(entry) = fields.entry("unavailable") {
+            self.add_unavailable(&entry.node, report);
+        }
         if let Some(entry) = fields.entry("groups") {
             self.add_groups(&entry.node, report);
-        }
-        if let Some(entry) = fields.entry("flags") {
-            self.add_flags(&entry.node, report);
         }
         if let Some(entry) = fields.entry("roles") {
             self.add_roles(&entry.node, report);
@@ -115,40 +124,59 @@ impl Schema {
             };
             for member in &members {
                 if self.namespace(member).is_none() {
-                    let namespace = flag(member);
-                    self.namespaces.insert(ident(member), namespace);
+                    self.no_service(member, &entry.node, &key, report);
                 }
             }
             let namespace = self
                 .namespaces
                 .entry(ident(group))
-                .or_insert_with(|| flag(group));
+                .or_insert_with(|| Namespace {
+                    name: group.clone(),
+                    ..Namespace::default()
+                });
             namespace.settings.extend(settings);
             namespace.switch = Switch::Group(members);
         }
     }
 
-    pub(crate) fn add_flags(&mut self, node: &Node, report: &mut Report) {
-        let all: Vec<(String, Option<String>)> = match &node.kind {
-            Kind::Table(table) => table
-                .iter()
-                .map(|(name, entry)| {
-                    let reason = entry.node.text().filter(|text| !text.is_empty());
-                    (name.clone(), reason.map(str::to_owned))
-                })
-                .collect(),
-            _ => names(node, "flags", report)
-                .into_iter()
-                .map(|name| (name, None))
-                .collect(),
+    fn add_unavailable(&mut self, node: &Node, report: &mut Report) {
+        const KEY: &str = "unavailable";
+        let Kind::List(items) = &node.kind else {
+            let message = format!("must be tables, [[unavailable]], not {}", node.what());
+            report.error(&node.at, KEY, message);
+            return;
         };
-        for (name, reason) in all {
-            let namespace = Namespace {
-                reason,
-                ..flag(&name)
+        for item in items {
+            let Some(table) = item.table() else {
+                let message = format!("must be a table, not {}", item.what());
+                report.error(&item.at, KEY, message);
+                continue;
             };
-            self.namespaces.entry(ident(&name)).or_insert(namespace);
+            let mut fields = Fields::new(table, item.at.clone(), KEY);
+            let named = fields.node("names").map(|it| names(it, KEY, report));
+            let reason = fields.node("reason").and_then(Node::text);
+            fields.finish(&[], report);
+            let (Some(named), Some(reason)) = (named, reason) else {
+                report.error(&item.at, KEY, "needs names, a list, and reason, a text");
+                continue;
+            };
+            for name in named {
+                let namespace = Namespace {
+                    name: name.clone(),
+                    switch: Switch::Unavailable(reason.to_owned()),
+                    ..Namespace::default()
+                };
+                // A service of the administrator's own by this name can run.
+                self.namespaces.entry(ident(&name)).or_insert(namespace);
+            }
         }
+    }
+
+    fn no_service(&self, name: &str, node: &Node, key: &str, report: &mut Report) {
+        let services = self.services.keys().map(String::as_str);
+        report
+            .error(&node.at, key, format!("there is no service `{name}`"))
+            .hint_some(did_you_mean(name, services));
     }
 
     pub(crate) fn add_roles(&mut self, node: &Node, report: &mut Report) {
@@ -169,29 +197,13 @@ impl Schema {
                 role.enable = names(&entry.node, &key, report);
             }
             for service in role.enable.iter().chain(&role.disable) {
-                if self.namespace(service).is_none() {
-                    report
-                        .error(
-                            &entry.node.at,
-                            &key,
-                            format!("there is no service `{service}`"),
-                        )
-                        .hint_some(did_you_mean(
-                            service,
-                            self.services.keys().map(String::as_str),
-                        ));
+                let namespace = self.namespace(service);
+                if namespace.is_none_or(|it| it.switch.unavailable().is_some()) {
+                    self.no_service(service, &entry.node, &key, report);
                 }
             }
             self.roles.insert(name.clone(), role);
         }
-    }
-}
-
-pub(crate) fn flag(name: &str) -> Namespace {
-    Namespace {
-        name: name.to_owned(),
-        switch: Switch::Flag,
-        ..Namespace::default()
     }
 }
 

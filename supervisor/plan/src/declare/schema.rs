@@ -1,5 +1,5 @@
-//! What may be said: settings, sections, top-level keys, groups, flags and roles, as the service
-//! files and `catalog.toml` declare them.
+//! What may be said: settings, sections, top-level keys, groups, roles and names of what is
+//! unavailable, as the service files and `catalog.toml` declare them.
 //!
 //! `[settings]` of a service file declares `SERVICE.key`. `[sections.NAME]` of a service file
 //! declares `NAME.key` for a section that belongs to the service (`chat_proxy` to `proxy`).
@@ -37,8 +37,6 @@ pub(crate) struct Namespace {
     pub(crate) base: Option<String>,
     /// Value of `{{ instance }}`; empty in a template itself.
     pub(crate) instance: Option<String>,
-    /// Why a flag cannot be on.
-    pub(crate) reason: Option<String>,
 }
 
 /// What `NAME.enable` does.
@@ -52,8 +50,18 @@ pub(crate) enum Switch {
     Template,
     /// Switches these services off.
     Group(Vec<String>),
-    /// A service that is not shipped: can only be off.
-    Flag,
+    /// It cannot be on, for this reason. All its settings are accepted, and none has an effect.
+    Unavailable(String),
+}
+
+impl Switch {
+    /// Why what it switches cannot run here.
+    pub(crate) fn unavailable(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(reason) => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 /// A role: what it turns on and off.

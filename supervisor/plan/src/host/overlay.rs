@@ -1,4 +1,4 @@
-//! A machine with one file changed, for seeing what would come of it before it is written.
+//! A host on which one file has another text: the plan of a file that is not yet written.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::host::machine::Host;
 
-/// A host on which one file has another text: to see what would come of it.
+/// The host with one file changed.
 pub struct OverlayHost<'a> {
     host: &'a dyn Host,
     path: PathBuf,

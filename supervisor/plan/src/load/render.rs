@@ -133,32 +133,32 @@ fn one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::world::World;
+    use crate::tests::machine::Machine;
 
     const PROXY: &str = "command = [\"/bin/true\"]\nenable = false\n[settings]\n\
         port = { type = \"port\", default = 80 }\nname = { type = \"string\" }\n";
 
-    fn world() -> (World, Options) {
-        let mut world = World::new();
-        world.shipped("my-proxy", PROXY);
+    fn machine() -> (Machine, Options) {
+        let mut machine = Machine::new();
+        machine.shipped("my-proxy", PROXY);
         let options = Options {
             root: "/".into(),
             catalog: Some("/cat/services.d".into()),
         };
-        (world, options)
+        (machine, options)
     }
 
     #[test]
     fn a_template_of_a_disabled_service_is_rendered_with_what_is_given_instead() {
-        let (mut world, options) = world();
-        world.put(
+        let (mut machine, options) = machine();
+        machine.put(
             "/cat/services.d/p/a.j2",
             "{{ name }}:{{ port }}{% include \"p/b.j2\" %}",
         );
-        world.put("/cat/services.d/p/b.j2", " of {{ port }}\n");
-        world.site("my-proxy.name = \"site\"\n");
+        machine.put("/cat/services.d/p/b.j2", " of {{ port }}\n");
+        machine.site("my-proxy.name = \"site\"\n");
         let render = |instead: &[Instead<'_>]| {
-            render_template(&world, &options, "my-proxy", "p/a.j2", instead)
+            render_template(&machine, &options, "my-proxy", "p/a.j2", instead)
         };
         assert_eq!(render(&[]).unwrap(), "site:80 of 80\n");
         assert_eq!(
@@ -173,31 +173,31 @@ mod tests {
 
     #[test]
     fn what_cannot_be_rendered_says_why() {
-        let (world, options) = world();
-        let render = |text: &str| render_text(&world, &options, "my-proxy", text);
+        let (machine, options) = machine();
+        let render = |text: &str| render_text(&machine, &options, "my-proxy", text);
         assert_eq!(render("{{ port }}").unwrap(), "80");
         let unset = render("{{ name }}").unwrap_err().to_string();
         assert!(unset.contains("needs `name`, which is not set"), "{unset}");
         let unknown = render("{{ nam }}").unwrap_err().to_string();
         assert!(unknown.contains("nam"), "{unknown}");
-        let none = render_template(&world, &options, "my-proxy", "p/none.j2", &[]);
+        let none = render_template(&machine, &options, "my-proxy", "p/none.j2", &[]);
         let none = none.unwrap_err().to_string();
         assert!(none.contains("there is no template `p/none.j2`"), "{none}");
-        let nobody = render_text(&world, &options, "other", "x").unwrap_err();
+        let nobody = render_text(&machine, &options, "other", "x").unwrap_err();
         assert!(nobody.to_string().contains("no service `other`"));
     }
 
     #[test]
     fn a_file_can_be_seen_with_another_text() {
-        let (mut world, options) = world();
-        world.secrets("my-proxy.name = 'old'\n");
+        let (mut machine, options) = machine();
+        machine.secrets("my-proxy.name = 'old'\n");
         let path = std::path::Path::new("/etc/mattervisor/secrets.toml");
         let host = crate::host::overlay::OverlayHost::new(
-            &world,
+            &machine,
             path,
             "my-proxy.name = 'new'\n".to_owned(),
         );
         let name = |host: &dyn Host| render_text(host, &options, "my-proxy", "{{ name }}").unwrap();
-        assert_eq!((name(&world), name(&host)), ("old".into(), "new".into()));
+        assert_eq!((name(&machine), name(&host)), ("old".into(), "new".into()));
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod hidden;
 pub(crate) mod log;
 pub(crate) mod notify;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod ready;
 pub mod reload_token;
 pub(crate) mod secrets;
@@ -20,6 +21,6 @@ pub(crate) mod variable;
 pub(crate) mod variables;
 
 pub use self::{
-    certificate::*, credential::*, files::*, hidden::HIDDEN, log::*, notify::*, plan::*, ready::*,
-    secrets::*, service::*, status_file::*, variable::*,
+    certificate::*, credential::*, files::*, hidden::HIDDEN, log::*, notify::*, plan::*, policy::*,
+    ready::*, secrets::*, service::*, status_file::*, variable::*,
 };

@@ -18,3 +18,4 @@ pub(crate) mod secret_spec;
 pub(crate) mod signal;
 pub(crate) mod toml_hints;
 pub(crate) mod typed;
+pub(crate) mod url;

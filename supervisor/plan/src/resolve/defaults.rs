@@ -8,9 +8,10 @@ use crate::{
     read::{
         document::{Kind, Node},
         expression::is_template,
-        typed::{Type, Typed},
+        typed::{Type, Typed, plain_text},
     },
     resolve::{
+        find,
         locals::Locals,
         outcome::{Eval, Outcome, TemplateSource},
         resolver::Resolver,
@@ -52,40 +53,41 @@ impl Resolver<'_> {
                 secret: true,
             };
         }
-        if let Some(value) = crate::resolve::find::read(self, namespace, setting, key) {
+        if let Some(value) = find::read(self, namespace, setting, key) {
             return Outcome::Set {
                 value,
                 secret: setting.secret,
             };
         }
+        self.found(namespace, setting, key)
+            .unwrap_or_else(|| self.default(namespace, setting, &format!("settings.{key}")))
+    }
+
+    /// What `find` finds on this host, or that it finds nothing. None: the default counts.
+    fn found(&mut self, namespace: &str, setting: &Setting, key: &str) -> Option<Outcome> {
         if setting.find.is_empty() {
-            return self.default(namespace, setting, &format!("settings.{key}"));
+            return None;
         }
-        match crate::resolve::find::find(self, namespace, setting, key) {
-            Ok(Some(path)) => Outcome::Set {
-                value: Typed::Text(path),
-                secret: setting.secret,
-            },
-            Ok(None) if setting.default.is_some() => {
-                self.default(namespace, setting, &format!("settings.{key}"))
+        let missing = match find::find(self, namespace, setting, key) {
+            Ok(Some(path)) => {
+                return Some(Outcome::Set {
+                    value: Typed::Text(path),
+                    secret: setting.secret,
+                });
             }
+            Ok(None) if setting.default.is_some() => return None,
             Ok(None) => {
                 let globs: Vec<&str> = setting.find.iter().filter_map(Node::text).collect();
                 let missing = format!("{key} was not found; looked for {}", globs.join(", "));
-                let hint = setting.find_hint.iter();
-                let said: Vec<&str> = std::iter::once(&missing)
-                    .chain(hint)
-                    .map(String::as_str)
-                    .collect();
-                Outcome::Unset {
-                    missing: Some(said.join("; ")),
-                }
+                let hint = setting.find_hint.iter().map(|hint| format!("; {hint}"));
+                missing + &hint.collect::<String>()
             }
-            // Another version is installed than is wanted: the hint might bring that version once more.
-            Err(missing) => Outcome::Unset {
-                missing: Some(missing),
-            },
-        }
+            // Another version is installed than is wanted: the hint might bring that version again.
+            Err(missing) => missing,
+        };
+        Some(Outcome::Unset {
+            missing: Some(missing),
+        })
     }
 
     pub(crate) fn default(&mut self, namespace: &str, setting: &Setting, key: &str) -> Outcome {
@@ -209,7 +211,7 @@ impl Resolver<'_> {
         ) {
             Eval::Set { value, secret } => {
                 *tainted |= secret;
-                Ok(Typed::Text(crate::read::typed::plain_text(&value)))
+                Ok(Typed::Text(plain_text(&value)))
             }
             Eval::Unset { missing } => Err(Outcome::Unset { missing }),
             Eval::Broken(reason) => Err(Outcome::Unset {

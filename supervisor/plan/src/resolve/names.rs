@@ -7,10 +7,7 @@ use crate::{
         schema::Namespace,
         setting::{BUILTINS, Setting},
     },
-    read::{
-        ident::ident,
-        typed::{Type, URL_PARTS},
-    },
+    read::{ident::ident, typed::Type, url::URL_PARTS},
     report::{place::Place, suggest::did_you_mean},
     resolve::{
         locals::{self, Locals},

@@ -5,7 +5,7 @@ use api::PlanImpact;
 use crate::{
     read::{fields::Fields, form},
     service::{
-        key::{Key, compare},
+        key::{Key, field},
         reader::Reader,
     },
 };
@@ -21,7 +21,7 @@ pub(crate) const KEYS: &[Key] = &[
         read: |reader, fields, service| {
             service.user = user(reader, fields);
         },
-        describe: |service, out| out.opt("user", service.user.as_ref()),
+        describe: |service, out| out.put("user", &service.user),
         compare: |old, new, out| {
             let differs = old.user != new.user || old.uid != new.uid;
             out.changed(PlanImpact::Restart, "user", differs);
@@ -34,53 +34,35 @@ pub(crate) const KEYS: &[Key] = &[
         read: |reader, fields, service| {
             service.group = account(reader, fields, "group");
         },
-        describe: |service, out| out.opt("group", service.group.as_ref()),
+        describe: |service, out| out.put("group", &service.group),
         compare: |old, new, out| {
             let differs = old.group != new.group || old.gid != new.gid;
             out.changed(PlanImpact::Restart, "group", differs);
         },
         ..Key::IDLE
     },
-    Key {
-        name: "groups",
-        doc: "further groups; default: those of the account",
-        read: |reader, fields, service| {
-            service.groups = groups(reader, fields);
-        },
-        describe: |service, out| out.opt("groups", service.groups.as_ref()),
-        compare: compare!(groups, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "uid",
-        doc: "number for an account that is made",
-        read: |reader, fields, service| {
-            let found = reader.int_key(fields, "uid", 0..=ID_MAX);
-            service.uid = found.and_then(|n| u32::try_from(n).ok());
-        },
-        describe: |service, out| out.opt("uid", service.uid),
-        ..Key::IDLE
-    },
-    Key {
-        name: "gid",
-        doc: "number for a group that is made",
-        read: |reader, fields, service| {
-            let found = reader.int_key(fields, "gid", 0..=ID_MAX);
-            service.gid = found.and_then(|n| u32::try_from(n).ok());
-        },
-        describe: |service, out| out.opt("gid", service.gid),
-        ..Key::IDLE
-    },
-    Key {
-        name: "home",
-        doc: "home directory for an account that is made",
-        read: |reader, fields, service| {
-            service.home = reader.path_key(fields, "home", true);
-        },
-        describe: |service, out| out.opt("home", service.home.as_ref()),
-        compare: compare!(home, InPlace),
-        ..Key::IDLE
-    },
+    field!(
+        groups,
+        Restart,
+        "further groups; default: those of the account",
+        groups
+    ),
+    field!(
+        uid,
+        "number for an account that is made",
+        |reader, fields, key| reader.int_key(fields, key, 0..=ID_MAX)
+    ),
+    field!(
+        gid,
+        "number for a group that is made",
+        |reader, fields, key| reader.int_key(fields, key, 0..=ID_MAX)
+    ),
+    field!(
+        home,
+        InPlace,
+        "home directory for an account that is made",
+        |reader, fields, key| reader.path_key(fields, key, true)
+    ),
 ];
 
 /// A user or group, by name or, in a service file, by its number. An empty one would silently be the
@@ -123,13 +105,17 @@ fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> 
 }
 
 /// The groups that a service is in besides its own.
-fn groups(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Vec<String>> {
-    let names = reader.list_key(fields, "groups")?;
+fn groups(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<Vec<String>> {
+    let names = reader.list_key(fields, key)?;
     for name in &names {
         if number(name).is_none()
-            && let (Err(why), Some(node)) = (form::account(name), fields.node("groups"))
+            && let (Err(why), Some(node)) = (form::account(name), fields.node(key))
         {
-            reader.blame(node, "groups", why);
+            reader.blame(node, key, why);
         }
     }
     Some(names)

@@ -22,9 +22,9 @@ use crate::{
     report::{place::Place, problem::Severity},
     resolve::locals::{ENVIRONMENT, Locals},
     service::{
-        files,
-        key::{Key, Table},
+        key::{Key, KeyTable},
         reader::Reader,
+        tables::tables,
     },
 };
 
@@ -33,7 +33,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     doc: "what must hold on this host where it is enabled",
     // Once the environment is known, which asserts see.
     check: asserts,
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[[asserts]]",
         intro: "What does not hold is reported where the site file enables the service.",
         keys: &[
@@ -57,7 +57,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
 fn asserts(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     reader.locals = Locals::environment(service.env.iter());
     let mut refused = false;
-    for fields in files::tables(reader, fields, "asserts") {
+    for fields in tables(reader, fields, "asserts") {
         let failed = assert(reader, fields);
         // Asserts behind one that failed mostly fail because of it.
         let Some(failed) = failed.filter(|_| !refused) else {

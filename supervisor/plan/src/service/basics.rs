@@ -7,22 +7,20 @@ use crate::{
     read::fields::Fields,
     report::suggest::nearest,
     service::{
-        key::{Key, compare},
+        key::{Key, compare, field},
         reader::Reader,
     },
 };
 
 pub(crate) const KEYS: &[Key] = &[
     Key {
-        name: "description",
-        doc: "one line for people",
-        read: |reader, fields, service| {
-            service.description = reader.text_key(fields, "description").unwrap_or_default();
-        },
         of_disabled: true,
-        describe: |service, out| out.put("description", &service.description),
-        compare: compare!(description, InPlace),
-        ..Key::IDLE
+        ..field!(
+            description,
+            InPlace,
+            "one line for people",
+            |reader, fields, key| reader.text_key(fields, key).unwrap_or_default()
+        )
     },
     Key {
         name: "command",
@@ -35,26 +33,18 @@ pub(crate) const KEYS: &[Key] = &[
         compare: compare!(command, Restart),
         ..Key::IDLE
     },
-    Key {
-        name: "command_hint",
-        doc: "what to say, besides, when its program or working directory is missing: what brings it",
-        read: |reader, fields, service| {
-            service.command_hint = reader.words_key(fields, "command_hint");
-        },
-        describe: |service, out| out.put("command_hint", &service.command_hint),
-        compare: compare!(command_hint, InPlace),
-        ..Key::IDLE
-    },
-    Key {
-        name: "validate",
-        doc: "command that must succeed before every start and reload; a line of it that begins with `<4>` (or `<0>` to `<3>`) is a warning in `ctl events`",
-        read: |reader, fields, service| {
-            service.validate = reader.argv_key(fields, "validate").unwrap_or_default();
-        },
-        describe: |service, out| out.put("validate", &service.validate),
-        compare: compare!(validate, InPlace),
-        ..Key::IDLE
-    },
+    field!(
+        command_hint,
+        InPlace,
+        "what to say, besides, when its program or working directory is missing: what brings it",
+        |reader, fields, key| reader.words_key(fields, key)
+    ),
+    field!(
+        validate,
+        InPlace,
+        "command that must succeed before every start and reload; a line of it that begins with `<4>` (or `<0>` to `<3>`) is a warning in `ctl events`",
+        |reader, fields, key| reader.argv_key(fields, key).unwrap_or_default()
+    ),
     Key {
         name: "enable",
         doc: "whether it runs on this host: `true` (default), `false` or a template",

@@ -5,53 +5,32 @@ use crate::{
     read::fields::Fields,
     report::suggest::did_you_mean,
     service::{
-        key::{Key, compare},
+        key::{Key, field},
         reader::Reader,
     },
 };
 
 pub(crate) const KEYS: &[Key] = &[
+    field!(
+        capabilities,
+        Restart,
+        "the only capabilities it keeps",
+        capabilities
+    ),
+    field!(
+        capability_bounding_set,
+        Restart,
+        "capabilities it can ever gain",
+        capabilities
+    ),
     Key {
-        name: "capabilities",
-        doc: "the only capabilities it keeps",
-        read: |reader, fields, service| {
-            service.capabilities = capabilities(reader, fields, "capabilities");
-        },
-        describe: |service, out| out.opt("capabilities", service.capabilities.as_ref()),
-        compare: compare!(capabilities, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "capability_bounding_set",
-        doc: "capabilities it can ever gain",
-        read: |reader, fields, service| {
-            service.capability_bounding_set =
-                capabilities(reader, fields, "capability_bounding_set");
-        },
-        describe: |service, out| {
-            out.opt(
-                "capability_bounding_set",
-                service.capability_bounding_set.as_ref(),
-            );
-        },
-        compare: compare!(capability_bounding_set, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "ambient_capabilities",
-        doc: "capabilities it keeps though it is not root",
-        read: |reader, fields, service| {
-            service.ambient_capabilities = capabilities(reader, fields, "ambient_capabilities");
-        },
         check,
-        describe: |service, out| {
-            out.opt(
-                "ambient_capabilities",
-                service.ambient_capabilities.as_ref(),
-            );
-        },
-        compare: compare!(ambient_capabilities, Restart),
-        ..Key::IDLE
+        ..field!(
+            ambient_capabilities,
+            Restart,
+            "capabilities it keeps though it is not root",
+            capabilities
+        )
     },
 ];
 

@@ -4,9 +4,9 @@ use crate::{
     model::{Certificate, OnChange, WatchedFile},
     read::{document::Node, fields::Fields},
     service::{
-        files::tables,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
+        tables::tables,
     },
 };
 
@@ -16,7 +16,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "certificates that it serves: checked before use, watched for renewal",
         read: |reader, fields, service| service.certificates = certificates(reader, fields),
         compare: compare!(certificates, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[[certificates]]",
             intro: "",
             keys: &[
@@ -37,7 +37,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "files that are changed outside",
         read: |reader, fields, service| service.watches = watches(reader, fields),
         compare: compare!(watches, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[[watches]]",
             intro: "",
             keys: &[

@@ -6,9 +6,9 @@ use crate::{
     model::Credential,
     read::fields::Fields,
     service::{
-        files::tables,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
+        tables::tables,
     },
 };
 
@@ -23,7 +23,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
         }
     },
     compare: compare!(credentials, InPlace),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[[credentials]]",
         intro: "Copied before each start and reload, when what `[[certificates]]` says of them is right. Their sources are watched: a change reloads the service.",
         keys: &[

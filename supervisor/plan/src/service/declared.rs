@@ -1,13 +1,13 @@
 //! Keys that are read before any service is: what a service file declares for the site file, and what is
 //! for people alone.
 
-use crate::service::key::{Key, Table};
+use crate::service::key::{Key, KeyTable};
 
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "settings",
         doc: "what the site file may say: `NAME.KEY`",
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[settings]",
             intro: "`KEY = { … }`, each with",
             keys: &[
@@ -71,7 +71,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "sections",
         doc: "settings under another name than its own",
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[sections.NAME]",
             intro: "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.",
             keys: &[],

@@ -45,7 +45,7 @@ impl Described {
         }
     }
 
-    /// Adds a key; an empty list, text or table is left out.
+    /// Adds a key; an empty list, text or table is left out, and so is what is not set.
     pub(crate) fn put(&mut self, key: impl Into<String>, value: impl serde::Serialize) {
         // Strings, numbers and lists of them: there is nothing to go wrong.
         let value = serde_json::to_value(value).unwrap_or_default();
@@ -76,12 +76,6 @@ impl Described {
     pub(crate) fn when(&mut self, key: impl Into<String>, is_so: bool) {
         if is_so {
             self.put(key, true);
-        }
-    }
-
-    pub(crate) fn opt(&mut self, key: impl Into<String>, value: Option<impl serde::Serialize>) {
-        if let Some(value) = value {
-            self.put(key, value);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `[[directories]]` and `[[files]]`.
+//! `[[files]]`: rendered, checked, then swapped in.
 
 use std::{
     collections::BTreeSet,
@@ -6,14 +6,11 @@ use std::{
 };
 
 use api::PlanImpact;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    model::{Directory, OnChange, RenderedFile, Service, reload_token},
-    read::{
-        document::{Kind, Node},
-        fields::Fields,
-    },
+    model::{OnChange, RenderedFile, Service, reload_token},
+    read::{document::Node, fields::Fields},
     resolve::{
         locals::Locals,
         outcome::{Name, Outcome, TemplateSource},
@@ -21,87 +18,45 @@ use crate::{
     service::{
         account::account,
         described::{Described, mode},
-        key::{Differences, Key, Table, compare},
+        key::{Differences, Key, KeyTable},
         reader::Reader,
+        tables::{owner, path, tables},
     },
 };
 
-pub(crate) const KEYS: &[Key] = &[
-    Key {
-        name: "directories",
-        doc: "made where they are missing, also at each start",
-        read: |reader, fields, service| service.directories = directories(reader, fields),
-        describe: describe_directories,
-        compare: compare!(directories, InPlace),
-        tables: &[Table {
-            header: "[[directories]]",
-            intro: "",
-            keys: &[
-                ("path, mode", "default mode `\"0755\"`"),
-                (
-                    "user, group",
-                    "default: the service's; a directory that is there changes hands when the service starts",
-                ),
-                (
-                    "recursive",
-                    "with its owner changes that of all in it that was the former owner's, as with systemd's `StateDirectory=`; files with several hard links, devices and other file systems stay",
-                ),
-            ],
-        }],
-        ..Key::IDLE
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "files",
+    doc: "rendered from templates, checked, then swapped in; one that is missing at a start is written again",
+    read: |reader, fields, service| {
+        let account = service.user.is_some() || service.group.is_some();
+        service.files = files(reader, fields, account);
     },
-    Key {
-        name: "files",
-        doc: "rendered from templates, checked, then swapped in; one that is missing at a start is written again",
-        read: |reader, fields, service| {
-            let account = service.user.is_some() || service.group.is_some();
-            service.files = files(reader, fields, account);
-        },
-        describe: describe_files,
-        compare: files_differ,
-        tables: &[Table {
-            header: "[[files]]",
-            intro: "",
-            keys: &[
-                ("path, mode", "default mode `\"0640\"`"),
-                ("template", "path of a template below services.d"),
-                ("content", "or the text itself"),
-                (
-                    "validate",
-                    "command that checks `{{ candidate }}` before it is swapped in",
-                ),
-                ("on_change", "`restart` (default), `reload` or `nothing`"),
-                ("create_only", "made where it is missing, then left alone"),
-                (
-                    "user, group",
-                    "owner; default: root, or the service's user in a directory of its own, and the service's group",
-                ),
-                ("secret", "must not be shown"),
-            ],
-        }],
-        ..Key::IDLE
-    },
-];
+    describe,
+    compare: files_differ,
+    tables: &[KeyTable {
+        header: "[[files]]",
+        intro: "",
+        keys: &[
+            ("path, mode", "default mode `\"0640\"`"),
+            ("template", "path of a template below services.d"),
+            ("content", "or the text itself"),
+            (
+                "validate",
+                "command that checks `{{ candidate }}` before it is swapped in",
+            ),
+            ("on_change", "`restart` (default), `reload` or `nothing`"),
+            ("create_only", "made where it is missing, then left alone"),
+            (
+                "user, group",
+                "owner; default: root, or the service's user in a directory of its own, and the service's group",
+            ),
+            ("secret", "must not be shown"),
+        ],
+    }],
+    ..Key::IDLE
+}];
 
-fn describe_directories(service: &Service, out: &mut Described) {
-    for directory in &service.directories {
-        let mut value = json!({ "mode": mode(directory.mode) });
-        owner(
-            &mut value,
-            directory.user.as_ref(),
-            directory.group.as_ref(),
-        );
-        if directory.recursive {
-            value["recursive"] = json!(true);
-        }
-        out.put(
-            format!("directories.\"{}\"", directory.path.display()),
-            value,
-        );
-    }
-}
-
-fn describe_files(service: &Service, out: &mut Described) {
+fn describe(service: &Service, out: &mut Described) {
     for file in &service.files {
         let mut value = json!({ "mode": mode(file.mode), "bytes": file.content.len() });
         owner(&mut value, file.user.as_ref(), file.group.as_ref());
@@ -112,14 +67,6 @@ fn describe_files(service: &Service, out: &mut Described) {
             value["validate"] = json!(file.validate);
         }
         out.put(format!("files.\"{}\"", file.path.display()), value);
-    }
-}
-
-fn owner(value: &mut Value, user: Option<&String>, group: Option<&String>) {
-    for (key, name) in [("user", user), ("group", group)] {
-        if let Some(name) = name {
-            value[key] = json!(name);
-        }
     }
 }
 
@@ -172,76 +119,6 @@ impl OnChange {
             Self::Nothing => PlanImpact::InPlace,
         }
     }
-}
-
-/// The tables of a list of tables.
-pub(crate) fn tables<'t>(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'t>,
-    key: &'static str,
-) -> Vec<Fields<'t>> {
-    let Some(node) = fields.node(key) else {
-        return Vec::new();
-    };
-    let Kind::List(list) = &node.kind else {
-        let hint = format!("write [[{key}]]");
-        let what = node.what();
-        reader
-            .report()
-            .error(
-                &node.at,
-                key,
-                format!("must be a list of tables, not {what}"),
-            )
-            .hint(hint);
-        return Vec::new();
-    };
-    let name = fields.key(key);
-    let mut out = Vec::new();
-    for item in list {
-        if let Some(table) = item.table() {
-            out.push(Fields::new(table, item.at.clone(), &name));
-        } else {
-            let what = item.what();
-            reader.report().error(
-                &item.at,
-                key,
-                format!("must be a list of tables, not {what}"),
-            );
-        }
-    }
-    out
-}
-
-pub(crate) fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
-    if fields.entry("path").is_none() {
-        let name = fields.key("path");
-        reader.report().error(&fields.at, name, "is missing");
-        return None;
-    }
-    reader.path_key(fields, "path", false)
-}
-
-fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Directory> {
-    let mut out = Vec::new();
-    for mut fields in tables(reader, fields, "directories") {
-        let path = path(reader, &mut fields);
-        let mode = reader.mode_key(&mut fields, "mode").unwrap_or(0o755);
-        let user = account(reader, &mut fields, "user");
-        let group = account(reader, &mut fields, "group");
-        let recursive = reader.bool_key(&mut fields, "recursive").unwrap_or(false);
-        reader.finish(fields);
-        if let Some(path) = path {
-            out.push(Directory {
-                path,
-                mode,
-                user,
-                group,
-                recursive,
-            });
-        }
-    }
-    out
 }
 
 /// `as_account`: the service runs as one of its own.

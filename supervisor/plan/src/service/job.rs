@@ -8,35 +8,26 @@ use crate::{
     model::Service,
     read::{document::Kind, fields::Fields},
     service::{
-        key::{Key, compare},
+        key::{Key, field, flag},
         reader::Reader,
     },
 };
 
 pub(crate) const KEYS: &[Key] = &[
     Key {
-        name: "job",
-        doc: "`true`: a oneshot that runs only when its work is asked for, by `POST /v1/jobs/NAME` or its schedule; one at a time on a host",
-        read: |reader, fields, service| {
-            service.job = reader.bool_key(fields, "job").unwrap_or(false);
-        },
         check,
-        describe: |service, out| out.when("job", service.job),
-        compare: compare!(job, InPlace),
-        ..Key::IDLE
+        ..flag!(
+            job,
+            InPlace,
+            "`true`: a oneshot that runs only when its work is asked for, by `POST /v1/jobs/NAME` or its schedule; one at a time on a host"
+        )
     },
-    Key {
-        name: "announcement",
-        doc: "of a job: what users are told of a service that it has stopped, behind that service's name, as `is being restored`; at most 100 characters, none of them `<`, `>`, `&`, a quote or a backslash",
-        read: |reader, fields, service| service.announcement = announcement(reader, fields),
-        describe: |service, out| {
-            if !service.announcement.is_empty() {
-                out.put("announcement", &service.announcement);
-            }
-        },
-        compare: compare!(announcement, InPlace),
-        ..Key::IDLE
-    },
+    field!(
+        announcement,
+        InPlace,
+        "of a job: what users are told of a service that it has stopped, behind that service's name, as `is being restored`; at most 100 characters, none of them `<`, `>`, `&`, a quote or a backslash",
+        announcement
+    ),
 ];
 
 /// Most bytes of a schedule's arguments, as JSON.
@@ -46,11 +37,11 @@ const ARGUMENTS_BYTES_MAX: usize = 16 << 10;
 const ANNOUNCEMENT_CHARACTERS_MAX: usize = 100;
 
 /// What users are told of it: words that can stand on a page, in JSON and on a terminal as they are.
-fn announcement(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String {
-    let Some(node) = fields.node("announcement") else {
+fn announcement(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> String {
+    let Some(node) = fields.node(key) else {
         return String::new();
     };
-    let Some(text) = reader.text(node, "announcement") else {
+    let Some(text) = reader.text(node, key) else {
         return String::new();
     };
     let is_bad = |it: &char| it.is_control() || "<>&\"'\\".contains(*it);
@@ -67,7 +58,7 @@ fn announcement(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String 
         None => None,
     };
     if let Some(wrong) = wrong {
-        let problem = reader.report().error(&node.at, "announcement", wrong);
+        let problem = reader.report().error(&node.at, key, wrong);
         problem.hint("write what follows the name of a service: \"is being restored\"");
     }
     text

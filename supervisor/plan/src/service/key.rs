@@ -46,12 +46,12 @@ pub(crate) struct Key {
         not(test),
         expect(dead_code, reason = "the reference is written by a test")
     )]
-    pub(crate) tables: &'static [Table],
+    pub(crate) tables: &'static [KeyTable],
 }
 
 /// A table of a service file, for the reference.
 #[derive(Clone, Copy)]
-pub(crate) struct Table {
+pub(crate) struct KeyTable {
     /// As its header is written: `[ready]`.
     #[cfg_attr(
         not(test),
@@ -113,6 +113,47 @@ impl Differences {
         }
     }
 }
+
+/// A key whose value is the field of its name. The third argument reads it, as a function of the
+/// reader, the fields and the key's name: `field!(nice, Restart, "…", |reader, fields, key| …)`.
+/// Without an impact, no difference of the key matters by itself.
+macro_rules! field {
+    ($field:ident, $impact:ident, $doc:literal, $($read:tt)+) => {
+        Key {
+            compare: $crate::service::key::compare!($field, $impact),
+            ..$crate::service::key::field!($field, $doc, $($read)+)
+        }
+    };
+    ($field:ident, $doc:literal, |$reader:ident, $fields:ident, $key:ident| $value:expr) => {
+        Key {
+            name: stringify!($field),
+            doc: $doc,
+            read: |$reader, $fields, service| {
+                let $key = stringify!($field);
+                service.$field = $value;
+            },
+            describe: |service, out| out.put(stringify!($field), &service.$field),
+            ..Key::IDLE
+        }
+    };
+    ($field:ident, $doc:literal, $read:path) => {
+        $crate::service::key::field!($field, $doc, |reader, fields, key| $read(reader, fields, key))
+    };
+}
+pub(crate) use field;
+
+/// A key that is `false` where it is not there, and shown where it is `true`.
+macro_rules! flag {
+    ($field:ident, $impact:ident, $doc:literal) => {
+        Key {
+            describe: |service, out| out.when(stringify!($field), service.$field),
+            ..$crate::service::key::field!($field, $impact, $doc, |reader, fields, key| {
+                reader.bool_key(fields, key).unwrap_or(false)
+            })
+        }
+    };
+}
+pub(crate) use flag;
 
 /// The comparison of a key by the field of its name: `compare!(umask, Restart)`.
 macro_rules! compare {

@@ -2,8 +2,8 @@
 
 use super::{
     account, asserts, basics, capabilities, certificates, credentials, declared, dependencies,
-    env::environment, files, job, key::Key, limits, listens, log, maintenance, policy, probes,
-    process, ready, reload, schedule, stale_sockets, status_files, tools,
+    directories, env::environment, files, job, key::Key, limits, listens, log, maintenance, policy,
+    probes, process, ready, reload, schedule, stale_sockets, status_files, tools,
 };
 
 const ALL: &[&[Key]] = &[
@@ -26,6 +26,7 @@ const ALL: &[&[Key]] = &[
     policy::KEYS,
     reload::KEYS,
     log::KEYS,
+    directories::KEYS,
     files::KEYS,
     credentials::KEYS,
     certificates::KEYS,

@@ -9,7 +9,7 @@ use crate::{
     read::{document::Node, fields::Fields, typed::Type},
     service::{
         described::Described,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
     },
 };
@@ -20,7 +20,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     read: |reader, fields, service| service.limits = limits(reader, fields),
     describe,
     compare: compare!(limits, Restart),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[limits]",
         intro: "`nofile`, `nproc`, `core`, … as in setrlimit(2): a number, `\"unlimited\"`, or `{ soft, hard }`",
         keys: &[],

@@ -5,40 +5,32 @@ use std::net::Ipv6Addr;
 use crate::{
     read::{document::Node, fields::Fields},
     service::{
-        key::{Key, compare},
+        key::{Key, field},
         probes,
         reader::Reader,
     },
 };
 
 pub(crate) const KEYS: &[Key] = &[
-    Key {
-        name: "listens",
-        doc: "addresses that must be free before it starts: `[\"127.0.0.1:8065\"]`. One that a service of ours still has which is being stopped is waited for",
-        read: |reader, fields, service| {
-            service.listens = listens(reader, fields);
-        },
-        describe: |service, out| out.put("listens", &service.listens),
-        compare: compare!(listens, InPlace),
-        ..Key::IDLE
-    },
-    Key {
-        name: "listens_hint",
-        doc: "what to say, besides, when one of them is taken",
-        read: |reader, fields, service| {
-            service.listens_hint = reader.words_key(fields, "listens_hint");
-        },
-        describe: |service, out| out.put("listens_hint", &service.listens_hint),
-        compare: compare!(listens_hint, InPlace),
-        ..Key::IDLE
-    },
+    field!(
+        listens,
+        InPlace,
+        "addresses that must be free before it starts: `[\"127.0.0.1:8065\"]`. One that a service of ours still has which is being stopped is waited for",
+        listens
+    ),
+    field!(
+        listens_hint,
+        InPlace,
+        "what to say, besides, when one of them is taken",
+        |reader, fields, key| reader.words_key(fields, key)
+    ),
 ];
 
-fn listens(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String> {
-    let Some(node) = fields.node("listens") else {
+fn listens(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
+    let Some(node) = fields.node(key) else {
         return Vec::new();
     };
-    let list = reader.list(node, "listens").unwrap_or_default();
+    let list = reader.list(node, key).unwrap_or_default();
     let mut out = Vec::new();
     for address in list {
         // `:8065` is every address, as the programs themselves have it.

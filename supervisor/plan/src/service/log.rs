@@ -8,7 +8,7 @@ use crate::{
     read::fields::Fields,
     service::{
         described::Described,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare, field},
         reader::Reader,
     },
 };
@@ -20,7 +20,7 @@ pub(crate) const KEYS: &[Key] = &[
         read: |reader, fields, service| service.log = log(reader, fields),
         describe,
         compare: compare!(log, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[log]",
             intro: "",
             keys: &[
@@ -33,14 +33,12 @@ pub(crate) const KEYS: &[Key] = &[
         }],
         ..Key::IDLE
     },
-    Key {
-        name: "log_files",
-        doc: "files that it writes itself, for `ctl logs --files`: paths or patterns",
-        read: |reader, fields, service| service.log_files = log_files(reader, fields),
-        describe: |service, out| out.put("log_files", &service.log_files),
-        compare: compare!(log_files, InPlace),
-        ..Key::IDLE
-    },
+    field!(
+        log_files,
+        InPlace,
+        "files that it writes itself, for `ctl logs --files`: paths or patterns",
+        log_files
+    ),
 ];
 
 /// Smallest size at which a log is rotated.
@@ -49,7 +47,7 @@ const MIN_SIZE: u64 = 4096;
 fn describe(service: &Service, out: &mut Described) {
     out.put("log.size", text::exact_size(service.log.size_bytes));
     out.put("log.keep", service.log.keep);
-    out.opt("log.age", service.log.age_ms.map(text::exact_duration));
+    out.put("log.age", service.log.age_ms.map(text::exact_duration));
     out.put("log.compress", service.log.compress);
     if let Some(Forward { to, format }) = service.log.forward {
         out.put("log.forward", to);
@@ -73,7 +71,7 @@ fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
                 .error(&at, "log.size", "must be at least 4K");
         }
         if let Some(keep) = reader.int_key(&mut fields, "keep", 0..=10_000) {
-            out.keep = u32::try_from(keep).unwrap_or(out.keep);
+            out.keep = keep;
         }
         out.age_ms = reader.positive_duration_key(&mut fields, "age");
         if let Some(compress) = reader.bool_key(&mut fields, "compress") {
@@ -100,18 +98,22 @@ fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
 }
 
 /// Files that the program writes itself.
-fn log_files(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String> {
-    let Some(node) = fields.node("log_files") else {
+fn log_files(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Vec<String> {
+    let Some(node) = fields.node(key) else {
         return Vec::new();
     };
     let mut out = Vec::new();
-    for path in reader.list(node, "log_files").unwrap_or_default() {
+    for path in reader.list(node, key).unwrap_or_default() {
         if !path.starts_with('/') {
             let message = format!("must be absolute paths or patterns, not `{path}`");
-            reader.report().error(&node.at, "log_files", message);
+            reader.report().error(&node.at, key, message);
         } else if let Err(error) = glob::Pattern::new(&path) {
             let message = format!("`{path}` is not a pattern: {}", error.msg);
-            reader.report().error(&node.at, "log_files", message);
+            reader.report().error(&node.at, key, message);
         } else {
             out.push(path);
         }

@@ -4,7 +4,7 @@ use crate::{
     model::MaintenanceConfirm,
     read::fields::Fields,
     service::{
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         probes::{self, describe_question},
         reader::Reader,
     },
@@ -21,7 +21,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
         }
     },
     compare: compare!(maintenance, InPlace),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[maintenance]",
         intro: "Asked after `ctl maintenance on` until it succeeds, after `off` until there is another answer: only then that is done. \
         Not asked where the service is not ready, which is said.",

@@ -10,7 +10,7 @@ use crate::{
     read::{document::Kind, fields::Fields, signal::Purpose},
     service::{
         described::{Described, milli},
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare, flag},
         reader::Reader,
     },
 };
@@ -28,7 +28,7 @@ pub(crate) const KEYS: &[Key] = &[
                 old.restart != new.restart,
             );
         },
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[restart]",
             intro: "",
             keys: &[
@@ -54,24 +54,18 @@ pub(crate) const KEYS: &[Key] = &[
         }],
         ..Key::IDLE
     },
-    Key {
-        name: "exit_when_failed",
-        doc: "when it has failed for good, the supervisor stops everything and ends with 1",
-        read: |reader, fields, service| {
-            let found = reader.bool_key(fields, "exit_when_failed");
-            service.exit_when_failed = found.unwrap_or(false);
-        },
-        describe: |service, out| out.when("exit_when_failed", service.exit_when_failed),
-        compare: compare!(exit_when_failed, InPlace),
-        ..Key::IDLE
-    },
+    flag!(
+        exit_when_failed,
+        InPlace,
+        "when it has failed for good, the supervisor stops everything and ends with 1"
+    ),
     Key {
         name: "stop",
         doc: "how it is asked to end",
         read: |reader, fields, service| service.stop = stop(reader, fields),
         describe: describe_stop,
         compare: compare!(stop, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[stop]",
             intro: "",
             keys: &[
@@ -108,7 +102,7 @@ fn describe_restart(service: &Service, out: &mut Described) {
     let policy = POLICIES
         .iter()
         .find(|(_, policy)| *policy == restart.policy);
-    out.opt("restart.policy", policy.map(|(word, _)| word));
+    out.put("restart.policy", policy.map(|(word, _)| word));
     out.put("restart.delay", text::exact_duration(restart.delay_ms));
     out.put(
         "restart.max_delay",
@@ -191,9 +185,7 @@ fn restart(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Servi
     }
     out.max_delay_ms = out.max_delay_ms.max(out.delay_ms);
     if let Some(mut limit) = fields.table("limit", reader.report()) {
-        let starts = reader
-            .int_key(&mut limit, "starts", 1..=1_000_000)
-            .and_then(|n| u32::try_from(n).ok());
+        let starts = reader.int_key(&mut limit, "starts", 1..=1_000_000);
         let within = reader.positive_duration_key(&mut limit, "within");
         out.limit = starts.zip(within);
         if limit.entry("starts").is_none() || limit.entry("within").is_none() {

@@ -5,12 +5,12 @@ use crate::{
     read::{
         document::{Kind, Node},
         fields::Fields,
-        typed::Url,
+        url::Url,
     },
     report::place::Place,
     service::{
         described::Described,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
     },
 };
@@ -26,7 +26,7 @@ pub(crate) const KEYS: &[Key] = &[
             }
         },
         compare: compare!(liveness, InPlace),
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[liveness], [health]",
             intro: "",
             keys: &[
@@ -83,9 +83,9 @@ pub(crate) fn describe_question(table: &str, timeout: &str, probe: &Probe, out: 
             body,
         } => {
             out.put(key("http"), url);
-            out.opt(key("unix"), socket.as_ref());
+            out.put(key("unix"), socket);
             out.put(key("status"), status);
-            out.opt(key("body"), body.as_ref());
+            out.put(key("body"), body);
         }
         Ask::Tcp(address) => out.put(key("tcp"), address),
         Ask::Unix(path) => out.put(key("unix"), path),
@@ -202,8 +202,9 @@ fn count(
     key: &'static str,
     default: u32,
 ) -> u32 {
-    let found = reader.int_key(fields, key, 1..=1_000_000);
-    found.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
+    reader
+        .int_key(fields, key, 1..=1_000_000)
+        .unwrap_or(default)
 }
 
 /// `Err`: something is asked, but it cannot be said what; reported where that is wrong.

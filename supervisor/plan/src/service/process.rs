@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, path::PathBuf};
 use crate::{
     model::{IoClass, IoPriority, Stdin},
     read::{document::Kind, fields::Fields},
+    report::suggest::did_you_mean,
     service::{
         described::mode,
-        key::{Key, compare},
+        key::{Key, compare, field, flag},
         reader::Reader,
     },
 };
@@ -23,59 +24,35 @@ pub(crate) const KEYS: &[Key] = &[
         compare: compare!(umask, Restart),
         ..Key::IDLE
     },
-    Key {
-        name: "working_dir",
-        doc: "default `/`",
-        read: |reader, fields, service| {
-            let dir = reader.path_key(fields, "working_dir", false);
-            service.working_dir = dir.unwrap_or_else(|| PathBuf::from("/"));
-        },
-        describe: |service, out| out.put("working_dir", &service.working_dir),
-        compare: compare!(working_dir, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "nice",
-        doc: "-20 to 19",
-        read: |reader, fields, service| {
-            let found = reader.int_key(fields, "nice", -20..=19);
-            service.nice = found.and_then(|n| i32::try_from(n).ok());
-        },
-        describe: |service, out| out.opt("nice", service.nice),
-        compare: compare!(nice, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "oom_score_adj",
-        doc: "-1000 to 1000: the higher, the sooner the kernel kills it for want of memory",
-        read: |reader, fields, service| {
-            let found = reader.int_key(fields, "oom_score_adj", -1000..=1000);
-            service.oom_score_adj = found.and_then(|n| i32::try_from(n).ok());
-        },
-        describe: |service, out| out.opt("oom_score_adj", service.oom_score_adj),
-        compare: compare!(oom_score_adj, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "io_priority",
-        doc: "`\"idle\"`, `\"best-effort:7\"`, `\"realtime:0\"` or `{ class, level }`",
-        read: |reader, fields, service| {
-            service.io_priority = io_priority(reader, fields);
-        },
-        describe: |service, out| out.opt("io_priority", service.io_priority),
-        compare: compare!(io_priority, Restart),
-        ..Key::IDLE
-    },
-    Key {
-        name: "cpu_affinity",
-        doc: "CPUs that it may run on: `[0, \"2-3\"]`",
-        read: |reader, fields, service| {
-            service.cpu_affinity = cpu_affinity(reader, fields);
-        },
-        describe: |service, out| out.opt("cpu_affinity", service.cpu_affinity.as_ref()),
-        compare: compare!(cpu_affinity, Restart),
-        ..Key::IDLE
-    },
+    field!(
+        working_dir,
+        Restart,
+        "default `/`",
+        |reader, fields, key| {
+            let dir = reader.path_key(fields, key, false);
+            dir.unwrap_or_else(|| PathBuf::from("/"))
+        }
+    ),
+    field!(nice, Restart, "-20 to 19", |reader, fields, key| reader
+        .int_key(fields, key, -20..=19)),
+    field!(
+        oom_score_adj,
+        Restart,
+        "-1000 to 1000: the higher, the sooner the kernel kills it for want of memory",
+        |reader, fields, key| reader.int_key(fields, key, -1000..=1000)
+    ),
+    field!(
+        io_priority,
+        Restart,
+        "`\"idle\"`, `\"best-effort:7\"`, `\"realtime:0\"` or `{ class, level }`",
+        io_priority
+    ),
+    field!(
+        cpu_affinity,
+        Restart,
+        "CPUs that it may run on: `[0, \"2-3\"]`",
+        cpu_affinity
+    ),
     Key {
         name: "stdin",
         doc: "`\"null\"` (default) or the path of a file, FIFO or device",
@@ -90,16 +67,7 @@ pub(crate) const KEYS: &[Key] = &[
         compare: compare!(stdin, Restart),
         ..Key::IDLE
     },
-    Key {
-        name: "no_new_privs",
-        doc: "no gain of privileges by exec",
-        read: |reader, fields, service| {
-            service.no_new_privs = reader.bool_key(fields, "no_new_privs").unwrap_or(false);
-        },
-        describe: |service, out| out.when("no_new_privs", service.no_new_privs),
-        compare: compare!(no_new_privs, Restart),
-        ..Key::IDLE
-    },
+    flag!(no_new_privs, Restart, "no gain of privileges by exec"),
 ];
 
 const CLASSES: &[(&str, IoClass)] = &[
@@ -113,27 +81,26 @@ const IO_LEVEL: u8 = 4;
 const MAX_CPUS: u32 = 1024;
 
 /// `"idle"`, `"best-effort:4"` or `{ class = …, level = … }`.
-pub(crate) fn io_priority(
+fn io_priority(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
+    key: &'static str,
 ) -> Option<IoPriority> {
-    const KEY: &str = "io_priority";
-    let node = fields.node(KEY)?;
+    let node = fields.node(key)?;
     if let Some(table) = node.table() {
-        let mut inner = Fields::new(table, node.at.clone(), KEY);
+        let mut inner = Fields::new(table, node.at.clone(), key);
         let class = reader.word_key(&mut inner, "class", CLASSES);
         let level = reader.int_key(&mut inner, "level", 0..=7);
         if inner.entry("class").is_none() {
-            reader.report().error(&node.at, KEY, "needs a class");
+            reader.report().error(&node.at, key, "needs a class");
         }
         reader.finish(inner);
-        let level = level.and_then(|level| u8::try_from(level).ok());
         return Some(IoPriority {
             class: class?,
             level: level.unwrap_or(IO_LEVEL),
         });
     }
-    let text = reader.text(node, KEY)?;
+    let text = reader.text(node, key)?;
     let (class, level) = match text.split_once(':') {
         Some((class, level)) => (class, level.trim().parse().ok().filter(|n| *n <= 7)),
         None => (text.as_str(), Some(IO_LEVEL)),
@@ -142,9 +109,8 @@ pub(crate) fn io_priority(
     let Some(((_, class), level)) = found.zip(level) else {
         let words = CLASSES.iter().map(|(word, _)| *word);
         let message = format!("`{text}` is not a class with a level from 0 (first) to 7 (last)");
-        let near =
-            crate::report::suggest::did_you_mean(class.trim(), words).filter(|_| found.is_none());
-        reader.report().error(&node.at, KEY, message).hint(
+        let near = did_you_mean(class.trim(), words).filter(|_| found.is_none());
+        reader.report().error(&node.at, key, message).hint(
             near.unwrap_or_else(|| {
                 "write \"idle\", \"best-effort:4\" or \"realtime:0\"".to_owned()
             }),
@@ -158,19 +124,19 @@ pub(crate) fn io_priority(
 }
 
 /// `[0, "2-3"]`, or one string such as `"0,2-3"`.
-pub(crate) fn cpu_affinity(
+fn cpu_affinity(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
+    key: &'static str,
 ) -> Option<Vec<u32>> {
-    const KEY: &str = "cpu_affinity";
-    let node = fields.node(KEY)?;
+    let node = fields.node(key)?;
     let parts: Vec<String> = match &node.kind {
         Kind::Int(int) => vec![int.to_string()],
         Kind::Text(_) => {
-            let text = reader.text(node, KEY)?;
+            let text = reader.text(node, key)?;
             text.split(',').map(|part| part.trim().to_owned()).collect()
         }
-        _ => reader.list(node, KEY)?,
+        _ => reader.list(node, key)?,
     };
     let mut cpus = BTreeSet::new();
     for part in &parts {
@@ -179,7 +145,7 @@ pub(crate) fn cpu_affinity(
                 "`{part}` is not the number of a CPU, from 0 to {}, nor a range such as \"2-3\"",
                 MAX_CPUS - 1
             );
-            reader.report().error(&node.at, KEY, message);
+            reader.report().error(&node.at, key, message);
             return None;
         };
         cpus.extend(first..=last);
@@ -187,7 +153,7 @@ pub(crate) fn cpu_affinity(
     if cpus.is_empty() {
         reader
             .report()
-            .error(&node.at, KEY, "must name at least one CPU")
+            .error(&node.at, key, "must name at least one CPU")
             .hint("leave the key out to allow all");
         return None;
     }
@@ -202,7 +168,7 @@ fn range(part: &str) -> Option<(u32, u32)> {
 }
 
 /// `"null"` or a path.
-pub(crate) fn stdin(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stdin {
+fn stdin(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stdin {
     const KEY: &str = "stdin";
     let Some(text) = reader.text_key(fields, KEY) else {
         return Stdin::Null;

@@ -1,16 +1,17 @@
 //! Reading the values of one service file: literals and templates alike, each as its key's type.
 //!
 //! A disabled service is checked, not rendered: its templates must be well formed and use known
-//! names, but what they need may be unset.
+//! names, but what they need may be unset. `keys` reads the values of keys by their types.
 
-use std::{collections::BTreeMap, path::PathBuf};
+mod keys;
+
+use std::collections::BTreeMap;
 
 use crate::{
     read::{
         document::{Kind, Node},
         expression::is_template,
         fields::Fields,
-        signal,
         typed::{Type, Typed},
     },
     report::{
@@ -156,21 +157,6 @@ impl Reader<'_, '_> {
         Some(text)
     }
 
-    pub(crate) fn text_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-    ) -> Option<String> {
-        let node = fields.node(key)?;
-        self.text(node, &fields.key(key))
-    }
-
-    /// Words for people, in one line.
-    pub(crate) fn words_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> String {
-        let text = self.text_key(fields, key).unwrap_or_default();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
     /// Whether a service file has a key of this name at its top.
     pub(crate) fn is_key(&self, name: &str) -> bool {
         self.resolver.schema.service_keys.contains(&name)
@@ -182,82 +168,9 @@ impl Reader<'_, '_> {
         fields.finish(&schema.service_keys, self.report());
     }
 
-    pub(crate) fn bool_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<bool> {
-        let node = fields.node(key)?;
-        match self.typed(node, &fields.key(key), Type::Bool, false)? {
-            (Typed::Bool(value), _) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// A number in a range. `optional` as for `typed`.
-    pub(crate) fn int_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-        range: std::ops::RangeInclusive<i64>,
-    ) -> Option<i64> {
-        let node = fields.node(key)?;
-        let name = fields.key(key);
-        let (Typed::Int(value), _) = self.typed(node, &name, Type::Int, true)? else {
-            return None;
-        };
-        if range.contains(&value) {
-            return Some(value);
-        }
-        let message = format!(
-            "must be from {} to {}, not {value}",
-            range.start(),
-            range.end()
-        );
-        self.blame(node, &name, message);
-        None
-    }
-
-    pub(crate) fn path_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-        optional: bool,
-    ) -> Option<PathBuf> {
-        let node = fields.node(key)?;
-        let (value, _) = self.typed(node, &fields.key(key), Type::Path, optional)?;
-        Some(PathBuf::from(value.text()))
-    }
-
-    pub(crate) fn duration_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-    ) -> Option<u64> {
-        let node = fields.node(key)?;
-        self.duration(node, &fields.key(key))
-    }
-
-    /// A duration in milliseconds that is not zero.
-    pub(crate) fn positive_duration_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-    ) -> Option<u64> {
-        let node = fields.node(key)?;
-        let name = fields.key(key);
-        let given = self.duration(node, &name);
-        if given == Some(0) {
-            self.blame(node, &name, "must be longer than nothing".to_owned());
-        }
-        given.filter(|ms| *ms > 0)
-    }
-
     pub(crate) fn duration(&mut self, node: &Node, key: &str) -> Option<u64> {
         let (value, _) = self.typed(node, key, Type::Duration, false)?;
         text::parse_duration(&value.text()).ok()
-    }
-
-    pub(crate) fn size_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<u64> {
-        let node = fields.node(key)?;
-        let (value, _) = self.typed(node, &fields.key(key), Type::Size, false)?;
-        text::parse_size(&value.text()).ok()
     }
 
     /// A list of strings, each perhaps a template, or one template that gives a list.
@@ -295,133 +208,5 @@ impl Reader<'_, '_> {
             }
         }
         out.map(|out| (out, tainted))
-    }
-
-    pub(crate) fn list_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-    ) -> Option<Vec<String>> {
-        let node = fields.node(key)?;
-        self.list(node, &fields.key(key))
-    }
-
-    /// A command. Everybody on the machine sees it, so it may hold no secret.
-    pub(crate) fn argv_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-    ) -> Option<Vec<String>> {
-        let node = fields.node(key)?;
-        let name = fields.key(key);
-        if let Kind::Text(text) = &node.kind
-            && !is_template(text)
-        {
-            let words: Vec<String> = text
-                .split_whitespace()
-                .map(|word| format!("\"{word}\""))
-                .collect();
-            self.report()
-                .error(
-                    &node.at,
-                    name,
-                    "must be a list of program and arguments, not a string",
-                )
-                .hint(format!(
-                    "no shell reads it; write {key} = [{}]",
-                    words.join(", ")
-                ));
-            return None;
-        }
-        let (argv, secret) = self.list_with_taint(node, &name)?;
-        if secret {
-            self.report()
-                .error(
-                    &node.at,
-                    name,
-                    "a secret in a command line would be seen by every user",
-                )
-                .hint("hand it over in the environment or in a file");
-            return None;
-        }
-        if argv.first().is_none_or(String::is_empty) {
-            self.report()
-                .error(&node.at, name, "must begin with a program");
-            return None;
-        }
-        Some(argv)
-    }
-
-    /// Mode bits: `"0640"`, or an integer, which must be written in octal to mean anything.
-    pub(crate) fn mode_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<u32> {
-        let node = fields.node(key)?;
-        let name = fields.key(key);
-        let parsed = if let Kind::Int(int) = &node.kind {
-            // 750 would be 1356 in octal.
-            let octal = node.at.written().starts_with("0o");
-            u32::try_from(*int).ok().filter(|_| octal)
-        } else {
-            let text = self.text(node, &name)?;
-            let digits = text.strip_prefix("0o").unwrap_or(&text);
-            u32::from_str_radix(digits, 8)
-                .ok()
-                .filter(|_| !digits.starts_with('+'))
-        };
-        if let Some(mode) = parsed.filter(|mode| *mode <= 0o7777) {
-            return Some(mode);
-        }
-        self.report()
-            .error(&node.at, name, "must be octal, such as \"0640\"");
-        None
-    }
-
-    pub(crate) fn signal_key(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-        purpose: signal::Purpose,
-    ) -> Option<i32> {
-        let node = fields.node(key)?;
-        let text = self.text(node, &fields.key(key))?;
-        let Some(number) = text::signal::number(&text) else {
-            let hint = {
-                let upper = text.to_ascii_uppercase();
-                let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-                crate::report::suggest::did_you_mean(short, text::signal::names())
-            };
-            let message = format!("there is no signal `{text}`");
-            self.report()
-                .error(&node.at, fields.key(key), message)
-                .hint_some(hint);
-            return None;
-        };
-        if let Some(why) = signal::unfit(number, purpose) {
-            let message = format!("`{text}` {why}");
-            self.report()
-                .error(&node.at, fields.key(key), message)
-                .hint("TERM, INT, QUIT, HUP, USR1 and USR2 are what programs mostly listen to");
-        }
-        Some(number)
-    }
-
-    /// One of some words.
-    pub(crate) fn word_key<T: Copy>(
-        &mut self,
-        fields: &mut Fields<'_>,
-        key: &'static str,
-        words: &[(&str, T)],
-    ) -> Option<T> {
-        let node = fields.node(key)?;
-        let text = self.text(node, &fields.key(key))?;
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
-        }
-        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let hint = crate::report::suggest::did_you_mean(&text, all.iter().copied());
-        let message = format!("must be one of {}, not `{text}`", all.join(", "));
-        self.report()
-            .error(&node.at, fields.key(key), message)
-            .hint_some(hint);
-        None
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     read::{fields::Fields, signal::Purpose},
     service::{
         described::Described,
-        key::{Key, Table},
+        key::{Key, KeyTable},
         probes,
         reader::Reader,
     },
@@ -27,7 +27,7 @@ pub(crate) const KEYS: &[Key] = &[
             out.changed(PlanImpact::Restart, "ready.fd", fd);
             out.changed(PlanImpact::InPlace, "ready", old.ready != new.ready);
         },
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[ready]",
             intro: "",
             keys: &[
@@ -59,7 +59,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "notify_access",
         doc: "whose messages on the notify socket count: `all` or `main`",
         read: |reader, fields, service| service.notify_access = notify_access(reader, fields),
-        describe: |service, out| out.opt("notify_access", service.notify_access),
+        describe: |service, out| out.put("notify_access", service.notify_access),
         compare: |old, new, out| {
             let differs = by_main_alone(old) != by_main_alone(new) && new.has_notify_socket();
             out.changed(PlanImpact::Restart, "notify_access", differs);
@@ -76,7 +76,7 @@ pub(crate) const KEYS: &[Key] = &[
             let differs = watchdog_ms(old) != watchdog_ms(new);
             out.changed(PlanImpact::Restart, "watchdog.timeout", differs);
         },
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[watchdog]",
             intro: "",
             keys: &[
@@ -108,7 +108,7 @@ fn describe(service: &Service, out: &mut Described) {
         ReadyKind::Delay(ms) => out.put("ready.delay", text::exact_duration(*ms)),
         ReadyKind::Probe(it) => probes::describe("ready", "attempt_timeout", it, out),
     }
-    out.opt(
+    out.put(
         "ready.timeout",
         service.ready.timeout_ms.map(text::exact_duration),
     );
@@ -190,7 +190,7 @@ fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Ready {
         },
         [_] => match (notify, fd, log, ask.ok().flatten()) {
             (true, ..) => ReadyKind::Notify,
-            (_, Some(fd), ..) => ReadyKind::Fd(i32::try_from(fd).unwrap_or_default()),
+            (_, Some(fd), ..) => ReadyKind::Fd(fd),
             (_, _, Some(pattern), _) => ReadyKind::Log(pattern),
             (_, _, _, Some(ask)) => ReadyKind::Probe(pace.of(ask)),
             // The value is wrong, which is reported, or the service is disabled.

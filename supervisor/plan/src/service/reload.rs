@@ -6,7 +6,7 @@ use crate::{
     resolve::locals::Locals,
     service::{
         described::Described,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         probes,
         reader::Reader,
     },
@@ -20,7 +20,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe,
     compare: compare!(reload, InPlace),
     tables: &[
-        Table {
+        KeyTable {
             header: "[reload]",
             intro: "",
             keys: &[
@@ -39,7 +39,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
                 ),
             ],
         },
-        Table {
+        KeyTable {
             header: "[reload.confirm]",
             intro: "Asked after each reload until it succeeds. Where it has not when `timeout` of `[reload]` is over, the reload has failed.",
             keys: &[

@@ -6,7 +6,7 @@ use crate::{
     report::suggest::did_you_mean,
     service::{
         cron::Cron,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
     },
 };
@@ -24,14 +24,14 @@ pub(crate) const KEYS: &[Key] = &[Key {
             out.put("schedule.catch_up", schedule.catch_up);
             out.when("schedule.at_start", schedule.at_start);
             let overdue_after = schedule.overdue_after_ms.map(text::exact_duration);
-            out.opt("schedule.overdue_after", overdue_after);
+            out.put("schedule.overdue_after", overdue_after);
             if !schedule.arguments.is_empty() {
                 out.put("schedule.arguments", &schedule.arguments);
             }
         }
     },
     compare: compare!(schedule, InPlace),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[schedule]",
         intro: "",
         keys: &[

@@ -5,27 +5,27 @@ use std::path::PathBuf;
 use crate::{
     read::fields::Fields,
     service::{
-        key::{Key, compare},
+        key::{Key, field},
         reader::Reader,
     },
 };
 
-pub(crate) const KEYS: &[Key] = &[Key {
-    name: "stale_sockets",
-    doc: "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it",
-    read: |reader, fields, service| {
-        service.stale_sockets = stale_sockets(reader, fields);
-    },
-    describe: |service, out| out.put("stale_sockets", &service.stale_sockets),
-    compare: compare!(stale_sockets, InPlace),
-    ..Key::IDLE
-}];
+pub(crate) const KEYS: &[Key] = &[field!(
+    stale_sockets,
+    InPlace,
+    "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it",
+    stale_sockets
+)];
 
-fn stale_sockets(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<PathBuf> {
-    let Some(node) = fields.node("stale_sockets") else {
+fn stale_sockets(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Vec<PathBuf> {
+    let Some(node) = fields.node(key) else {
         return Vec::new();
     };
-    let list = reader.list(node, "stale_sockets").unwrap_or_default();
+    let list = reader.list(node, key).unwrap_or_default();
     let mut out = Vec::new();
     for path in list {
         let path = PathBuf::from(path);
@@ -36,7 +36,7 @@ fn stale_sockets(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Pa
                 "must be absolute paths of sockets, not `{}`",
                 path.display()
             );
-            reader.report().error(&node.at, "stale_sockets", message);
+            reader.report().error(&node.at, key, message);
         }
     }
     out

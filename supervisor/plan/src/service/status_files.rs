@@ -19,9 +19,9 @@ use crate::{
         template_file::TemplateFile,
     },
     service::{
-        files::tables,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
+        tables::tables,
     },
 };
 
@@ -36,7 +36,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
         }
     },
     compare: compare!(status_files, InPlace),
-    tables: &[Table {
+    tables: &[KeyTable {
         header: "[[status_files]]",
         intro: "For a web server that has something to say while the service cannot be reached. Written by the supervisor \
         whenever what it says changes, at most twice a second; root's, readable by everybody (0644).",
@@ -104,7 +104,7 @@ fn status_files(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Sta
     let mut out: Vec<StatusFile> = Vec::new();
     for mut fields in tables(reader, fields, "status_files") {
         let at = fields.at.clone();
-        let path = crate::service::files::path(reader, &mut fields);
+        let path = crate::service::tables::path(reader, &mut fields);
         let words = [("always", When::Always), ("maintenance", When::Maintenance)];
         let when = reader.word_key(&mut fields, "when", &words);
         let key = fields.key("template");

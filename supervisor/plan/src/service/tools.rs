@@ -21,9 +21,9 @@ use crate::{
     report::problem::Report,
     service::{
         described::Described,
-        files,
-        key::{Key, Table, compare},
+        key::{Key, KeyTable, compare},
         reader::Reader,
+        tables,
     },
 };
 
@@ -34,7 +34,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe,
     compare: compare!(tools, InPlace),
     tables: &[
-        Table {
+        KeyTable {
             header: "[tools.NAME]",
             intro: "A program of the service's for people: `ctl NAME ARGUMENT…` executes it. It is shown to all who may look, so nothing in it may be secret.",
             keys: &[
@@ -60,7 +60,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
                 ("asserts", "what must hold for it, see below"),
             ],
         },
-        Table {
+        KeyTable {
             header: "[[tools.NAME.asserts]]",
             intro: "What must hold for the tool to do what is wanted of it; what does not is said instead.",
             keys: &[
@@ -92,7 +92,7 @@ fn describe(service: &Service, out: &mut Described) {
             out.put(key(&format!("env.{name}")), value);
         }
         out.put(key("unset_env"), &tool.unset_env);
-        out.opt(key("user"), tool.user.as_ref());
+        out.put(key("user"), &tool.user);
     }
 }
 
@@ -249,7 +249,7 @@ fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> 
 }
 
 fn asserts(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<ToolAssert> {
-    let tables = files::tables(reader, fields, "asserts");
+    let tables = tables::tables(reader, fields, "asserts");
     let asserts = tables.into_iter().map(|table| assert(reader, table));
     asserts
         .filter(|it| !it.holds || !it.accounts.is_empty())

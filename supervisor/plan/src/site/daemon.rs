@@ -13,7 +13,8 @@ use crate::{
         document::{Entry, Kind, Node},
         fields::{Fields, bool_of, table_of},
         ident::is_valid_name,
-        typed::{Type, Typed, Url},
+        typed::{Type, Typed},
+        url::Url,
     },
     report::{place::Place, problem::Report, suggest::did_you_mean},
 };

@@ -32,12 +32,7 @@ pub(crate) fn unknown_setting(
     report: &mut Report,
 ) {
     let name = &namespace.name;
-    let message = match namespace.switch {
-        Switch::Flag => format!(
-            "`{name}` is not in this catalogue: only `{name}.enable = false` can be said of it"
-        ),
-        _ => format!("`{name}` has no setting `{setting}`"),
-    };
+    let message = format!("`{name}` has no setting `{setting}`");
     let top = schema.keys.contains_key(setting)
         || (entry.node.table().is_some() && schema.namespace(setting).is_some());
     let mut known: Vec<&str> = owner.settings.keys().map(String::as_str).collect();

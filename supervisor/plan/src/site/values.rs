@@ -15,6 +15,7 @@ use crate::{
         expression::is_template,
         fields::{bool_of, misplaced, table_of},
         ident::env_name,
+        secrecy::looks_secret,
         typed::{Type, Typed},
     },
     report::{place::Place, problem::Report, suggest::did_you_mean},
@@ -244,10 +245,24 @@ fn namespace(site: &mut Site, name: &str, entry: &Entry, schema: &Schema, report
                 .extend(unset);
         } else if setting == "instances" && namespace.switch == Switch::Template {
             // Read before there was anything that could be set: see `instances`.
+        } else if namespace.switch.unavailable().is_some() {
+            without_service(site, name, setting, entry, report);
         } else if !namespace.unreadable {
             unknown_setting(namespace, owner, setting, entry, schema, report);
         }
     }
+}
+
+/// Notes a setting of a service that cannot run here. Nothing declares which of them are secrets:
+/// their names tell.
+fn without_service(site: &mut Site, name: &str, setting: &str, entry: &Entry, report: &mut Report) {
+    let dotted = format!("{name}.{setting}");
+    if looks_secret(setting, entry.node.text().unwrap_or_default()) {
+        site.secret
+            .get_or_insert_with(|| (dotted.clone(), entry.key_at.clone()));
+    }
+    let message = format!("has no effect: `{name}` cannot run here");
+    report.note(&entry.key_at, dotted, message);
 }
 
 fn switch(
@@ -261,16 +276,13 @@ fn switch(
     let Some(on) = bool_of(&entry.node, &dotted, report) else {
         return;
     };
-    if on && namespace.switch == Switch::Flag {
-        let message = format!(
-            "`{}` is not in this catalogue, so it cannot be enabled",
-            namespace.name
-        );
-        let reason = namespace.reason.as_deref();
-        let usual = "remove the line; what is not in the catalogue does not run here";
-        report
-            .error(&entry.node.at, dotted, message)
-            .hint(reason.unwrap_or(usual));
+    if let Some(reason) = namespace.switch.unavailable() {
+        if on {
+            let message = format!("`{}` cannot run here: {reason}", namespace.name);
+            report
+                .error(&entry.node.at, &dotted, message)
+                .hint(format!("remove the line, or write `{dotted} = false`"));
+        }
         return;
     }
     if on && matches!(namespace.switch, Switch::Group(_)) {

@@ -3,7 +3,7 @@
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 
 const APP: &str = r#"
 command = ["/bin/app"]
@@ -27,11 +27,11 @@ level = "warning"
 message = "is on without an id"
 "#;
 
-fn app(site: &str) -> World {
-    let mut world = World::new();
-    world.catalog("[roles]\nall = ['app']\n");
-    world.shipped("app", APP).site(site);
-    world
+fn app(site: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine.catalog("[roles]\nall = ['app']\n");
+    machine.shipped("app", APP).site(site);
+    machine
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn wrong_asserts() {
         let service = format!(
             "command = ['/bin/a']\n[settings]\nkey = {{ secret = true, default = 'hidden' }}\n[[asserts]]\n{lines}"
         );
-        World::new().shipped("app", &service).errors()
+        Machine::new().shipped("app", &service).errors()
     };
     assert_snapshot!(wrong("message = 'x'"), @"/cat/services.d/app.toml:4: error: asserts: needs path_exists, path_missing or that");
     assert_snapshot!(wrong("that = false"), @"/cat/services.d/app.toml:4: error: asserts: needs a message");
@@ -92,28 +92,28 @@ fn a_setting_is_read_from_the_first_line_of_a_file() {
     let service = "command = ['/bin/a']\n[settings]\n\
         version = { read = '{{ state_dir }}/VERSION', default = 'none', env = 'VERSION' }\n\
         count = { type = 'int', read = '/count', env = 'COUNT' }\n";
-    let mut world = World::new();
-    world.shipped("app", service);
-    let var = |world: &World, name: &str| {
-        let plan = world.plan();
+    let mut machine = Machine::new();
+    machine.shipped("app", service);
+    let var = |machine: &Machine, name: &str| {
+        let plan = machine.plan();
         plan.services["app"]
             .env
             .get(name)
             .map(|it| it.value.clone())
     };
-    assert_eq!(var(&world, "VERSION").as_deref(), Some("none"));
-    assert_eq!(var(&world, "COUNT"), None);
-    world.put("/var/lib/mattervisor/VERSION", " 1.2.3 \nrest\n");
-    world.put("/count", "4");
-    assert_eq!(var(&world, "VERSION").as_deref(), Some("1.2.3"));
-    assert_eq!(var(&world, "COUNT").as_deref(), Some("4"));
-    world.put("/var/lib/mattervisor/VERSION", "\n");
-    assert_eq!(var(&world, "VERSION").as_deref(), Some("none"));
-    world.put("/count", "many");
-    assert_eq!(var(&world, "COUNT"), None);
-    assert_snapshot!(world.remarks(), @"/cat/services.d/app.toml:4: warning: settings.count.read: /count does not hold a number, and is not used");
-    world.site("app.version = '9'\napp.count = 1\n");
-    assert_eq!(var(&world, "VERSION").as_deref(), Some("9"));
+    assert_eq!(var(&machine, "VERSION").as_deref(), Some("none"));
+    assert_eq!(var(&machine, "COUNT"), None);
+    machine.put("/var/lib/mattervisor/VERSION", " 1.2.3 \nrest\n");
+    machine.put("/count", "4");
+    assert_eq!(var(&machine, "VERSION").as_deref(), Some("1.2.3"));
+    assert_eq!(var(&machine, "COUNT").as_deref(), Some("4"));
+    machine.put("/var/lib/mattervisor/VERSION", "\n");
+    assert_eq!(var(&machine, "VERSION").as_deref(), Some("none"));
+    machine.put("/count", "many");
+    assert_eq!(var(&machine, "COUNT"), None);
+    assert_snapshot!(machine.remarks(), @"/cat/services.d/app.toml:4: warning: settings.count.read: /count does not hold a number, and is not used");
+    machine.site("app.version = '9'\napp.count = 1\n");
+    assert_eq!(var(&machine, "VERSION").as_deref(), Some("9"));
 }
 
 #[test]
@@ -121,44 +121,44 @@ fn none_is_no_value() {
     let service = "command = ['/bin/a']\n[settings]\non = { type = 'bool', default = false }\n\
         mail = { type = 'bool', default = '{{ false if on else none }}', env = 'MAIL' }\n\
         [env]\nSEEN = '{{ mail is defined }}'\nALSO = '{{ 1 if on else none }}'\n";
-    let mut world = World::new();
-    world.shipped("app", service);
-    let names = |world: &World| {
-        let plan = world.plan();
+    let mut machine = Machine::new();
+    machine.shipped("app", service);
+    let names = |machine: &Machine| {
+        let plan = machine.plan();
         let env = plan.services["app"].env.iter();
         let pairs = env.map(|(name, it)| format!("{name}={}", it.value));
         pairs
             .filter(|it| !it.starts_with("PATH"))
             .collect::<Vec<_>>()
     };
-    assert_eq!(names(&world), ["SEEN=false"]);
-    world.site("app.on = true\n");
-    assert_eq!(names(&world), ["ALSO=1", "MAIL=false", "SEEN=true"]);
-    world.site("app.on = true\napp.mail = true\n");
-    assert_eq!(names(&world)[1], "MAIL=true");
+    assert_eq!(names(&machine), ["SEEN=false"]);
+    machine.site("app.on = true\n");
+    assert_eq!(names(&machine), ["ALSO=1", "MAIL=false", "SEEN=true"]);
+    machine.site("app.on = true\napp.mail = true\n");
+    assert_eq!(names(&machine)[1], "MAIL=true");
 }
 
 #[test]
 fn what_does_nothing_is_accepted_and_said() {
-    let mut world = World::new();
+    let mut machine = Machine::new();
     let service = "command = ['/bin/a']\n[settings]\nold = { obsolete = 'write `new`' }\n\
         odd = { obsolete = 'x', env = 'ODD' }\n";
-    world.shipped("app", service);
-    assert!(world.errors().contains("settings.odd.env: unknown key"));
+    machine.shipped("app", service);
+    assert!(machine.errors().contains("settings.odd.env: unknown key"));
     let service = service.replace(", env = 'ODD'", "");
     for value in ["1", "'x'", "true", "[1, { a = 2 }]", "{ a = [1] }"] {
-        world
+        machine
             .shipped("app", &service)
             .site(&format!("app.old = {value}\n"));
         let said = "/etc/mattervisor/mattervisor.toml:1: note: app.old: has no effect here\n  hint: write `new`";
-        assert_eq!(world.remarks(), said);
+        assert_eq!(machine.remarks(), said);
     }
 }
 
 #[test]
 fn a_scalar_is_whatever_the_program_takes() {
-    let mut world = World::new();
-    world.shipped(
+    let mut machine = Machine::new();
+    machine.shipped(
         "app",
         "command = ['/bin/a']\n[settings]\nx = { type = 'scalar', env = 'X' }\n",
     );
@@ -168,34 +168,29 @@ fn a_scalar_is_whatever_the_program_takes() {
         ("true", "true"),
         ("'5min'", "5min"),
     ] {
-        world.site(&format!("app.x = {value}\n"));
-        assert_eq!(world.plan().services["app"].env["X"].value, text);
+        machine.site(&format!("app.x = {value}\n"));
+        assert_eq!(machine.plan().services["app"].env["X"].value, text);
     }
-    world.site("app.x = [1]\n");
-    assert_snapshot!(world.errors(), @"/etc/mattervisor/mattervisor.toml:1: error: app.x: must be a string, a number, true or false, not a list");
-    world.site("app.x = \"a\\u0000b\"\n");
-    assert!(world.errors().contains("cannot contain a NUL"));
+    machine.site("app.x = [1]\n");
+    assert_snapshot!(machine.errors(), @"/etc/mattervisor/mattervisor.toml:1: error: app.x: must be a string, a number, true or false, not a list");
+    machine.site("app.x = \"a\\u0000b\"\n");
+    assert!(machine.errors().contains("cannot contain a NUL"));
 }
 
 #[test]
-fn a_group_turns_nothing_on_and_a_flag_has_its_reason() {
-    let mut world = World::new();
-    world.catalog("[groups]\nsuite = ['app']\n[flags]\nghost = 'it left'\n[sections.shared]\nname = { default = 'x' }\n");
-    world.shipped("app", "command = ['/bin/{{ shared.name }}']\n");
-    world.site("suite.enable = true\n");
-    assert_snapshot!(world.remarks(), @r"
+fn a_group_turns_nothing_on() {
+    let mut machine = Machine::new();
+    machine.catalog("[groups]\nsuite = ['app']\n[sections.shared]\nname = { default = 'x' }\n");
+    machine.shipped("app", "command = ['/bin/{{ shared.name }}']\n");
+    machine.site("suite.enable = true\n");
+    assert_snapshot!(machine.remarks(), @r"
     /etc/mattervisor/mattervisor.toml:1: note: suite.enable: a group turns its services off; it turns none on
       hint: write SERVICE.enable = true for each that shall run here
     ");
-    world.site("ghost.enable = true\n");
-    assert_snapshot!(world.errors(), @r"
-    /etc/mattervisor/mattervisor.toml:1: error: ghost.enable: `ghost` is not in this catalogue, so it cannot be enabled
-      hint: it left
-    ");
-    world.site("shared.name = 'y'\n");
-    assert_eq!(world.plan().services["app"].command, ["/bin/y"]);
-    world.site("shared.enable = false\n");
-    assert!(world.errors().contains("has no setting `enable`"));
+    machine.site("shared.name = 'y'\n");
+    assert_eq!(machine.plan().services["app"].command, ["/bin/y"]);
+    machine.site("shared.enable = false\n");
+    assert!(machine.errors().contains("has no setting `enable`"));
 }
 
 const MAIL: &str = r#"
@@ -222,10 +217,10 @@ message = "a secret is seen"
 #[test]
 fn an_assert_can_be_about_a_variable() {
     let mail = |site: &str| {
-        let mut world = World::new();
-        world.shipped("mail", MAIL).site(site);
-        world.mode("/etc/mattervisor/mattervisor.toml", 0o600);
-        world.remarks()
+        let mut machine = Machine::new();
+        machine.shipped("mail", MAIL).site(site);
+        machine.mode("/etc/mattervisor/mattervisor.toml", 0o600);
+        machine.remarks()
     };
     assert_eq!(mail(""), "");
     let on = "mail.enable = true\n";
@@ -243,7 +238,7 @@ fn an_assert_can_be_about_a_variable() {
 #[test]
 fn the_environment_is_there_in_asserts_alone() {
     let wrong = "command = ['/bin/a', '{{ environment.X }}']\n";
-    assert_snapshot!(World::new().shipped("app", wrong).errors(), @r"
+    assert_snapshot!(Machine::new().shipped("app", wrong).errors(), @r"
     /cat/services.d/app.toml:1: error: command: there is no `environment.X`
       hint: `environment` is there in [[asserts]] only
     ");

@@ -4,7 +4,7 @@ use std::io;
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 
 const WEB: &str = r#"
 description = "web"
@@ -17,187 +17,29 @@ flag = { type = "bool" }
 "#;
 
 const CATALOG: &str = r#"
-[keys]
+[settings]
 external_url = { type = "url", bare = true }
 [sections]
 web_extra = "web"
+[[unavailable]]
+names = ["gone", "left"]
+reason = "it is not shipped"
 [groups]
-suite = ["web", "puma"]
-[flags]
-grafana = "not shipped"
+suite = ["web", "gone"]
 [roles]
 web_role = ["web"]
 "#;
 
-/// A machine with the service `web` and this site file.
-fn site(content: &str) -> String {
-    let mut world = World::new();
-    world.catalog(CATALOG).shipped("web", WEB).site(content);
-    world.errors()
-}
-
 /// A machine with one service file.
 fn service(content: &str) -> String {
-    World::new().shipped("app", content).errors()
+    Machine::new().shipped("app", content).errors()
 }
 
-/// Lines after the command, the line that is refused, and what is said of it.
-const NOTHING: &[(&str, u32, &str)] = &[
-    (
-        "[ready]\nhttp = 'http://h:1/'\nbody = ''",
-        4,
-        "ready.body: would be in every answer",
-    ),
-    (
-        "[liveness]\nhttp = 'http://h:1/'\nbody = ''",
-        4,
-        "liveness.body: would be in every answer",
-    ),
-    (
-        "[health]\nhttp = 'http://h:1/'\nbody = '{{ none or \"\" }}'",
-        4,
-        "health.body: would be in every answer",
-    ),
-    (
-        "[reload]\nsignal = 'HUP'\n[reload.confirm]\nhttp = 'http://h:1/'\nbody = ''",
-        6,
-        "reload.confirm.body: would be in every answer",
-    ),
-    ("[ready]\nlog = ''", 3, "ready.log: would match every line"),
-    (
-        "[ready]\nnotify = true\ntimeout = '0s'",
-        4,
-        "ready.timeout: must be longer than nothing",
-    ),
-    (
-        "[ready]\ntcp = 'h:1'\nattempt_timeout = '0'",
-        4,
-        "ready.attempt_timeout: must be longer than nothing",
-    ),
-    (
-        "[liveness]\ntcp = 'h:1'\ntimeout = '0'",
-        4,
-        "liveness.timeout: must be longer than nothing",
-    ),
-    (
-        "[watchdog]\ntimeout = '0'",
-        3,
-        "watchdog.timeout: must be longer than nothing",
-    ),
-    (
-        "[reload]\nsignal = 'HUP'\ntimeout = '0s'",
-        4,
-        "reload.timeout: must be longer than nothing",
-    ),
-    (
-        "[restart]\ndelay = '0s'",
-        3,
-        "restart.delay: must be longer than nothing",
-    ),
-    (
-        "[restart]\nreset_after = '0s'",
-        3,
-        "restart.reset_after: must be longer than nothing",
-    ),
-    (
-        "[restart]\nlimit = { starts = 1, within = '0s' }",
-        3,
-        "restart.limit.within: must be longer than nothing",
-    ),
-    (
-        "[restart]\nlimit = { starts = 0, within = '1s' }",
-        3,
-        "restart.limit.starts: must be from 1",
-    ),
-    (
-        "[liveness]\ntcp = 'h:1'\nfailures = 0",
-        4,
-        "liveness.failures: must be from 1",
-    ),
-    (
-        "[log]\nage = '0s'",
-        3,
-        "log.age: must be longer than nothing",
-    ),
-    ("[log]\nsize = 0", 3, "log.size: must be at least 4K"),
-    (
-        "[settings]\na = { read = '/x', read_after = '' }",
-        3,
-        "settings.a.read_after: would be anywhere",
-    ),
-    (
-        "type = 'oneshot'\nschedule = '*/0 * * * *'",
-        3,
-        "a step is a number from 1",
-    ),
-    (
-        "type = 'oneshot'\nschedule = { at = '03:00', days = [] }",
-        3,
-        "schedule.days: names no day",
-    ),
-];
-
-/// What is empty or nothing, where it would match all, never be over or be over at once.
-#[test]
-fn an_empty_text_and_no_time_are_refused_where_they_mean_nothing() {
-    for (text, line, said) in NOTHING {
-        let errors = service(&format!("command = ['/bin/a']\n{text}\n"));
-        let place = format!("app.toml:{line}: error: ");
-        assert!(
-            errors.contains(&place) && errors.contains(said),
-            "{text}: {errors}"
-        );
-    }
-}
-
-/// SIGCONT follows a stop signal, and takes these back; others cannot be heard at all.
-#[test]
-fn signals_that_cannot_do_what_they_are_for_are_refused() {
-    let said = |table: &str, signal: &str| {
-        service(&format!(
-            "command = ['/bin/a']\n{table}\nsignal = '{signal}'\nother = 1\n"
-        ))
-    };
-    for table in ["[stop]", "[watchdog]\ntimeout = '1s'"] {
-        for signal in ["TSTP", "SIGTTIN", "ttou", "STOP", "CONT", "20"] {
-            let said = said(table, signal);
-            assert!(said.contains(&format!("signal: `{signal}` ")), "{said}");
-        }
-        // As systemd has it: whoever wants no grace says so.
-        assert!(!said(table, "KILL").contains("KILL"));
-    }
-    for signal in ["KILL", "STOP"] {
-        let said = said("[reload]", signal);
-        assert!(said.contains("is heard by no process"), "{said}");
-    }
-    assert!(!said("[reload]", "TSTP").contains("TSTP"));
-}
-
-#[test]
-fn a_second_stop_signal_needs_its_time_before_the_kill() {
-    let said = |escalate: &str| {
-        service(&format!(
-            "command = ['/bin/a']\n[stop]\ntimeout = '15s'\nescalate = {escalate}\nother = 1\n"
-        ))
-    };
-    for half in ["{ signal = 'TERM' }", "{ after = '5s' }"] {
-        let said = said(half);
-        assert!(
-            said.contains(":4: error: stop.escalate: needs both signal and after"),
-            "{said}"
-        );
-    }
-    let late = said("{ signal = 'TERM', after = '15s' }");
-    assert!(
-        late.contains(":4: error: stop.escalate.after: must be shorter than stop.timeout"),
-        "{late}"
-    );
-    let deaf = said("{ signal = 'STOP', after = '5s' }");
-    assert!(deaf.contains("stop.escalate.signal: `STOP` "), "{deaf}");
-    let more = said("{ signal = 'TERM', after = '5s', agian = true }");
-    assert!(more.contains("stop.escalate.agian: unknown key"), "{more}");
-    let fine = said("{ signal = 'TERM', after = '14s' }");
-    assert!(!fine.contains("escalate"), "{fine}");
+/// A machine with the service `web` and this site file.
+fn site(content: &str) -> String {
+    let mut machine = Machine::new();
+    machine.catalog(CATALOG).shipped("web", WEB).site(content);
+    machine.errors()
 }
 
 #[test]
@@ -288,10 +130,10 @@ fn wrong_types_and_values() {
     assert_snapshot!(site("external_url = ''\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: is empty; where it is meant to be unset, remove the line"#);
     assert_snapshot!(site("external_url = 'chat.example'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: `chat.example` is not a URL: it has no scheme, such as https://"#);
     assert_snapshot!(site("web.secret = 12345\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.secret: must be a string, not a number; write it in quotes"#);
-    assert_snapshot!(site("grafana.enable = true\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: grafana.enable: `grafana` is not in this catalogue, so it cannot be enabled
-      hint: not shipped
-    "#);
+    assert_snapshot!(site("gone.enable = true\n"), @r"
+    /etc/mattervisor/mattervisor.toml:1: error: gone.enable: `gone` cannot run here: it is not shipped
+      hint: remove the line, or write `gone.enable = false`
+    ");
     assert_snapshot!(service("description = 'no command'\n"), @r#"
     /cat/services.d/app.toml: error: command: `app` has no command
       hint: write command = ["/path/to/program", "argument"]
@@ -355,11 +197,11 @@ fn templates() {
       hint: hand it over in the environment or in a file
     "#);
     assert_snapshot!(service("command = ['/bin/a']\n[settings]\na = { default = '{{ b }}', env = 'A' }\nb = { default = '{{ a }}' }\n"), @r#"/cat/services.d/app.toml:3: error: app.a: the value depends on itself: app.a -> app.b -> app.a"#);
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("app", "command = ['/bin/a']\n[[files]]\npath = '/x'\ntemplate = 't.j2'\n[[files]]\npath = '/y'\ntemplate = 'gone.j2'\n")
         .put("/cat/services.d/t.j2", "first\nsecond {{ wrong }}\n");
-    assert_snapshot!(world.errors(), @r#"
+    assert_snapshot!(machine.errors(), @r#"
     /cat/services.d/app.toml:7: error: files.template: there is no template `gone.j2`
       hint: looked in /etc/mattervisor/services.d and /cat/services.d
     /cat/services.d/t.j2:2: error: files.template: there is no `wrong`
@@ -368,24 +210,24 @@ fn templates() {
 
 #[test]
 fn a_loop_is_spelled_out_and_twenty_are_not_too_many() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("a", "command = ['/bin/a']\nrequires = ['b']\n")
         .shipped("b", "command = ['/bin/b']\nafter = ['c']\n")
         .shipped("c", "command = ['/bin/c']\nwants = ['a']\n");
-    assert_snapshot!(world.errors(), @r#"
+    assert_snapshot!(machine.errors(), @r#"
     /cat/services.d/c.toml:2: error: wants: the services wait for each other: a -> b -> c -> a
       hint: remove one of these dependencies
     "#);
-    let mut world = World::new();
+    let mut machine = Machine::new();
     for n in 0..20 {
         let next = (n + 1) % 20;
-        world.shipped(
+        machine.shipped(
             &format!("s{n:02}"),
             &format!("command = ['/bin/s']\nafter = ['s{next:02}']\n"),
         );
     }
-    let errors = world.errors();
+    let errors = machine.errors();
     assert!(
         errors.contains("s00 -> s01 -> s02") && errors.contains("s19 -> s00"),
         "{errors}"
@@ -395,18 +237,18 @@ fn a_loop_is_spelled_out_and_twenty_are_not_too_many() {
 #[test]
 fn files_that_cannot_be_read() {
     let file = "/etc/mattervisor/mattervisor.toml";
-    assert_snapshot!(World::new().put(file, b"a = 'x\xff'\n").errors(), @r#"
+    assert_snapshot!(Machine::new().put(file, b"a = 'x\xff'\n").errors(), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: the file is not UTF-8 text: there is a byte 0xFF in this line
       hint: save it as UTF-8; if it is Latin-1: iconv -f LATIN1 -t UTF-8
     "#);
-    assert_snapshot!(World::new().put(file, vec![b'#'; (1 << 20) + 1]).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: the file is larger than 1 MiB"#);
-    assert_snapshot!(World::new().fault(file, io::ErrorKind::PermissionDenied).errors(), @r#"
+    assert_snapshot!(Machine::new().put(file, vec![b'#'; (1 << 20) + 1]).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: the file is larger than 1 MiB"#);
+    assert_snapshot!(Machine::new().fault(file, io::ErrorKind::PermissionDenied).errors(), @r#"
     /etc/mattervisor/mattervisor.toml: error: cannot read the file: permission denied
       hint: only its owner and root may: sudo
     "#);
-    assert_snapshot!(World::new().fault(file, io::ErrorKind::IsADirectory).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a directory"#);
-    assert_snapshot!(World::new().dangling(file).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a link to a file that is not there"#);
-    assert_snapshot!(World::new().own("bad name", "command = ['/bin/a']\n").errors(), @r#"
+    assert_snapshot!(Machine::new().fault(file, io::ErrorKind::IsADirectory).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a directory"#);
+    assert_snapshot!(Machine::new().dangling(file).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a link to a file that is not there"#);
+    assert_snapshot!(Machine::new().own("bad name", "command = ['/bin/a']\n").errors(), @r#"
     /etc/mattervisor/services.d/bad name.toml: error: `bad name` cannot be the name of a service
       hint: use letters, digits, `-` and `_`
     "#);
@@ -414,9 +256,9 @@ fn files_that_cannot_be_read() {
 
 #[test]
 fn a_file_meant_for_another_service_is_recognised() {
-    let mut world = World::new();
-    world.shipped("web", WEB).own("wbe", "user = 'www'\n");
-    assert_snapshot!(world.errors(), @r#"
+    let mut machine = Machine::new();
+    machine.shipped("web", WEB).own("wbe", "user = 'www'\n");
+    assert_snapshot!(machine.errors(), @r#"
     /etc/mattervisor/services.d/wbe.toml: error: command: `wbe` has no command
       hint: to change the service `web`, call the file web.toml
     "#);
@@ -430,8 +272,8 @@ fn one_file_is_rendered_once() {
 
 #[test]
 fn everything_wrong_is_said_at_once() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .catalog(CATALOG)
         .shipped("web", WEB)
         .own("broken", "command = ['/bin/a'\nuser = 'x'\n")
@@ -440,7 +282,7 @@ fn everything_wrong_is_said_at_once() {
             "command = ['/bin/b']\nafter = ['broken']\nusr = 'x'\n",
         )
         .site("web.prot = 1\nweb.flag = 3\n");
-    assert_snapshot!(world.errors(), @r#"
+    assert_snapshot!(machine.errors(), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: web.prot: `web` has no setting `prot`
       hint: did you mean `port`?
     /etc/mattervisor/mattervisor.toml:2: error: web.flag: must be true or false, not a number
@@ -453,27 +295,27 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn a_secret_that_others_can_read_is_refused() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .catalog(CATALOG)
         .shipped("web", WEB)
         .site("web.secret = 'hush'\n");
-    world.mode("/etc/mattervisor/mattervisor.toml", 0o644);
-    assert_snapshot!(world.errors(), @r#"
+    machine.mode("/etc/mattervisor/mattervisor.toml", 0o644);
+    assert_snapshot!(machine.errors(), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: web.secret: the file holds this secret, but others can read it (mode 0644)
       hint: chmod 600 /etc/mattervisor/mattervisor.toml, or move the line to secrets.toml
     "#);
-    world.site("web.env = { SMTP_PASSWORD = 'hush' }\n");
-    world.mode("/etc/mattervisor/mattervisor.toml", 0o640);
-    assert_snapshot!(world.errors(), @r#"
+    machine.site("web.env = { SMTP_PASSWORD = 'hush' }\n");
+    machine.mode("/etc/mattervisor/mattervisor.toml", 0o640);
+    assert_snapshot!(machine.errors(), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: web.env.SMTP_PASSWORD: the file holds this secret, but others can read it (mode 0640)
       hint: chmod 600 /etc/mattervisor/mattervisor.toml, or move the line to secrets.toml
     "#);
-    world
+    machine
         .site("")
         .secrets("web.secret = 'hush'\n")
         .mode("/etc/mattervisor/secrets.toml", 0o640);
-    assert_snapshot!(world.errors(), @r#"
+    assert_snapshot!(machine.errors(), @r#"
     /etc/mattervisor/secrets.toml: error: others can get at the file (mode 0640); it must be 0600
       hint: chmod 600 /etc/mattervisor/secrets.toml
     "#);

@@ -6,7 +6,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{World, catalogue::shipped};
+use super::{Machine, catalogue::shipped};
 use crate::Problems;
 
 /// A good service, beside the broken one.
@@ -22,8 +22,8 @@ fn entries(kind: &str) -> Vec<PathBuf> {
 }
 
 /// All that is said, as `ctl check-config` prints it. A plan is a failure of the test.
-fn said(world: &World, path: &std::path::Path) -> String {
-    match world.load() {
+fn said(machine: &Machine, path: &std::path::Path) -> String {
+    match machine.load() {
         Ok(_) => panic!("{} is not broken", path.display()),
         Err(Problems(problems)) => Problems(problems).to_string(),
     }
@@ -41,21 +41,23 @@ fn snapshot(kind: &str, path: &std::path::Path, text: &str) {
 #[test]
 fn site_files() {
     for path in entries("site") {
-        let mut world = shipped("");
+        let mut machine = shipped("");
         let file = "/etc/mattervisor/mattervisor.toml";
-        world.put(file, fs::read(&path).unwrap()).mode(file, 0o600);
-        snapshot("site", &path, &said(&world, &path));
+        machine
+            .put(file, fs::read(&path).unwrap())
+            .mode(file, 0o600);
+        snapshot("site", &path, &said(&machine, &path));
     }
 }
 
 #[test]
 fn service_files() {
     for path in entries("service") {
-        let mut world = World::new();
-        world.own("neighbour", NEIGHBOUR);
+        let mut machine = Machine::new();
+        machine.own("neighbour", NEIGHBOUR);
         let mut put = |name: &str, from: &std::path::Path| {
             let to = format!("/etc/mattervisor/services.d/{name}");
-            world.put(&to, fs::read(from).unwrap());
+            machine.put(&to, fs::read(from).unwrap());
         };
         if path.is_dir() {
             for entry in fs::read_dir(&path).unwrap() {
@@ -65,7 +67,7 @@ fn service_files() {
         } else {
             put("app.toml", &path);
         }
-        snapshot("service", &path, &said(&world, &path));
+        snapshot("service", &path, &said(&machine, &path));
     }
 }
 
@@ -81,8 +83,8 @@ fn a_byte_order_mark_crlf_and_nothing_at_all_are_no_mistakes() {
         format!("# a comment with é, “ and ”\r\n\r\n{url}"),
         url.trim_end().to_owned(),
     ] {
-        let world = shipped(&text);
-        assert!(world.load().is_ok(), "{text:?}: {}", world.errors());
+        let machine = shipped(&text);
+        assert!(machine.load().is_ok(), "{text:?}: {}", machine.errors());
     }
     let said = shipped(&format!(
         "\u{feff}{url}\r\nmattermost.gitlab_enabel = true\r\n"
@@ -121,14 +123,14 @@ fn absurd_files_are_refused_and_sink_nothing() {
         ("thousands of unknown keys", many.clone()),
     ] {
         for own in [false, true] {
-            let mut world = shipped("");
+            let mut machine = shipped("");
             if own {
-                world.own("absurd", &text);
+                machine.own("absurd", &text);
             } else {
-                world.site(&text);
+                machine.site(&text);
             }
             let began = std::time::Instant::now();
-            let said = world.errors();
+            let said = machine.errors();
             assert!(
                 said.contains(": error: "),
                 "{what}: {}",

@@ -2,35 +2,35 @@
 
 use std::{fs, path::Path};
 
-use super::World;
+use super::Machine;
 use crate::Plan;
 use api::VariableSource;
 
 /// The catalogue of this repository on a machine with Debian's PostgreSQL and nginx.
-pub(super) fn shipped(site: &str) -> World {
-    let mut world = World::new();
+pub(super) fn shipped(site: &str) -> Machine {
+    let mut machine = Machine::new();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services.d");
-    copy(&mut world, &dir, "/cat/services.d");
+    copy(&mut machine, &dir, "/cat/services.d");
     for path in [
         "/usr/sbin/nginx",
         "/usr/lib/postgresql/9.6/bin/postgres",
         "/usr/lib/postgresql/15/bin/postgres",
         "/opt/mattermost/bin/mattermost",
     ] {
-        world.put(path, "");
+        machine.put(path, "");
     }
-    world.site(site);
-    world
+    machine.site(site);
+    machine
 }
 
-fn copy(world: &mut World, from: &Path, to: &str) {
+fn copy(machine: &mut Machine, from: &Path, to: &str) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let name = format!("{to}/{}", path.file_name().unwrap().to_str().unwrap());
         if path.is_dir() {
-            copy(world, &path, &name);
+            copy(machine, &path, &name);
         } else {
-            world.put(&name, fs::read(&path).unwrap());
+            machine.put(&name, fs::read(&path).unwrap());
         }
     }
 }
@@ -208,18 +208,16 @@ fn an_external_database_turns_ours_off() {
 /// Every shipped service gives up what it does not need.
 #[test]
 fn no_service_can_gain_what_it_was_not_given() {
-    // Both may start a set-gid program that delivers mail.
-    const MAY_GAIN: [&str; 2] = ["crond", "sidekiq"];
     let site = "mattermost_external_url = \"https://m.example\"\n\
         redis.enable = true\nredis_exporter.enable = true\npostgres_exporter.enable = true\n\
-        letsencrypt.enable = true\n";
+        node_exporter.enable = true\nletsencrypt.enable = true\n";
     let plan = shipped(site).plan();
     let enabled = plan.services.values().filter(|it| it.enabled);
-    assert!(enabled.clone().count() >= 9);
+    assert!(enabled.clone().count() >= 10);
     for service in enabled {
         let name = service.name.as_str();
         assert!(service.capability_bounding_set.is_some(), "{name}");
-        assert!(service.no_new_privs || MAY_GAIN.contains(&name), "{name}");
+        assert!(service.no_new_privs, "{name}");
         if service.user.is_some() && name != "nginx" {
             assert_eq!(
                 service.capability_bounding_set.as_deref(),
@@ -238,26 +236,25 @@ fn no_service_can_gain_what_it_was_not_given() {
         }
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("\ncapability_bounding_set = ["), "{name}");
-        let may = MAY_GAIN.contains(&name);
-        assert_eq!(text.contains("\nno_new_privs = true\n"), !may, "{name}");
+        assert!(text.contains("\nno_new_privs = true\n"), "{name}");
     }
 }
 
 /// A container may have taken it away from root.
 #[test]
 fn a_port_that_the_supervisor_cannot_give_is_told_with_one_that_it_can() {
-    let warnings = |world: &World| {
-        world
+    let warnings = |machine: &Machine| {
+        machine
             .plan()
             .remarks
             .iter()
             .map(ToString::to_string)
             .collect::<String>()
     };
-    let mut world = shipped("mattermost_external_url = \"http://m.example\"\n");
-    assert!(!warnings(&world).contains("NET_BIND_SERVICE"));
-    world.without_capabilities();
-    let told = warnings(&world);
+    let mut machine = shipped("mattermost_external_url = \"http://m.example\"\n");
+    assert!(!warnings(&machine).contains("NET_BIND_SERVICE"));
+    machine.without_capabilities();
+    let told = warnings(&machine);
     assert!(
         told.contains("port 80, but this supervisor lacks the capability"),
         "{told}"
@@ -267,13 +264,13 @@ fn a_port_that_the_supervisor_cannot_give_is_told_with_one_that_it_can() {
         "{told}"
     );
     assert_eq!(
-        world.plan().services["nginx"]
+        machine.plan().services["nginx"]
             .ambient_capabilities
             .as_deref(),
         Some(&[][..])
     );
-    world.site("mattermost_external_url = \"http://m.example:8080\"\n");
-    assert!(!warnings(&world).contains("NET_BIND_SERVICE"));
+    machine.site("mattermost_external_url = \"http://m.example:8080\"\n");
+    assert!(!warnings(&machine).contains("NET_BIND_SERVICE"));
 }
 
 /// `listen … http2` until 1.25.0, a directive of its own from 1.25.1 on.
@@ -371,14 +368,14 @@ fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
 /// What is not installed breaks what needs it, says what brings it, and keeps nothing else from running.
 #[test]
 fn programs_that_are_not_installed_break_their_own_services_alone() {
-    let mut world = shipped("mattermost_external_url = 'http://chat.example.com'\n");
+    let mut machine = shipped("mattermost_external_url = 'http://chat.example.com'\n");
     for path in ["/usr/sbin/nginx", "/opt/mattermost/bin/mattermost"] {
-        world.remove(path);
+        machine.remove(path);
     }
-    world
+    machine
         .missing("/opt/mattermost")
         .missing("/opt/mattermost/bin/mattermost");
-    let plan = world.plan();
+    let plan = machine.plan();
     let nginx = plan.services["nginx"].broken.clone().unwrap_or_default();
     assert!(
         nginx.ends_with("; install it: apt-get install nginx-light, or dnf install nginx"),
@@ -392,7 +389,7 @@ fn programs_that_are_not_installed_break_their_own_services_alone() {
         broken.map(|it| it.name.as_str()).collect::<Vec<_>>(),
         ["nginx"]
     );
-    let said = world.remarks();
+    let said = machine.remarks();
     let unpack = "there is no program /opt/mattermost/bin/mattermost\n  hint: unpack Mattermost's own archive so that \
                   /opt/mattermost is its directory, or set mattermost.install_dir";
     assert!(said.contains(unpack), "{said}");

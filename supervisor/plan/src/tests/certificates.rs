@@ -4,7 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use crate::{
     Certificate,
     certificates::{Grade, check},
-    tests::world::World,
+    tests::machine::Machine,
 };
 
 const DAY: i64 = 86_400;
@@ -29,13 +29,13 @@ fn params(names: &[&str], days: i64) -> CertificateParams {
     params
 }
 
-fn world(certificate: &str, key: &str) -> World {
-    let mut world = World::new();
-    world
+fn machine(certificate: &str, key: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine
         .put(CERTIFICATE, certificate)
         .put(KEY, key)
         .mode(KEY, 0o600);
-    world
+    machine
 }
 
 fn of(host: &str) -> Certificate {
@@ -56,15 +56,15 @@ fn what_to_do_without_a_certificate_is_said_with_it() {
         hint: Some("get one".to_owned()),
         ..of("m.example")
     };
-    assert_snapshot!(said(&World::new(), &certificate, 1), @r"
+    assert_snapshot!(said(&Machine::new(), &certificate, 1), @r"
     Unusable: /ssl/m.crt: cannot be read: it is not there; get one
     Unusable: /ssl/m.key: cannot be read: it is not there
     ");
 }
 
 /// Grade and sentence of each finding.
-fn said(world: &World, certificate: &Certificate, day: i64) -> String {
-    let found = check(world, certificate, day * DAY);
+fn said(machine: &Machine, certificate: &Certificate, day: i64) -> String {
+    let found = check(machine, certificate, day * DAY);
     let lines = found
         .iter()
         .map(|it| format!("{:?}: {}", it.grade, it.sentence()));
@@ -74,9 +74,9 @@ fn said(world: &World, certificate: &Certificate, day: i64) -> String {
 #[test]
 fn a_good_one_is_not_told_of() {
     let (certificate, key) = made(&["m.example", "*.x.example", "10.0.0.1", "::1"], 90);
-    let world = world(&certificate, &key);
+    let machine = machine(&certificate, &key);
     for host in ["m.example", "M.Example", "a.x.example", "10.0.0.1", "[::1]"] {
-        assert_eq!(said(&world, &of(host), 1), "", "{host}");
+        assert_eq!(said(&machine, &of(host), 1), "", "{host}");
     }
     for host in [
         "x.example",
@@ -85,22 +85,22 @@ fn a_good_one_is_not_told_of() {
         "10.0.0.2",
         "n.example",
     ] {
-        let found = check(&world, &of(host), DAY);
+        let found = check(&machine, &of(host), DAY);
         assert_eq!(found.len(), 1, "{host}");
         assert_eq!(found[0].grade, Grade::Degraded);
     }
-    assert_snapshot!(said(&world, &of("n.example"), 1), @"Degraded: /ssl/m.crt: the certificate is not for n.example, but for m.example, *.x.example, 10.0.0.1, ::1");
+    assert_snapshot!(said(&machine, &of("n.example"), 1), @"Degraded: /ssl/m.crt: the certificate is not for n.example, but for m.example, *.x.example, 10.0.0.1, ::1");
 }
 
 #[test]
 fn its_end_is_told_in_time() {
     let (certificate, key) = made(&["m.example"], 365);
-    let world = world(&certificate, &key);
-    assert_eq!(said(&world, &of("m.example"), 334), "");
-    assert_snapshot!(said(&world, &of("m.example"), 336), @"Soon(29): /ssl/m.crt: the certificate expires in 29 days, on 1971-01-01");
-    assert_snapshot!(said(&world, &of("m.example"), 364), @"Soon(1): /ssl/m.crt: the certificate expires in 1 day, on 1971-01-01");
-    assert_snapshot!(said(&world, &of("m.example"), 366), @"Degraded: /ssl/m.crt: the certificate expired on 1971-01-01");
-    assert_snapshot!(said(&world, &of("m.example"), -1), @"Degraded: /ssl/m.crt: the certificate is not valid before 1970-01-01");
+    let machine = machine(&certificate, &key);
+    assert_eq!(said(&machine, &of("m.example"), 334), "");
+    assert_snapshot!(said(&machine, &of("m.example"), 336), @"Soon(29): /ssl/m.crt: the certificate expires in 29 days, on 1971-01-01");
+    assert_snapshot!(said(&machine, &of("m.example"), 364), @"Soon(1): /ssl/m.crt: the certificate expires in 1 day, on 1971-01-01");
+    assert_snapshot!(said(&machine, &of("m.example"), 366), @"Degraded: /ssl/m.crt: the certificate expired on 1971-01-01");
+    assert_snapshot!(said(&machine, &of("m.example"), -1), @"Degraded: /ssl/m.crt: the certificate is not valid before 1970-01-01");
 }
 
 #[test]
@@ -116,17 +116,17 @@ fn one_that_is_renewed_here_is_told_of_when_that_is_late() {
     let mut leaf = params(&["m.example"], 90);
     leaf.subject_alt_names = vec![SanType::DnsName("m.example".try_into().unwrap())];
     let leaf = leaf.signed_by(&key, &issuer).unwrap();
-    let mut world = world(&leaf.pem(), &key.serialize_pem());
+    let mut machine = machine(&leaf.pem(), &key.serialize_pem());
     let renewed = Certificate {
         renewed_by: Some("renewal".to_owned()),
         ..of("m.example")
     };
-    assert_eq!(said(&world, &renewed, 65), "", "25 days are left");
-    assert_snapshot!(said(&world, &renewed, 71), @"Soon(19): /ssl/m.crt: the certificate expires in 19 days, on 1970-04-01, and `renewal` should have renewed it");
+    assert_eq!(said(&machine, &renewed, 65), "", "25 days are left");
+    assert_snapshot!(said(&machine, &renewed, 71), @"Soon(19): /ssl/m.crt: the certificate expires in 19 days, on 1970-04-01, and `renewal` should have renewed it");
     let (own, key) = made(&["m.example"], 90);
-    world.put(CERTIFICATE, own).put(KEY, key).mode(KEY, 0o600);
-    assert_snapshot!(said(&world, &renewed, 1), @"Degraded: /ssl/m.crt: the certificate is our own until `renewal` has got one");
-    let nothing = World::new();
+    machine.put(CERTIFICATE, own).put(KEY, key).mode(KEY, 0o600);
+    assert_snapshot!(said(&machine, &renewed, 1), @"Degraded: /ssl/m.crt: the certificate is our own until `renewal` has got one");
+    let nothing = Machine::new();
     assert_eq!(said(&nothing, &renewed, 1), "", "it will be made");
 }
 
@@ -137,7 +137,7 @@ fn what_cannot_be_used_is_told_with_its_file() {
     let torn = certificate.replacen("MII", "MIIB", 1);
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let mut open = world(&certificate, &key);
+    let mut open = machine(&certificate, &key);
     open.mode(KEY, 0o644);
     let other_key = KeyPair::generate().unwrap();
     let mut authority = params(&["ca"], 9);
@@ -147,26 +147,26 @@ fn what_cannot_be_used_is_told_with_its_file() {
     let authority = authority.self_signed(&other_key).unwrap().pem();
     let chain = format!("{certificate}{authority}");
     let cases = [
-        ("nothing", World::new()),
-        ("another key", world(&certificate, &other)),
-        ("no PEM", world("hello", "hello")),
-        ("a key for a certificate", world(&key, &certificate)),
-        ("torn", world(&torn, &key)),
-        ("encrypted", world(&certificate, encrypted)),
+        ("nothing", Machine::new()),
+        ("another key", machine(&certificate, &other)),
+        ("no PEM", machine("hello", "hello")),
+        ("a key for a certificate", machine(&key, &certificate)),
+        ("torn", machine(&torn, &key)),
+        ("encrypted", machine(&certificate, encrypted)),
         ("open", open),
-        ("no chain", world(&chain, &key)),
+        ("no chain", machine(&chain, &key)),
     ];
     let all: Vec<String> = cases
         .iter()
-        .map(|(what, world)| format!("{what}\n{}", said(world, &of("m.example"), 1)))
+        .map(|(what, machine)| format!("{what}\n{}", said(machine, &of("m.example"), 1)))
         .collect();
     assert_snapshot!(all.join("\n"));
 }
 
 #[test]
 fn a_plan_with_a_bad_certificate_is_a_plan_that_warns() {
-    let mut world = World::new();
-    world.shipped(
+    let mut machine = Machine::new();
+    machine.shipped(
         "web",
         "command = ['/bin/web']\n\
          [settings]\npassword_file = { type = 'path' }\n\
@@ -175,7 +175,7 @@ fn a_plan_with_a_bad_certificate_is_a_plan_that_warns() {
          [[certificates]]\ncertificate = ''\nkey = ''\n\
          [[watches]]\npath = '/etc/web.list'\non_change = 'restart'\n",
     );
-    let plan = world.plan();
+    let plan = machine.plan();
     let service = &plan.services["web"];
     assert_eq!(service.certificates.len(), 1);
     assert_eq!(service.certificates[0].host.as_deref(), Some("m.example"));
@@ -188,9 +188,9 @@ fn a_plan_with_a_bad_certificate_is_a_plan_that_warns() {
         "{remarks:?}"
     );
     let (certificate, key) = made(&["m.example"], 90);
-    world.put(CERTIFICATE, certificate);
-    world.put(KEY, key).mode(KEY, 0o600).now(91 * DAY);
-    let remarks: Vec<String> = world
+    machine.put(CERTIFICATE, certificate);
+    machine.put(KEY, key).mode(KEY, 0o600).now(91 * DAY);
+    let remarks: Vec<String> = machine
         .plan()
         .remarks
         .iter()

@@ -1,6 +1,6 @@
 //! What a new plan means for running services (peers 39: unchanged ones keep their process).
 
-use super::World;
+use super::Machine;
 use std::path::Path;
 
 use crate::{Change, PlanImpact, add_owner_changes, changes};
@@ -9,7 +9,7 @@ const WEB: &str = "command = ['/bin/web']\nuser = 'www'\n[env]\nA = '1'\n[reload
     [[files]]\npath = '/run/web.conf'\ncontent = 'one'\non_change = 'reload'\n";
 
 fn change(old: &str, new: &str) -> Change {
-    let plan = |text: &str| World::new().shipped("web", text).plan();
+    let plan = |text: &str| Machine::new().shipped("web", text).plan();
     changes(&plan(old), &plan(new)).remove("web").unwrap()
 }
 
@@ -80,9 +80,9 @@ fn a_file_reloads_only_what_can_reload() {
 
 #[test]
 fn services_come_and_go() {
-    let mut old = World::new();
+    let mut old = Machine::new();
     old.shipped("web", WEB).shipped("gone", WEB);
-    let mut new = World::new();
+    let mut new = Machine::new();
     new.shipped("web", &format!("enable = false\n{WEB}"))
         .shipped("come", WEB);
     let found = changes(&old.plan(), &new.plan());
@@ -104,7 +104,7 @@ fn services_come_and_go() {
 fn a_secret_is_never_in_a_reason() {
     let service = "command = ['/bin/web']\n[settings]\nkey = { secret = true, env = 'KEY' }\n";
     let plan = |value: &str| {
-        World::new()
+        Machine::new()
             .shipped("web", service)
             .secrets(&format!("web.key = '{value}'\n"))
             .plan()
@@ -146,7 +146,7 @@ fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
         web.replace("user =", &format!("listens = ['127.0.0.1:{on}']\nuser ="))
     };
     let plan = |a: u16, b: u16| {
-        World::new()
+        Machine::new()
             .shipped("a", &service(a))
             .shipped("b", &service(b))
             .plan()
@@ -181,7 +181,7 @@ fn a_directory_that_changes_hands_restarts_its_service() {
     let text = "command = ['/bin/web']\n[[directories]]\npath = '/srv/web'\nrecursive = true\n";
     let plan = |enabled: &str| {
         let text = format!("enable = {enabled}\n{text}");
-        World::new().shipped("web", &text).plan()
+        Machine::new().shipped("web", &text).plan()
     };
     let (up, down) = (plan("true"), plan("false"));
     assert!(up.services["web"].directories[0].recursive);

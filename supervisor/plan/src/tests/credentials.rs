@@ -2,13 +2,13 @@
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 
-fn with(more: &str) -> World {
-    let mut world = World::new();
+fn with(more: &str) -> Machine {
+    let mut machine = Machine::new();
     let text = format!("command = ['/bin/web']\nuser = 'web'\n{more}");
-    world.shipped("web", &text);
-    world
+    machine.shipped("web", &text);
+    machine
 }
 
 #[test]
@@ -43,11 +43,11 @@ fn wrong_credentials() {
 /// Whoever owns the directory could put another key there.
 #[test]
 fn a_copy_lies_in_nobody_else_s_directory() {
-    let mut world = with("[[directories]]\npath = '/srv/web'\n");
+    let mut machine = with("[[directories]]\npath = '/srv/web'\n");
     let text = "command = ['/bin/tls']\nuser = 'tls'\n\
                 [[credentials]]\nsource = '/etc/ssl/tls.key'\npath = '/srv/web/tls.key'\n";
-    world.shipped("tls", text);
-    let errors = world.errors();
+    machine.shipped("tls", text);
+    let errors = machine.errors();
     let said = "/srv/web/tls.key of `tls` is to be root's, but lies in /srv/web of `web`";
     assert!(errors.contains(said), "{errors}");
     // Nor in the service's own.

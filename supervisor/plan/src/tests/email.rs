@@ -23,9 +23,9 @@ fn said_of(site: &str, variables: &str) -> String {
         let prefix = if other { "" } else { "MM_EMAILSETTINGS_" };
         format!("mattermost.env.{prefix}{line}\n")
     });
-    let mut world = shipped(&format!("{site}{}", lines.collect::<String>()));
-    world.mode("/etc/mattervisor/mattervisor.toml", 0o600);
-    match world.load() {
+    let mut machine = shipped(&format!("{site}{}", lines.collect::<String>()));
+    machine.mode("/etc/mattervisor/mattervisor.toml", 0o600);
+    match machine.load() {
         Ok(plan) => Problems(plan.remarks).to_string(),
         Err(problems) => problems.to_string(),
     }
@@ -170,12 +170,12 @@ fn the_password_is_a_secret() {
         open.contains("chmod 600") && !open.contains("hunter2"),
         "{open}"
     );
-    let mut world = shipped(
+    let mut machine = shipped(
         "mattermost_external_url = 'http://chat.example.com'\n\
          [mattermost.env]\nMM_EMAILSETTINGS_FEEDBACKNAME = 'Chat'\n",
     );
-    world.secrets("[mattermost.env]\nMM_EMAILSETTINGS_SMTPPASSWORD = 'hunter2'\n");
-    let plan = world.plan();
+    machine.secrets("[mattermost.env]\nMM_EMAILSETTINGS_SMTPPASSWORD = 'hunter2'\n");
+    let plan = machine.plan();
     let env = &plan.services["mattermost"].env;
     assert!(env["MM_EMAILSETTINGS_SMTPPASSWORD"].secret);
     assert_eq!(env["MM_EMAILSETTINGS_FEEDBACKNAME"].value, "Chat");

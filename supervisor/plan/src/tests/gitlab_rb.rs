@@ -6,6 +6,8 @@ use self::keys::{MATTERMOST, NGINX, OTHERS, POSTGRESQL};
 use super::catalogue::{SEED, STACK, enabled, shipped};
 use crate::Plan;
 
+/// The shipped `catalog.toml`.
+const CATALOG_TOML: &str = include_str!("../../../../services.d/catalog.toml");
 const URL: &str = "mattermost_external_url = \"https://mattermost.example.com\"\n";
 
 fn under(section: &str, lines: &str) -> Vec<String> {
@@ -119,20 +121,20 @@ fn gitlab_on_the_same_machine_is_an_internal_host_that_is_allowed() {
     let site = format!(
         "{URL}mattermost.gitlab_enable = true\nmattermost.gitlab_url = 'https://gitlab.example.com'\n"
     );
-    let mut world = shipped(&site);
-    world.put("/opt/gitlab/service/puma", "");
-    assert_eq!(var(&world.plan(), NAME), Some("gitlab.example.com"));
+    let mut machine = shipped(&site);
+    machine.put("/opt/gitlab/service/puma", "");
+    assert_eq!(var(&machine.plan(), NAME), Some("gitlab.example.com"));
     let more = "mattermost.service_allowed_untrusted_internal_connections = '10.0.0.0/8'\n";
-    world.site(&format!("{site}{more}"));
+    machine.site(&format!("{site}{more}"));
     assert_eq!(
-        var(&world.plan(), NAME),
+        var(&machine.plan(), NAME),
         Some("10.0.0.0/8 gitlab.example.com")
     );
     // Off, it is nobody's business; elsewhere, only what is said counts.
-    world.site(&format!(
+    machine.site(&format!(
         "{URL}mattermost.gitlab_url = 'https://gitlab.example.com'\n"
     ));
-    assert_eq!(var(&world.plan(), NAME), None);
+    assert_eq!(var(&machine.plan(), NAME), None);
     assert_eq!(
         var(&shipped(&format!("{site}{more}")).plan(), NAME),
         Some("10.0.0.0/8")
@@ -199,41 +201,39 @@ fn no_time_limit_of_gitlab_s_is_on_the_database() {
 fn roles_are_presets_that_everything_else_overrides() {
     let site = format!("{URL}roles = [\"mattermost\"]\n");
     assert_eq!(enabled(&shipped(&site).plan()), STACK);
-    let mut world = shipped(&format!(
+    let mut machine = shipped(&format!(
         "{site}redis.enable = true\nmattermost_nginx.enable = false\n"
     ));
-    world.put("/usr/bin/redis-server", "");
-    let plan = world.plan();
+    machine.put("/usr/bin/redis-server", "");
+    let plan = machine.plan();
     assert!(plan.services["redis"].enabled && !plan.services["nginx"].enabled);
     // The address alone would enable Mattermost, but this is GitLab's machine.
     let site = format!(
-        "{URL}roles = [\"gitlab\"]\ngitlab_rails.enable = false\nprometheus_monitoring.enable = false\nlogrotate.enable = false\n"
+        "{URL}roles = [\"gitlab\"]\ngitlab_rails.enable = false\nprometheus_monitoring.enable = false\n"
     );
     let plan = shipped(&site).plan();
     assert_eq!(enabled(&plan), ["postgresql", "postgresql-setup", "redis"]);
 }
 
+/// What of gitlab.rb's cannot run here can be off, with its settings, and is no service.
 #[test]
-fn a_service_of_gitlab_runs_where_gitlab_is_and_nobody_else_runs_it() {
-    let errors = shipped("puma.enable = true\n").errors();
-    assert!(
-        errors.starts_with("/etc/mattervisor/mattervisor.toml:1: error: puma.enable: GitLab's puma is not installed here"),
-        "{errors}"
-    );
-    let mut world =
-        shipped("gitlab_dir = '/srv/gitlab'\ngitlab_state_dir = '/srv/data'\npuma.enable = true\n");
-    world.put("/srv/gitlab/embedded/bin/bundle", "");
-    world.put("/srv/data/gitlab-rails/etc/puma.rb", "");
-    let plan = world.plan();
-    let puma = &plan.services["puma"];
-    assert_eq!(puma.command[..2], ["/srv/gitlab/embedded/bin/chpst", "-e"]);
-    assert_eq!(puma.user.as_deref(), Some("git"));
-    world.put("/srv/gitlab/service/puma", "");
-    let errors = world.errors();
-    assert!(
-        errors.contains("gitlab-runsvdir") && errors.contains("gitlab-ctl reconfigure"),
-        "{errors}"
-    );
+fn what_of_gitlabs_cannot_run_here_is_no_service() {
+    let catalog: toml::Table = toml::from_str(CATALOG_TOML).unwrap();
+    let entries = catalog["unavailable"].as_array().unwrap();
+    let names = entries
+        .iter()
+        .flat_map(|it| it["names"].as_array().unwrap());
+    let names: Vec<&str> = names.map(|name| name.as_str().unwrap()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let off = |name: &&str| format!("{name}.enable = false\n{name}.worker_processes = 2\n");
+    let plan = shipped(&names.iter().map(off).collect::<String>()).plan();
+    for name in names {
+        let service = plan.services.keys().find(|it| it.replace('-', "_") == name);
+        assert_eq!(service, None);
+        let errors = shipped(&format!("{name}.enable = true\n")).errors();
+        let told = format!("mattervisor.toml:1: error: {name}.enable: `{name}` cannot run here: ");
+        assert!(errors.contains(&told), "{errors}");
+    }
 }
 
 /// Nothing of a disabled service is anywhere in the plan.
@@ -291,9 +291,9 @@ fn the_address_of_mattermost_is_checked() {
 
 #[test]
 fn the_version_is_what_mattermost_said() {
-    let mut world = shipped(URL);
-    world.shipped("probe", "command = ['/bin/{{ mattermost.version if mattermost.version is defined else \"unknown\" }}']\n");
-    assert_eq!(world.plan().services["probe"].command, ["/bin/unknown"]);
-    world.put("/var/lib/mattervisor/mattermost/VERSION", "10.11.20\n");
-    assert_eq!(world.plan().services["probe"].command, ["/bin/10.11.20"]);
+    let mut machine = shipped(URL);
+    machine.shipped("probe", "command = ['/bin/{{ mattermost.version if mattermost.version is defined else \"unknown\" }}']\n");
+    assert_eq!(machine.plan().services["probe"].command, ["/bin/unknown"]);
+    machine.put("/var/lib/mattervisor/mattermost/VERSION", "10.11.20\n");
+    assert_eq!(machine.plan().services["probe"].command, ["/bin/10.11.20"]);
 }

@@ -1,7 +1,7 @@
 //! Values that try to leave their place: out of a line, a quote or a name, or out of a file into a
 //! message.
 
-use super::{World, catalogue::shipped};
+use super::{Machine, catalogue::shipped};
 use crate::{Plan, Problems};
 
 const URL: &str = "mattermost_external_url = \"https://mattermost.example.com\"\n";
@@ -13,8 +13,8 @@ fn file<'p>(plan: &'p Plan, service: &str, name: &str) -> &'p str {
 }
 
 /// Everything that is said of a configuration, good or bad.
-fn said(world: &World) -> String {
-    match world.load() {
+fn said(machine: &Machine) -> String {
+    match machine.load() {
         Ok(plan) => Problems(plan.remarks).to_string(),
         Err(problems) => problems.to_string(),
     }
@@ -40,9 +40,9 @@ fn every_text_stays_in_its_line_unless_its_setting_may_have_several() {
     let service = "command = ['/a']\n[settings]\ns = {}\np = { type = 'path' }\nl = { type = 'list' }\n\
         m = { type = 'map' }\nc = { type = 'scalar' }\nmore = { multi_line = true }\n";
     let with = |site: &str| {
-        let mut world = World::new();
-        world.shipped("app", service).site(site);
-        world
+        let mut machine = Machine::new();
+        machine.shipped("app", service).site(site);
+        machine
     };
     for end in ["\\n", "\\r", "\\u001b", "\\u007f", "\\u0085", "\\u2028"] {
         for site in [
@@ -146,15 +146,15 @@ fn no_service_is_root_by_a_setting() {
     /etc/mattervisor/mattervisor.toml:2: error: mattermost.username: a service that is given root as its account is given the whole machine
       hint: name an account of its own; a service that must be root has no `user` in its service file
     ");
-    let own = World::new()
+    let own = Machine::new()
         .shipped("app", "command = ['/a']\nuser = '0'\n")
         .errors();
     assert!(own.contains("is given root as its account"), "{own}");
-    let wrong = World::new()
+    let wrong = Machine::new()
         .shipped("app", "command = ['/a']\nuser = '+0'\n")
         .errors();
     assert!(wrong.contains("cannot be the name"), "{wrong}");
-    let first_last = World::new()
+    let first_last = Machine::new()
         .shipped("app", "command = ['/a']\nuser = 'first.last'\n")
         .plan();
     assert_eq!(
@@ -166,17 +166,17 @@ fn no_service_is_root_by_a_setting() {
 #[test]
 fn what_a_service_puts_in_the_place_of_a_version_is_not_repeated() {
     let hush = "mattermost.gitlab_secret = \"hush-gitlab\"\n";
-    let mut world = shipped(URL);
-    world
+    let mut machine = shipped(URL);
+    machine
         .put("/var/lib/mattervisor/postgresql/data/PG_VERSION", hush)
         .put("/var/lib/mattervisor/mattermost/VERSION", hush);
-    let plan = world.plan();
+    let plan = machine.plan();
     let broken = plan.services["postgresql"].broken.as_deref().unwrap();
     assert_eq!(
         broken,
         "/var/lib/mattervisor/postgresql/data/PG_VERSION does not hold a version to choose postgres_binary by"
     );
-    let remarks = said(&world);
+    let remarks = said(&machine);
     assert!(
         remarks.contains("mattermost/VERSION does not hold a version such as"),
         "{remarks}"
@@ -186,8 +186,8 @@ fn what_a_service_puts_in_the_place_of_a_version_is_not_repeated() {
         "{remarks}"
     );
     // Whose database it is, the directory says; its newest binary is not a guess.
-    world.put("/var/lib/mattervisor/postgresql/data/PG_VERSION", "15\n");
-    assert_eq!(world.plan().services["postgresql"].broken, None);
+    machine.put("/var/lib/mattervisor/postgresql/data/PG_VERSION", "15\n");
+    assert_eq!(machine.plan().services["postgresql"].broken, None);
 }
 
 #[test]
@@ -201,9 +201,9 @@ fn a_file_of_variables_is_not_repeated_either() {
         "A=\"hush\\q\n",
         "A=hush\0\n",
     ] {
-        let mut world = World::new();
-        world.shipped("app", service).put("/srv/env", text);
-        let said = said(&world);
+        let mut machine = Machine::new();
+        machine.shipped("app", service).put("/srv/env", text);
+        let said = said(&machine);
         assert!(
             said.contains("/srv/env:1") && !said.contains("hush"),
             "{said}"
@@ -219,9 +219,9 @@ fn a_broken_file_of_secrets_is_not_repeated() {
     let service =
         "command = ['/a']\n[settings]\ntoken = { secret = true }\nkey = { secret = true }\n";
     let look = |text: &str| {
-        let mut world = World::new();
-        world.shipped("app", service).secrets(text);
-        let said = said(&world);
+        let mut machine = Machine::new();
+        machine.shipped("app", service).secrets(text);
+        let said = said(&machine);
         assert!(
             !said.contains("hush") && !said.contains("4711"),
             "{text}\n{said}"
@@ -271,9 +271,9 @@ fn a_variable_is_shown_only_where_something_says_that_it_is_harmless() {
 #[test]
 fn a_file_with_a_secret_that_the_table_knows_is_closed_to_others() {
     let open = |env: &str| {
-        let mut world = shipped(&format!("{URL}mattermost.env = {{ {env} }}\n"));
-        world.mode("/etc/mattervisor/mattervisor.toml", 0o644);
-        world.errors()
+        let mut machine = shipped(&format!("{URL}mattermost.env = {{ {env} }}\n"));
+        machine.mode("/etc/mattervisor/mattervisor.toml", 0o644);
+        machine.errors()
     };
     let said = ":2: error: mattermost.env.MM_SERVICESETTINGS_SPLITKEY: the file holds this secret";
     let errors = open("MM_SERVICESETTINGS_SPLITKEY = '4711'");
@@ -285,11 +285,11 @@ fn a_file_with_a_secret_that_the_table_knows_is_closed_to_others() {
 #[test]
 fn names_that_anybody_may_see_need_no_table() {
     let service = "command = ['/a']\n[variables]\npublic = ['NODE_*']\n";
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("app", service)
         .site("app.env = { NODE_ENV = 'shown', OTHER = 'hush' }\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     let env = &plan.services["app"].env;
     assert!(!env["NODE_ENV"].private && env["OTHER"].private);
 }

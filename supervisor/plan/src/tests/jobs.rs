@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::World;
+use super::Machine;
 use crate::{Policy, Service};
 
 fn file(lines: &str) -> String {
@@ -11,12 +11,12 @@ fn file(lines: &str) -> String {
 }
 
 fn job(lines: &str) -> Service {
-    let mut plan = World::new().shipped("app", &file(lines)).plan();
+    let mut plan = Machine::new().shipped("app", &file(lines)).plan();
     *plan.services.remove("app").unwrap()
 }
 
 fn wrong(content: &str) -> String {
-    World::new().shipped("app", content).errors()
+    Machine::new().shipped("app", content).errors()
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn what_makes_no_sense_of_a_job_is_refused() {
 #[test]
 fn nothing_requires_a_job() {
     for kind in ["requires", "binds_to"] {
-        let said = World::new()
+        let said = Machine::new()
             .shipped("app", &file("type = 'oneshot'"))
             .shipped("web", &format!("command = ['/bin/w']\n{kind} = ['app']"))
             .errors();

@@ -3,16 +3,16 @@
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 use crate::{
-    Ask, Forward, ForwardFormat, ForwardTo, IoClass, IoPriority, NotifyAccess, NotifyBy, NotifyOn,
-    ReadyKind, Service, Stdin, Watchdog, WatchdogAction,
+    Ask, Forward, ForwardFormat, ForwardTo, IoClass, IoPriority, NotifyAccess, ReadyKind, Service,
+    Stdin, Watchdog, WatchdogAction,
 };
 use api::VariableSource;
 
 /// The service `app` with these lines below its command.
 fn service(lines: &str) -> Service {
-    let mut plan = World::new().shipped("app", &with_command(lines)).plan();
+    let mut plan = Machine::new().shipped("app", &with_command(lines)).plan();
     *plan.services.remove("app").unwrap()
 }
 
@@ -22,11 +22,11 @@ fn with_command(lines: &str) -> String {
 
 /// What is wrong with it.
 fn wrong(lines: &str) -> String {
-    World::new().shipped("app", &with_command(lines)).errors()
+    Machine::new().shipped("app", &with_command(lines)).errors()
 }
 
 fn site(content: &str) -> String {
-    World::new()
+    Machine::new()
         .shipped("app", "command = ['/bin/a']\n")
         .site(content)
         .errors()
@@ -197,13 +197,13 @@ fn logs() {
     assert_eq!(log.forward, to(ForwardTo::Journal, ForwardFormat::Text));
     let files = service("log_files = ['{{ log_dir }}/app/*.log', '/a.log']").log_files;
     assert_eq!(files, ["/var/log/mattervisor/app/*.log", "/a.log"]);
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("a", "command = ['/bin/a']\n")
         .shipped("b", "command = ['/bin/b']\n[log]\nforward = 'none'\n")
         .shipped("c", "command = ['/bin/c']\n[log]\nformat = 'text'\n")
         .site("log.forward = 'stdout'\nlog.format = 'json'\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     assert_eq!(
         plan.services["a"].log.forward,
         to(ForwardTo::Stdout, ForwardFormat::Json)
@@ -241,8 +241,8 @@ fn wrong_logs() {
 
 #[test]
 fn files_of_variables() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped(
             "app",
             "command = ['/bin/a']\nenv_files = ['/etc/default/app', '-/etc/gone']\n\
@@ -250,7 +250,7 @@ fn files_of_variables() {
         )
         .put("/etc/default/app", "# ours\nB=file\nPORT=file\nC='a b'\nD=file\n")
         .site("app.env = { D = 'site' }\n");
-    let app = &world.plan().services["app"];
+    let app = &machine.plan().services["app"];
     let value = |name: &str| (app.env[name].value.as_str(), app.env[name].source);
     assert_eq!(value("A"), ("computed", VariableSource::ServiceFile));
     assert_eq!(value("B"), ("file", VariableSource::EnvFiles));
@@ -263,12 +263,12 @@ fn files_of_variables() {
 
 #[test]
 fn wrong_files_of_variables() {
-    let mut world = World::new();
-    world.shipped("app", &with_command("env_files = ['/etc/default/app']\n"));
-    let broken = world.plan().services["app"].broken.clone();
+    let mut machine = Machine::new();
+    machine.shipped("app", &with_command("env_files = ['/etc/default/app']\n"));
+    let broken = machine.plan().services["app"].broken.clone();
     assert_snapshot!(broken.unwrap(), @r#"cannot read /etc/default/app of env_files: there is no such file"#);
-    world.put("/etc/default/app", "A=1\nexport B=2\nwhat\nC='x\n");
-    assert_snapshot!(world.errors(), @r#"
+    machine.put("/etc/default/app", "A=1\nexport B=2\nwhat\nC='x\n");
+    assert_snapshot!(machine.errors(), @r#"
     /etc/default/app:2: error: env_files: what stands before `=` is no name of an environment variable
       hint: no shell reads the file: remove `export`
     /etc/default/app:3: error: env_files: is not NAME=value
@@ -340,79 +340,16 @@ fn wrong_schedules() {
 }
 
 #[test]
-fn who_is_told() {
-    let mut world = World::new();
-    world
-        .site("[notify.chat]\non = ['failed', 'restarted']\n[notify.ops]\nsendmail = 'ops@example.com'\nfrom = 'mv@example.com'\n[notify.page]\ncommand = ['/bin/page', 'now']\n")
-        .secrets("notify.chat.webhook = 'https://chat.example/hooks/x'\n");
-    let plan = world.plan();
-    let [chat, ops, page] = plan.notify.as_slice() else {
-        panic!("{:?}", plan.notify);
-    };
-    assert!(chat.by == NotifyBy::Webhook("https://chat.example/hooks/x".into()));
-    assert_eq!(chat.on, [NotifyOn::Failed, NotifyOn::Restarted].into());
-    assert!(!format!("{chat:?}").contains("hooks"));
-    let mail = NotifyBy::Sendmail {
-        to: vec!["ops@example.com".into()],
-        from: Some("mv@example.com".into()),
-    };
-    assert!(ops.by == mail && !ops.on.contains(&NotifyOn::Restarted) && ops.on.len() == 7);
-    assert!(page.by == NotifyBy::Command(vec!["/bin/page".into(), "now".into()]));
-}
-
-#[test]
-fn wrong_targets() {
-    assert_snapshot!(site("notify.a = 'x'\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a: must be a table, not a string
-      hint: write [notify.a] and below it webhook, command or sendmail
-    "#);
-    assert_snapshot!(site("notify.a.on = 'failed'\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a: needs one of webhook, command and sendmail
-      hint: for another way write another [notify.NAME]
-    "#);
-    assert_snapshot!(site("notify.a = { webhook = 'chat.example/hush' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a.webhook: must be a URL that begins with http:// or https://"#);
-    assert_snapshot!(site("notify.a = { webhok = 'https://a/' }\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a: needs one of webhook, command and sendmail
-      hint: for another way write another [notify.NAME]
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a.webhok: unknown key
-      hint: did you mean `webhook`?
-    "#);
-    assert_snapshot!(site("notify.a = { command = '/bin/a b' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a.command: must be a list of program and arguments; no shell reads it"#);
-    assert_snapshot!(site("notify.a = { command = ['/a'], webhook = 'http://a/' }\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a: needs one of webhook, command and sendmail
-      hint: for another way write another [notify.NAME]
-    "#);
-    assert_snapshot!(site("notify.a = { command = ['/a'], from = 'me@a' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a: `from` has a meaning with `sendmail` only"#);
-    assert_snapshot!(site("notify.a = { sendmail = ['a b'] }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a.sendmail: `a b` is not a mail address"#);
-    assert_snapshot!(site("notify.a = { command = ['/a'], on = ['faild'] }\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a.on: must be one of failed, restarted, unhealthy, recovered, disk, deleted-binary, certificate, overdue, not `faild`
-      hint: did you mean `failed`?
-    "#);
-    let mut world = World::new();
-    world
-        .site("notify.a.webhook = 'https://chat.example/hush'\n")
-        .mode("/etc/mattervisor/mattervisor.toml", 0o644);
-    assert_snapshot!(world.errors(), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a.webhook: the file holds this secret, but others can read it (mode 0644)
-      hint: chmod 600 /etc/mattervisor/mattervisor.toml, or move the line to secrets.toml
-    "#);
-    assert_snapshot!(World::new().shipped("log", "command = ['/bin/a']\n").errors(), @r#"
-    /cat/services.d/log.toml: error: `log` cannot be the name of a service
-      hint: the name has a meaning of its own in the site file: choose another
-    "#);
-}
-
-#[test]
 fn a_plan_that_no_record_can_hold_is_refused() {
     // A control character stands as seven bytes there.
     let value = "\\u0001".repeat(70_000);
     let service = with_command(&format!("[env]\nA = \"{value}\"\nB = \"{value}\""));
-    let mut world = World::new();
+    let mut machine = Machine::new();
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
-        world.shipped(name, &service);
+        machine.shipped(name, &service);
     }
-    world.plan();
-    let said = world.shipped("h", &service).errors();
+    machine.plan();
+    let said = machine.shipped("h", &service).errors();
     let start = "/etc/mattervisor/mattervisor.toml: error: the plan is 78";
     assert!(said.starts_with(start), "{said}");
     assert!(

@@ -6,11 +6,11 @@ use crate::Problems;
 /// What is said of one variable where this version is installed.
 fn said(version: &str, name: &str, value: &str) -> String {
     let value = toml::Value::from(value);
-    let world = shipped(&format!(
+    let machine = shipped(&format!(
         "mattermost_external_url = \"http://chat.example.com\"\nmattermost.version = \"{version}\"\n\
          mattermost.env.{name} = {value}\n"
     ));
-    match world.load() {
+    match machine.load() {
         Ok(plan) => Problems(plan.remarks).to_string(),
         Err(problems) => problems.to_string(),
     }

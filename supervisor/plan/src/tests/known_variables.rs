@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 use crate::{Host, Options, RealHost, load_with_origins};
 
 const TABLE: &str = "\
@@ -40,15 +40,15 @@ version = "{{ version }}"
 ignore = ["MM_FLAGS_*", "MM_OWN"]
 "#;
 
-fn world(site: &str) -> World {
-    let mut world = World::new();
-    world.shipped("chat", CHAT).site(site);
-    world.put("/cat/services.d/chat/variables.tsv", TABLE);
-    world
+fn machine(site: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine.shipped("chat", CHAT).site(site);
+    machine.put("/cat/services.d/chat/variables.tsv", TABLE);
+    machine
 }
 
 fn said(env: &str) -> String {
-    world(&format!("chat.env = {{ {env} }}\n")).remarks()
+    machine(&format!("chat.env = {{ {env} }}\n")).remarks()
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn unknown_names_come_with_the_one_that_is_meant() {
 #[test]
 fn a_version_drops_some_and_others_come_later() {
     let site = "chat.version = \"9.11.2\"\nchat.old = true\nchat.env = { MM_LOG_FORMAT = \"\", MM_SERVICE_NEW = true, MM_RTC_STUNURI = \"\" }\n";
-    assert_snapshot!(world(site).remarks(), @r"
+    assert_snapshot!(machine(site).remarks(), @r"
     /etc/mattervisor/mattervisor.toml:2: warning: chat.old: MM_SERVICE_OLD: has no effect: 9.11.2 has dropped it (9.0 still had it, 9.11 has not)
       hint: the new way is always on
     /etc/mattervisor/mattervisor.toml:3: warning: chat.env.MM_LOG_FORMAT: has no effect: 9.11.2 has dropped it (4.0 still had it, 4.10 has not)
@@ -96,7 +96,7 @@ fn a_version_drops_some_and_others_come_later() {
       hint: remove it
     ");
     let site = "chat.version = \"7.4.0\"\nchat.env = { MM_SERVICE_NEW = true, MM_PLUGINS_ALL = \"{}\", MM_SERVICE_OLD = true }\n";
-    assert_snapshot!(world(site).remarks(), @r"
+    assert_snapshot!(machine(site).remarks(), @r"
     /etc/mattervisor/mattervisor.toml:2: warning: chat.env.MM_SERVICE_NEW: has no effect: 7.4.0 does not have it yet, 11.6 is the first that is known to
     /etc/mattervisor/mattervisor.toml:2: warning: chat.env.MM_PLUGINS_ALL: has no effect: 7.4.0 does not have it yet, 7.5 is the first that is known to
     ");
@@ -104,12 +104,12 @@ fn a_version_drops_some_and_others_come_later() {
 
 #[test]
 fn without_a_known_version_any_will_do() {
-    let mut world = world("chat.env = { MM_LOG_FORMAT = \"\", MM_SERVICE_NEW = true }\n");
-    world.shipped(
+    let mut machine = machine("chat.env = { MM_LOG_FORMAT = \"\", MM_SERVICE_NEW = true }\n");
+    machine.shipped(
         "chat",
         &CHAT.replace("version = { default = \"11.6.0\" }", "version = {}"),
     );
-    assert_snapshot!(world.remarks(), @r"
+    assert_snapshot!(machine.remarks(), @r"
     /etc/mattervisor/mattervisor.toml:1: note: chat.env.MM_LOG_FORMAT: newer versions have dropped it: 4.0 still had it, 4.10 has not
       hint: write MM_LOG_JSON
     ");
@@ -118,7 +118,7 @@ fn without_a_known_version_any_will_do() {
 #[test]
 fn values_are_held_to_their_types_where_they_were_written() {
     let site = "chat.count = \"ten\"\nchat.key = \"hunter2\"\n\n[chat.env]\nMM_SERVICE_NEW = \"yes\"\nMM_PLUGINS_ALL = \"a\"\n";
-    let said = world(site).remarks();
+    let said = machine(site).remarks();
     assert!(!said.contains("hunter2"));
     assert_snapshot!(said, @r#"
     /etc/mattervisor/mattervisor.toml:1: warning: chat.count: MM_SERVICE_COUNT: "ten" is not a whole number, so it is ignored and the default stays
@@ -134,27 +134,27 @@ fn values_are_held_to_their_types_where_they_were_written() {
 
 #[test]
 fn what_the_program_dies_of_is_an_error() {
-    let mut world = world("chat.env = { MM_SQL_REPLICAS = \"\", MM_SQL_LAG = \"x\" }\n");
-    assert_snapshot!(world.errors(), @r"
+    let mut machine = machine("chat.env = { MM_SQL_REPLICAS = \"\", MM_SQL_LAG = \"x\" }\n");
+    assert_snapshot!(machine.errors(), @r"
     /etc/mattervisor/mattervisor.toml:1: error: chat.env.MM_SQL_REPLICAS: an empty value is a list with one empty element, not an empty list, and the program hangs at start
       hint: remove the variable: without it the list is empty
     /etc/mattervisor/mattervisor.toml:1: error: chat.env.MM_SQL_LAG: the program panics when this is set, whatever the value
       hint: set it in the file
     ");
     // It is the service file that is asked, so the administrator can overrule it.
-    world.own("chat", "variables = false\n");
-    assert_eq!(world.remarks(), "");
+    machine.own("chat", "variables = false\n");
+    assert_eq!(machine.remarks(), "");
 }
 
 #[test]
 fn environment_files_have_places_too() {
-    let mut world = world("");
-    world.put(
+    let mut machine = machine("");
+    machine.put(
         "/etc/default/chat",
         "# x\nMM_SERVICE_COUNT=1\n\nMM_SERVICE_NWE=1\n",
     );
-    world.own("chat", "env_files = [\"/etc/default/chat\"]\n");
-    assert_snapshot!(world.remarks(), @r"
+    machine.own("chat", "env_files = [\"/etc/default/chat\"]\n");
+    assert_snapshot!(machine.remarks(), @r"
     /etc/default/chat:4: warning: MM_SERVICE_NWE: is not known in any version, and has no effect
       hint: did you mean MM_SERVICE_NEW?
     ");
@@ -162,15 +162,15 @@ fn environment_files_have_places_too() {
 
 #[test]
 fn the_table_itself_is_checked() {
-    let mut world = world("");
-    world.shipped("a", "command = [\"/a\"]\n[variables]\nprefx = \"A\"\n");
-    world.shipped(
+    let mut machine = machine("");
+    machine.shipped("a", "command = [\"/a\"]\n[variables]\nprefx = \"A\"\n");
+    machine.shipped(
         "b",
         "command = [\"/b\"]\n[variables]\nprefix = \"B\"\ntable = \"b/none.tsv\"\nversion = 5\n",
     );
     // A disabled service's table is not looked for.
-    world.shipped("c", "command = [\"/c\"]\nenable = false\n[variables]\nprefix = \"C\"\ntable = \"none\"\nversion = \"{{ nosuch }}\"\n");
-    assert_snapshot!(world.errors(), @r"
+    machine.shipped("c", "command = [\"/c\"]\nenable = false\n[variables]\nprefix = \"C\"\ntable = \"none\"\nversion = \"{{ nosuch }}\"\n");
+    assert_snapshot!(machine.errors(), @r"
     /cat/services.d/a.toml:2: error: variables.prefix: is missing
     /cat/services.d/a.toml:2: error: variables.table: is missing
     /cat/services.d/a.toml:3: error: variables.prefx: unknown key
@@ -184,12 +184,12 @@ fn the_table_itself_is_checked() {
 
 #[test]
 fn a_problem_says_which_variable_it_is_about_and_origins_where_all_were_written() {
-    let world = world("chat.count = \"7\"\nchat.env = { MM_NONE = 1 }\n");
+    let machine = machine("chat.count = \"7\"\nchat.env = { MM_NONE = 1 }\n");
     let options = Options {
         root: "/".into(),
         catalog: Some("/cat/services.d".into()),
     };
-    let (plan, origins) = load_with_origins(&world, &options);
+    let (plan, origins) = load_with_origins(&machine, &options);
     let about = Some(("chat".to_owned(), "MM_NONE".to_owned()));
     assert!(
         plan.unwrap()

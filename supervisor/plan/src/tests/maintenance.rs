@@ -2,21 +2,21 @@
 
 use api::PlanImpact;
 
-use super::World;
+use super::Machine;
 use crate::{Ask, compare::describe};
 
 const WEB: &str = "command = ['/bin/web']\n[maintenance]\nhttp = 'http://chat/ping'\n\
     unix = '/run/web.sock'\nstatus = [503]\nbody = 'maintenance'\n";
 
-fn world(text: &str) -> World {
-    let mut world = World::new();
-    world.shipped("web", text);
-    world
+fn machine(text: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine.shipped("web", text);
+    machine
 }
 
 #[test]
 fn a_service_is_asked_what_users_are_told() {
-    let plan = world(WEB).plan();
+    let plan = machine(WEB).plan();
     let confirm = plan.services["web"].maintenance.clone().unwrap();
     assert_eq!(
         (confirm.timeout_ms, confirm.probe.interval_ms),
@@ -34,7 +34,7 @@ fn a_service_is_asked_what_users_are_told() {
     assert_eq!(value("maintenance.timeout"), "5s");
     // It stops nobody.
     let other = WEB.replace("/ping", "/other");
-    let change = &crate::changes(&plan, &world(&other).plan())["web"];
+    let change = &crate::changes(&plan, &machine(&other).plan())["web"];
     assert_eq!(change.impact, PlanImpact::InPlace);
     assert_eq!(change.reasons, ["maintenance changed"]);
 }
@@ -43,7 +43,7 @@ fn a_service_is_asked_what_users_are_told() {
 fn what_is_asked_can_be_answered_in_time() {
     let with = |lines: &str| {
         let text = format!("command = ['/bin/web']\n[maintenance]\n{lines}");
-        world(&text).errors()
+        machine(&text).errors()
     };
     for (lines, said) in [
         ("status = [503]", "maintenance: does not say what is asked"),

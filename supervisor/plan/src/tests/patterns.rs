@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 
 const COMMAND: &str = "command = ['/bin/a']\n";
 const SETTING: &str = "[settings]\nfrom = { type = 'list', default = [], pattern = '(?&ipv4)/[0-9]+', \
@@ -12,16 +12,16 @@ const PARTS: &str = "[patterns]\noctet = '[0-9]{1,3}'\nipv4 = '(?&octet)(?:\\.(?
 /// What is wrong with a service that has these patterns.
 fn wrong(patterns: &str) -> String {
     let service = format!("{COMMAND}{SETTING}{patterns}");
-    World::new().shipped("app", &service).errors()
+    Machine::new().shipped("app", &service).errors()
 }
 
 #[test]
 fn a_part_stands_for_what_it_is_wherever_it_is_named() {
     let service = format!("{COMMAND}{PARTS}{SETTING}");
-    let mut world = World::new();
-    world.shipped("app", &service);
-    world.site("app.from = ['10.0.0.0/8']").plan();
-    assert_snapshot!(world.site("app.from = ['10.0.0.0/8', '10.0.0/8']").errors(), @r#"/etc/mattervisor/mattervisor.toml:1: error: app.from: must be a network, not "10.0.0/8""#);
+    let mut machine = Machine::new();
+    machine.shipped("app", &service);
+    machine.site("app.from = ['10.0.0.0/8']").plan();
+    assert_snapshot!(machine.site("app.from = ['10.0.0.0/8', '10.0.0/8']").errors(), @r#"/etc/mattervisor/mattervisor.toml:1: error: app.from: must be a network, not "10.0.0/8""#);
 }
 
 #[test]
@@ -36,5 +36,5 @@ fn wrong_parts_are_told_where_they_are_used() {
     let many = "(?&octet)".repeat(3000);
     assert_snapshot!(wrong(&format!("[patterns]\nipv4 = '{many}'\noctet = '[0-9]{{1,3}}|[a-z]{{1,3}}'\n")), @r#"/cat/services.d/app.toml:3: error: settings.from.pattern: has more than 65536 bytes with all its parts"#);
     let whole = format!("patterns = 4\n{COMMAND}");
-    assert_snapshot!(World::new().shipped("app", &whole).errors(), @r#"/cat/services.d/app.toml:1: error: patterns: must be a table of patterns, not a number"#);
+    assert_snapshot!(Machine::new().shipped("app", &whole).errors(), @r#"/cat/services.d/app.toml:1: error: patterns: must be a table of patterns, not a number"#);
 }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 
-use super::{World, catalogue};
+use super::{Machine, catalogue};
 use crate::{Ask, Plan, ReadyKind, ReloadHow, Service};
 
 fn two(first: &str, second: &str) -> String {
-    let mut world = World::new();
+    let mut machine = Machine::new();
     let service = |user: &str, rest: &str| format!("command = ['/bin/a']\nuser = '{user}'\n{rest}");
-    world.shipped("first", &service("ann", first));
-    world.shipped("second", &service("bob", second));
-    world.errors()
+    machine.shipped("first", &service("ann", first));
+    machine.shipped("second", &service("bob", second));
+    machine.errors()
 }
 
 #[test]
@@ -57,28 +57,28 @@ fn a_directory_of_another_account_is_refused() {
     let said = "second.toml:3: error: files.path: /srv/a/conf of `second` is to be bob's, but lies in /srv/a";
     assert!(inside.contains(said), "{inside}");
     let roots = "[[directories]]\npath = '/srv/a'\nuser = 'root'\n";
-    let mut world = World::new();
-    world.shipped(
+    let mut machine = Machine::new();
+    machine.shipped(
         "first",
         &format!("command = ['/bin/a']\nuser = 'ann'\n{roots}"),
     );
     let own = of("/srv/a/b");
-    world.shipped(
+    machine.shipped(
         "second",
         &format!("command = ['/bin/a']\nuser = 'bob'\n{own}{file}"),
     );
-    world.plan();
+    machine.plan();
     // Without root nobody has an account of its own.
-    let mut world = World::new();
-    world.uid(1000);
+    let mut machine = Machine::new();
+    machine.uid(1000);
     for (name, path) in [("first", "/srv/a"), ("second", "/srv/a/b")] {
         let own = of(path);
-        world.shipped(
+        machine.shipped(
             name,
             &format!("command = ['/bin/a']\nuser = '{name}'\n{own}"),
         );
     }
-    world.plan();
+    machine.plan();
 }
 
 /// The stack with all that can run beside it.
@@ -86,21 +86,17 @@ fn all() -> Plan {
     let site = "mattermost_external_url = 'https://mattermost.example.com'\n\
                 letsencrypt.enable = true\nredis.enable = true\nredis-exporter.enable = true\n\
                 postgres-exporter.enable = true\nmattermost.env = { A = 'b' }\n\
-                puma.enable = true\nsidekiq.enable = true\ngitaly.enable = true\n";
-    let mut world = catalogue::shipped(site);
+                node-exporter.enable = true\n";
+    let mut machine = catalogue::shipped(site);
     for path in [
         "/usr/bin/redis-server",
         "/usr/bin/prometheus-redis-exporter",
         "/usr/bin/prometheus-postgres-exporter",
-        "/opt/gitlab/embedded/bin/bundle",
-        "/opt/gitlab/embedded/service/gitlab-rails/bin/sidekiq-cluster",
-        "/opt/gitlab/embedded/bin/gitaly-wrapper",
-        "/var/opt/gitlab/gitlab-rails/etc/puma.rb",
-        "/var/opt/gitlab/gitaly/config.toml",
+        "/usr/bin/prometheus-node-exporter",
     ] {
-        world.put(path, "");
+        machine.put(path, "");
     }
-    world.plan()
+    machine.plan()
 }
 
 /// Accounts' directories of a plan, with their owners.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::World;
+use super::Machine;
 
 /// Fragments that make deep paths of the reader likely.
 fn fragment() -> impl Strategy<Value = String> {
@@ -33,12 +33,12 @@ proptest! {
         site in prop::collection::vec(any::<u8>(), 0..200),
         template in prop::collection::vec(any::<u8>(), 0..200),
     ) {
-        let mut world = World::new();
-        world.put("/cat/services.d/a.toml", service);
-        world.put("/etc/mattervisor/mattervisor.toml", site);
-        world.shipped("b", "command = ['/b']\n[[files]]\npath = '/x'\ntemplate = 't'\n");
-        world.put("/cat/services.d/t", template);
-        let _ = world.load();
+        let mut machine = Machine::new();
+        machine.put("/cat/services.d/a.toml", service);
+        machine.put("/etc/mattervisor/mattervisor.toml", site);
+        machine.shipped("b", "command = ['/b']\n[[files]]\npath = '/x'\ntemplate = 't'\n");
+        machine.put("/cat/services.d/t", template);
+        let _ = machine.load();
     }
 
     #[test]
@@ -47,19 +47,19 @@ proptest! {
         catalog in prop::collection::vec(fragment(), 0..6),
         site in prop::collection::vec(fragment(), 0..6),
     ) {
-        let mut world = World::new();
-        world.shipped("a", &service.concat());
-        world.catalog(&catalog.concat());
-        world.site(&site.concat());
-        let _ = world.load();
+        let mut machine = Machine::new();
+        machine.shipped("a", &service.concat());
+        machine.catalog(&catalog.concat());
+        machine.site(&site.concat());
+        let _ = machine.load();
     }
 
     #[test]
     fn random_templates_never_panic(template in "(\\{\\{|\\}\\}|\\{%|%\\}| if | x |\\.|\\||\"|[a-z]|é|\n){0,20}") {
-        let mut world = World::new();
-        world.shipped("b", "command = ['/b']\n[settings]\nx = {}\n[[files]]\npath = '/x'\ntemplate = 't'\n");
-        world.put("/cat/services.d/t", &template);
-        world.shipped("c", &format!("command = ['/b']\n[env]\nA = {}\n", toml::Value::from(template.as_str())));
-        let _ = world.load();
+        let mut machine = Machine::new();
+        machine.shipped("b", "command = ['/b']\n[settings]\nx = {}\n[[files]]\npath = '/x'\ntemplate = 't'\n");
+        machine.put("/cat/services.d/t", &template);
+        machine.shipped("c", &format!("command = ['/b']\n[env]\nA = {}\n", toml::Value::from(template.as_str())));
+        let _ = machine.load();
     }
 }

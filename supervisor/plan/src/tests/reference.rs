@@ -13,11 +13,11 @@ use std::{
 };
 
 use self::words::{code, value};
-use super::World;
+use super::Machine;
 use crate::{
     RealHost,
     read::{
-        document::{self, Document, Entry, Table},
+        document::{self, Document, Entry, Kind, Table},
         fields,
     },
     report::problem::Report,
@@ -213,12 +213,7 @@ fn index(all: &Catalogue, pages: &BTreeSet<String>) -> String {
         let _ = writeln!(out, "| {shown} | {what} | {enable} |");
     }
     out.push_str("\n`SERVICE.enable` says otherwise.\n");
-    if let Some(flags) = inside(catalog, "flags") {
-        out.push_str("\nOf these only `enable = false` can be said:\n\n");
-        for (flag, entry) in in_order(flags) {
-            let _ = writeln!(out, "- `{flag}`: {}", entry.node.text().unwrap_or_default());
-        }
-    }
+    unavailable(&mut out, catalog);
     out.push_str("\n## Sections\n");
     for (section, entry) in inside(catalog, "sections").into_iter().flat_map(in_order) {
         if let Some(table) = entry.node.table() {
@@ -231,6 +226,20 @@ fn index(all: &Catalogue, pages: &BTreeSet<String>) -> String {
     }
     groups_and_roles(&mut out, catalog);
     out
+}
+
+fn unavailable(out: &mut String, catalog: &Table) {
+    out.push_str("\n## What cannot run here\n\n");
+    out.push_str("Settings of these may stay in a site file, and so may `enable = false`: nothing comes of them. `enable = true` is an error.\n\n");
+    out.push_str("| names | why |\n| --- | --- |\n");
+    let Kind::List(entries) = &catalog["unavailable"].node.kind else {
+        panic!("[[unavailable]] is no list");
+    };
+    for entry in entries {
+        let table = entry.table().unwrap();
+        let (names, reason) = (list(&table["names"].node), text(table, "reason"));
+        let _ = writeln!(out, "| {names} | {} |", words::cell(reason));
+    }
 }
 
 fn groups_and_roles(out: &mut String, catalog: &Table) {
@@ -358,9 +367,9 @@ fn the_keys_of_each_table_are_those_that_are_read() {
         ("reload.confirm", ["tcp", "unix"]),
         ("maintenance", ["tcp", "exec"]),
     ]);
-    let mut world = World::new();
-    world.shipped("app", EVERY_TABLE);
-    let _ = world.load();
+    let mut machine = Machine::new();
+    machine.shipped("app", EVERY_TABLE);
+    let _ = machine.load();
     let asked = fields::asked::take();
     let (mut seen, mut wrong) = (0, Vec::new());
     let tables = crate::service::keys::all().flat_map(|key| key.tables);

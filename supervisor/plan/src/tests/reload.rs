@@ -1,6 +1,6 @@
 //! `[reload]`, `[reload.confirm]` and the reload token.
 
-use super::World;
+use super::Machine;
 use crate::{Ask, PlanImpact, Probe, ReloadHow, changes, compare::describe, model::reload_token};
 
 const APP: &str = "command = ['/bin/a']\n[reload]\nsignal = 'HUP'\ntimeout = '20s'\n\
@@ -8,12 +8,12 @@ const APP: &str = "command = ['/bin/a']\n[reload]\nsignal = 'HUP'\ntimeout = '20
     [[files]]\npath = '/run/a.conf'\non_change = 'reload'\ncontent = 'answer {{ reload_token }}'\n";
 
 fn errors(text: &str) -> String {
-    World::new().shipped("app", text).errors()
+    Machine::new().shipped("app", text).errors()
 }
 
 #[test]
 fn a_reload_has_a_deadline_and_may_be_confirmed() {
-    let plan = World::new().shipped("app", APP).plan();
+    let plan = Machine::new().shipped("app", APP).plan();
     let app = &plan.services["app"];
     let reload = app.reload.as_ref().unwrap();
     assert_eq!(
@@ -48,7 +48,7 @@ fn the_question_is_about_the_token_of_one_reload() {
         "http = 'http://127.0.0.1:80/generation'\nbody = '{{ reload_token }}'",
         "exec = ['/bin/ask', 'is={{ reload_token }}']",
     );
-    let plan = World::new().shipped("app", &text).plan();
+    let plan = Machine::new().shipped("app", &text).plan();
     let confirm = plan.services["app"]
         .reload
         .as_ref()
@@ -62,9 +62,9 @@ fn the_question_is_about_the_token_of_one_reload() {
 
 #[test]
 fn a_token_alone_is_no_change_of_the_plan() {
-    let plan = || World::new().shipped("app", APP).plan();
+    let plan = || Machine::new().shipped("app", APP).plan();
     assert_eq!(plan(), plan());
-    let other = World::new()
+    let other = Machine::new()
         .shipped("app", &APP.replace("20s", "21s"))
         .plan();
     let change = changes(&plan(), &other).remove("app").unwrap();
@@ -84,7 +84,7 @@ fn a_token_is_asked_for_only_where_a_program_can_have_it() {
     );
     // One that is disabled is not rendered, and nothing is known of its files.
     assert_eq!(
-        World::new()
+        Machine::new()
             .shipped("app", &format!("enable = false\n{nowhere}"))
             .remarks(),
         ""
@@ -119,7 +119,7 @@ fn a_file_with_a_token_is_no_reason_to_reload() {
         "path = '/run/a.conf'\non_change = 'nothing'\n",
     );
     assert_ne!(watched, told_alone);
-    assert_eq!(World::new().shipped("app", &told_alone).remarks(), "");
+    assert_eq!(Machine::new().shipped("app", &told_alone).remarks(), "");
 }
 
 #[test]

@@ -2,123 +2,25 @@
 
 use std::{fmt::Write, io};
 
-use super::World;
+use super::Machine;
 use crate::{ReloadHow, Service};
-use api::VariableSource;
-
-fn env(service: &Service) -> Vec<(&str, &str)> {
-    service
-        .env
-        .iter()
-        .filter(|(name, _)| *name != "PATH")
-        .map(|(name, var)| (name.as_str(), var.value.as_str()))
-        .collect()
-}
-
-const APP: &str = r#"
-command = ["/bin/app"]
-[settings]
-port = { type = "port", default = 80, env = "PORT" }
-flag = { type = "bool", env = "FLAG" }
-hosts = { type = "list", env = "HOSTS" }
-more = { type = "map", env = "MORE" }
-text = { type = "string", env = "TEXT" }
-over = { type = "string", env = "OVER" }
-key = { type = "string", secret = true, env = "KEY" }
-[env]
-OVER = "computed"
-URL = "http://{{ text if text is defined else 'none' }}:{{ port }}/"
-LONE = "{{ text }}"
-FLAGGED = "{{ flag }}/{{ hosts }}"
-COPY = "{{ more }}"
-"#;
-
-/// What the templates of [`APP`] need.
-const NEEDED: &str = "app.flag = true\napp.hosts = []\n";
-
-fn app(site: &str) -> Service {
-    World::new().shipped("app", APP).site(site).plan().services["app"]
-        .as_ref()
-        .clone()
-}
-
-#[test]
-fn the_environment_is_fixed_path_then_computed_then_settings_then_the_env_map() {
-    let site = "app.flag = true\napp.hosts = ['a', 'b']\napp.more = { x = 1, y = 'z' }\n\
-        app.over = 'setting'\napp.env = { TEXT = '{{ x }} %d $HOME', N = 3, B = false, PORT = '' }\n";
-    let app = app(site);
-    assert_eq!(
-        env(&app),
-        [
-            ("B", "false"),
-            ("COPY", r#"{"x":1,"y":"z"}"#),
-            ("FLAG", "true"),
-            ("FLAGGED", "true/a b"),
-            ("HOSTS", "a b"),
-            ("MORE", r#"{"x":1,"y":"z"}"#),
-            ("N", "3"),
-            ("OVER", "setting"),
-            ("PORT", ""),
-            ("TEXT", "{{ x }} %d $HOME"),
-            ("URL", "http://none:80/"),
-        ]
-    );
-    assert_eq!(app.env["PATH"].source, VariableSource::Supervisor);
-    assert_eq!(app.env["URL"].source, VariableSource::ServiceFile);
-    assert_eq!(app.env["OVER"].source, VariableSource::Setting);
-    assert_eq!(app.env["TEXT"].source, VariableSource::SiteFile);
-}
-
-#[test]
-fn a_key_that_is_removed_takes_its_variable_with_it() {
-    let site = "app.flag = true\napp.hosts = []\napp.more = {}\n";
-    assert_eq!(app(&format!("{site}app.text = ''\n")).env["TEXT"].value, "");
-    let without = app(site);
-    assert!(!without.env.contains_key("TEXT") && !without.env.contains_key("LONE"));
-}
-
-#[test]
-fn secrets_come_from_their_file_and_the_site_file_wins() {
-    let mut world = World::new();
-    let site = "app.flag = true\napp.hosts = []\napp.more = {}\n";
-    world
-        .shipped("app", APP)
-        .site(site)
-        .secrets("app.key = 'hush'\napp.text = 'x'\n");
-    let plan = world.plan();
-    let app = &plan.services["app"];
-    assert_eq!(
-        (app.env["KEY"].value.as_str(), app.env["KEY"].secret),
-        ("hush", true)
-    );
-    assert_eq!(app.env["TEXT"].value, "x");
-    world.site(&format!("{site}app.text = 'y'\n"));
-    assert_eq!(world.plan().services["app"].env["TEXT"].value, "y");
-    assert!(
-        world
-            .remarks()
-            .contains("warning: app.text: secrets.toml has another value"),
-        "{}",
-        world.remarks()
-    );
-}
 
 #[test]
 fn what_a_secret_touches_is_secret() {
     let service = "command = ['/bin/a']\n[settings]\nk = { secret = true, default = 'hush' }\n\
         d = { default = 'x{{ k }}' }\n[env]\nA = '{{ d }}!'\nB = 'b'\n\
         [[files]]\npath = '/f'\ncontent = 'c {{ k }}'\n[[files]]\npath = '/g'\ncontent = 'c'\n";
-    let plan = World::new().shipped("app", service).plan();
+    let plan = Machine::new().shipped("app", service).plan();
     let app = &plan.services["app"];
     assert!(app.env["A"].secret && !app.env["B"].secret);
     assert!(app.files[0].secret && !app.files[1].secret);
     assert_eq!((app.files[0].mode, app.files[1].mode), (0o600, 0o640));
     let own = format!("user = 'app'\n{service}");
-    let plan = World::new().shipped("app", &own).plan();
+    let plan = Machine::new().shipped("app", &own).plan();
     assert_eq!(plan.services["app"].files[0].mode, 0o640);
     let open = service.replace("path = '/f'", "path = '/f'\nmode = '0644'");
     assert!(
-        World::new()
+        Machine::new()
             .shipped("app", &open)
             .errors()
             .contains("holds a secret")
@@ -129,15 +31,15 @@ fn what_a_secret_touches_is_secret() {
 fn a_generated_secret_is_missed_once_and_then_there() {
     let service =
         "command = ['/bin/a']\n[settings]\nk = { secret = true, generate = 'hex:4', env = 'K' }\n";
-    let mut world = World::new();
-    world.shipped("app", service);
-    let plan = world.plan();
+    let mut machine = Machine::new();
+    machine.shipped("app", service);
+    let plan = machine.plan();
     assert_eq!(plan.missing_secrets.len(), 1);
     let missing = &plan.missing_secrets[0];
     let value = crate::secrets::generate::generate(&missing.spec, &[1, 2, 3, 4]).unwrap();
     let row = (missing.service.clone(), missing.key.clone(), value);
-    world.secrets(&crate::secrets::generate::insert_into("", &[row]).unwrap());
-    let plan = world.plan();
+    machine.secrets(&crate::secrets::generate::insert_into("", &[row]).unwrap());
+    let plan = machine.plan();
     assert!(plan.missing_secrets.is_empty());
     assert_eq!(plan.services["app"].env["K"].value, "01020304");
 }
@@ -146,15 +48,15 @@ const FIND: &str = "command = ['{{ bin }}']\n[settings]\nbin = { type = 'path', 
     find = ['/a/*/bin/p', '/b-*/p', '/usr/bin/p'], version_file = '/data/VERSION' }\n";
 
 fn found(files: &[&str], version: Option<&str>) -> Service {
-    let mut world = World::new();
-    world.shipped("app", FIND);
+    let mut machine = Machine::new();
+    machine.shipped("app", FIND);
     for file in files {
-        world.put(file, "");
+        machine.put(file, "");
     }
     if let Some(version) = version {
-        world.put("/data/VERSION", version);
+        machine.put("/data/VERSION", version);
     }
-    world.plan().services["app"].as_ref().clone()
+    machine.plan().services["app"].as_ref().clone()
 }
 
 #[test]
@@ -176,11 +78,11 @@ fn what_is_missing_on_this_host_breaks_its_service_and_no_other() {
         app.broken.as_deref(),
         Some("bin of version 10 was not found, only of 9")
     );
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("app", FIND)
         .shipped("other", "command = ['/bin/o']\nafter = ['app']\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     assert!(
         plan.services["app"]
             .broken
@@ -190,15 +92,15 @@ fn what_is_missing_on_this_host_breaks_its_service_and_no_other() {
     );
     assert_eq!(plan.services["other"].broken, None);
     assert!(
-        world
+        machine
             .remarks()
             .contains("warning: `app` cannot run on this host"),
         "{}",
-        world.remarks()
+        machine.remarks()
     );
-    world.fault("/data/VERSION", io::ErrorKind::PermissionDenied);
+    machine.fault("/data/VERSION", io::ErrorKind::PermissionDenied);
     assert!(
-        world.plan().services["app"]
+        machine.plan().services["app"]
             .broken
             .as_deref()
             .unwrap()
@@ -208,12 +110,12 @@ fn what_is_missing_on_this_host_breaks_its_service_and_no_other() {
 
 #[test]
 fn the_administrators_file_overrides_single_keys() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("app", "command = ['/bin/a']\nuser = 'www'\n[stop]\nsignal = 'INT'\ntimeout = '5s'\n[reload]\nsignal = 'HUP'\n")
         .own("app", "[stop]\ntimeout = '9s'\n")
         .own("extra", "command = ['/bin/e']\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     let app = &plan.services["app"];
     assert_eq!((app.stop.signal, app.stop.timeout_ms), (2, 9000));
     assert_eq!(app.user.as_deref(), Some("www"));
@@ -221,33 +123,33 @@ fn the_administrators_file_overrides_single_keys() {
     assert_eq!(reload.how, ReloadHow::Signal(1));
     assert_eq!((reload.timeout_ms, &reload.confirm), (60_000, &None));
     assert!(plan.services["extra"].enabled);
-    world.own("app", "reload = false\n");
-    assert_eq!(world.plan().services["app"].reload, None);
+    machine.own("app", "reload = false\n");
+    assert_eq!(machine.plan().services["app"].reload, None);
 }
 
 #[test]
 fn an_administrators_template_comes_before_the_shipped_one() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("app", "command = ['/bin/a']\n[[files]]\npath = '{{ run_dir }}/f'\ntemplate = 'd/t'\nvalidate = ['/v', '{{ candidate }}']\n")
         .put("/cat/services.d/d/t", "{% for n in [1, 2] %}\nline {{ n }}\n{% endfor %}\n");
-    let file = world.plan().services["app"].files[0].clone();
+    let file = machine.plan().services["app"].files[0].clone();
     assert_eq!(file.content, "line 1\nline 2\n");
     assert_eq!(file.validate, ["/v", "/run/mattervisor/.f.candidate"]);
-    world.put("/etc/mattervisor/services.d/d/t", "mine\n");
-    assert_eq!(world.plan().services["app"].files[0].content, "mine\n");
+    machine.put("/etc/mattervisor/services.d/d/t", "mine\n");
+    assert_eq!(machine.plan().services["app"].files[0].content, "mine\n");
 }
 
 #[test]
 fn explicit_wins_over_group_over_role_over_the_service_file() {
     let catalog = "[groups]\nsuite = ['a']\n[roles]\nsmall = { enable = ['a'], disable = ['b'] }\n";
     let on = |site: &str, name: &str| {
-        let mut world = World::new();
-        world.catalog(catalog).site(site);
-        world
+        let mut machine = Machine::new();
+        machine.catalog(catalog).site(site);
+        machine
             .shipped("a", "command = ['/a']\nenable = false\n")
             .shipped("b", "command = ['/b']\n");
-        world.plan().services[name].enabled
+        machine.plan().services[name].enabled
     };
     assert!(!on("", "a") && on("", "b"));
     assert!(on("roles = ['small']\n", "a") && !on("roles = ['small']\n", "b"));
@@ -257,31 +159,34 @@ fn explicit_wins_over_group_over_role_over_the_service_file() {
 
 #[test]
 fn a_dependency_that_is_disabled_does_not_constrain() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("a", "command = ['/a']\nrequires = ['b']\n")
         .shipped("b", "command = ['/b']\nenable = false\n");
-    assert!(world.plan().services["a"].requires.is_empty());
+    assert!(machine.plan().services["a"].requires.is_empty());
     let note = "note: requires: `b` is disabled on this host, so `a` does not wait for it";
-    assert!(world.remarks().contains(note), "{}", world.remarks());
+    assert!(machine.remarks().contains(note), "{}", machine.remarks());
 }
 
 #[test]
 fn a_section_has_settings_of_its_own_or_is_another_name() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .catalog("[sections]\nalias = 'app'\n")
         .shipped("app", "command = ['/a', '{{ x }}', '{{ own_section.x }}', '{{ alias.x }}']\n[settings]\nx = { default = '1' }\n[sections.own_section]\nx = { default = '2{{ x }}' }\n")
         .site("alias.x = '5'\napp.x = '4'\n");
-    let errors = world.errors();
+    let errors = machine.errors();
     assert!(errors.contains("the value depends on itself"), "{errors}");
-    world.shipped("app", "command = ['/a', '{{ x }}', '{{ own_section.x }}', '{{ alias.x }}']\n[settings]\nx = { default = '1' }\n[sections.own_section]\nx = { default = '2' }\n");
-    assert_eq!(world.plan().services["app"].command, ["/a", "5", "2", "5"]);
+    machine.shipped("app", "command = ['/a', '{{ x }}', '{{ own_section.x }}', '{{ alias.x }}']\n[settings]\nx = { default = '1' }\n[sections.own_section]\nx = { default = '2' }\n");
+    assert_eq!(
+        machine.plan().services["app"].command,
+        ["/a", "5", "2", "5"]
+    );
 }
 
 #[test]
 fn defaults_are_those_of_the_design() {
-    let plan = World::new().shipped("app", "command = ['app']\n").plan();
+    let plan = Machine::new().shipped("app", "command = ['app']\n").plan();
     let app = &plan.services["app"];
     assert_eq!((app.stop.signal, app.stop.timeout_ms), (15, 30_000));
     assert_eq!(
@@ -316,7 +221,7 @@ fn numbers_may_be_written_in_several_ways() {
     let service = "command = ['/a']\numask = 0o027\ncapabilities = ['net_bind_service']\n\
         [restart]\nfactor = 1.5\njitter = '20%'\nlimit = { starts = 3, within = '1m' }\nsuccess = [3, 'TERM']\n\
         [limits]\nnofile = { soft = 1024, hard = 'unlimited' }\ncore = 0\n";
-    let plan = World::new().shipped("app", service).plan();
+    let plan = Machine::new().shipped("app", service).plan();
     let app = &plan.services["app"];
     assert_eq!(app.umask, 0o027);
     assert_eq!(
@@ -337,7 +242,7 @@ fn numbers_may_be_written_in_several_ways() {
 fn debug_output_shows_no_secret() {
     let service = "command = ['/a']\n[settings]\nk = { secret = true, default = 'hush', env = 'K' }\n\
         [[files]]\npath = '/f'\ncontent = '{{ k }}'\n";
-    let plan = World::new().shipped("app", service).plan();
+    let plan = Machine::new().shipped("app", service).plan();
     assert_eq!(plan.services["app"].env["K"].value, "hush");
     assert!(!format!("{plan:?}").contains("hush"));
 }
@@ -346,7 +251,7 @@ fn debug_output_shows_no_secret() {
 fn a_whole_section_can_be_handed_to_a_loop() {
     let service = "command = ['/a']\n[sections.opts]\na = { default = '1' }\nb = {}\n\
         [env]\nALL = \"{% for k in opts %}{{ k }}={{ opts[k] }};{% endfor %}\"\n";
-    let plan = World::new().shipped("app", service).plan();
+    let plan = Machine::new().shipped("app", service).plan();
     assert_eq!(plan.services["app"].env["ALL"].value, "a=1;enable=true;");
 }
 
@@ -359,7 +264,7 @@ fn a_long_chain_of_settings_ends_in_an_error_and_not_in_a_crash() {
     }
     text += "s05000 = { default = 'end' }\n";
     assert!(
-        World::new()
+        Machine::new()
             .shipped("app", &text)
             .errors()
             .contains("depends on a chain of more than 64 settings")
@@ -371,7 +276,7 @@ fn a_template_that_never_ends_is_stopped() {
     let service = "command = ['/a']\n[env]\nA = \"{% for a in range(9999) %}{% for b in range(9999) %}\
         {% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}\"\n";
     assert!(
-        World::new()
+        Machine::new()
             .shipped("app", service)
             .errors()
             .contains("a loop without end")
@@ -381,56 +286,29 @@ fn a_template_that_never_ends_is_stopped() {
 #[test]
 fn a_default_without_value_in_a_list_is_never_lost_silently() {
     let service = "command = ['/a', '{{ l }}']\n[settings]\nx = {}\nl = { type = 'list', default = ['{{ x }}'] }\n";
-    let errors = World::new().shipped("app", service).errors();
+    let errors = Machine::new().shipped("app", service).errors();
     assert!(errors.contains("needs `l`, which is not set"), "{errors}");
     let service = "command = ['/a', '{{ l }}']\n[settings]\nx = {}\nl = { type = 'list', default = ['{{ x }}', [1]] }\n";
-    assert_ne!(World::new().shipped("app", service).errors(), "no error");
+    assert_ne!(Machine::new().shipped("app", service).errors(), "no error");
 }
 
 #[test]
 fn without_root_a_warning_says_what_that_gives_up() {
-    let mut world = World::new();
-    world.shipped("app", "command = ['/a']\nuser = 'www'\n");
-    assert_eq!(world.remarks(), "");
-    world.uid(1000);
+    let mut machine = Machine::new();
+    machine.shipped("app", "command = ['/a']\nuser = 'www'\n");
+    assert_eq!(machine.remarks(), "");
+    machine.uid(1000);
     assert!(
-        world
+        machine
             .remarks()
             .contains("warning: without root all services run as")
     );
 }
 
 #[test]
-fn filters_quote_and_measure() {
-    let service = r#"
-        command = ["/a"]
-        [settings]
-        odd = { default = "it's \"x\" \\" }
-        size = { type = "size", default = "2K" }
-        time = { type = "duration", default = "1m30s" }
-        [env]
-        A = "{{ odd | sh }}"
-        B = "{{ odd | quoted }}"
-        C = "{{ size | bytes }} {{ time | ms }} {{ time | seconds }}"
-        D = "{{ '/a/b/c' | dirname }} {{ '/a' | dirname }} {{ '/a/b' | basename }}"
-        "#;
-    let plan = World::new().shipped("app", service).plan();
-    let app = &plan.services["app"];
-    assert_eq!(
-        env(app),
-        [
-            ("A", r#"'it'\''s "x" \'"#),
-            ("B", r#""it's \"x\" \\""#),
-            ("C", "2048 90000 90"),
-            ("D", "/a/b / b"),
-        ]
-    );
-}
-
-#[test]
 fn an_empty_string_is_a_value_of_a_url() {
     let service = "command = ['/a']\n[settings]\nu = { type = 'url', env = 'U' }\n";
-    let plan = World::new()
+    let plan = Machine::new()
         .shipped("app", service)
         .site("app.u = ''\n")
         .plan();
@@ -439,94 +317,13 @@ fn an_empty_string_is_a_value_of_a_url() {
 
 #[test]
 fn two_services_on_one_address_are_refused() {
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("a", "command = ['/a']\nlistens = [':80']\n")
         .shipped("b", "command = ['/b']\nlistens = ['0.0.0.0:80']\n");
     let said =
         "b.toml:2: error: listens: `b` listens on 0.0.0.0:80, but `a` has 0.0.0.0:80 already";
-    assert!(world.errors().contains(said), "{}", world.errors());
-    world.shipped("a", "command = ['/a']\nlistens = [':80']\nenable = false\n");
-    assert_eq!(world.remarks(), "");
-}
-
-#[test]
-fn a_variable_that_replaces_what_is_worked_out_from_settings_is_told() {
-    let remarks = |site: &str| {
-        World::new()
-            .shipped("app", APP)
-            .site(&format!("{site}{NEEDED}"))
-            .remarks()
-    };
-    let told = remarks("app.port = 81\napp.env.URL = 'http://other/'\n");
-    assert!(
-        told.contains("mattervisor.toml:2: warning: app.env.URL")
-            && told.contains("worked out from app.port, app.text"),
-        "{told}"
-    );
-    // The same value, a setting's own variable, and a fixed one do no harm.
-    for harmless in ["URL = 'http://none:80/'", "TEXT = 'x'", "OVER = 'x'"] {
-        assert_eq!(remarks(&format!("app.env.{harmless}\n")), "", "{harmless}");
-    }
-}
-
-#[test]
-fn an_environment_that_no_program_starts_with_is_refused() {
-    let long = |bytes: usize| format!("app.env.LONG = '{}'\n{NEEDED}", "x".repeat(bytes));
-    let most = (128 << 10) - "LONG=".len() - 1;
-    let load = |site: &str| World::new().shipped("app", APP).site(site).errors();
-    World::new().shipped("app", APP).site(&long(most)).plan();
-    let told = load(&long(most + 1));
-    assert!(
-        told.contains("mattervisor.toml:1: error: app.env.LONG: is 131073 bytes long"),
-        "{told}"
-    );
-    // Half of them in each file, since neither may be so long.
-    let half = |name: &str| {
-        let line = |it| format!("{name}{it} = '{}'\n", "x".repeat(120 << 10));
-        (0..5).map(line).collect::<String>()
-    };
-    let (own, site) = (half("OWN"), half("app.env.GIVEN"));
-    let mut world = World::new();
-    world.shipped("app", &format!("{APP}{own}"));
-    let told = world.site(&format!("{site}{NEEDED}")).errors();
-    assert!(told.contains("all variables together"), "{told}");
-}
-
-#[test]
-fn a_variable_that_is_unset_is_none_whatever_the_service_file_says() {
-    let app = app(&format!(
-        "{NEEDED}app.unset_env = ['PORT', 'OVER', 'FLAGGED', 'PATH']\napp.env = {{ NEW = 'x' }}\n"
-    ));
-    let names: Vec<&str> = env(&app).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["FLAG", "HOSTS", "NEW", "URL"]);
-    assert!(!app.env.contains_key("PATH"));
-}
-
-#[test]
-fn what_is_set_and_unset_at_once_or_never_set_is_told() {
-    let world = |site: &str| {
-        let mut world = World::new();
-        world.shipped("app", APP).site(&format!("{NEEDED}{site}"));
-        world
-    };
-    let of_a_setting = world("app.over = 'x'\napp.unset_env = ['OVER']\n").errors();
-    assert!(
-        of_a_setting.contains("app.over sets OVER"),
-        "{of_a_setting}"
-    );
-    assert!(
-        of_a_setting.contains("remove one of the two"),
-        "{of_a_setting}"
-    );
-    let of_the_map = world("app.env.NEW = 'x'\napp.unset_env = ['NEW']\n").errors();
-    assert!(of_the_map.contains("app.env.NEW sets NEW"), "{of_the_map}");
-    for wrong in ["'OVER'", "['A=B']", "[1]"] {
-        let errors = world(&format!("app.unset_env = {wrong}\n")).errors();
-        assert!(errors.contains("app.unset_env"), "{wrong}: {errors}");
-    }
-    let remarks = world("app.unset_env = ['OVR', 'MORE']\n").remarks();
-    assert!(remarks.contains("nothing sets OVR"), "{remarks}");
-    assert!(remarks.contains("did you mean `OVER`?"), "{remarks}");
-    assert!(!remarks.contains("MORE"), "{remarks}");
+    assert!(machine.errors().contains(said), "{}", machine.errors());
+    machine.shipped("a", "command = ['/a']\nlistens = [':80']\nenable = false\n");
+    assert_eq!(machine.remarks(), "");
 }

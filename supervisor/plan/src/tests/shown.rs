@@ -1,6 +1,6 @@
 //! The plan as people see it: whole, and without secrets.
 
-use super::World;
+use super::Machine;
 use crate::describe;
 
 #[test]
@@ -10,7 +10,7 @@ fn every_key_is_there_as_a_service_file_has_it() {
         escalate = { signal = 'TERM', after = '90s' }\n\
         [log]\nsize = '10M'\n[limits]\nnofile = { soft = 1, hard = 'unlimited' }\n[env]\nA = 'b'\n\
         [[files]]\npath = '/run/a.conf'\ncontent = 'abc'\n";
-    let plan = World::new().shipped("app", text).plan();
+    let plan = Machine::new().shipped("app", text).plan();
     let keys = describe::service(&plan.services["app"]);
     let value = |key: &str| {
         let found = keys.iter().find(|shown| shown.key == key);
@@ -46,12 +46,12 @@ fn no_secret_is_shown_wherever_it_got_to() {
         token = { secret = true, env = 'TOKEN' }\n[ready]\nhttp = 'http://localhost/{{ token }}'\n\
         [env]\nDB = 'postgres://u:hush-db@h/x'\nCOPY = 'x{{ token }}'\n\
         [[files]]\npath = '/run/a'\ncontent = '{{ token }}'\n";
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("a", text)
         .put("/etc/default/a", "FROM_FILE=hush-file\n")
         .secrets("a.token = 'hush-token'\nnotify.x.webhook = 'https://h/hush-hook'\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     let all = [
         describe::service(&plan.services["a"]),
         describe::site(&plan),

@@ -2,22 +2,22 @@
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 use crate::{JobSituation, MaintenanceSituation, PlanImpact, Situation, StatusFile, When};
 
 const FILE: &str = "[[status_files]]\npath = '/srv/web/status'\ntemplate = 'web/status.txt.j2'\n";
 
-fn with(more: &str, templates: &[(&str, &str)]) -> World {
-    let mut world = World::new();
-    world.shipped("web", &format!("command = ['/bin/web']\n{more}"));
+fn with(more: &str, templates: &[(&str, &str)]) -> Machine {
+    let mut machine = Machine::new();
+    machine.shipped("web", &format!("command = ['/bin/web']\n{more}"));
     for (name, text) in templates {
-        world.put(&format!("/cat/services.d/web/{name}"), text);
+        machine.put(&format!("/cat/services.d/web/{name}"), text);
     }
-    world
+    machine
 }
 
-fn only(world: &World) -> StatusFile {
-    let plan = world.plan();
+fn only(machine: &Machine) -> StatusFile {
+    let plan = machine.plan();
     let [only] = &plan.services["web"].status_files[..] else {
         panic!("there is one");
     };
@@ -55,8 +55,8 @@ fn a_template_sees_settings_of_its_plan_and_the_situation_of_the_moment() {
     let text = "{{ name }} is {{ situation.state }}\
         {% if situation.job %} by {{ situation.job.name }}, {{ situation.job.announcement }} {{ situation.job.percent }}{% endif %}\
         {% include 'web/more.j2' %}";
-    let world = with(&more, &[("status.txt.j2", text), ("more.j2", "!")]);
-    let file = only(&world);
+    let machine = with(&more, &[("status.txt.j2", text), ("more.j2", "!")]);
+    let file = only(&machine);
     let said = |situation| file.render(&situation).unwrap().unwrap();
     assert_eq!(said(situation("starting")), "Web is starting!");
     let mut restored = situation("stopped");
@@ -91,8 +91,8 @@ fn text_is_written_as_the_file_needs_it() {
             "{ \"said\": \"</script> \\\"quoted\\\" & 'so'\\n\", \"up\": false }",
         ),
     ] {
-        let world = with(&FILE.replace("status.txt.j2", name), &[(name, text)]);
-        let rendered = only(&world).render(&in_maintenance(hostile));
+        let machine = with(&FILE.replace("status.txt.j2", name), &[(name, text)]);
+        let rendered = only(&machine).render(&in_maintenance(hostile));
         assert_eq!(rendered.unwrap().unwrap(), said, "{name}");
     }
 }

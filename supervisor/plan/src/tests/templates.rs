@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 use crate::Service;
 
 const WORKER: &str = "command = ['/bin/worker', '--name={{ instance }}', '--queue={{ queue }}']\n\
@@ -12,25 +12,25 @@ const WORKER: &str = "command = ['/bin/worker', '--name={{ instance }}', '--queu
     queue = { default = 'q-{{ instance }}', env = 'QUEUE' }\n\
     token = { secret = true, generate = 'hex:4', env = 'TOKEN' }\n";
 
-fn world(site: &str) -> World {
-    let mut world = World::new();
-    world.shipped("worker@", WORKER).site(site);
-    world
+fn machine(site: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine.shipped("worker@", WORKER).site(site);
+    machine
 }
 
-fn names(world: &World) -> Vec<String> {
-    world.plan().services.into_keys().collect()
+fn names(machine: &Machine) -> Vec<String> {
+    machine.plan().services.into_keys().collect()
 }
 
-fn service(world: &World, name: &str) -> Service {
-    *world.plan().services.remove(name).unwrap()
+fn service(machine: &Machine, name: &str) -> Service {
+    *machine.plan().services.remove(name).unwrap()
 }
 
 #[test]
 fn a_template_makes_a_service_for_each_instance() {
-    let world = world("worker.instances = ['1', 'blue']\n");
-    assert_eq!(names(&world), ["worker@1", "worker@blue"]);
-    let blue = service(&world, "worker@blue");
+    let machine = machine("worker.instances = ['1', 'blue']\n");
+    assert_eq!(names(&machine), ["worker@1", "worker@blue"]);
+    let blue = service(&machine, "worker@blue");
     assert_eq!(
         blue.command,
         ["/bin/worker", "--name=blue", "--queue=q-blue"]
@@ -41,11 +41,11 @@ fn a_template_makes_a_service_for_each_instance() {
 #[test]
 fn the_file_can_name_them_and_the_site_file_wins() {
     let with = |line: &str, site: &str| {
-        let mut world = World::new();
-        world
+        let mut machine = Machine::new();
+        machine
             .shipped("worker@", &format!("{line}\n{WORKER}"))
             .site(site);
-        names(&world)
+        names(&machine)
     };
     assert_eq!(with("instances = ['a']", ""), ["worker@a"]);
     assert_eq!(
@@ -61,11 +61,11 @@ fn the_file_can_name_them_and_the_site_file_wins() {
 
 #[test]
 fn settings_are_shared_and_one_instance_can_differ() {
-    let world = world(
+    let machine = machine(
         "worker.instances = 2\nworker.queue = 'all'\n\"worker@2\".queue = 'own'\n\
          worker.env = { A = 'all', B = 'all' }\n\"worker@2\".env = { B = 'own' }\n",
     );
-    let plan = world.plan();
+    let plan = machine.plan();
     let env = |name: &str, key: &str| plan.services[name].env[key].value.clone();
     assert_eq!(env("worker@1", "QUEUE"), "all");
     assert_eq!(env("worker@2", "QUEUE"), "own");
@@ -78,7 +78,7 @@ fn settings_are_shared_and_one_instance_can_differ() {
 
 #[test]
 fn a_secret_is_made_once_for_all() {
-    let missing = world("worker.instances = 3\n").plan().missing_secrets;
+    let missing = machine("worker.instances = 3\n").plan().missing_secrets;
     let [one] = missing.as_slice() else {
         panic!("{missing:?}");
     };
@@ -86,9 +86,9 @@ fn a_secret_is_made_once_for_all() {
         (one.service.as_str(), one.key.as_str()),
         ("worker", "token")
     );
-    let mut world = world("worker.instances = 3\n");
-    world.secrets("worker.token = 'abcd'\n");
-    let plan = world.plan();
+    let mut machine = machine("worker.instances = 3\n");
+    machine.secrets("worker.token = 'abcd'\n");
+    let plan = machine.plan();
     assert!(plan.missing_secrets.is_empty());
     assert_eq!(plan.services["worker@3"].env["TOKEN"].value, "abcd");
 }
@@ -96,7 +96,7 @@ fn a_secret_is_made_once_for_all() {
 #[test]
 fn one_or_all_can_be_switched_off() {
     let enabled = |site: &str| -> Vec<String> {
-        let plan = world(&format!("worker.instances = 2\n{site}")).plan();
+        let plan = machine(&format!("worker.instances = 2\n{site}")).plan();
         let on = plan.services.into_values().filter(|it| it.enabled);
         on.map(|it| it.name).collect()
     };
@@ -106,22 +106,22 @@ fn one_or_all_can_be_switched_off() {
         enabled("worker.enable = false\n\"worker@1\".enable = true\n"),
         ["worker@1"]
     );
-    let world = world("worker.instances = 1\nworker.enable = false\n");
+    let machine = machine("worker.instances = 1\nworker.enable = false\n");
     assert_eq!(
-        service(&world, "worker@1").enable_hint,
+        service(&machine, "worker@1").enable_hint,
         "set worker.enable = true in /etc/mattervisor/mattervisor.toml"
     );
 }
 
 #[test]
 fn dependencies_name_one_or_all_of_them() {
-    let mut world = world("worker.instances = 2\n");
-    world
+    let mut machine = machine("worker.instances = 2\n");
+    machine
         .shipped("one", "command = ['/bin/a']\nrequires = ['worker@2']\n")
         .shipped("all", "command = ['/bin/a']\nwants = ['worker@']\n")
         .shipped("db@", "command = ['/bin/db']\ninstances = ['1', '2']\n")
         .own("worker@", "requires = ['db@{{ instance }}']\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     let set = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(plan.services["one"].requires, set(&["worker@2"]));
     assert_eq!(plan.services["all"].wants, set(&["worker@1", "worker@2"]));
@@ -130,14 +130,14 @@ fn dependencies_name_one_or_all_of_them() {
 
 #[test]
 fn a_template_without_instances_is_checked_and_runs_nothing() {
-    let mut world = world("");
-    assert!(names(&world).is_empty());
-    assert_snapshot!(world.remarks(), @r#"/cat/services.d/worker@.toml: note: `worker@` has no instances, so nothing of it runs: worker.instances names them"#);
-    world.shipped(
+    let mut machine = machine("");
+    assert!(names(&machine).is_empty());
+    assert_snapshot!(machine.remarks(), @r#"/cat/services.d/worker@.toml: note: `worker@` has no instances, so nothing of it runs: worker.instances names them"#);
+    machine.shipped(
         "worker@",
         "command = ['/bin/w', '{{ instnce }}']\nusr = 'x'\n",
     );
-    assert_snapshot!(world.errors(), @r#"
+    assert_snapshot!(machine.errors(), @r#"
     /cat/services.d/worker@.toml:1: error: command: there is no `instnce`
     /cat/services.d/worker@.toml:2: error: usr: unknown key
       hint: did you mean `user`?
@@ -146,7 +146,7 @@ fn a_template_without_instances_is_checked_and_runs_nothing() {
 
 #[test]
 fn wrong_uses() {
-    let errors = |site: &str| world(site).errors();
+    let errors = |site: &str| machine(site).errors();
     assert_snapshot!(errors("worker.instances = ['a b']\n"), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: worker.instances: `a b` cannot be the name of an instance
       hint: use letters, digits, `-` and `_`
@@ -165,8 +165,8 @@ fn wrong_uses() {
       hint: did you mean `instances`?
     "#);
     let file = |name: &str, content: &str| {
-        let mut world = world("worker.instances = 1\n");
-        world.own(name, content).errors()
+        let mut machine = machine("worker.instances = 1\n");
+        machine.own(name, content).errors()
     };
     assert_snapshot!(file("worker@1", "user = 'x'\n"), @r#"
     /etc/mattervisor/services.d/worker@1.toml: error: `worker@1` cannot be the name of a service

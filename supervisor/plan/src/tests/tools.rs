@@ -3,7 +3,7 @@
 use api::{Tool, ToolAssert};
 use insta::assert_snapshot;
 
-use super::World;
+use super::Machine;
 
 const APP: &str = r#"
 command = ["/bin/app"]
@@ -32,10 +32,10 @@ level = "warning"
 message = "only app may"
 "#;
 
-fn with(site: &str, more: &str) -> World {
-    let mut world = World::new();
-    world.shipped("app", &format!("{APP}{more}")).site(site);
-    world
+fn with(site: &str, more: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine.shipped("app", &format!("{APP}{more}")).site(site);
+    machine
 }
 
 fn tool(site: &str) -> Tool {
@@ -126,12 +126,12 @@ command = ["/bin/app", "{{ key }}"]
 
 #[test]
 fn a_name_means_one_tool() {
-    let mut world = with("", "");
-    world.shipped(
+    let mut machine = with("", "");
+    machine.shipped(
         "beta",
         "command = [\"/bin/b\"]\n[tools.appctl]\ncommand = [\"/bin/b\"]\n",
     );
-    assert_snapshot!(world.errors(), @r"
+    assert_snapshot!(machine.errors(), @r"
     /cat/services.d/beta.toml:2: error: tools.appctl: `app` has a tool `appctl` already
       hint: give one of the two another name
     ");

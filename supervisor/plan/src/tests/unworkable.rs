@@ -1,14 +1,14 @@
 //! What is well written and cannot work here is told, and refuses nothing.
 
-use super::World;
+use super::Machine;
 
 fn remarks(content: &str, missing: &[&str]) -> String {
-    let mut world = World::new();
-    world.shipped("web", content);
+    let mut machine = Machine::new();
+    machine.shipped("web", content);
     for path in missing {
-        world.missing(path);
+        machine.missing(path);
     }
-    world.remarks()
+    machine.remarks()
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn an_ipv6_address_without_brackets_is_told_where_it_is_given() {
     let web = "command = ['/bin/web']\nlistens = ['{{ address }}:{{ port }}']\n\
                [settings]\naddress = { type = 'string', default = '127.0.0.1' }\n\
                port = { type = 'port', default = 80 }\n";
-    let mut world = World::new();
-    world.shipped("web", web).site("\nweb.address = '::1'\n");
-    let said = world.errors();
+    let mut machine = Machine::new();
+    machine.shipped("web", web).site("\nweb.address = '::1'\n");
+    let said = machine.errors();
     assert!(
         said.contains(
             "mattervisor.toml:2: error: web.address: an IPv6 address stands in brackets where a port follows it\n  \
@@ -79,11 +79,11 @@ fn an_ipv6_address_without_brackets_is_told_where_it_is_given() {
         ),
         "{said}"
     );
-    world.site("web.address = '[::1]'\n");
-    world.plan();
-    let mut world = World::new();
-    world.shipped("web", "command = ['/bin/web']\nlistens = ['fe80::1:80']\n");
-    let said = world.errors();
+    machine.site("web.address = '[::1]'\n");
+    machine.plan();
+    let mut machine = Machine::new();
+    machine.shipped("web", "command = ['/bin/web']\nlistens = ['fe80::1:80']\n");
+    let said = machine.errors();
     assert!(said.contains("write \"[fe80::1]:80\""), "{said}");
 }
 
@@ -108,34 +108,34 @@ fn a_command_by_a_program_that_is_not_found_breaks_its_service_alone() {
     let web = format!(
         "command = \"{command}\"\nvalidate = \"{command}\"\n{find}[[files]]\npath = '/run/web.conf'\ncontent = 'x'\nvalidate = \"{command}\"\n"
     );
-    let mut world = World::new();
-    world
+    let mut machine = Machine::new();
+    machine
         .shipped("web", &web)
         .shipped("other", "command = ['/bin/other']\n");
-    let plan = world.plan();
+    let plan = machine.plan();
     let why = "binary was not found; looked for /opt/web; install it: get web";
     assert_eq!(plan.services["web"].broken.as_deref(), Some(why));
     assert_eq!(plan.services["other"].broken, None);
-    let said = world.remarks();
+    let said = machine.remarks();
     assert!(
         said.contains(&format!("`web` cannot run on this host: {why}")),
         "{said}"
     );
-    world.put("/opt/web", "");
+    machine.put("/opt/web", "");
     assert_eq!(
-        world.plan().services["web"].command,
+        machine.plan().services["web"].command,
         ["/opt/web", "-x", "-q"]
     );
 }
 
 #[test]
 fn a_hint_on_what_nobody_looks_for_is_an_error() {
-    let mut world = World::new();
-    world.shipped(
+    let mut machine = Machine::new();
+    machine.shipped(
         "web",
         "command = ['/bin/web']\n[settings]\nx = { type = 'path', find_hint = 'y' }\n",
     );
-    let said = world.errors();
+    let said = machine.errors();
     assert!(
         said.contains("settings.x.find_hint: means nothing without find"),
         "{said}"

@@ -18,12 +18,12 @@ fn found(folder: &Folder, name: &str) -> Found {
 
 #[test]
 fn what_was_looked_at_is_what_is_read() {
-    let Some(world) = world() else { return };
-    let secret = world.ours("secret");
+    let Some(fixture) = fixture() else { return };
+    let secret = fixture.ours("secret");
     fs::write(&secret, "ours").unwrap();
-    let file = world.theirs.join("file");
+    let file = fixture.theirs.join("file");
     fs::write(&file, "theirs").unwrap();
-    let folder = open(&world.theirs).unwrap();
+    let folder = open(&fixture.theirs).unwrap();
     let looked_at = found(&folder, "file");
     let mut text = String::new();
     folder
@@ -41,7 +41,7 @@ fn what_was_looked_at_is_what_is_read() {
             io::ErrorKind::NotFound
         );
         fs::remove_file(&file).unwrap();
-        fs::rename(world.ours("secret"), &file).unwrap();
+        fs::rename(fixture.ours("secret"), &file).unwrap();
         assert_eq!(
             folder.read(&looked_at).unwrap_err().kind(),
             io::ErrorKind::NotFound
@@ -54,16 +54,16 @@ fn what_was_looked_at_is_what_is_read() {
 
 #[test]
 fn a_further_name_of_anothers_file_is_lent() {
-    let Some(world) = world() else { return };
-    let secret = world.ours("secret");
+    let Some(fixture) = fixture() else { return };
+    let secret = fixture.ours("secret");
     fs::write(&secret, "ours").unwrap();
-    fs::hard_link(&secret, world.theirs.join("lent")).unwrap();
-    let own = world.theirs.join("own");
+    fs::hard_link(&secret, fixture.theirs.join("lent")).unwrap();
+    let own = fixture.theirs.join("own");
     fs::write(&own, "theirs").unwrap();
     give(&own);
-    fs::hard_link(&own, world.theirs.join("second")).unwrap();
-    fs::write(world.theirs.join("of root"), "put there").unwrap();
-    let folder = open(&world.theirs).unwrap();
+    fs::hard_link(&own, fixture.theirs.join("second")).unwrap();
+    fs::write(fixture.theirs.join("of root"), "put there").unwrap();
+    let folder = open(&fixture.theirs).unwrap();
     assert!(found(&folder, "lent").is_lent());
     for name in ["own", "second", "of root"] {
         assert!(!found(&folder, name).is_lent(), "{name}");
@@ -72,12 +72,12 @@ fn a_further_name_of_anothers_file_is_lent() {
 
 #[test]
 fn a_link_at_the_top_is_followed_where_that_lends_nothing() {
-    let Some(world) = world() else { return };
-    let (theirs, link) = (world.theirs.join("data"), world.theirs.join("link"));
+    let Some(fixture) = fixture() else { return };
+    let (theirs, link) = (fixture.theirs.join("data"), fixture.theirs.join("link"));
     fs::create_dir(&theirs).unwrap();
     give(&theirs);
-    fs::create_dir(world.ours("private")).unwrap();
-    fs::write(world.ours("private").join("file"), "ours").unwrap();
+    fs::create_dir(fixture.ours("private")).unwrap();
+    fs::write(fixture.ours("private").join("file"), "ours").unwrap();
 
     // Theirs, to a directory of theirs.
     symlink(&theirs, &link).unwrap();
@@ -88,7 +88,7 @@ fn a_link_at_the_top_is_followed_where_that_lends_nothing() {
 
     // Theirs, to one of ours.
     fs::remove_file(&link).unwrap();
-    symlink(world.ours("private"), &link).unwrap();
+    symlink(fixture.ours("private"), &link).unwrap();
     lchown(&link, Some(NOBODY.uid), Some(NOBODY.gid)).unwrap();
     assert!(matches!(
         why(open(&link)),
@@ -97,7 +97,7 @@ fn a_link_at_the_top_is_followed_where_that_lends_nothing() {
 
     // Ours.
     fs::remove_file(&link).unwrap();
-    symlink(world.ours("private"), &link).unwrap();
+    symlink(fixture.ours("private"), &link).unwrap();
     assert!(open(&link).unwrap().is_followed());
 
     // And nobody else's directory is a top.

@@ -8,25 +8,18 @@ use serde_json::json;
 
 use crate::{
     model::{Service, Variable},
-    read::{
-        document::{Kind, Node},
-        expression::{is_template, lone_name},
-        fields::Fields,
-        ident::{env_name, ident},
-    },
-    report::place::Place,
-    resolve::{
-        locals::Locals,
-        outcome::{Name, Outcome, TemplateSource},
-    },
+    read::{fields::Fields, ident::env_name, secrecy::looks_secret},
     service::{
         described::{Described, Shown},
         env::{
+            computed::{check_env, computed, settings_of},
+            env_file::env_files,
             lint::check,
+            settings::{from_settings, setting_that_becomes},
             unset,
             written::{Environment, Written},
         },
-        key::{Differences, Key, Table},
+        key::{Differences, Key, KeyTable},
         reader::Reader,
     },
 };
@@ -48,7 +41,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "variables",
         doc: "which variables the program knows, for checks",
-        tables: &[Table {
+        tables: &[KeyTable {
             header: "[variables]",
             intro: "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.",
             keys: &[
@@ -153,7 +146,7 @@ fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environm
             if let Err(why) = env_name(name) {
                 reader.report().error(&entry.key_at, key, why);
             } else if let Some((value, secret)) = computed(reader, &entry.node, &key) {
-                let secret = secret || crate::read::secrecy::looks_secret(name, &value);
+                let secret = secret || looks_secret(name, &value);
                 let variable = Variable {
                     value,
                     source: VariableSource::ServiceFile,
@@ -173,7 +166,7 @@ fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environm
     } else {
         check_env(reader, fields);
     }
-    crate::service::env::env_file::env_files(reader, fields, &mut env);
+    env_files(reader, fields, &mut env);
     declared.extend(from_settings(reader, &mut env));
     unset::apply(reader, &declared, &mut env);
     from_env_maps(reader, &mut env, &worked_out);
@@ -227,18 +220,6 @@ fn from_env_maps(
     }
 }
 
-/// The setting that becomes a variable, as a site file names it.
-fn setting_that_becomes(reader: &Reader<'_, '_>, variable: &str) -> Option<String> {
-    let schema = reader.resolver.schema;
-    let declaring = reader.resolver.declaring.get(&reader.namespace)?;
-    declaring.iter().find_map(|namespace| {
-        let namespace = &schema.namespaces[*namespace];
-        let mut settings = namespace.settings.iter();
-        let found = settings.find(|(_, it)| it.env.as_deref() == Some(variable));
-        found.map(|(key, _)| format!("{}.{key}", namespace.name))
-    })
-}
-
 /// Checks the kernel's limits for exec: beyond them the service would fail at its next start.
 fn check_sizes(reader: &mut Reader<'_, '_>, env: &Environment) {
     let mut total = 0;
@@ -266,198 +247,5 @@ fn check_sizes(reader: &mut Reader<'_, '_>, env: &Environment) {
             "all variables together are {total} bytes long, and no more than {MAX_ENVIRONMENT_BYTES} fit"
         );
         reader.report().error(&written.at, "env", message);
-    }
-}
-
-/// The settings that a variable of `[env]` is worked out from, as a site file names them.
-fn settings_of(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Vec<String> {
-    let Some(text) = node.text().filter(|text| is_template(text)) else {
-        return Vec::new();
-    };
-    let namespace = reader.namespace.clone();
-    let origin = TemplateSource::Value(&node.at);
-    let names = reader
-        .resolver
-        .names(&namespace, text, origin, key, &Locals::NONE);
-    let names = names.unwrap_or_default().into_values();
-    let mut settings: Vec<String> = names
-        .filter_map(|name| match name {
-            Name::Setting(namespace, key) => Some(format!("{namespace}.{key}")),
-            Name::Key(key) => Some(key),
-            _ => None,
-        })
-        .collect();
-    settings.sort();
-    settings.dedup();
-    settings
-}
-
-/// A variable of `[env]`; one that is a lone setting without value is none.
-fn computed(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<(String, bool)> {
-    let (text, secret) = match &node.kind {
-        Kind::Text(text) if !is_template(text) => (text.clone(), false),
-        Kind::Text(text) => {
-            let names = lone_name(text).and_then(|_| {
-                reader.resolver.names(
-                    &reader.namespace.clone(),
-                    text,
-                    TemplateSource::Value(&node.at),
-                    key,
-                    &Locals::NONE,
-                )
-            });
-            if let Some(name) = names.and_then(|names| names.into_values().next())
-                && let Name::Setting(..) | Name::Key(_) = name
-                && !text.contains('.')
-            {
-                // The value as the setting's type writes it: a list by spaces, a map as JSON.
-                return match reader.resolver.resolve(&name) {
-                    Outcome::Set { value, secret } => Some((value.text(), secret)),
-                    Outcome::Unset {
-                        missing: Some(reason),
-                    } => {
-                        reader.broken.get_or_insert(reason);
-                        None
-                    }
-                    Outcome::Unset { missing: None } | Outcome::Failed => None,
-                };
-            }
-            let (value, secret) = reader.eval(text, TemplateSource::Value(&node.at), key, true)?;
-            // "No variable under this condition": `{{ x if y else none }}`.
-            if value.is_none() {
-                return None;
-            }
-            (crate::read::typed::plain_text(&value), secret)
-        }
-        Kind::Int(int) => (int.to_string(), false),
-        Kind::Bool(bool) => (bool.to_string(), false),
-        Kind::List(_) => (reader.list(node, key)?.join(" "), false),
-        _ => {
-            let what = node.what();
-            let message = format!("must be a string, a number, true or false, not {what}");
-            let misplaced_key = key.split_once('.').map(|(_, name)| name);
-            let misplaced_key = misplaced_key.filter(|name| reader.is_key(name));
-            let problem = reader.report().error(&node.at, key, message);
-            if let Some(name) = misplaced_key {
-                problem.hint(crate::read::fields::misplaced(name, "env"));
-            }
-            return None;
-        }
-    };
-    if text.contains('\0') {
-        reader
-            .report()
-            .error(&node.at, key, "a variable cannot contain a NUL");
-        return None;
-    }
-    Some((text, secret))
-}
-
-fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
-    crate::service::env::env_file::env_files(reader, fields, &mut Environment::default());
-    let Some(entry) = fields.entry("env") else {
-        return;
-    };
-    let Some(table) = entry.node.table() else {
-        let what = entry.node.what();
-        reader.report().error(
-            &entry.node.at,
-            "env",
-            format!("must be a table, not {what}"),
-        );
-        return;
-    };
-    for (name, entry) in table {
-        let key = format!("env.{name}");
-        if let Err(why) = env_name(name) {
-            reader.report().error(&entry.key_at, key, why);
-        } else if !matches!(&entry.node.kind, Kind::Text(text) if !is_template(text)) {
-            match &entry.node.kind {
-                Kind::Text(text) => {
-                    reader.eval(text, TemplateSource::Value(&entry.node.at), &key, true);
-                }
-                _ => {
-                    computed(reader, &entry.node, &key);
-                }
-            }
-        }
-    }
-}
-
-/// Sets the variables of settings. Returns the names of all that settings may set.
-fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) -> Vec<String> {
-    let mut names = Vec::new();
-    let schema = reader.resolver.schema;
-    let declaring = reader.resolver.declaring.get(&reader.namespace).cloned();
-    for namespace_name in declaring.unwrap_or_default() {
-        for (key, setting) in &schema.namespaces[namespace_name].settings {
-            // Resolving a setting with `generate` has its secret made, also where no template names it.
-            if setting.env.is_none() && setting.generate.is_none() {
-                continue;
-            }
-            names.extend(setting.env.clone());
-            let name = Name::Setting(namespace_name.to_owned(), key.clone());
-            match (reader.resolver.resolve(&name), &setting.env) {
-                (Outcome::Set { value, secret }, Some(variable)) => {
-                    let secret =
-                        secret || crate::read::secrecy::looks_secret(variable, &value.text());
-                    let value = value.text();
-                    let written = written(reader, namespace_name, key, setting.at.clone());
-                    let found = Variable {
-                        value,
-                        source: VariableSource::Setting,
-                        secret,
-                        private: false,
-                    };
-                    env.set(variable.clone(), found, written);
-                }
-                (
-                    Outcome::Unset {
-                        missing: Some(reason),
-                    },
-                    Some(_),
-                ) => {
-                    reader.broken.get_or_insert(reason);
-                }
-                _ => {}
-            }
-        }
-    }
-    names
-}
-
-/// Where the value of a setting was written; its declaration, where nobody has set it.
-fn written(reader: &Reader<'_, '_>, namespace: &str, key: &str, declared: Place) -> Written {
-    let schema = reader.resolver.schema;
-    let given = |namespace: &str| {
-        let place = (namespace.to_owned(), key.to_owned());
-        reader.resolver.site.settings.get(&place)
-    };
-    let base = schema.base(namespace);
-    let own = given(namespace);
-    let named = if own.is_some() {
-        namespace
-    } else {
-        base.unwrap_or(namespace)
-    };
-    let name = &schema.namespaces[named].name;
-    let full = format!("{name}.{key}");
-    match own.or_else(|| given(base?)) {
-        Some(given) => Written {
-            at: given.at.clone(),
-            key: full.clone(),
-            setting: Some(full),
-            given: true,
-        },
-        None => Written {
-            at: declared,
-            key: if ident(name) == reader.namespace || base.is_some() {
-                format!("settings.{key}")
-            } else {
-                format!("sections.{full}")
-            },
-            setting: Some(full),
-            given: false,
-        },
     }
 }

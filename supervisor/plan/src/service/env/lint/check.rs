@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::name::Names;
 use super::{
-    table::{Row, Table},
+    table::{Row, VariableTable},
     version::Version,
 };
 use crate::{
@@ -62,7 +62,7 @@ impl Rules {
     }
 
     /// The secrecy of a variable by these rules and the table; none: neither knows it.
-    fn secrecy(&self, table: Option<&Table<'_>>, upper: &str) -> Option<Secrecy> {
+    fn secrecy(&self, table: Option<&VariableTable<'_>>, upper: &str) -> Option<Secrecy> {
         let row = table.and_then(|table| {
             let found = table.lines().find(|(name, _)| *name == upper);
             found.and_then(|(_, line)| Row::read(line))
@@ -109,7 +109,7 @@ pub(crate) fn check(
         let found = places.read(host, resolver.report, "file", &name, &node.at, &key);
         found.map(|(_, text)| text)
     });
-    let table = text.as_deref().map(Table);
+    let table = text.as_deref().map(VariableTable);
     classify(reader, Some(environment), &rules, table.as_ref());
     if let Some(table) = table.filter(|_| !rules.prefix.is_empty()) {
         let checker = Checker {
@@ -128,7 +128,7 @@ fn classify(
     reader: &mut Reader<'_, '_>,
     environment: Option<&mut Environment>,
     rules: &Rules,
-    table: Option<&Table<'_>>,
+    table: Option<&VariableTable<'_>>,
 ) {
     let Some(environment) = environment else {
         return;
@@ -199,7 +199,7 @@ struct Asked<'e> {
 struct Checker<'j> {
     service: &'j str,
     rules: &'j Rules,
-    table: &'j Table<'j>,
+    table: &'j VariableTable<'j>,
     report: &'j mut Report,
 }
 

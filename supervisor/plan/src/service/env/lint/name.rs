@@ -1,12 +1,12 @@
 //! The right name for a wrong one. A name is parts between `_`: sections, and the setting last.
 
-use super::table::{Row, Table};
+use super::table::{Row, VariableTable};
 
 /// Names that can be meant.
 pub(super) struct Names<'t>(Vec<Row<'t>>);
 
 impl<'t> Names<'t> {
-    pub(super) fn of(table: &Table<'t>) -> Self {
+    pub(super) fn of(table: &VariableTable<'t>) -> Self {
         Self(table.rows().filter(|row| !row.never()).collect())
     }
 
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_section_the_spelling_or_nothing_is_wrong() {
         let table = "MM_SERVICE_SITEURL\nMM_SERVICE_MINIMUMLENGTH\nMM_SQL_TRACE\nMM_LDAP_TRACE\nMM_CONFIG\tany";
-        let names = Names::of(&Table(table));
+        let names = Names::of(&VariableTable(table));
         assert_eq!(
             names.near("MM_SQL_MINIMUMLENGTH"),
             Some("MM_SERVICE_MINIMUMLENGTH")

@@ -17,9 +17,9 @@ use crate::{read::secrecy::Secrecy, report::problem::Severity};
 
 /// The whole text.
 #[derive(Debug)]
-pub(super) struct Table<'t>(pub(super) &'t str);
+pub(super) struct VariableTable<'t>(pub(super) &'t str);
 
-impl<'t> Table<'t> {
+impl<'t> VariableTable<'t> {
     /// Every row, read as it is come to.
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'t>> + use<'t> {
         self.lines().filter_map(|(_, line)| Row::read(line))
@@ -45,7 +45,7 @@ pub(super) struct Row<'t> {
 }
 
 impl<'t> Row<'t> {
-    /// Reads a line of [`Table::lines`].
+    /// Reads a line of [`VariableTable::lines`].
     pub(super) fn read(line: &'t str) -> Option<Self> {
         let mut columns = line.split('\t');
         let name = columns.next().filter(|name| !name.is_empty())?;
@@ -143,14 +143,14 @@ mod tests {
     #[test]
     fn a_version_between_the_bounds_proves_nothing() {
         let line = "A\tbool\t5.5..5.6\t9.0..9.11\t\tB";
-        let row = Table(line).rows().next().unwrap();
+        let row = VariableTable(line).rows().next().unwrap();
         let says = |installed: &str| row.age(version(installed)).map(|(severity, _)| severity);
         assert_eq!(says("5.5.1"), Some(Severity::Warning));
         assert_eq!(says("5.6"), None);
         assert_eq!(says("9.0.7"), None);
         assert_eq!(says("9.5"), Some(Severity::Note));
         assert_eq!(says("9.11.3"), Some(Severity::Warning));
-        let row = Table("A\tjson\t7.5\t\t\t").rows().next().unwrap();
+        let row = VariableTable("A\tjson\t7.5\t\t\t").rows().next().unwrap();
         assert!(row.age(version("7.4.9")).is_some() && row.age(version("7.5")).is_none());
     }
 }

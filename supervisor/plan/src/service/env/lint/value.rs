@@ -148,11 +148,11 @@ fn bad_json(dies: Option<&str>, value: &str, said: &str) -> Option<Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::table::Table, *};
+    use super::{super::table::VariableTable, *};
 
     fn trouble(kind: &str, dies: &str, value: &str) -> Option<Trouble> {
         let line = format!("A\t{kind}\t\t\t{dies}\t");
-        let row = Table(&line).rows().next().unwrap();
+        let row = VariableTable(&line).rows().next().unwrap();
         check(&row, row.death(None), value, true)
     }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_secret_is_not_repeated() {
         let line = "A\tbool\t\t\t\t";
-        let row = Table(line).rows().next().unwrap();
+        let row = VariableTable(line).rows().next().unwrap();
         let said = check(&row, None, "hunter2", false).unwrap();
         assert!(!format!("{said:?}").contains("hunter2"));
     }

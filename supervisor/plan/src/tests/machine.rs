@@ -10,7 +10,7 @@ use crate::{Host, Options, Plan, Problems, Severity, load};
 
 /// Files, their modes, and what is wrong with some of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct World {
+pub(crate) struct Machine {
     files: BTreeMap<PathBuf, (Vec<u8>, u32)>,
     faults: BTreeMap<PathBuf, io::ErrorKind>,
     links: BTreeSet<PathBuf>,
@@ -23,15 +23,15 @@ pub(crate) struct World {
 const ETC: &str = "/etc/mattervisor";
 const CATALOG: &str = "/cat/services.d";
 
-impl World {
+impl Machine {
     /// An empty catalogue and no site file.
     pub(crate) fn new() -> Self {
-        let mut world = Self {
+        let mut machine = Self {
             capabilities: vec!["net_bind_service".to_owned()],
             ..Self::default()
         };
-        world.put(&format!("{CATALOG}/catalog.toml"), "");
-        world
+        machine.put(&format!("{CATALOG}/catalog.toml"), "");
+        machine
     }
 
     pub(crate) fn put(&mut self, path: &str, content: impl AsRef<[u8]>) -> &mut Self {
@@ -140,7 +140,7 @@ impl World {
     }
 }
 
-impl Host for World {
+impl Host for Machine {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         if let Some(kind) = self.faults.get(path) {
             return Err((*kind).into());

@@ -1,0 +1,116 @@
+//! What follows the end of a run, and how a service is asked to end or to take a new configuration.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::ready::Probe;
+
+/// See `engine::Restart`; the same fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// Which exits are followed by a new run.
+    pub policy: Policy,
+    /// Exit codes that count as success besides 0.
+    pub success_codes: BTreeSet<i32>,
+    /// Signals that count as success, by number.
+    pub success_signals: BTreeSet<i32>,
+    /// Exit codes that no other run follows.
+    pub prevent_codes: BTreeSet<i32>,
+    /// Signals that no other run follows, by number.
+    pub prevent_signals: BTreeSet<i32>,
+    /// Pause before the second early death's restart.
+    pub delay_ms: u64,
+    /// Growth of the pause, in thousandths.
+    pub factor_milli: u32,
+    /// No pause is longer.
+    pub max_delay_ms: u64,
+    /// Random lengthening, in thousandths.
+    pub jitter_milli: u32,
+    /// Up this long clears the count.
+    pub reset_after_ms: u64,
+    /// At most this many starts within that many milliseconds.
+    pub limit: Option<(u32, u64)>,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Always,
+            success_codes: BTreeSet::new(),
+            success_signals: BTreeSet::new(),
+            prevent_codes: BTreeSet::new(),
+            prevent_signals: BTreeSet::new(),
+            delay_ms: 1000,
+            factor_milli: 2000,
+            max_delay_ms: 60_000,
+            jitter_milli: 100,
+            reset_after_ms: 60_000,
+            limit: None,
+        }
+    }
+}
+
+/// Which exits of a run are followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// Every exit.
+    Always,
+    /// Every exit; a hold survives a reboot.
+    UnlessStopped,
+    /// Exits that are not a success.
+    OnFailure,
+    /// None.
+    Never,
+}
+
+/// How a service is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Signal number.
+    pub signal: i32,
+    /// The second signal, if the first is not enough.
+    pub escalation: Option<Escalation>,
+    /// Time from the first signal to SIGKILL.
+    pub timeout_ms: u64,
+}
+
+/// A second signal to a service that takes its time to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Signal number.
+    pub signal: i32,
+    /// Time from the first signal to it; less than the timeout.
+    pub after_ms: u64,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            signal: 15,
+            escalation: None,
+            timeout_ms: 30_000,
+        }
+    }
+}
+
+/// How a service takes a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// What tells it to.
+    pub how: ReloadHow,
+    /// Longest time of it, confirmation included.
+    pub timeout_ms: u64,
+    /// What says that it runs with the new configuration; none: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Probe>,
+}
+
+/// What tells a service to take a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReloadHow {
+    /// A signal, by number.
+    Signal(i32),
+    /// A command.
+    Command(Vec<String>),
+}
