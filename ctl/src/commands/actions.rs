@@ -5,8 +5,8 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
-    change::{self, Change},
     complete::services,
+    operation::{self, Operation},
     render::{json, runit, table},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct ExceptArgs {
 
 // At least one service.
 #[derive(Debug, Args)]
-pub(crate) struct SomeNames {
+pub(crate) struct NamedServicesArgs {
     /// Services, at least one
     #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
@@ -106,7 +106,7 @@ pub(crate) async fn run(
 }
 
 /// To all that are enabled but those.
-pub(crate) async fn but(
+pub(crate) async fn all_except(
     context: &Context,
     action: Action,
     except: Vec<String>,
@@ -130,7 +130,7 @@ async fn carry_out(
         _ => None,
     };
     let request = ActionRequest {
-        id: change::new_id(),
+        id: operation::new_id(),
         action,
         services,
         except,
@@ -138,18 +138,18 @@ async fn carry_out(
     };
     let body = serde_json::to_vec(&request)
         .map_err(|error| Error::new(Kind::Failed, format!("cannot write the request: {error}")))?;
-    let change = Change {
+    let change = Operation {
         id: request.id,
         path: "/v1/services".to_owned(),
         body,
         ends: if up {
-            change::UP_ENDS
+            operation::UP_ENDS
         } else {
-            change::DOWN_ENDS
+            operation::DOWN_ENDS
         },
         leave_when_accepted: false,
     };
-    let outcome = change::carry_out(context, &change).await?;
+    let outcome = operation::carry_out(context, &change).await?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
         // `sv` says nothing about signals, and does not wait for what runs once.

@@ -9,9 +9,9 @@ use client::{
     Context, Error, Format,
     complete::services,
     escaped,
-    failure::Failure,
-    moment,
     render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled, table},
+    time_arg,
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -29,10 +29,10 @@ pub(crate) struct EventsArgs {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only what happened since then (1h, 30d, today, 10:00, '2026-11-22 10:00')
-    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::read)]
     pub(crate) since: Option<Timestamp>,
     /// Only what happened before then
-    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::read)]
     pub(crate) until: Option<Timestamp>,
     /// Who changed what, and how it ended; kept for a year
     #[arg(long, conflicts_with = "follow")]
@@ -100,7 +100,7 @@ pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Err
         };
         match failure {
             None if !follow => return Ok(0),
-            None | Some(Failure::Broken(_)) if follow => {}
+            None | Some(TransportError::Broken(_)) if follow => {}
             Some(failure) => return Err(context.client.explain(failure)),
             None => return Ok(0),
         }

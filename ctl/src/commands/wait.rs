@@ -9,11 +9,11 @@ use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
     complete::services,
-    failure::Failure,
-    lines::Lines,
-    names::{self, is_pattern},
+    ndjson::Lines,
     progress::Spinner,
     render::{json, runit, shown, table},
+    service_query::{self, is_pattern},
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
@@ -164,14 +164,17 @@ async fn step(
     if events.is_none() {
         *events = match context.client.follow("/v1/events?follow=true&n=0").await {
             Ok(lines) => Some(lines),
-            Err(Failure::Broken(_)) => {
+            Err(TransportError::Broken(_)) => {
                 reachable(context).await?;
                 None
             }
             Err(failure) => return Err(context.client.explain(failure)),
         };
     }
-    let mut reply: StatusReply = context.client.get(&names::status_path(names)).await?;
+    let mut reply: StatusReply = context
+        .client
+        .get(&service_query::status_path(names))
+        .await?;
     if names.is_empty() {
         reply.services.retain(|service| service.enabled);
     }

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use api::{Action, ActionRequest, LogLine, Outcome, Progress, ServiceEvent, StatusReply, Why};
 use client::{
-    Client, Error,
-    change::new_id,
-    escaped,
-    failure::Failure,
+    Client, Error, escaped,
+    operation::new_id,
     render::{table, why::story},
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
 use tokio::{
@@ -200,7 +199,7 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
                 }
             }
         }
-        Err(Failure::Broken(_) | Failure::Silent(_)) => {}
+        Err(TransportError::Broken(_) | TransportError::Silent(_)) => {}
         Err(failure) => return Err(client.explain(failure)),
     }
     let path = format!("/v1/changes/{}", request.id);

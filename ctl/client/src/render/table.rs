@@ -168,17 +168,14 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
         (_, []) => {}
         (_, names) => parts.push(format!("waiting on {}", shown(&names.join(", ")))),
     }
-    // The server's reason may say these in its own words.
-    let said = parts.concat();
-    if let Some(held) = service
-        .held
-        .as_ref()
-        .filter(|_| !said.contains("stopped by"))
-    {
+    // The reason of a stopped service names its hold, and that of a backoff the next try.
+    let told_by_reason = |state: &str| service.state == state && !parts.is_empty();
+    let (hold_told, try_told) = (told_by_reason("stopped"), told_by_reason("backoff"));
+    if let Some(held) = service.held.as_ref().filter(|_| !hold_told) {
         let (by, when) = (shown(&held.by), ago(&held.at, now));
         parts.push(format!("stopped by {by} {when}"));
     }
-    if let Some(next) = service.next_try_ms.filter(|_| !said.contains("next try")) {
+    if let Some(next) = service.next_try_ms.filter(|_| !try_told) {
         parts.push(format!(
             "next try in {}",
             text::duration(next.div_ceil(1000) * 1000)
@@ -322,7 +319,7 @@ mod tests {
         NAME        STATE      READY  PID  SINCE  RESTARTS  USER        REASON
         mattermost  running    yes    123  45s    0         mattermost
         degraded    degraded   yes    123  45s    0         mattermost  health: HTTP 500 from /api/v4/system/ping
-        nginx       backoff    no     -    45s    7         mattermost  exit code 1, 7 times in a row; next try in 4s; last exit 45s ago
+        nginx       backoff    no     -    45s    7         mattermost  exit code 1, 7 times in a row; next try in 3.2s; last exit 45s ago
         broken      failed     no     -    45s    0         mattermost  exec: no such file or directory
         waits       waiting    no     -    45s    0         mattermost  waiting on postgresql
         held        stopped    no     -    45s    0         mattermost  stopped by root 2h0m ago
@@ -344,7 +341,7 @@ mod tests {
         degraded    degraded   yes    123  45s    0         mattermost
             health: HTTP 500 from /api/v4/system/ping
         nginx       backoff    no     -    45s    7         mattermost
-            exit code 1, 7 times in a row; next try in 4s; last exit 45s ago
+            exit code 1, 7 times in a row; next try in 3.2s; last exit 45s ago
         broken      failed     no     -    45s    0         mattermost
             exec: no such file or directory
         waits       waiting    no     -    45s    0         mattermost
