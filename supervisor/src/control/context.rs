@@ -14,11 +14,13 @@ use std::{
 
 use engine::{Engine, Goal, RunId, ServiceId, State};
 use keeper::message::{Hello, Request};
+use nix::unistd::Uid;
 use plan::{NotifyOn, Plan};
 
 use crate::control::{
     alerts::Alert,
     api::{answers::Answer, event_stream::EventStream},
+    boot::Boot,
     input::{Job, Now, Output},
     record_keys::Key,
     runs::run::{Purpose, Run},
@@ -33,6 +35,7 @@ pub(super) struct Context {
     pub(super) names: Names,
     pub(super) now: Now,
     pub(super) keeper: KeeperInfo,
+    pub(super) own: Own,
     /// Runs that live, or have ended and are not swept.
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) outputs: VecDeque<Output>,
@@ -46,6 +49,15 @@ pub(super) struct Context {
     pub(super) touched: BTreeSet<ServiceId>,
 }
 
+/// Who the supervisor itself is.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    /// Name of its user.
+    pub(super) user: String,
+    /// It may run services as other users.
+    pub(super) is_root: bool,
+}
+
 /// What the keeper said of itself.
 #[derive(Clone, Debug)]
 pub(super) struct KeeperInfo {
@@ -53,17 +65,24 @@ pub(super) struct KeeperInfo {
     pub(super) started_ms: u64,
     pub(super) control_deaths: u32,
     pub(super) went_back: bool,
+    /// Highest fact taken in and not acknowledged yet.
+    unacknowledged: Option<u64>,
 }
 
 impl Context {
-    pub(super) fn new(now: Now, hello: &Hello, seed: u64, plan: Plan) -> Self {
+    pub(super) fn new(now: Now, hello: &Hello, boot: &Boot, plan: Plan) -> Self {
         Self {
-            engine: Engine::new(seed, RunId(hello.next_run)),
+            engine: Engine::new(boot.seed, RunId(hello.next_run)),
             keeper: KeeperInfo {
                 pid: hello.keeper_pid,
                 started_ms: hello.started_ms,
                 control_deaths: hello.control_deaths,
                 went_back: hello.went_back,
+                unacknowledged: None,
+            },
+            own: Own {
+                user: boot.own_user.clone(),
+                is_root: Uid::effective().is_root(),
             },
             runs: BTreeMap::new(),
             plan: Arc::new(plan),
@@ -124,6 +143,18 @@ impl Context {
     /// Tells the keeper.
     pub(super) fn tell(&mut self, request: Request) {
         self.outputs.push_back(Output::Keeper(request));
+    }
+
+    /// A fact of the keeper's has been taken in.
+    pub(super) const fn taken_in(&mut self, seq: u64) {
+        self.keeper.unacknowledged = Some(seq);
+    }
+
+    /// The keeper may forget the facts that were taken in: all that rests on them has been said.
+    pub(super) fn acknowledge(&mut self) {
+        if let Some(seq) = self.keeper.unacknowledged.take() {
+            self.tell(Request::Ack { seq });
+        }
     }
 
     /// Has this done off the control thread.

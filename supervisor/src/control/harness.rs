@@ -106,19 +106,7 @@ impl Harness {
     }
 
     fn begin(services: &[(&str, &str)], boot: Boot, exits_hang: bool) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("etc/mattervisor/services.d");
-        fs::create_dir_all(&dir).unwrap();
-        fs::create_dir(root.path().join("catalog")).unwrap();
-        // A template that they may name.
-        fs::write(dir.join("status.j2"), "{{ situation.state }}").unwrap();
-        for (name, text) in services {
-            fs::write(dir.join(format!("{name}.toml")), text).unwrap();
-        }
-        let options = Options {
-            root: root.path().to_owned(),
-            catalog: Some(root.path().join("catalog")),
-        };
+        let (root, options) = files(services);
         let plan = plan::load(&RealHost, &options).unwrap();
         let now = Now {
             moment: Moment(5_000),
@@ -497,7 +485,25 @@ pub(super) const fn exited(run: u64, exit: Exit, at: Moment) -> Fact {
 }
 
 /// A keeper that has just started.
-fn hello() -> Hello {
+/// A root directory with a file for each of these services, and a template that they may name.
+pub(super) fn files(services: &[(&str, &str)]) -> (tempfile::TempDir, Options) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("etc/mattervisor/services.d");
+    fs::create_dir_all(&dir).unwrap();
+    fs::create_dir(root.path().join("catalog")).unwrap();
+    fs::write(dir.join("status.j2"), "{{ situation.state }}").unwrap();
+    for (name, text) in services {
+        fs::write(dir.join(format!("{name}.toml")), text).unwrap();
+    }
+    let options = Options {
+        root: root.path().to_owned(),
+        catalog: Some(root.path().join("catalog")),
+    };
+    (root, options)
+}
+
+/// What a keeper says that has nothing.
+pub(super) fn hello() -> Hello {
     Hello {
         version: keeper::message::VERSION,
         keeper_pid: 1,

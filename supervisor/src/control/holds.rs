@@ -42,12 +42,9 @@ impl Holds {
     }
 
     /// How those of some services stand.
-    pub(super) fn standing<'a>(
-        &self,
-        services: impl IntoIterator<Item = &'a String>,
-    ) -> Durability {
+    pub(super) fn standing<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> Durability {
         let (wanted, services) = (self.disk.wanted(), services.into_iter());
-        let services: Vec<&String> = services.collect();
+        let services: Vec<&str> = services.collect();
         let same = |there: &ByService| {
             services
                 .iter()

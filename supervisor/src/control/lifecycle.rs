@@ -10,7 +10,8 @@ use keeper::message::Request;
 use nix::sys::signal::Signal;
 
 use crate::control::{
-    Context, Control, Now, boot::Boot, input::Output, record_keys::Key, runs::killed::Killed, text,
+    Context, Control, Now, boot::Boot, input::Output, reconfigure::specs, record_keys::Key,
+    runs::killed::Killed, text,
 };
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
@@ -35,8 +36,6 @@ const STATUS_NAMES_MAX: usize = 8;
 pub(super) struct Lifecycle {
     phase: Phase,
     warnings: Vec<String>,
-    /// A configuration that was refused, in words.
-    refused: Option<String>,
     /// Services that are on their way.
     unsettled: BTreeSet<ServiceId>,
     /// Services that have settled and are not up.
@@ -44,8 +43,6 @@ pub(super) struct Lifecycle {
     /// Services whose lot hangs on others: looked at again whenever anything changes.
     pub(super) waiting: BTreeSet<ServiceId>,
     pub(super) signals: u32,
-    /// The keeper remembers a SIGHUP.
-    pub(super) hangup: bool,
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
@@ -86,12 +83,10 @@ impl Lifecycle {
                 extend_at: now.moment,
             },
             warnings: boot.warnings.clone(),
-            refused: None,
             unsettled: BTreeSet::new(),
             down: BTreeSet::new(),
             waiting: BTreeSet::new(),
             signals: 0,
-            hangup: false,
             failed: None,
             killed: BTreeMap::new(),
             first_own_run: None,
@@ -123,14 +118,7 @@ impl Lifecycle {
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.refused.iter().chain(&self.warnings).cloned().collect()
-    }
-
-    /// Says whether that is new.
-    pub(super) fn set_refused(&mut self, refused: Option<String>) -> bool {
-        let new = self.refused != refused;
-        self.refused = refused;
-        new
+        self.warnings.clone()
     }
 
     /// The last run of a service has ended, by our SIGKILL or not.
@@ -156,7 +144,7 @@ impl Lifecycle {
 
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
-    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
+    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<ServiceId, Shift>) {
         let enabled: Vec<String> = self
             .cx
             .plan
@@ -176,14 +164,15 @@ impl Control {
                     .restore(id, Record::at_rest(Goal::Down, Some(hold)));
             }
         }
-        let specs = self.specs(&Arc::clone(&self.cx.plan), shifts);
+        let plan = Arc::clone(&self.cx.plan);
+        let specs = specs(&mut self.cx, &plan, shifts);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
             let error = self.cx.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
-            let _ = self.lifecycle.set_refused(Some(error.message));
+            self.reconfigure.note_not_applied(error.message);
         }
         self.log_readiness.follow_plan(&mut self.cx);
-        self.ready_words_follow_plan();
+        self.hear_ready_words();
         self.host_checks.follow_plan(&self.cx);
         self.file_watch.follow_plan(&mut self.cx);
         self.status_files_follow_plan();
@@ -268,10 +257,7 @@ impl Control {
         let killed = self.lifecycle.killed.iter().filter(|(_, (_, now))| *now);
         let killed: Vec<&str> = killed.map(|(id, _)| self.cx.name(*id)).collect();
         let killed = killed.join(", ");
-        for (id, left) in &self.left {
-            let (service, what) = (self.cx.name(*id), text::left(left));
-            tracing::error!(service, "is not stopped: {what}");
-        }
+        self.leftovers.log(&self.cx);
         match (clean, killed.as_str()) {
             (false, _) => tracing::error!("ends though not everything could be stopped"),
             (true, "") => tracing::info!("everything is stopped"),

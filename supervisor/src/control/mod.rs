@@ -10,9 +10,12 @@ mod boot;
 mod context;
 mod driver;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod harness;
 mod holds;
 mod input;
+mod job_results;
 mod lifecycle;
 mod maintenance;
 mod monitors;
@@ -34,10 +37,10 @@ mod text;
 mod watermark;
 mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use engine::{Accepted, Command, Event, Fact, Refusal, ServiceId};
-use keeper::message::{Hello, LogTrouble};
+use engine::{Accepted, Command, Event, Fact, Refusal};
+use keeper::message::Hello;
 use plan::Plan;
 use tokio::sync::watch;
 
@@ -57,30 +60,21 @@ pub(crate) struct Control {
     starts: runs::starts::Starts,
     listening: monitors::listening::Listening,
     metrics: api::metrics::Metrics,
-    /// What each service last said by `STATUS=`.
-    status_texts: BTreeMap<ServiceId, String>,
+    last_words: runs::last_words::LastWords,
     status_files: status_files::StatusFiles,
-    /// What would not go, by service.
-    left: BTreeMap<ServiceId, Vec<keeper::message::Left>>,
-    /// Children of the keeper that belong to no run.
-    strays: Vec<keeper::message::Stray>,
-    /// What the last validator said that refused, by service.
-    last_failures: BTreeMap<ServiceId, String>,
+    leftovers: runs::leftovers::Leftovers,
     operations: operations::Operations,
     holds: holds::Holds,
     audit: operations::audit::AuditLog,
     exits: runs::exits::Exits,
     running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
-    probation: reconfigure::Probation,
-    way_back: Option<reconfigure::WayBack>,
     log_readiness: runs::log_readiness::LogReadiness,
     alerts: alerts::Alerts,
     host_checks: monitors::host_checks::HostChecks,
     file_watch: monitors::file_watch::FileWatch,
     file_restarts: monitors::file_restarts::FileRestarts,
-    /// Logs that cannot be written or rotated, by service.
-    log_troubles: BTreeMap<ServiceId, LogTrouble>,
+    log_troubles: runs::log_troubles::LogTroubles,
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
     reexec: succession::reexec::Reexec,
@@ -92,12 +86,6 @@ pub(crate) struct Control {
     lifecycle: lifecycle::Lifecycle,
     /// Asks that came before there was a plan to answer them from.
     early: Vec<Ask>,
-    /// Name of the user the supervisor runs as.
-    own_user: String,
-    /// It may run services as other users.
-    is_root: bool,
-    /// Highest fact taken in and not yet acknowledged.
-    unacknowledged: Option<u64>,
 }
 
 impl Control {
@@ -105,29 +93,25 @@ impl Control {
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: boot::Boot) -> Self {
         let exits = runs::exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
-            cx: Context::new(now, hello, boot.seed, plan),
+            cx: Context::new(now, hello, &boot, plan),
             starts: runs::starts::Starts::default(),
             listening: monitors::listening::Listening::default(),
             metrics: api::metrics::Metrics::default(),
-            status_texts: BTreeMap::new(),
+            last_words: runs::last_words::LastWords::default(),
             status_files: status_files::StatusFiles::new(boot.status_files),
-            left: BTreeMap::new(),
-            strays: Vec::new(),
-            last_failures: BTreeMap::new(),
+            leftovers: runs::leftovers::Leftovers::default(),
             operations: operations::Operations::default(),
             holds: holds::Holds::new(&boot.kernel_boot_id, boot.holds.clone()),
             audit: operations::audit::AuditLog::default(),
             running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
-            probation: reconfigure::Probation::default(),
-            way_back: None,
             log_readiness: runs::log_readiness::LogReadiness::default(),
             alerts: alerts::Alerts::default(),
             host_checks: monitors::host_checks::HostChecks::default(),
             file_watch: monitors::file_watch::FileWatch::default(),
             file_restarts: monitors::file_restarts::FileRestarts::default(),
-            log_troubles: BTreeMap::new(),
+            log_troubles: runs::log_troubles::LogTroubles::default(),
             departures: watch::Sender::new(()),
             reexec: succession::reexec::Reexec::default(),
             watermark: watermark::Watermark::default(),
@@ -137,9 +121,6 @@ impl Control {
             work: work::Work::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             early: Vec::new(),
-            own_user: boot.own_user.clone(),
-            is_root: nix::unistd::Uid::effective().is_root(),
-            unacknowledged: None,
         };
         control.take_over(hello, boot);
         control.settle();

@@ -10,9 +10,8 @@
 use std::collections::BTreeSet;
 
 use engine::ServiceId;
-use keeper::message::Request;
 
-use crate::control::{Control, input::Output};
+use crate::control::Control;
 
 /// One step. The comment says what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +135,7 @@ impl Control {
             Step::Outcomes if any => self.note_outcomes(touched),
             Step::Trouble if any => self.look_for_trouble(touched),
             Step::AdvanceChanges if any => self.advance_operations(touched),
-            Step::JudgePlan if any => self.judge_probation(touched),
+            Step::JudgePlan if any => self.judge_plan(touched),
             Step::TellInit if any => self.lifecycle_check(),
             Step::Outcomes
             | Step::Trouble
@@ -149,12 +148,7 @@ impl Control {
             Step::Hangup => self.hangup_after_leases(),
             Step::StoreSchedule => self.schedule.store(&mut self.cx),
             Step::Quit => self.quit_when_stored(),
-            Step::Acknowledge => {
-                if let Some(seq) = self.unacknowledged.take() {
-                    let acknowledged = Request::Ack { seq };
-                    self.cx.outputs.push_back(Output::Keeper(acknowledged));
-                }
-            }
+            Step::Acknowledge => self.cx.acknowledge(),
             Step::Alerts => self.tell_alerts(),
             Step::Prepare => {
                 let plan_rests = self.reconfigure.is_idle();

@@ -48,7 +48,7 @@ impl Control {
 
     /// What stands if nothing is heard against it.
     fn proof_timeout(&self) -> Option<Moment> {
-        let standing = self.probation.poll_timeout();
+        let standing = self.reconfigure.poll_timeout();
         standing
             .into_iter()
             .chain(self.operations.poll_timeout())
@@ -62,7 +62,7 @@ impl Control {
         }
         let heard = self.watermark.reached;
         let _ = self.feed_engine(Event::Timeout { heard });
-        self.probation_timeout();
+        self.reconfigure_timeout();
         self.operations_timeout();
         let now = self.cx.now.moment;
         let proof = self.proof_timeout().is_some_and(|at| at <= now);

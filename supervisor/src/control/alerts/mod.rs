@@ -202,8 +202,8 @@ impl Control {
             verdict != Some(false)
         };
         // What a job leaves says why it has failed, and whether it has done what it is for.
-        let judged = !self.operations.awaits_result(name);
         let id = self.cx.names.id(name);
+        let judged = id.is_none_or(|id| !self.operations.awaits_result(id));
         let aside = id.and_then(|id| self.work.result_of(id, view));
         let aside = aside.is_some_and(|it| it.aside);
         Look {

@@ -384,13 +384,6 @@ impl Control {
             exit: None,
         });
     }
-
-    /// A helper of the service failed, in words.
-    pub(in crate::control) fn note_failure(&mut self, id: ServiceId, detail: String) {
-        let service = self.cx.name(id).to_owned();
-        self.cx.publish(&service, "failure", &detail, None);
-        self.last_failures.insert(id, detail);
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
             event_stream,
             selection::Selection,
         },
-        operations::{Kind, audit},
+        operations::{Kind, audit, targets},
         text,
     },
     service_query::matching,
@@ -166,7 +166,7 @@ impl Control {
     }
 
     fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
-        if let Some(known) = self.follow_operation(&request.id) {
+        if let Some(known) = self.operations.follow(&request.id) {
             return Ok(known);
         }
         let Selection { names, left_alone } = self.select(request)?;
@@ -199,10 +199,17 @@ impl Control {
             peer,
             wait,
         } = change;
-        let mut targets = self.targets(&names);
-        let bystanders = self.targets(&self.enabled());
+        let ids: BTreeSet<ServiceId> = names
+            .iter()
+            .map(|name| self.cx.names.intern(name))
+            .collect();
+        let enabled = self.enabled();
+        let enabled = enabled.iter().filter_map(|name| self.cx.names.id(name));
+        let bystanders = targets(&self.cx, enabled);
+        let mut targets = targets(&self.cx, ids.iter().copied());
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, what, &names);
-        self.note_in_flight(id, kind, &names, &asked);
+        self.operations
+            .note_in_flight(&mut self.cx, kind, ids.iter().copied(), &asked);
         if let Command::Stop(_, hold) = &command {
             self.stop_pending(&names, hold);
         }
@@ -216,21 +223,22 @@ impl Control {
                 return Err(error);
             }
         };
-        let stream = self.begin_operation(id, kind, wait, asked);
+        let stream = self.operations.begin(
+            &mut self.cx,
+            &self.holds,
+            &mut self.audit,
+            kind,
+            wait,
+            asked,
+        );
         if kind == Kind::Restart {
             // What restarts or runs again because of the targets has to come back as well.
             let also = accepted.dependents.union(&accepted.reruns);
-            let also = also.filter_map(|id| self.cx.names.name(*id));
-            let also =
-                also.filter_map(|name| Some((name.to_owned(), bystanders.get(name)?.clone())));
+            let also = also.filter_map(|id| Some((*id, bystanders.get(id)?.clone())));
             targets.extend(also);
         }
-        for (name, target) in &mut targets {
-            let untouched = self
-                .cx
-                .names
-                .id(name)
-                .is_some_and(|id| !accepted.touches(id));
+        for (id, target) in &mut targets {
+            let untouched = !accepted.touches(*id);
             target.needless_if(untouched && !matches!(kind, Kind::Signal(_)));
         }
         let notes = [left_alone, self.notes(&accepted, kind)].concat();
@@ -238,10 +246,9 @@ impl Control {
             self.cx.publish(name, "change", what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
-        let lifted = accepted.lifted.iter();
-        let lifted = lifted.filter_map(|(id, _)| self.cx.names.name(*id));
-        let holds = lifted.map(str::to_owned).chain(names).collect();
-        self.accept_operation(id, targets, holds, notes);
+        let lifted = accepted.lifted.iter().map(|(id, _)| *id);
+        let holds = lifted.chain(ids).collect();
+        self.operations.accept(id, targets, holds, notes);
         Ok(stream)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
-use engine::{Exit, Failure, Goal, Moment, ServiceId, Settled, State, View};
+use engine::{Exit, Failure, Goal, Moment, ServiceId, State, View};
 
 use crate::{
     control::{Control, Now, text},
@@ -55,10 +55,10 @@ impl Control {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.probation.warning().into_iter().collect();
+        let mut warnings: Vec<String> = self.reconfigure.warnings().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
-        warnings.extend(self.strays.iter().map(text::stray));
+        warnings.extend(self.leftovers.strays());
         warnings.extend(self.state_warnings.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
@@ -76,9 +76,9 @@ impl Control {
         let id = self.cx.names.id(&service.name);
         let view = id.and_then(|id| Some((id, self.cx.engine.view(id)?)));
         let mut status = blank_status(service);
-        if status.user.is_none() || !self.is_root {
+        if status.user.is_none() || !self.cx.own.is_root {
             // Without root every service has the supervisor's own user.
-            status.user = Some(self.own_user.clone());
+            status.user = Some(self.cx.own.user.clone());
         }
         if let Some((id, view)) = view {
             self.fill_status(&mut status, id, &view);
@@ -119,7 +119,7 @@ impl Control {
         status.last_exit = view
             .last_exit
             .map(|(exit, at)| last_exit(exit, unix_of(now, at)));
-        let log = self.log_reason(&status.name);
+        let log = self.log_troubles.reason(id);
         let reasons = [Some(reason).filter(|it| !it.is_empty()), log];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         status.reason = Some(reasons.join("; ")).filter(|reason| !reason.is_empty());
@@ -144,7 +144,7 @@ impl Control {
             });
         }
         status.last_reload = view.last_reload.as_ref().map(text::last_reload);
-        status.status_text = self.status_texts.get(&id).cloned();
+        status.status_text = self.last_words.status(id).cloned();
     }
 
     /// In words, why it is not what one would want; empty when there is nothing to say.
@@ -163,7 +163,7 @@ impl Control {
             (State::Stopped | State::Stopping { .. }, Some(why)) if view.hold.is_none() => why,
             _ => text::reason(view, self.cx.now.moment),
         };
-        let reason = match (&view.state, id.and_then(|id| self.last_failures.get(&id))) {
+        let reason = match (&view.state, id.and_then(|id| self.last_words.refusal(id))) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
             (
                 State::Failed {
@@ -191,7 +191,7 @@ impl Control {
                     reason: Failure::Leftovers { .. },
                 },
                 _,
-            ) => match id.and_then(|id| self.left.get(&id)) {
+            ) => match id.and_then(|id| self.leftovers.of(id)) {
                 Some(left) => format!("{reason}: {}", text::left(left)),
                 None => reason,
             },
@@ -269,19 +269,6 @@ impl Control {
     pub(in crate::control) fn pid(&self, id: ServiceId) -> Option<i32> {
         let run = self.cx.engine.main_run(id)?;
         self.cx.runs.get(&run)?.pid
-    }
-
-    /// In words, how a service stands; for progress lines and results.
-    pub(in crate::control) fn detail(&self, name: &str) -> String {
-        let Some(service) = self.cx.plan.services.get(name) else {
-            return String::new();
-        };
-        self.service_status(service).reason.unwrap_or_default()
-    }
-
-    /// Whether a service has come to rest.
-    pub(in crate::control) fn settled(&self, name: &str) -> Option<Settled> {
-        self.cx.engine.settled(self.cx.names.id(name)?)
     }
 }
 

@@ -44,7 +44,14 @@ impl FileRestarts {
 }
 
 impl FileRestarts {
-    /// The run has ended and that is told, or it is not restarted after all.
+    /// The run has ended, and that is told.
+    pub(in crate::control) fn ended(&mut self, cx: &mut Context, service: ServiceId, run: RunId) {
+        if self.0.get(&service).is_some_and(|it| it.run == run) {
+            self.forget(cx, service);
+        }
+    }
+
+    /// The service is not restarted after all.
     pub(in crate::control) fn forget(&mut self, cx: &mut Context, service: ServiceId) {
         if self.0.remove(&service).is_some() {
             self.remember(cx);
@@ -67,10 +74,9 @@ impl Control {
         let Some(run) = self.cx.engine.main_run(id) else {
             return;
         };
-        let name = self.cx.name(id);
         let view = self.cx.engine.view(id);
         let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
-        if goes_down || self.operations.that_restarts(name, run).is_some() {
+        if goes_down || self.operations.that_restarts(id, run).is_some() {
             return;
         }
         let paths = files.iter().take(FILES_MAX);

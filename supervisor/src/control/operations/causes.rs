@@ -1,35 +1,43 @@
-//! Which change ended a run: what is told of that run's end.
+//! Which operation ended a run: told with that run's end, in the history and in status.
 
 use api::ExitCause;
-use engine::{Exit, Moment, RunId};
+use engine::{Exit, Moment, RunId, ServiceId};
 
 use crate::control::operations::{Kind, Operation, Operations, Target};
 
 impl Operations {
-    /// The change that stops the run of a service which it names.
-    pub(in crate::control) fn that_stops(&self, service: &str, run: RunId) -> Option<ExitCause> {
+    /// The operation that stops this run of a service which it names.
+    pub(in crate::control) fn that_stops(
+        &self,
+        service: ServiceId,
+        run: RunId,
+    ) -> Option<ExitCause> {
         self.under_way(service, run, Kind::Stop)
     }
 
-    /// The change that restarts it.
-    pub(in crate::control) fn that_restarts(&self, service: &str, run: RunId) -> Option<ExitCause> {
+    /// The operation that restarts this run.
+    pub(in crate::control) fn that_restarts(
+        &self,
+        service: ServiceId,
+        run: RunId,
+    ) -> Option<ExitCause> {
         self.under_way(service, run, Kind::Restart)
     }
 
-    /// The change that has another configuration applied to it.
+    /// The operation that applies another configuration to this run.
     pub(in crate::control) fn that_reconfigures(
         &self,
-        service: &str,
+        service: ServiceId,
         run: RunId,
     ) -> Option<ExitCause> {
         self.under_way(service, run, Kind::Reconfigure)
     }
 
-    /// The change by which a signal was sent to a run that has ended of it: killed by that one, or by
-    /// itself after one that asks programs to end. `since`: what was sent before did not end it.
+    /// The operation whose signal ended this run: the signal killed it, or asks programs to end and
+    /// the run ended by itself. `since`: a signal that was sent earlier did not end the run.
     pub(in crate::control) fn that_signalled(
         &self,
-        service: &str,
+        service: ServiceId,
         run: RunId,
         exit: Exit,
         since: Moment,
@@ -38,8 +46,8 @@ impl Operations {
             Exit::Signal(by) => by == signal,
             Exit::Code(_) => asks_to_end(signal),
         };
-        let is_it = |change: &&Operation| match change.kind {
-            Kind::Signal(signal) => ends(signal) && change.at >= since,
+        let is_it = |operation: &&Operation| match operation.kind {
+            Kind::Signal(signal) => ends(signal) && operation.began >= since,
             Kind::Start
             | Kind::Stop
             | Kind::Restart
@@ -49,26 +57,27 @@ impl Operations {
             | Kind::Lease
             | Kind::Release => false,
         };
-        let mut changes = self.list.iter().rev();
-        let change = changes.find(|it| it.about(service, run).is_some() && is_it(it))?;
-        Some(change.as_cause())
+        let mut operations = self.list.iter().rev();
+        let operation = operations.find(|it| it.about(service, run).is_some() && is_it(it))?;
+        Some(operation.as_cause())
     }
 
-    /// Of several alike the first has done it.
-    fn under_way(&self, service: &str, run: RunId, kind: Kind) -> Option<ExitCause> {
-        let is_it = |change: &&Operation| {
-            let target = change.about(service, run);
+    /// The first open operation of a kind that is about this run: of several alike, the first has
+    /// done it.
+    fn under_way(&self, service: ServiceId, run: RunId, kind: Kind) -> Option<ExitCause> {
+        let is_it = |operation: &&Operation| {
+            let target = operation.about(service, run);
             let open = target.is_some_and(|target| target.result.is_none());
-            change.kind == kind && change.begun && open
+            operation.kind == kind && operation.begun && open
         };
         self.list.iter().find(is_it).map(Operation::as_cause)
     }
 }
 
 impl Operation {
-    /// What it is to do with a run.
-    fn about(&self, service: &str, run: RunId) -> Option<&Target> {
-        let target = self.targets.get(service);
+    /// What the operation awaits of a service, if it found this run there.
+    fn about(&self, service: ServiceId, run: RunId) -> Option<&Target> {
+        let target = self.targets.get(&service);
         target.filter(|it| it.run_before == Some(run))
     }
 
@@ -81,7 +90,7 @@ impl Operation {
     }
 }
 
-/// Programs end in an orderly way when they get it.
+/// Programs end in an orderly way when they get this signal.
 fn asks_to_end(signal: i32) -> bool {
     matches!(text::signal::name(signal), Some("TERM" | "INT" | "QUIT"))
 }

@@ -1,55 +1,60 @@
-//! How a change goes back from the configuration that it was about, as its client hears of it.
+//! How an operation goes back from the configuration that it was about, as its client hears of it.
 //!
-//! Such a change settles twice: with the configuration that was asked for, and with the one before. Its
-//! results stay those of the first; what the second has brought is told beside them ([`GoneBack`]).
-//! `reconfigure/way_back.rs` decides whether a change goes back, and does it.
+//! Such an operation settles twice: with the configuration that was asked for, and with the one
+//! before. Its results stay those of the first; what the second has brought is told beside them
+//! ([`GoneBack`]). `reconfigure/way_back.rs` decides whether an operation goes back, and does it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use api::{GoneBack, KeptPlan, Progress, Unstored};
+use engine::ServiceId;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    Control,
-    operations::{Operation, Operations, Target, audit::failures, pending},
+    Context,
+    operations::{
+        Operation, Operations, Target,
+        audit::failures,
+        operation::{names, results},
+    },
 };
 
-/// The way back of a change that has failed.
+/// The way back of an operation that has failed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::control) struct GoingBack {
     to: KeptPlan,
     site_file: String,
     stage: Stage,
-    /// Of the configuration before, once it is applied.
-    targets: BTreeMap<String, Target>,
+    /// Services that are to come to rest with the configuration before, once that is applied.
+    targets: BTreeMap<ServiceId, Target>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
-    /// To be done as soon as no other reconfiguration is at work.
+    /// The way back begins as soon as no other reconfiguration is under way.
     Due,
     /// The configuration before is on its way into place.
     Begun,
-    /// It is in place.
+    /// The configuration before is in place.
     Applied,
-    /// It is not, and will not be; why.
+    /// The configuration before will not be put in place; why.
     Refused(String),
 }
 
-/// How far a change is on its way back.
+/// How far an operation is on its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Way {
-    /// It is not known yet whether it has to go back.
+    /// Nobody knows yet whether the operation has to go back.
     Undecided,
     Due,
     Begun,
     Applied,
-    /// The change is over, or forgotten.
+    /// The operation is over, or forgotten.
     Over,
 }
 
 impl GoingBack {
-    /// One that is to be begun.
+    /// A way back that is to be begun. `to`: the configuration before.
     pub(in crate::control) fn due(to: KeptPlan, site_file: String) -> Self {
         Self {
             to,
@@ -59,7 +64,7 @@ impl GoingBack {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         match self.stage {
             Stage::Due | Stage::Begun => false,
             Stage::Applied => self.targets.values().all(Target::is_over),
@@ -71,16 +76,14 @@ impl GoingBack {
         matches!(self.stage, Stage::Refused(_))
     }
 
-    pub(super) fn told(&self) -> Box<GoneBack> {
+    pub(super) fn told(&self, cx: &Context) -> Box<GoneBack> {
         let refused = match &self.stage {
             Stage::Refused(why) => Some(why.clone()),
             Stage::Due | Stage::Begun | Stage::Applied => None,
         };
-        let results = self.targets.iter();
-        let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
         Box::new(GoneBack {
             to: self.to.clone(),
-            results: results.collect(),
+            results: results(cx, &self.targets),
             refused,
             site_file: self.site_file.clone(),
         })
@@ -88,8 +91,16 @@ impl GoingBack {
 }
 
 impl Operation {
-    /// The services that it waits for.
-    pub(super) const fn awaited(&mut self) -> &mut BTreeMap<String, Target> {
+    /// The services that the operation waits for.
+    pub(super) const fn awaited_targets(&self) -> &BTreeMap<ServiceId, Target> {
+        match &self.going_back {
+            Some(going_back) if matches!(going_back.stage, Stage::Applied) => &going_back.targets,
+            Some(_) | None => &self.targets,
+        }
+    }
+
+    /// Mutable version of [`Self::awaited_targets`].
+    pub(super) const fn awaited(&mut self) -> &mut BTreeMap<ServiceId, Target> {
         match &mut self.going_back {
             Some(going_back) if matches!(going_back.stage, Stage::Applied) => {
                 &mut going_back.targets
@@ -107,13 +118,13 @@ impl Operation {
 }
 
 impl Operations {
-    /// How far a change is.
+    /// How far an operation is on its way back.
     pub(in crate::control) fn way_of(&self, id: &str) -> Way {
-        let change = self.list.iter().find(|it| it.id == id && !it.finished);
-        let Some(change) = change else {
+        let operation = self.list.iter().find(|it| it.id == id && !it.finished);
+        let Some(operation) = operation else {
             return Way::Over;
         };
-        match change.going_back.as_ref().map(|it| &it.stage) {
+        match operation.going_back.as_ref().map(|it| &it.stage) {
             None => Way::Undecided,
             Some(Stage::Due) => Way::Due,
             Some(Stage::Begun) => Way::Begun,
@@ -122,19 +133,20 @@ impl Operations {
         }
     }
 
-    /// What has failed, in words, of a change whose way back begins now.
-    pub(in crate::control) fn begin_way_back(&mut self, id: &str) -> String {
+    /// What has failed, in words, of an operation whose way back begins now.
+    pub(in crate::control) fn begin_way_back(&mut self, cx: &Context, id: &str) -> String {
         self.altered = true;
-        let Some(change) = self.get(id) else {
+        let Some(operation) = self.get(id) else {
             return String::new();
         };
-        if let Some(going_back) = &mut change.going_back {
+        if let Some(going_back) = &mut operation.going_back {
             going_back.stage = Stage::Begun;
         }
-        failures(&change.outcome(Unstored::default()).results).join("; ")
+        failures(&operation.outcome(cx, Unstored::default()).results).join("; ")
     }
 
-    /// The control process that did it has died before the configuration was in place.
+    /// The control process that had begun a way back has died before the configuration was in
+    /// place.
     pub(in crate::control) fn begin_way_back_again(&mut self, id: &str) {
         if let Some(going_back) = self.get(id).and_then(|it| it.going_back.as_mut()) {
             going_back.stage = Stage::Due;
@@ -150,48 +162,36 @@ impl Operations {
 
     /// The configuration before cannot be had.
     pub(in crate::control) fn refuse_way_back(&mut self, id: &str, why: &str) {
-        if let Some(change) = self.get(id) {
-            change.refuse_way_back(why);
+        if let Some(operation) = self.get(id) {
+            operation.refuse_way_back(why);
             self.altered = true;
         }
     }
 }
 
-impl Control {
-    /// All services of a change have settled, for the first or for the second time?
-    pub(super) fn finish_if_over(&self, change: &mut Operation) {
-        if !change.targets.values().all(Target::is_over) {
-            return;
-        }
-        if change.going_back.is_none() {
-            change.going_back = self.way_back_of(&change.id, &change.targets);
-        }
-        change.finished = change.going_back.as_ref().is_none_or(GoingBack::is_over);
-    }
-
-    /// The configuration before is in place: these services are to come to rest with it.
+impl Operations {
+    /// The configuration before is in place: these services are to come to rest with it. Some may
+    /// have already.
     pub(in crate::control) fn accept_way_back(
         &mut self,
+        cx: &mut Context,
         id: &str,
-        targets: BTreeMap<String, Target>,
+        targets: BTreeMap<ServiceId, Target>,
         notes: Vec<String>,
     ) {
-        let Some(change) = self.operations.get(id) else {
+        let Some(operation) = self.get(id) else {
             return;
         };
-        let services: BTreeSet<String> = targets.keys().cloned().collect();
-        if let Some(going_back) = &mut change.going_back {
-            going_back.stage = Stage::Applied;
-            going_back.targets = targets;
-        }
         let line = Progress::Accepted {
-            services: services.into_iter().collect(),
+            services: names(cx, targets.keys()),
             notes,
             unstored: Unstored::default(),
         };
-        self.cx.answers.extend(change.progress(line));
-        self.look_again(|change| change.id == id);
-        self.operations.altered = true;
-        self.remember_operations();
+        if let Some(going_back) = &mut operation.going_back {
+            going_back.stage = Stage::Applied;
+            going_back.targets = targets;
+        }
+        cx.answers.extend(operation.progress(line));
+        self.altered = true;
     }
 }

@@ -1,85 +1,89 @@
-//! The change that is being done at this moment, for a successor of this process: it was begun, and
-//! whoever asked for it must hear that, and not have it done twice.
+//! The operation that is being done at this moment, for a successor of this process: it was begun,
+//! and whoever asked for it must hear that, and not have it done twice.
+
+use std::collections::BTreeMap;
 
 use api::{ActionResult, Verdict};
+use engine::ServiceId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{
-        Control,
-        operations::{Kind, Operation, Target},
+        Context,
+        operations::{Kind, Operation, Operations, Target},
         record_keys::Key,
     },
     history::Line,
 };
 
-/// Said of a change whose control process died in the midst of it.
+/// Said of an operation whose control process died in the midst of it.
 const CUT_SHORT: &str =
     "the control process died while it did this; how much of it was done is not known";
 
-/// A change that is being done.
+/// An operation that is being done.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct InFlight {
     pub(super) id: String,
     kind: Kind,
-    services: Vec<String>,
+    /// Names too: a successor may have no plan with them.
+    services: BTreeMap<ServiceId, String>,
     asked: Line,
 }
 
-impl Control {
-    /// The keeper hears of a change before anything of it is done.
+impl Operations {
+    /// The keeper hears of an operation before anything of it is done. `asked`: the line for the
+    /// history.
     pub(in crate::control) fn note_in_flight(
         &mut self,
-        id: &str,
+        cx: &mut Context,
         kind: Kind,
-        services: &[String],
+        services: impl IntoIterator<Item = ServiceId>,
         asked: &Line,
     ) {
+        let named = |id: ServiceId| (id, cx.name(id).to_owned());
         let in_flight = InFlight {
-            id: id.to_owned(),
+            id: asked.id.clone(),
             kind,
-            services: services.to_vec(),
+            services: services.into_iter().map(named).collect(),
             asked: asked.clone(),
         };
         let record = serde_json::to_string(&in_flight).expect("it is plain data");
-        if std::mem::replace(&mut self.operations.in_flight, true) {
+        if std::mem::replace(&mut self.in_flight, true) {
             // One of the same step is done, and is known before this one takes its place.
-            self.remember_operations();
+            self.remember(cx);
         }
-        self.cx.remember(Key::InFlight, record);
+        cx.remember(Key::InFlight, record);
     }
 
-    /// It is done, and among the changes that the keeper remembers, or was refused.
-    pub(super) fn end_in_flight(&mut self) {
-        if std::mem::take(&mut self.operations.in_flight) {
-            self.cx.remember(Key::InFlight, String::new());
+    /// What was in flight is done, and among the operations that the keeper remembers, or was
+    /// refused.
+    pub(super) fn end_in_flight(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut self.in_flight) {
+            cx.remember(Key::InFlight, String::new());
         }
     }
 }
 
 impl InFlight {
-    /// Its control process died before it remembered that it was done.
+    /// Its control process died before it remembered that the operation was done.
     pub(super) fn cut_short(self) -> Operation {
-        let target = |name: &String| {
+        let target = |(id, name): (ServiceId, String)| {
             let result = ActionResult {
-                service: name.clone(),
+                service: name,
                 verdict: Verdict::Failed,
                 state: "unknown".to_owned(),
                 pid: None,
                 seconds: 0,
                 detail: CUT_SHORT.to_owned(),
             };
-            let result = Some(result);
-            (
-                name.clone(),
-                Target {
-                    result,
-                    ..Target::default()
-                },
-            )
+            let target = Target {
+                result: Some(result),
+                ..Target::default()
+            };
+            (id, target)
         };
         Operation {
-            targets: self.services.iter().map(target).collect(),
+            targets: self.services.into_iter().map(target).collect(),
             finished: true,
             ..Operation::new(&self.id, self.kind, Some(self.asked))
         }
@@ -89,13 +93,10 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        control::operations::{OPERATIONS_MAX, Operations},
-        history::Said,
-    };
+    use crate::{control::operations::OPERATIONS_MAX, history::Said};
 
     #[test]
-    fn the_one_that_was_being_done_makes_the_list_no_longer_than_it_may_be() {
+    fn the_one_that_was_in_flight_makes_the_list_no_longer_than_it_may_be() {
         let full = (0..OPERATIONS_MAX).map(|number| Operation {
             finished: number > 0,
             ..Operation::new(&number.to_string(), Kind::Start, None)
@@ -104,7 +105,7 @@ mod tests {
         let in_flight = InFlight {
             id: "new".to_owned(),
             kind: Kind::Stop,
-            services: vec!["a".to_owned()],
+            services: [(ServiceId(0), "a".to_owned())].into(),
             asked: Line {
                 at: String::new(),
                 id: "new".to_owned(),
@@ -117,10 +118,10 @@ mod tests {
             },
         };
         let in_flight = serde_json::to_string(&in_flight).unwrap();
-        let mut changes = Operations::default();
-        changes.restore(Some(&full), Some(&in_flight), |_| false);
-        assert_eq!(changes.list.len(), OPERATIONS_MAX);
-        assert!(changes.get("new").is_some() && changes.get("0").is_some());
-        assert!(changes.get("1").is_none(), "the oldest that is over");
+        let mut operations = Operations::default();
+        operations.restore(Some(&full), Some(&in_flight), |_| false);
+        assert_eq!(operations.list.len(), OPERATIONS_MAX);
+        assert!(operations.get("new").is_some() && operations.get("0").is_some());
+        assert!(operations.get("1").is_none(), "the oldest that is over");
     }
 }

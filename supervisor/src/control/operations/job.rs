@@ -1,7 +1,9 @@
-//! What a change that asks for a job's work has besides: the result, which is read when the job is over.
-//! It is in the job's directory, so it is not remembered but read again by each control process.
+//! What an operation that asks for a job's work has besides: the result, which is read when the job
+//! is over. The result is in the job's directory, so it is not remembered but read again by each
+//! control process.
 
 use api::JobResult;
+use engine::ServiceId;
 
 use crate::control::operations::{
     Kind, Operation, Operations,
@@ -13,63 +15,56 @@ impl Operation {
         matches!(self.job, Reading::Read(_) | Reading::Unreadable(_))
     }
 
-    /// All that is to be told of its end is known.
+    /// All is known that the client is to be told of the end.
     pub(super) fn is_told_whole(&self) -> bool {
         self.kind != Kind::Job || self.is_result_read()
     }
 }
 
 impl Operations {
-    /// The service whose work was asked for and has not come to its end yet.
-    pub(in crate::control) fn open_job(&self) -> Option<&str> {
+    /// The job whose work was asked for and is not over.
+    pub(in crate::control) fn open_job(&self) -> Option<ServiceId> {
         let mut open = self.jobs().filter(|it| !it.finished);
-        open.find_map(|it| it.targets.keys().next())
-            .map(String::as_str)
-    }
-
-    /// Those whose requests are not stored yet.
-    pub(super) fn pending_jobs(&self) -> Vec<String> {
-        let pending = self.jobs().filter(|it| it.targets_pending());
-        pending.map(|it| it.id.clone()).collect()
+        open.find_map(|it| it.targets.keys().next()).copied()
     }
 
     /// Results that are to be read now; each is named once.
     pub(in crate::control) fn results_to_read(
         &mut self,
-        is_over: impl Fn(&str) -> bool,
+        is_over: impl Fn(ServiceId) -> bool,
     ) -> Vec<Due> {
         let mut due = Vec::new();
         let jobs = self.list.iter_mut().filter(|it| it.kind == Kind::Job);
-        for change in jobs.filter(|it| it.job == Reading::Unread) {
-            let service = change.targets.keys().next().cloned();
-            let over = |name: &String| change.finished || (change.accepted && is_over(name));
+        for operation in jobs.filter(|it| it.job == Reading::Unread) {
+            let service = operation.targets.keys().next().copied();
+            let over = |id: &ServiceId| operation.finished || (operation.accepted && is_over(*id));
             if let Some(service) = service.filter(over) {
-                change.job = Reading::Asked;
+                operation.job = Reading::Asked;
                 due.push(Due {
                     service,
-                    id: change.id.clone(),
-                    ended: (!change.finished).then_some(change.at),
+                    id: operation.id.clone(),
+                    ended: (!operation.finished).then_some(operation.began),
                 });
             }
         }
         due
     }
 
-    /// Answers whose result it is.
+    /// Takes in the result of a request; the job whose it is.
     pub(in crate::control) fn result_read(
         &mut self,
         id: &str,
         result: Result<Option<JobResult>, String>,
-    ) -> Option<String> {
-        let change = self.get(id)?;
-        change.job = result.map_or_else(Reading::Unreadable, Reading::Read);
-        change.targets.keys().next().cloned()
+    ) -> Option<ServiceId> {
+        let operation = self.get(id)?;
+        operation.job = result.map_or_else(Reading::Unreadable, Reading::Read);
+        operation.targets.keys().next().copied()
     }
 
-    /// A service's work was asked for, and nobody has seen yet what it has left.
-    pub(in crate::control) fn awaits_result(&self, service: &str) -> bool {
+    /// The work of this job was asked for, and its result is not read yet.
+    pub(in crate::control) fn awaits_result(&self, service: ServiceId) -> bool {
         let mut unread = self.jobs().filter(|it| !it.is_result_read());
-        unread.any(|it| it.targets.contains_key(service))
+        unread.any(|it| it.targets.contains_key(&service))
     }
 
     fn jobs(&self) -> impl Iterator<Item = &Operation> {

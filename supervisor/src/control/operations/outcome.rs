@@ -1,173 +1,294 @@
-//! How a change has ended for each of its services, if it has.
+//! How an operation has ended for each of its services, if it has.
+//!
+//! [`judgement`] decides, from what is seen of one service, and is pure. [`Operations::judge`] asks
+//! it about the targets that may have come to their end, and says which have: the caller looks up
+//! in what state each is, in words, and gives that to [`Operations::conclude`]. Once all targets
+//! have ended, the operation has, unless it goes back (`going_back.rs`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use api::{ActionResult, JobResult, Verdict};
-use engine::{ReloadOutcome, Settled, State};
+use api::{ActionResult, JobResult, ServiceStatus, Verdict};
+use engine::{Exit, Failure, Goal, Moment, ReloadOutcome, RunId, ServiceId, Settled, State, View};
+use nix::sys::signal::Signal;
 
 use crate::control::{
-    Control,
-    monitors::listening::Progress,
-    operations::{Kind, Operation, Target},
+    Context,
+    monitors::listening::{Listening, Progress},
+    operations::{GoingBack, Kind, Operation, Operations, Target},
+    reconfigure::stable_at,
 };
 
-impl Control {
-    /// Looks at the targets that may have come to their end; `affected` keeps this cheap when a
-    /// change is about a thousand services.
-    pub(super) fn evaluate(&self, change: &mut Operation, affected: &BTreeSet<String>) {
-        let kind = change.kind;
-        if kind == Kind::Job && !change.is_result_read() {
-            return;
-        }
-        let mut look_at = change.look_at;
-        let said = change.job.said().cloned();
-        let unread = change.job.unreadable().map(str::to_owned);
-        for name in affected {
-            if let Some(target) = change.awaited().get_mut(name)
-                && target.result.is_none()
-            {
-                let looks_on = kind == Kind::Reconfigure && !target.reloads;
-                if let Some(until) = self.stable_at(name).filter(|_| looks_on) {
-                    look_at = look_at.map_or(Some(until), |at| Some(at.min(until)));
+/// Which operations are looked at, of those that are accepted and not finished, and which of their
+/// targets.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::control) enum Look<'a> {
+    /// All of all.
+    All,
+    /// All of those that were to be looked at by now.
+    Due,
+    /// All of this one.
+    One(&'a str),
+    /// These services, whoever waits for them: keeps a look cheap when an operation is about a
+    /// thousand services.
+    At(&'a BTreeSet<ServiceId>),
+}
+
+/// What is read of the services.
+#[derive(Clone, Copy)]
+pub(in crate::control) struct Services<'a> {
+    pub(in crate::control) cx: &'a Context,
+    pub(in crate::control) listening: &'a Listening,
+    /// All that runs had said and done by then is known.
+    pub(in crate::control) heard: Moment,
+}
+
+/// An operation has come to its end for one service.
+#[derive(Debug)]
+pub(in crate::control) struct Ended {
+    operation: String,
+    pub(in crate::control) service: ServiceId,
+    judgement: Judgement,
+}
+
+/// How it has ended for a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Judgement {
+    verdict: Verdict,
+    /// The stop needed SIGKILL. It has succeeded all the same, and says so.
+    killed: bool,
+}
+
+/// What is seen of one service.
+#[derive(Debug)]
+struct Seen {
+    /// None: the service has left the plan.
+    view: Option<View>,
+    run: Option<RunId>,
+    settled: Option<Settled>,
+    listening: Progress,
+}
+
+impl Operations {
+    /// For which services operations have come to their end.
+    pub(in crate::control) fn judge(
+        &mut self,
+        services: Services<'_>,
+        look: Look<'_>,
+    ) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        let heard = services.heard;
+        for operation in self.list.iter_mut().filter(|it| it.is_open()) {
+            match look {
+                Look::All => {}
+                Look::Due if operation.look_at.is_some_and(|at| at <= heard) => {}
+                Look::One(id) if operation.id == id => {}
+                Look::Due | Look::One(_) => continue,
+                Look::At(ids) => {
+                    operation.judge(services, ids.iter(), &mut ended);
                     continue;
                 }
-                target.result = self.verdict(kind, name, target);
-                if let (Some(verdict), Some(said)) = (&mut target.result, &said) {
-                    tell_result(verdict, said);
-                }
-                if let (Some(verdict), Some(why)) = (&mut target.result, &unread) {
-                    let sep = if verdict.detail.is_empty() { "" } else { "; " };
-                    verdict.detail = format!("{}{sep}{why}", verdict.detail);
-                }
+            }
+            operation.look_at = None;
+            let all: Vec<ServiceId> = operation.awaited().keys().copied().collect();
+            operation.judge(services, all.iter(), &mut ended);
+            self.altered = true;
+        }
+        ended
+    }
+
+    /// Takes in how one service stands for which an operation has ended.
+    pub(in crate::control) fn conclude(
+        &mut self,
+        cx: &Context,
+        ended: &Ended,
+        status: Option<ServiceStatus>,
+    ) {
+        let Some(operation) = self.get(&ended.operation) else {
+            return;
+        };
+        let mut result = result(cx.name(ended.service), ended.judgement.verdict, status);
+        if ended.judgement.killed {
+            result.detail = joined(&["needed SIGKILL", &result.detail]);
+        }
+        if let Some(said) = operation.job.said() {
+            tell_result(&mut result, said);
+        }
+        if let Some(why) = operation.job.unreadable() {
+            result.detail = joined(&[&result.detail, why]);
+        }
+        if let Some(target) = operation.awaited().get_mut(&ended.service) {
+            target.result = Some(result);
+        }
+    }
+
+    /// Operations whose services have all come to their end are finished, or go back. `way_back`:
+    /// the way back of a reconfiguration with such targets, if it has one.
+    pub(in crate::control) fn finish(
+        &mut self,
+        way_back: impl Fn(&str, &BTreeMap<ServiceId, Target>) -> Option<GoingBack>,
+    ) {
+        for operation in self.list.iter_mut().filter(|it| it.is_open()) {
+            if !operation.targets.values().all(Target::is_over) {
+                continue;
+            }
+            if operation.going_back.is_none() {
+                operation.going_back = way_back(&operation.id, &operation.targets);
+            }
+            let going_back = operation.going_back.as_ref();
+            operation.finished = going_back.is_none_or(GoingBack::is_over);
+        }
+    }
+}
+
+impl Operation {
+    fn judge<'a>(
+        &mut self,
+        services: Services<'_>,
+        ids: impl Iterator<Item = &'a ServiceId>,
+        ended: &mut Vec<Ended>,
+    ) {
+        let kind = self.kind;
+        if kind == Kind::Job && !self.is_result_read() {
+            return;
+        }
+        let mut look_at = self.look_at;
+        for id in ids {
+            let Some(target) = self.awaited().get(id).filter(|it| !it.is_over()) else {
+                continue;
+            };
+            let looks_on = kind == Kind::Reconfigure && !target.reloads;
+            if let Some(until) = stable_at(services.cx, services.heard, *id).filter(|_| looks_on) {
+                look_at = look_at.map_or(Some(until), |at| Some(at.min(until)));
+                continue;
+            }
+            let seen = Seen::of(services, *id);
+            if let Some(judgement) = judgement(kind, target, &seen) {
+                ended.push(Ended {
+                    operation: self.id.clone(),
+                    service: *id,
+                    judgement,
+                });
             }
         }
-        change.look_at = look_at;
-        self.finish_if_over(change);
+        self.look_at = look_at;
     }
+}
 
-    /// How the change has ended for one service, if it has.
-    fn verdict(&self, kind: Kind, name: &str, target: &Target) -> Option<ActionResult> {
-        let Some(view) = self
-            .cx
-            .names
-            .id(name)
-            .and_then(|id| self.cx.engine.view(id))
-        else {
-            // It left the plan, which for a reconfiguration is what was asked.
-            return Some(self.result(name, Verdict::Done));
-        };
-        let done = if target.already {
-            Verdict::Already
-        } else {
-            Verdict::Done
-        };
-        let kind = match kind {
-            Kind::Reconfigure if target.reloads => Kind::Reload,
-            other => other,
-        };
-        let wants_up = match kind {
-            Kind::Signal(_) => return Some(self.result(name, done)),
-            Kind::Stop | Kind::Lease => false,
-            Kind::Start | Kind::Restart | Kind::Reload | Kind::Release => true,
-            Kind::Job => return Some(self.job_verdict(name, &view.state)),
-            Kind::Reconfigure => view.goal == engine::Goal::Up,
-        };
-        if !wants_up {
-            return match view.state {
-                State::Failed {
-                    reason: engine::Failure::Leftovers { .. },
-                } => Some(self.result(name, Verdict::Failed)),
-                // What is completed is stopped as well, once what requires it is down.
-                State::Stopped | State::Failed { .. } => {
-                    Some(self.stopped_result(name, done, target))
-                }
-                // Somebody has started it again before it was down.
-                _ if kind == Kind::Stop && view.goal == engine::Goal::Up => {
-                    Some(self.result(name, Verdict::Failed))
-                }
-                // The job has ended before it was down.
-                _ if kind == Kind::Lease && view.lease.is_none() => {
-                    Some(self.result(name, Verdict::Failed))
-                }
-                _ => None,
-            };
-        }
-        let run = self.cx.main_run_of(name);
-        if kind == Kind::Restart && run.is_some() && run == target.run_before {
-            return None;
-        }
-        if kind == Kind::Reload && matches!(view.state, State::Reloading { .. }) {
-            return None;
-        }
-        let outcome = view.last_reload.as_ref().filter(|_| kind == Kind::Reload);
-        let id = self.cx.names.id(name);
-        let listening = id.map_or(Progress::Done, |id| self.listening.of(id));
-        let failed =
-            outcome.is_some_and(ReloadOutcome::is_failure) || listening == Progress::Failed;
-        match self.settled(name)? {
-            Settled::No => None,
-            Settled::Ready if listening == Progress::Awaited => None,
-            Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
-            _ => Some(self.result(name, Verdict::Failed)),
+impl Seen {
+    fn of(Services { cx, listening, .. }: Services<'_>, id: ServiceId) -> Self {
+        Self {
+            view: cx.engine.view(id),
+            run: cx.engine.main_run(id),
+            settled: cx.engine.settled(id),
+            listening: listening.of(id),
         }
     }
+}
 
-    /// A job that is over has done its work, or has not.
-    fn job_verdict(&self, name: &str, state: &State) -> ActionResult {
-        let done = matches!(state, State::Completed);
-        let verdict = if done { Verdict::Done } else { Verdict::Failed };
-        self.result(name, verdict)
-    }
-
-    /// The result of a stop: one that needed SIGKILL has succeeded, and says so.
-    fn stopped_result(&self, name: &str, verdict: Verdict, target: &Target) -> ActionResult {
-        let mut result = self.result(name, verdict);
-        let view = self
-            .cx
-            .names
-            .id(name)
-            .and_then(|id| self.cx.engine.view(id));
-        let exit = view.and_then(|view| view.last_exit).map(|(exit, _)| exit);
-        let kill = nix::sys::signal::Signal::SIGKILL as i32;
-        if target.run_before.is_some() && exit == Some(engine::Exit::Signal(kill)) {
-            let rest = std::mem::take(&mut result.detail);
-            let sep = if rest.is_empty() { "" } else { "; " };
-            result.detail = format!("needed SIGKILL{sep}{rest}");
+/// How an operation has ended for one service; none: it has not.
+fn judgement(kind: Kind, target: &Target, seen: &Seen) -> Option<Judgement> {
+    let Some(view) = &seen.view else {
+        // The service left the plan, which for a reconfiguration is what was asked.
+        return Some(Verdict::Done.into());
+    };
+    match kind {
+        Kind::Signal(_) => Some(target.done().into()),
+        Kind::Job if view.state == State::Completed => Some(Verdict::Done.into()),
+        Kind::Job => Some(Verdict::Failed.into()),
+        Kind::Stop | Kind::Lease => once_down(kind, target, view),
+        Kind::Reconfigure if target.reloads => once_up(Kind::Reload, target, seen),
+        Kind::Reconfigure if view.goal != Goal::Up => once_down(kind, target, view),
+        Kind::Start | Kind::Restart | Kind::Reload | Kind::Release | Kind::Reconfigure => {
+            once_up(kind, target, seen)
         }
-        result
     }
+}
 
-    fn result(&self, name: &str, verdict: Verdict) -> ActionResult {
-        let status = self
-            .cx
-            .plan
-            .services
-            .get(name)
-            .map(|service| self.service_status(service));
-        ActionResult {
+/// Of a service that is to be down.
+fn once_down(kind: Kind, target: &Target, view: &View) -> Option<Judgement> {
+    match view.state {
+        State::Failed {
+            reason: Failure::Leftovers { .. },
+        } => Some(Verdict::Failed.into()),
+        // What is completed is stopped as well, once what requires it is down.
+        State::Stopped | State::Failed { .. } => {
+            let exit = view.last_exit.map(|(exit, _)| exit);
+            let by_kill = exit == Some(Exit::Signal(Signal::SIGKILL as i32));
+            Some(Judgement {
+                verdict: target.done(),
+                killed: by_kill && target.run_before.is_some(),
+            })
+        }
+        // Somebody has started the service again before it was down.
+        _ if kind == Kind::Stop && view.goal == Goal::Up => Some(Verdict::Failed.into()),
+        // The job has ended before the service was down.
+        _ if kind == Kind::Lease && view.lease.is_none() => Some(Verdict::Failed.into()),
+        _ => None,
+    }
+}
+
+/// Of a service that is to be up.
+fn once_up(kind: Kind, target: &Target, seen: &Seen) -> Option<Judgement> {
+    let view = seen.view.as_ref()?;
+    if kind == Kind::Restart && seen.run.is_some() && seen.run == target.run_before {
+        return None;
+    }
+    if kind == Kind::Reload && matches!(view.state, State::Reloading { .. }) {
+        return None;
+    }
+    let reload = view.last_reload.as_ref().filter(|_| kind == Kind::Reload);
+    let refused = reload.is_some_and(ReloadOutcome::is_failure);
+    let failed = refused || seen.listening == Progress::Failed;
+    match seen.settled.as_ref()? {
+        Settled::No => None,
+        Settled::Ready if seen.listening == Progress::Awaited => None,
+        Settled::Ready | Settled::Completed if !failed => Some(target.done().into()),
+        _ => Some(Verdict::Failed.into()),
+    }
+}
+
+impl From<Verdict> for Judgement {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            killed: false,
+        }
+    }
+}
+
+fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> ActionResult {
+    let Some(status) = status else {
+        return ActionResult {
             service: name.to_owned(),
             verdict,
-            state: status
-                .as_ref()
-                .map_or("gone", |status| &status.state)
-                .to_owned(),
-            pid: status.as_ref().and_then(|status| status.pid),
-            seconds: status
-                .as_ref()
-                .and_then(|status| status.uptime_seconds)
-                .unwrap_or(0),
-            detail: status.and_then(|status| status.reason).unwrap_or_default(),
-        }
+            state: "gone".to_owned(),
+            pid: None,
+            seconds: 0,
+            detail: String::new(),
+        };
+    };
+    ActionResult {
+        service: name.to_owned(),
+        verdict,
+        state: status.state,
+        pid: status.pid,
+        seconds: status.uptime_seconds.unwrap_or(0),
+        detail: status.reason.unwrap_or_default(),
     }
 }
 
 /// What a job says itself of how it ended comes first; it has not done what it says it has not.
-fn tell_result(verdict: &mut ActionResult, said: &JobResult) {
+fn tell_result(result: &mut ActionResult, said: &JobResult) {
     if !said.ok {
-        verdict.verdict = Verdict::Failed;
+        result.verdict = Verdict::Failed;
     }
-    let why = std::mem::take(&mut verdict.detail);
-    let both = [said.message.as_str(), why.as_str()];
-    let both: Vec<&str> = both.into_iter().filter(|it| !it.is_empty()).collect();
-    verdict.detail = both.join("; ");
+    result.detail = joined(&[&said.message, &result.detail]);
 }
+
+fn joined(parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts.iter().copied().filter(|it| !it.is_empty()).collect();
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests;

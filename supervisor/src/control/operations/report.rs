@@ -1,113 +1,185 @@
-//! What clients are told of their changes, and when: what is said to be stored has been seen to be on
-//! the disk, or is said not to be. A disk that does not answer holds nobody up for ever
+//! What clients are told of their operations, and when: what is said to be stored has been seen to
+//! be on the disk, or is said not to be. A disk that does not answer holds nobody up for ever
 //! (`on_disk.rs`).
 
-use api::{Outcome, Unstored};
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{Outcome, Progress, Unstored};
+use engine::ServiceId;
 
 use crate::control::{
-    Control,
+    Context,
+    holds::Holds,
     on_disk::Durability,
-    operations::{Kind, Operation, audit},
+    operations::{
+        Kind, Operation, Operations,
+        audit::{self, AuditLog, Written},
+    },
     record_keys::Key,
 };
 
-impl Control {
-    /// What became of a change. It has ended once that is on the disk too, as far as can be.
-    pub(in crate::control) fn outcome_of(&self, id: &str) -> Option<Outcome> {
-        let change = self.operations.list.iter().find(|change| change.id == id)?;
-        let unstored = self.unstored(change);
-        let mut outcome = change.outcome(unstored.clone().unwrap_or_default());
-        outcome.finished &= unstored.is_some() && change.is_told_whole();
-        Some(outcome)
-    }
+/// Where the holds and the lines of operations go: told by them whether they are on the disk.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::control) struct Disk<'a> {
+    pub(in crate::control) holds: &'a Holds,
+    pub(in crate::control) audit: &'a AuditLog,
+}
 
-    /// What of a change is on no disk; none: that will be known soon.
-    pub(super) fn unstored(&self, change: &Operation) -> Option<Unstored> {
+impl Disk<'_> {
+    /// What of an operation is on no disk; none: that will be known soon.
+    pub(super) fn unstored(self, cx: &Context, operation: &Operation) -> Option<Unstored> {
         let why = |standing| match standing {
             Durability::Stored => Some(None),
             Durability::Awaited => None,
             Durability::Unstored(why) => Some(Some(why)),
         };
+        let holds = operation.holds.iter().map(|id| cx.name(*id));
         Some(Unstored {
-            holds: why(self.holds.standing(&change.holds))?,
-            history: why(self.audit.standing(&change.id))?,
+            holds: why(self.holds.standing(holds))?,
+            history: why(self.audit.standing(&operation.id))?,
         })
     }
+}
 
-    /// Tells the clients whose changes are on the disk, as far as can be, and sees what has already
-    /// come to its end.
-    pub(in crate::control) fn release_operations(&mut self) {
-        let mut changes = std::mem::take(&mut self.operations.list);
-        let waits = |it: &&mut Operation| !it.accepted && !it.finished && !it.targets_pending();
-        for change in changes.iter_mut().filter(waits) {
-            let Some(unstored) = self.unstored(change) else {
+impl Operations {
+    /// What became of an operation. It has ended once that is on the disk too, as far as can be.
+    pub(in crate::control) fn outcome_of(
+        &self,
+        cx: &Context,
+        disk: Disk<'_>,
+        id: &str,
+    ) -> Option<Outcome> {
+        let operation = self.list.iter().find(|it| it.id == id)?;
+        let unstored = disk.unstored(cx, operation);
+        let mut outcome = operation.outcome(cx, unstored.clone().unwrap_or_default());
+        outcome.finished &= unstored.is_some() && operation.is_told_whole();
+        Some(outcome)
+    }
+
+    /// Tells the clients whose operations are on the disk, as far as can be. The ids of these: some
+    /// may have come to their end already.
+    pub(in crate::control) fn release(&mut self, cx: &mut Context, disk: Disk<'_>) -> Vec<String> {
+        let mut released = Vec::new();
+        for operation in &mut self.list {
+            if operation.accepted || operation.finished || operation.targets_pending() {
+                continue;
+            }
+            let Some(unstored) = disk.unstored(cx, operation) else {
                 continue;
             };
-            change.accepted = true;
-            self.operations.altered = true;
-            let line = change.accepted_line(unstored);
-            self.cx.answers.extend(change.progress(line));
-            let all = change.awaited().keys().cloned().collect();
-            self.evaluate(change, &all);
+            operation.accepted = true;
+            self.altered = true;
+            let line = operation.accepted_line(cx, unstored);
+            cx.answers.extend(operation.progress(line));
+            released.push(operation.id.clone());
         }
-        self.operations.list = changes;
+        released
     }
 
-    /// What has ended goes to the history, and to who waits for it once that has it; the keeper hears
-    /// what is new. Comes after all else that follows an input.
-    pub(in crate::control) fn end_operations(&mut self) {
-        self.record_endings();
-        self.audit.write(&mut self.cx);
-        let mut changes = std::mem::take(&mut self.operations.list);
-        for change in changes.iter_mut().filter(|it| it.client.is_some()) {
-            let whole = change.finished && change.is_told_whole();
-            let over = whole || (change.accepted && !change.wait);
-            if let Some(unstored) = self.unstored(change).filter(|_| over) {
-                self.cx.answers.extend(change.end(unstored));
+    /// Of these services, those that clients hear of.
+    pub(in crate::control) fn awaited(&self, touched: &BTreeSet<ServiceId>) -> BTreeSet<ServiceId> {
+        let open = self.list.iter().filter(|it| it.is_open());
+        let awaited = open.flat_map(|it| it.awaited_targets().keys());
+        awaited.filter(|id| touched.contains(id)).copied().collect()
+    }
+
+    /// Tells who waits for them in what state services are, and why, in words.
+    pub(in crate::control) fn say_states(
+        &mut self,
+        cx: &mut Context,
+        states: &BTreeMap<ServiceId, (String, String)>,
+    ) {
+        for operation in self.list.iter_mut().filter(|it| it.is_open()) {
+            for (id, (state, detail)) in states {
+                if !operation.awaited().contains_key(id) {
+                    continue;
+                }
+                let line = Progress::State {
+                    service: cx.name(*id).to_owned(),
+                    state: state.clone(),
+                    detail: detail.clone(),
+                };
+                cx.answers.extend(operation.progress(line));
             }
         }
-        self.operations.list = changes;
-        if std::mem::take(&mut self.operations.altered) {
-            self.remember_operations();
-        }
-        self.end_in_flight();
     }
 
-    /// What has ended and is not on its way to the history yet goes there.
-    fn record_endings(&mut self) {
+    /// Has what has ended written to the history. Comes after all else that follows an input.
+    pub(in crate::control) fn record_ends(&mut self, cx: &mut Context, audit: &mut AuditLog) {
         let ended = |it: &&mut Operation| it.finished && !it.ending && !it.recorded;
         let mut outcomes = Vec::new();
-        for change in self.operations.list.iter_mut().filter(ended) {
-            change.ending = true;
+        for operation in self.list.iter_mut().filter(ended) {
+            operation.ending = true;
             // What a reconfiguration is about was not known when it was asked for.
-            let name_services = change.kind == Kind::Reconfigure;
-            outcomes.push((change.outcome(Unstored::default()), name_services));
+            let name_services = operation.kind == Kind::Reconfigure;
+            outcomes.push((operation.outcome(cx, Unstored::default()), name_services));
         }
-        self.operations.altered |= !outcomes.is_empty();
+        self.altered |= !outcomes.is_empty();
         for (outcome, name_services) in &outcomes {
             if let Some(gone_back) = &outcome.gone_back {
                 let what = audit::gone_back(gone_back);
                 tracing::warn!("reconfigure: {what}");
-                self.cx.publish("", "change", &what, None);
+                cx.publish("", "change", &what, None);
             }
-            self.audit.ended(&mut self.cx, outcome, *name_services);
+            audit.ended(cx, outcome, *name_services);
+        }
+        audit.write(cx);
+    }
+
+    /// Tells who waits for operations that have ended, once the history has that; the keeper hears
+    /// what is new.
+    pub(in crate::control) fn end(&mut self, cx: &mut Context, disk: Disk<'_>) {
+        for operation in self.list.iter_mut().filter(|it| it.client.is_some()) {
+            let whole = operation.finished && operation.is_told_whole();
+            let over = whole || (operation.accepted && !operation.wait);
+            if let Some(unstored) = disk.unstored(cx, operation).filter(|_| over) {
+                cx.answers.extend(operation.end(cx, unstored));
+            }
+        }
+        if std::mem::take(&mut self.altered) {
+            self.remember(cx);
+        }
+        self.end_in_flight(cx);
+    }
+
+    /// The history has lines, or has lost some.
+    pub(in crate::control) fn on_written(&mut self, audit: &mut AuditLog, written: Written) {
+        match written {
+            Written::Of(operations) => {
+                for id in operations {
+                    self.is_recorded(&id);
+                }
+            }
+            Written::SomeLost => {
+                self.record_again(audit);
+                audit.record_kept();
+            }
+            Written::Nothing => {}
+        }
+    }
+
+    /// The history has all that was said of it so far.
+    fn is_recorded(&mut self, id: &str) {
+        if let Some(operation) = self.get(id) {
+            operation.asked = None;
+            operation.recorded |= operation.ending;
+            self.altered = true;
         }
     }
 
     /// Lines were lost, nobody knows which: what the history may not have is said once more.
-    pub(in crate::control) fn record_again(&mut self) {
-        let mut asked = Vec::new();
-        for change in &mut self.operations.list {
-            change.ending &= change.recorded;
-            asked.extend(change.asked.clone());
-        }
-        for line in asked {
-            self.audit.add(line);
+    fn record_again(&mut self, audit: &mut AuditLog) {
+        for operation in &mut self.list {
+            operation.ending &= operation.recorded;
+            if let Some(line) = operation.asked.clone() {
+                audit.add(line);
+            }
         }
     }
 
-    pub(in crate::control) fn remember_operations(&mut self) {
-        let record = serde_json::to_string(&self.operations.list).expect("changes are plain data");
-        self.cx.remember(Key::Operations, record);
+    /// The keeper holds the list, for the next control process.
+    pub(in crate::control) fn remember(&self, cx: &mut Context) {
+        let record = serde_json::to_string(&self.list).expect("operations are plain data");
+        cx.remember(Key::Operations, record);
     }
 }

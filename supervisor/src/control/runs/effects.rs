@@ -1,11 +1,15 @@
 //! Carries out what the engine wants done. The only file that matches on [`Effect`].
 
-use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
+use api::ExitRecord;
+use engine::{Effect, Ended, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
 use crate::control::{
     Control, Job, Purpose,
-    runs::starts::{Next, directories_in_use},
+    runs::{
+        exits::Causes,
+        starts::{Next, directories_in_use},
+    },
 };
 
 impl Control {
@@ -86,9 +90,27 @@ impl Control {
         }
     }
 
+    /// A main run is over: that is told, and on its way to the history.
+    fn on_ended(&mut self, ended: &Ended) {
+        let causes = Causes {
+            cx: &self.cx,
+            operations: &self.operations,
+            file_restarts: &self.file_restarts,
+        };
+        let record = self.exits.record(&causes, ended);
+        self.record_exit(record);
+        self.file_restarts
+            .ended(&mut self.cx, ended.service, ended.run);
+    }
+
+    pub(in crate::control) fn record_exit(&mut self, record: ExitRecord) {
+        let left_out = self.exits.take(&mut self.cx, record);
+        self.running.forget(&left_out);
+    }
+
     /// Starts the main process of a service, once all that it needs is known and free.
     pub(in crate::control) fn start_main(&mut self, id: ServiceId, run: RunId) {
-        self.status_texts.remove(&id);
+        self.last_words.clear_status(id);
         let next = self.starts.start_main(&mut self.cx, id, run);
         self.follow_start(next);
     }
@@ -123,7 +145,7 @@ impl Control {
     fn is_alone(&self, run: RunId) -> bool {
         let service = self.cx.runs.get(&run).and_then(|known| known.service);
         service.is_none_or(|id| {
-            let has_leftovers = self.left.contains_key(&id);
+            let has_leftovers = self.leftovers.of(id).is_some();
             let in_use = directories_in_use(&self.cx, run);
             has_leftovers || in_use.iter().all(|it| it.service != self.cx.name(id))
         })
@@ -155,14 +177,14 @@ impl Control {
     fn forget(&mut self, id: ServiceId) {
         // Whoever waits for it to be gone looks again.
         self.cx.touched.insert(id);
-        self.status_texts.remove(&id);
+        self.last_words.forget(id);
         self.metrics.forget(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
-        self.left.remove(&id);
+        self.leftovers.forget(id);
         self.exits.release_of(&mut self.cx, id);
-        self.log_troubles.remove(&id);
+        self.log_troubles.forget(id);
         self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.
         self.cx.tell(Request::Forget { service: name });

@@ -16,10 +16,11 @@ use api::{ExitRecord, NextRun};
 use engine::{Ended, Exit, Failure, Moment, Next, RunId, ServiceId};
 use keeper::message::Request;
 
+pub(in crate::control) use cause::Causes;
 use unwritten::Unwritten;
 
 use crate::control::{
-    Context, Control, Job,
+    Context, Job,
     on_disk::{Attempts, Durability, News},
     record_keys::EXITS,
     text,
@@ -267,63 +268,48 @@ impl Exits {
     }
 }
 
-impl Control {
-    /// A main run is over, as the engine says.
-    pub(in crate::control) fn on_ended(&mut self, ended: &Ended) {
-        let Some(name) = self.cx.names.name(ended.service).map(str::to_owned) else {
-            return;
-        };
-        let record = self.exit_record(&name, ended);
-        self.record_exit(record);
-        let id = ended.service;
-        if self.file_restarts.cause(id, ended.run).is_some() {
-            self.file_restarts.forget(&mut self.cx, id);
-        }
-    }
-
-    /// Has it written, and tells it.
-    pub(in crate::control) fn record_exit(&mut self, record: ExitRecord) {
-        let id = self.cx.names.intern(&record.service);
-        let now = self.cx.now.moment;
-        let known = self.exits.services.entry(id);
+impl Exits {
+    /// Takes in one more end, and tells it. Returns the ids of records that are left out of the history for it.
+    pub(in crate::control) fn take(&mut self, cx: &mut Context, record: ExitRecord) -> Vec<String> {
+        let id = cx.names.intern(&record.service);
+        let now = cx.now.moment;
+        let known = self.services.entry(id);
         let known = known.or_insert_with(|| Unwritten::new(now));
         if known.knows(&record.id) {
             // The control process before this one died just after it had taken this in.
-            return;
+            return Vec::new();
         }
         let left_out = known.take(now, record.clone());
-        self.exits.sort(id);
-        self.exits.remember(&mut self.cx, id);
-        self.running.forget(left_out.as_slice());
-        self.cx.publish_exit(record);
+        self.sort(id);
+        self.remember(cx, id);
+        cx.publish_exit(record);
+        left_out.into_iter().collect()
     }
 
-    fn exit_record(&self, name: &str, ended: &Ended) -> ExitRecord {
-        let life = self.cx.runs.get(&ended.run).map(|run| run.life);
+    /// A main run is over, as the engine says; why is judged by `causes`.
+    pub(in crate::control) fn record(&self, causes: &Causes<'_>, ended: &Ended) -> ExitRecord {
+        let cx = causes.cx;
+        let life = cx.runs.get(&ended.run).map(|run| run.life);
         let life = life.unwrap_or_default();
-        let view = self.cx.engine.view(ended.service);
+        let view = cx.engine.view(ended.service);
         let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
-        let at = life.ended.or(seen).unwrap_or(self.cx.now.moment);
+        let at = life.ended.or(seen).unwrap_or(cx.now.moment);
         let (code, signal) = match ended.exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
         };
+        let ago = cx.now.moment.since(at);
         ExitRecord {
-            id: self.exits.id(ended.run),
-            at: text::time(
-                self.cx
-                    .now
-                    .unix_ms
-                    .saturating_sub(self.cx.now.moment.since(at)),
-            ),
-            service: name.to_owned(),
+            id: self.id(ended.run),
+            at: text::time(cx.now.unix_ms.saturating_sub(ago)),
+            service: cx.name(ended.service).to_owned(),
             pid: life.pid,
             code,
             signal,
             core: life.core,
             ran_ms: life.began.map(|began| at.since(began)),
             killed: ended.killed.map(cause::kill_reason),
-            cause: self.exit_cause(name, ended, at),
+            cause: causes.of(ended, at),
             next: next_run(&ended.next),
             left_out: 0,
         }

@@ -1,26 +1,28 @@
 //! What the keeper says, turned into the engine's facts.
 
-use std::{collections::BTreeSet, path::Path};
-
-use engine::{Fact, Failure, Moment, RunId, ServiceId, State, StopPhase};
-use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, Stray};
+use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
+use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining};
 use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
-    control::{Control, Purpose, Run, runs::killed::Killed, text},
-    port_owner,
+    control::{
+        Control, Purpose, Run,
+        runs::{
+            helpers,
+            killed::Killed,
+            notify_readiness::ReadyWord,
+            spawn,
+            spawn_failure::{self, Place},
+        },
+    },
     unready::can_pass,
 };
-
-/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
-/// of an earlier daemon.
-const OVER_LEFTOVERS: [&str; 2] = [message::UNSWEPT, message::LEFTOVERS];
 
 impl Control {
     pub(in crate::control) fn on_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Fact(numbered) => {
-                self.unacknowledged = Some(numbered.seq);
+                self.cx.taken_in(numbered.seq);
                 self.on_keeper_fact(numbered.fact);
             }
             Notice::Remaining { remaining } => self.on_remaining(&remaining),
@@ -39,8 +41,10 @@ impl Control {
                 self.maintenance.write_again();
                 self.status_files.write_again();
             }
-            Notice::Strays { strays } => self.on_strays(strays),
-            Notice::Log { service, trouble } => self.on_log_trouble(&service, trouble),
+            Notice::Strays { strays } => self.leftovers.on_strays(&mut self.cx, strays),
+            Notice::Log { service, trouble } => {
+                self.log_troubles.on_notice(&mut self.cx, &service, trouble);
+            }
             Notice::Hello(_)
             | Notice::Record { .. }
             | Notice::Run(_)
@@ -48,19 +52,6 @@ impl Control {
             | Notice::Opened { .. }
             | Notice::NotReplaced { .. } => {}
         }
-    }
-
-    fn on_strays(&mut self, strays: Vec<Stray>) {
-        let new = strays.iter().filter(|it| !self.strays.contains(it));
-        let new: Vec<String> = new.map(text::stray).collect();
-        for what in &new {
-            self.cx.publish("", "daemon", what, None);
-        }
-        if new.is_empty() && strays.len() < self.strays.len() {
-            let what = "a process that had left its service has ended";
-            self.cx.publish("", "daemon", what, None);
-        }
-        self.strays = strays;
     }
 
     pub(in crate::control) fn on_keeper_fact(&mut self, fact: message::Fact) {
@@ -98,13 +89,13 @@ impl Control {
             known.pid = Some(pid);
             known.life.pid = Some(pid);
             known.life.began = Some(at);
-            if known.purpose == Purpose::Main {
+            if let Some(id) = known.service.filter(|_| known.purpose == Purpose::Main) {
                 // Nothing is started beside what an earlier run has left.
-                known.service.map(|id| self.left.remove(&id));
+                self.leftovers.forget(id);
             }
         }
         if self.purpose(run) == Some(&Purpose::Main) {
-            self.note_living(run);
+            self.running.begin(&self.cx, &self.exits, run);
             self.fact(Fact::Spawned { run });
             self.host_checks.on_run_started(&self.cx);
             self.file_watch.on_run_started(&self.cx, run);
@@ -123,20 +114,19 @@ impl Control {
             Purpose::Reconfigure => self.reconfigure.checked_service(run),
             _ => service.and_then(|id| self.cx.service(id)),
         };
-        let program = planned.and_then(|it| crate::control::runs::spawn::program_of(it, &purpose));
+        let program = planned.and_then(|it| spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {
             Purpose::Delivery => "what delivers a notification".to_owned(),
             Purpose::Reconfigure => self.reconfigure.program(run),
             _ => "the validator of a file".to_owned(),
         });
-        let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
+        let place = planned.map(|it| Place::of(it, &self.cx));
+        let reason = spawn_failure::reason(stage, error, &program, place.as_ref());
         if purpose == Purpose::Main {
             self.log_readiness.forget(run);
             self.running.forget(&[self.exits.id(run)]);
-            if OVER_LEFTOVERS.contains(&stage) {
-                let left = service.and_then(|id| self.left.get(&id));
-                let left = left.map_or(1, Vec::len);
-                let left = u32::try_from(left).unwrap_or(u32::MAX);
+            if spawn_failure::is_over_leftovers(stage) {
+                let left = self.leftovers.count(service);
                 self.fact(Fact::SpawnRefused { run, left });
                 return;
             }
@@ -179,16 +169,7 @@ impl Control {
             self.fact(Fact::Exited { run, exit });
             return;
         }
-        let result = match exit {
-            _ if timed_out => Err(with_output("timed out", output)),
-            message::Exit::Code(0) => Ok(output.trim_end().to_owned()),
-            message::Exit::Code(code) => Err(with_output(&::text::exit_code(code), output)),
-            message::Exit::Signal(signal) => {
-                let name = ::text::signal::shown(signal);
-                Err(with_output(&::text::killed_by(&name), output))
-            }
-        };
-        self.helper_ended(run, result);
+        self.helper_ended(run, helpers::result(exit, timed_out, output));
     }
 
     /// Was it we who ended it?
@@ -219,49 +200,28 @@ impl Control {
         let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
             return;
         };
-        let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
-        let is_gone = left.is_empty();
-        if is_gone {
-            self.left.remove(&id);
+        let left = self.leftovers.swept(&self.cx, id, left);
+        if left == 0
+            && let Some(known) = self.cx.runs.get_mut(&run)
+        {
             // The run is known until its end is told; what starts upon that may have its directories.
-            if let Some(known) = self.cx.runs.get_mut(&run) {
-                known.directories.clear();
-            }
-        } else {
-            let what = text::left(&left);
-            let service = self.cx.name(id);
-            tracing::error!(service, "processes would not go: {what}");
-            self.left.insert(id, left);
+            known.directories.clear();
         }
-        self.fact(Fact::Swept { run, left: count });
-        if is_gone {
+        self.fact(Fact::Swept { run, left });
+        if left == 0 {
             self.cx.runs.remove(&run);
         }
     }
 
     /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the way any more.
     pub(in crate::control) fn on_remaining(&mut self, remaining: &[Remaining]) {
-        let mut remains = BTreeSet::new();
-        for one in remaining {
-            let id = self.cx.names.intern(&one.service);
-            self.left.insert(id, one.left.clone());
-            remains.insert(id);
-        }
-        let ids = self.cx.names.ids().values();
-        let gone: Vec<(ServiceId, RunId)> = ids
-            .filter(|id| !remains.contains(id))
-            .filter_map(|id| Some((*id, self.cx.engine.unswept_run(*id)?)))
-            // Of its own runs the keeper tells by themselves.
-            .filter(|(_, run)| !self.cx.runs.contains_key(run))
-            .collect();
-        for (id, run) in gone {
-            self.left.remove(&id);
+        for run in self.leftovers.on_remaining(&mut self.cx, remaining) {
             self.fact(Fact::Swept { run, left: 0 });
         }
     }
 
     pub(in crate::control) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
-        self.keep_ready_word(run, key, value);
+        self.cx.keep_ready_word(run, key, value);
         let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
         let fact = match key {
             "READY" if value == "1" => Some(Fact::Ready { run }),
@@ -283,6 +243,20 @@ impl Control {
         }
     }
 
+    /// A new plan may ask for what runs that are starting have said already.
+    pub(in crate::control) fn hear_ready_words(&mut self) {
+        for ReadyWord { run, key, value } in self.cx.ready_words() {
+            self.on_notified(run, &key, &value);
+        }
+    }
+
+    /// The log thread has seen the line by which a run is ready.
+    pub(in crate::control) fn on_ready_line(&mut self, run: RunId, pattern: &str) {
+        if let Some(fact) = self.log_readiness.on_line(run, pattern) {
+            self.fact(fact);
+        }
+    }
+
     fn is_ready_by_fd(&self, run: RunId) -> bool {
         let service = self.cx.service_of(run);
         service.is_some_and(|it| matches!(it.ready.kind, plan::ReadyKind::Fd(_)))
@@ -295,7 +269,7 @@ impl Control {
             "STATUS" => {
                 let service = self.cx.runs.get(&run).and_then(|known| known.service);
                 if let Some(id) = service {
-                    self.status_texts.insert(id, value.to_owned());
+                    self.last_words.set_status(id, value);
                 }
             }
             api::JOB_PROGRESS_KEY => self.job_said(run, value),
@@ -334,11 +308,9 @@ impl Control {
         let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
         match known.purpose {
             Purpose::Validator => {
-                if let Some(id) = known.service.filter(|_| ok) {
-                    self.last_failures.remove(&id);
-                } else if let Some(id) = known.service {
-                    tracing::warn!(service, "validator refused: {detail}");
-                    self.note_failure(id, format!("validator: {detail}"));
+                if let Some(id) = known.service {
+                    let verdict = if ok { Ok(()) } else { Err(detail.as_str()) };
+                    self.last_words.validated(&mut self.cx, id, verdict);
                 }
                 let verdict = outcome(detail);
                 self.fact(Fact::Validated { run, verdict });
@@ -370,87 +342,9 @@ impl Control {
 
     /// What a validator warns of though it lets the service start.
     fn validator_warns(&mut self, service: &str, said: &str) {
-        for line in warnings(said) {
+        for line in helpers::warnings(said) {
             tracing::warn!(service, "validator: {line}");
             self.cx.publish(service, "warning", line, None);
         }
-    }
-}
-
-/// Lines that say by themselves that they are warnings or worse: `<4>…`, as sd-daemon(3) has it.
-fn warnings(said: &str) -> impl Iterator<Item = &str> {
-    said.lines().filter_map(|line| {
-        let (level, text) = line.strip_prefix('<')?.split_once('>')?;
-        matches!(level, "0" | "1" | "2" | "3" | "4").then_some(text)
-    })
-}
-
-fn with_output(what: &str, output: &str) -> String {
-    let output = output.trim();
-    if output.is_empty() {
-        what.to_owned()
-    } else {
-        format!("{what}: {output}")
-    }
-}
-
-/// Where a service runs, as whom, and what brings what is missing there.
-struct Where<'a> {
-    dir: &'a Path,
-    account: &'a str,
-    hint: &'a str,
-}
-
-fn place<'a>(service: &'a plan::Service, control: &'a Control) -> Where<'a> {
-    let account = service.user.as_deref().filter(|_| control.is_root);
-    Where {
-        dir: &service.working_dir,
-        account: account.unwrap_or(&control.own_user),
-        hint: &service.command_hint,
-    }
-}
-
-/// Stage and error in words that say what to look at.
-fn spawn_failure(stage: &str, error: Errno, command: &str, place: Option<Where<'_>>) -> String {
-    let what = match stage {
-        // The keeper has killed its process; the errno's own words are about connections.
-        "exec" if error == Errno::ETIMEDOUT => {
-            return format!(
-                "did not get as far as executing {command}: its process was stopped by another, or its file system \
-                 does not answer"
-            );
-        }
-        "exec" => format!("cannot execute {command}"),
-        "chdir" => match &place {
-            Some(Where { dir, account, .. }) if error == Errno::EACCES => {
-                format!(
-                    "cannot enter its working directory {} as {account}",
-                    dir.display()
-                )
-            }
-            Some(Where { dir, .. }) => {
-                format!("cannot enter its working directory {}", dir.display())
-            }
-            None => "cannot enter its working directory".to_owned(),
-        },
-        "record" => "cannot write the run's record".to_owned(),
-        "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
-        stage => format!("cannot start it (stage {stage})"),
-    };
-    let reason = format!("{what}: {}", error.desc());
-    let missing = error == Errno::ENOENT && matches!(stage, "exec" | "chdir");
-    let hint = place.filter(|_| missing).map_or("", |it| it.hint);
-    port_owner::with_hint(reason, hint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::warnings;
-
-    #[test]
-    fn only_lines_that_say_so_are_warnings() {
-        let said = "reads a.conf\n<4>a is old\n<6>b is read\n<3>c is gone\n<4\n4>\n<>\n";
-        let found: Vec<&str> = warnings(said).collect();
-        assert_eq!(found, ["a is old", "c is gone"]);
     }
 }

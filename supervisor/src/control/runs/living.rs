@@ -12,8 +12,9 @@ use engine::{Moment, RunId};
 
 use crate::{
     control::{
-        Context, Control, Job, Purpose,
+        Context, Job, Purpose,
         on_disk::{Durability, News, OnDisk},
+        runs::exits::Exits,
         text,
     },
     store::{LiveRun, Running},
@@ -103,86 +104,79 @@ impl RunningOnDisk {
     }
 }
 
-impl Control {
+impl RunningOnDisk {
     /// A main run executes.
-    pub(in crate::control) fn note_living(&mut self, run: RunId) {
-        let Some(known) = self.cx.runs.get(&run) else {
+    pub(in crate::control) fn begin(&mut self, cx: &Context, exits: &Exits, run: RunId) {
+        let Some(known) = cx.runs.get(&run) else {
             return;
         };
         // An earlier control process may have told its end, and not have acknowledged the fact.
-        if known.purpose != Purpose::Main || self.cx.engine.service_of(run).is_none() {
+        if known.purpose != Purpose::Main || cx.engine.service_of(run).is_none() {
             return;
         }
-        let Some(id) = known.service else {
+        let Some(service) = known.service else {
             return;
         };
-        let began = known.life.began.unwrap_or(self.cx.now.moment);
-        let ago = self.cx.now.moment.since(began);
+        let began = known.life.began.unwrap_or(cx.now.moment);
+        let ago = cx.now.moment.since(began);
         let live = LiveRun {
-            service: self.cx.name(id).to_owned(),
+            service: cx.name(service).to_owned(),
             pid: known.life.pid,
-            since: text::time(self.cx.now.unix_ms.saturating_sub(ago)),
+            since: text::time(cx.now.unix_ms.saturating_sub(ago)),
         };
-        let exit = self.exits.id(run);
-        let (exits, service) = (&self.exits, live.service.clone());
+        let id = exits.id(run);
+        if self.disk.wanted().0.contains_key(&id) {
+            return;
+        }
         // One that the keeper has lost has no end that could be told.
         let lost = |other: &str, it: &LiveRun| {
-            other != exit && it.service == service && !exits.is_on_its_way(id, other)
+            other != id && it.service == live.service && !exits.is_on_its_way(service, other)
         };
-        let disk = &mut self.running.disk;
-        if disk.wanted().0.contains_key(&exit) {
-            return;
-        }
-        disk.change(|it| {
+        self.disk.change(|it| {
             it.0.retain(|other, it| !lost(other, it));
-            it.0.insert(exit.clone(), live);
+            it.0.insert(id.clone(), live.clone());
         });
     }
 
-    /// What ran under an earlier daemon that did not see it end.
-    pub(in crate::control) fn tell_unseen_ends(&mut self) {
-        let all = self.running.disk.wanted().0.iter();
-        let unseen = all.filter(|(id, _)| !self.exits.is_own(id));
-        let unseen: Vec<_> = unseen
-            .map(|(id, live)| (id.clone(), live.clone()))
-            .collect();
-        for (id, live) in unseen {
-            let same_boot = self.exits.is_of_this_boot(&id);
-            self.record_exit(ExitRecord {
-                id,
-                at: text::time(self.cx.now.unix_ms),
-                service: live.service,
-                pid: live.pid,
-                code: None,
-                signal: None,
-                core: false,
-                ran_ms: None,
-                killed: None,
-                cause: if same_boot {
-                    ExitCause::SupervisorKilled
-                } else {
-                    ExitCause::MachineDown
-                },
-                next: NextRun::Unknown,
-                left_out: 0,
-            });
-        }
+    /// Ends of runs under an earlier daemon, which did not see them.
+    pub(in crate::control) fn unseen_ends(&self, cx: &Context, exits: &Exits) -> Vec<ExitRecord> {
+        let all = self.disk.wanted().0.iter();
+        let unseen = all.filter(|(id, _)| !exits.is_own(id));
+        let record = |(id, live): (&String, &LiveRun)| ExitRecord {
+            id: id.clone(),
+            at: text::time(cx.now.unix_ms),
+            service: live.service.clone(),
+            pid: live.pid,
+            code: None,
+            signal: None,
+            core: false,
+            ran_ms: None,
+            killed: None,
+            cause: if exits.is_of_this_boot(id) {
+                ExitCause::SupervisorKilled
+            } else {
+                ExitCause::MachineDown
+            },
+            next: NextRun::Unknown,
+            left_out: 0,
+        };
+        unseen.map(record).collect()
     }
 
-    /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its
-    /// way to the history is there.
-    pub(in crate::control) fn running_is_taken_up(&mut self) {
-        let lives = |id: &String| self.cx.runs.keys().any(|run| self.exits.id(*run) == *id);
-        let on_its_way = |live: &LiveRun, exit: &str| {
-            let service = self.cx.names.id(&live.service);
-            service.is_some_and(|id| self.exits.is_on_its_way(id, exit))
+    /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its way
+    /// to the history is there.
+    pub(in crate::control) fn forget_told(&mut self, cx: &Context, exits: &Exits) {
+        let lives = |id: &String| cx.runs.keys().any(|run| exits.id(*run) == *id);
+        let on_its_way = |live: &LiveRun, id: &str| {
+            let service = cx.names.id(&live.service);
+            service.is_some_and(|service| exits.is_on_its_way(service, id))
         };
-        let over = self.running.disk.wanted().0.iter();
+        let over = self.disk.wanted().0.iter();
         let over = over
             .filter(|(id, live)| !lives(id) && !on_its_way(live, id))
             .map(|(id, _)| id.clone());
         let over: Vec<String> = over.collect();
-        self.running.forget(&over);
+        self.forget(&over);
     }
 }
 

@@ -10,7 +10,7 @@ use engine::{Fact, Moment, RunId, ServiceId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
-use crate::control::{Context, Control, Job, Now, runs::spawn::log_dir};
+use crate::control::{Context, Job, Now, runs::spawn::log_dir};
 
 /// The runs whose line is awaited.
 #[derive(Debug, Default)]
@@ -123,16 +123,13 @@ impl LogReadiness {
     pub(in crate::control) fn forget(&mut self, run: RunId) {
         self.awaited.remove(&run);
     }
-}
 
-impl Control {
-    /// The line has been logged. One that an earlier plan asked for does not count.
-    pub(in crate::control) fn on_ready_line(&mut self, run: RunId, pattern: &str) {
-        let awaited = self.log_readiness.awaited.get(&run);
-        if awaited.is_some_and(|it| it.pattern == pattern) {
-            self.log_readiness.awaited.remove(&run);
-            self.fact(Fact::ReadySignal { run });
-        }
+    /// The line of a run has been logged. One that an earlier plan asked for does not count.
+    pub(in crate::control) fn on_line(&mut self, run: RunId, pattern: &str) -> Option<Fact> {
+        let awaited = self.awaited.get(&run);
+        awaited.filter(|it| it.pattern == pattern)?;
+        self.awaited.remove(&run);
+        Some(Fact::ReadySignal { run })
     }
 }
 

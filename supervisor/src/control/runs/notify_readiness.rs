@@ -7,41 +7,47 @@
 use engine::{RunId, State};
 use keeper::message::READY_FD;
 
-use crate::control::Control;
+use crate::control::Context;
 
 /// By which a run says that it is ready.
 const KEYS: [&str; 2] = ["READY", READY_FD];
 
-impl Control {
+/// What a run has said of its readiness.
+#[derive(Debug)]
+pub(in crate::control) struct ReadyWord {
+    pub(in crate::control) run: RunId,
+    pub(in crate::control) key: String,
+    pub(in crate::control) value: String,
+}
+
+impl Context {
     /// Keeps what a run has said, if it is of its readiness.
     pub(in crate::control) fn keep_ready_word(&mut self, run: RunId, key: &str, value: &str) {
         if KEYS.contains(&key)
-            && let Some(known) = self.cx.runs.get_mut(&run)
+            && let Some(known) = self.runs.get_mut(&run)
         {
             let _ = known.ready_words.insert(key.to_owned(), value.to_owned());
         }
     }
 
-    /// A new plan may ask for what was said already.
-    pub(in crate::control) fn ready_words_follow_plan(&mut self) {
+    /// What runs that are starting have said: a new plan may ask for it.
+    pub(in crate::control) fn ready_words(&self) -> Vec<ReadyWord> {
         let starts = |run: RunId| {
-            let id = self.cx.engine.service_of(run)?;
-            let state = self.cx.engine.view(id)?.state;
+            let id = self.engine.service_of(run)?;
+            let state = self.engine.view(id)?.state;
             matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
         };
-        let said = self
-            .cx
-            .runs
-            .iter()
-            .filter(|(run, known)| !known.ready_words.is_empty() && starts(**run).is_some());
-        let said: Vec<_> = said
-            .map(|(run, known)| (*run, known.ready_words.clone()))
-            .collect();
-        for (run, words) in said {
-            for (key, value) in words {
-                self.on_notified(run, &key, &value);
-            }
-        }
+        let runs = self.runs.iter();
+        let starting =
+            runs.filter(|(run, it)| !it.ready_words.is_empty() && starts(**run).is_some());
+        let words = starting.flat_map(|(run, known)| {
+            known.ready_words.iter().map(|(key, value)| ReadyWord {
+                run: *run,
+                key: key.clone(),
+                value: value.clone(),
+            })
+        });
+        words.collect()
     }
 }
 

@@ -147,7 +147,7 @@ impl Control {
                 continue;
             };
             // What a job leaves says whether it counts, and why it has failed.
-            if !self.operations.awaits_result(&name) {
+            if !self.operations.awaits_result(*id) {
                 self.note_outcome(*id, &name, &view);
             }
         }

@@ -7,12 +7,7 @@ use keeper::message::{Request, Role, Spawn};
 
 use crate::control::{
     Control,
-    simulation::{
-        clients::Clients,
-        jobs::Disk,
-        keeper::{Keeper, Word},
-        plans,
-    },
+    simulation::{clients::Clients, disk::Disk, keeper::Keeper, plans, processes::Word},
 };
 
 /// Most outputs of one step: a fixed number, and so many for each service.

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use keeper::message::{Fact, Hello, Kept, Left, Notice, Numbered, RunId, RunInfo, VERSION};
 
-use crate::control::simulation::keeper::{Keeper, Run, pid};
+use crate::control::simulation::{
+    keeper::{Keeper, pid},
+    processes::Run,
+};
 
 impl Keeper {
     /// What a new control process is told; facts that it holds are not sent again.

@@ -3,16 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use engine::State;
 use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn};
 
-use crate::control::{
-    Control,
-    simulation::{
-        dice::{Agenda, Dice},
-        facts::left,
-        world::{Temper, World},
-    },
+use crate::control::simulation::{
+    dice::{Agenda, Dice},
+    facts::left,
+    processes::{Run, Word},
+    world::{Temper, World},
 };
 
 /// The keeper, and every process.
@@ -30,8 +27,8 @@ pub(super) struct Keeper {
     /// How the plan had a run say that it is ready when it was spawned. A later plan may have another way,
     /// and what was said before does not count for that.
     pub(super) ready_kinds: BTreeMap<RunId, plan::ReadyKind>,
-    opened: BTreeSet<String>,
-    used: BTreeSet<RunId>,
+    pub(super) opened: BTreeSet<String>,
+    pub(super) used: BTreeSet<RunId>,
     pub(super) agenda: Agenda<Happening>,
     /// It does not run before this: what it is asked and what it would tell waits.
     pub(super) stalled_until: u64,
@@ -40,57 +37,9 @@ pub(super) struct Keeper {
     /// Ends of main runs: whose, and that all that it has left has gone, or was given up.
     pub(super) ends: BTreeMap<RunId, (String, bool)>,
     /// Changes that control has begun to do.
-    begun: BTreeSet<String>,
+    pub(super) begun: BTreeSet<String>,
     /// Who has to be down before a service is asked to stop, once everything is to be stopped.
     pub(super) stop_order: Option<BTreeMap<String, BTreeSet<String>>>,
-}
-
-/// One process.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) service: String,
-    pub(super) role: Role,
-    pub(super) argv: Vec<String>,
-    pub(super) notify: bool,
-    /// It can say that it is ready by a newline.
-    pub(super) ready_fd: bool,
-    /// It has to say that it is alive this often, and does so while `pings`.
-    pub(super) watchdog_ms: Option<u64>,
-    pub(super) pings: bool,
-    pub(super) temper: Temper,
-    pub(super) executing: bool,
-    /// When a probe of it begins to succeed.
-    pub(super) ready_at: Option<u64>,
-    pub(super) asked_to_stop: bool,
-    killed: bool,
-    pub(super) exit: Option<Exit>,
-    pub(super) swept: bool,
-    /// Its sweep ended with something left.
-    pub(super) given_up: bool,
-    pub(super) notified: BTreeMap<String, String>,
-    /// When it said what, of that by which it is judged.
-    pub(super) words: Vec<(u64, Word)>,
-}
-
-/// What may save a run, or end it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    Ready,
-    Marked,
-    Alive,
-    Trigger,
-}
-
-impl Word {
-    fn of(key: &str, value: &str) -> Option<Self> {
-        match (key, value) {
-            ("READY", _) => Some(Self::Ready),
-            ("READY_FD", _) => Some(Self::Marked),
-            ("WATCHDOG", "trigger") => Some(Self::Trigger),
-            ("WATCHDOG", _) => Some(Self::Alive),
-            _ => None,
-        }
-    }
 }
 
 /// What happens to a process by itself.
@@ -106,24 +55,6 @@ pub(super) enum Happening {
     SweepEnds(RunId),
     /// SIGKILL has not ended it in time.
     OutlivesKill(RunId),
-}
-
-impl Run {
-    /// The line that makes it ready is in its log.
-    pub(super) fn has_logged(&self, now: u64) -> bool {
-        self.ready_at.is_some_and(|at| at <= now)
-    }
-
-    /// When it said that last, up to a moment.
-    pub(super) fn said(&self, what: Word, until: u64) -> Option<u64> {
-        let words = self.words.iter().rev();
-        let mut that = words.filter(|(at, word)| *word == what && *at <= until);
-        that.next().map(|(at, _)| *at)
-    }
-
-    pub(super) fn lives(&self) -> bool {
-        self.exit.is_none()
-    }
 }
 
 impl Keeper {
@@ -186,27 +117,6 @@ impl Keeper {
         }
     }
 
-    /// No change is done twice, however often it is asked for and whoever has died.
-    fn judge_doing(&mut self, key: &str, record: &str) {
-        let id = |record: &str| {
-            let doing: serde_json::Value = serde_json::from_str(record).ok()?;
-            Some(doing["id"].as_str()?.to_owned())
-        };
-        if key != "@in-flight" {
-            return;
-        }
-        if let Some(new) = id(record) {
-            assert!(self.begun.insert(new.clone()), "{new} is done twice");
-            return;
-        }
-        // Refused: nothing of it was done.
-        let over = self.records.get(key).and_then(|before| id(before));
-        let known = self.records.get("@operations").cloned().unwrap_or_default();
-        if let Some(over) = over.filter(|it| !known.contains(&format!("\"{it}\""))) {
-            self.begun.remove(&over);
-        }
-    }
-
     /// The main run of a service that is not swept.
     pub(super) fn main_of(&self, service: &str) -> Option<(RunId, &Run)> {
         let mut runs = self.runs.iter();
@@ -263,55 +173,6 @@ impl Keeper {
         }
     }
 
-    /// Of a run that is to be spawned.
-    pub(super) fn note_ready_kind(&mut self, control: &Control, request: &Request) {
-        if let Request::Spawn(spawn) = request
-            && let Some(planned) = control.cx.plan.services.get(&spawn.service)
-        {
-            self.ready_kinds
-                .insert(spawn.run, planned.ready.kind.clone());
-        }
-    }
-
-    /// What must hold of every start of a service.
-    fn judge_main(&self, spawn: &Spawn) {
-        let name = &spawn.service;
-        assert!(self.opened.contains(name), "{name} is spawned unopened");
-        if let Some((id, old)) = self.main_of(name) {
-            assert!(old.given_up, "{name} would run twice: {id} is {old:?}");
-        }
-        let record = self
-            .records
-            .get(name)
-            .unwrap_or_else(|| panic!("no record of {name}"));
-        let record: engine::Record = serde_json::from_str(record).unwrap();
-        let spawning = State::Spawning {
-            run: engine::RunId(spawn.run),
-        };
-        assert_eq!(
-            *record.state(),
-            spawning,
-            "the record of {name} came too late"
-        );
-    }
-
-    /// A run whose sweep was given up is looked at again.
-    fn may_spawn(&mut self, service: &str) -> bool {
-        let Some((id, _)) = self.main_of(service) else {
-            return true;
-        };
-        let lives = self.runs[&id].lives();
-        if lives || !self.world.fair && self.dice.percent(50) {
-            return false;
-        }
-        self.runs.get_mut(&id).unwrap().swept = true;
-        self.push(Fact::Swept {
-            run: id,
-            left: Vec::new(),
-        });
-        true
-    }
-
     fn put(&mut self, lots: Vec<(u64, Happening)>) {
         for (at, happening) in lots {
             self.agenda.push(at, happening);
@@ -329,23 +190,6 @@ impl Keeper {
         }
         let lots = self.world.signal(now, id, run, signal, cont);
         self.put(lots);
-    }
-
-    /// In the end what depends on a service goes before it.
-    fn judge_stop(&self, service: &str) {
-        let dependents = self
-            .stop_order
-            .as_ref()
-            .and_then(|order| order.get(service));
-        for dependent in dependents.into_iter().flatten() {
-            let up = self
-                .main_of(dependent)
-                .filter(|(_, run)| run.lives() && !run.killed);
-            assert!(
-                up.is_none(),
-                "{service} is stopped before {dependent}: {up:?}"
-            );
-        }
     }
 
     fn sweep(&mut self, now: u64, id: RunId) {

@@ -11,7 +11,7 @@ use crate::{
     control::{
         input::{Done, Input},
         runs::network_probe::No,
-        simulation::{clients::peer, dice::Dice, jobs::Disk, run::Simulation, script::Op},
+        simulation::{clients::peer, dice::Dice, disk::Disk, run::Simulation, script::Op},
     },
     status_files::Situations,
 };

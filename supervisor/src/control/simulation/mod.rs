@@ -9,14 +9,23 @@
 
 mod checks;
 mod clients;
+mod conclusion;
 mod dice;
+mod disk;
+mod disk_jobs;
 mod facts;
 mod jobs;
+mod judge;
 mod keeper;
+mod keeper_checks;
+mod lives;
 mod maintenance;
+mod plan_jobs;
 mod plans;
+mod processes;
 mod run;
 mod script;
+mod services;
 mod words;
 mod world;
 

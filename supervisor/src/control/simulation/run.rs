@@ -8,8 +8,7 @@ use keeper::message::{Fact, Notice, Request};
 
 use crate::control::{
     Control,
-    boot::Boot,
-    input::{Input, Job, Now, Output},
+    input::{Input, Now, Output},
     simulation::{
         checks,
         clients::Clients,
@@ -32,10 +31,10 @@ const IDLE_TIMEOUTS_MAX: u32 = 20;
 
 /// Everything.
 pub(super) struct Simulation {
-    seed: u64,
+    pub(super) seed: u64,
     pub(super) dice: Dice,
     /// Of its own, for deaths at the worst of times.
-    grim: Dice,
+    pub(super) grim: Dice,
     pub(super) now: u64,
     pub(super) control: Option<Control>,
     pub(super) keeper: Keeper,
@@ -44,17 +43,17 @@ pub(super) struct Simulation {
     pub(super) administrators: Administrators,
     pub(super) script: Agenda<Op>,
     /// What control has said and what is still with it, in its order.
-    sending: Agenda<Output>,
+    pub(super) sending: Agenda<Output>,
     /// The socket to the keeper takes nothing before this.
     pub(super) full_until: u64,
     /// What is in it.
-    to_keeper: VecDeque<Request>,
+    pub(super) to_keeper: VecDeque<Request>,
     pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
-    late: u64,
+    pub(super) late: u64,
     /// What was due at the last one, and how many there have been for it.
-    due: Option<Moment>,
-    timeouts: u32,
+    pub(super) due: Option<Moment>,
+    pub(super) timeouts: u32,
     /// Control may die after any step.
     pub(super) mortal: bool,
     /// Of its own, for hangs and deaths at birth; none: there are none.
@@ -67,21 +66,21 @@ pub(super) struct Simulation {
     pub(super) stillborn: u32,
     /// How often there was such trouble.
     pub(super) troubles: u64,
-    leaving: bool,
+    pub(super) leaving: bool,
     /// Its files are edited, to be reloaded.
     pub(super) rewrites: bool,
     /// Its services have status files, and administrators say that there is maintenance.
     pub(super) maintained: bool,
     /// A control process is being born, and there is nothing that it was not told before.
-    taking_over: bool,
+    pub(super) taking_over: bool,
     pub(super) terminated: bool,
-    shown: VecDeque<String>,
-    shows_all: bool,
+    pub(super) shown: VecDeque<String>,
+    pub(super) shows_all: bool,
 }
 
 /// Where the next event comes from.
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     Keeper,
     Jobs,
     Sending,
@@ -201,12 +200,12 @@ impl Simulation {
     }
 
     /// When the keeper reads what is in the socket.
-    fn next_request(&self) -> Option<u64> {
+    pub(super) fn next_request(&self) -> Option<u64> {
         let any = !self.to_keeper.is_empty();
         any.then(|| self.now.max(self.keeper.stalled_until))
     }
 
-    fn turn(&mut self, source: Source) {
+    pub(super) fn turn(&mut self, source: Source) {
         match source {
             Source::Keeper => {
                 let what = self.keeper.agenda.pop().unwrap();
@@ -257,36 +256,6 @@ impl Simulation {
         self.send_facts();
     }
 
-    /// The control process takes nothing for so long, while keeper and processes go on. Then it hears
-    /// what has been said meanwhile before it hears the clock, and judges by that.
-    pub(super) fn stall(&mut self, ms: u64) {
-        let end = self.now + ms;
-        let control = self.control.as_ref();
-        let starting = control.map(|control| checks::starting(control, &self.keeper));
-        loop {
-            let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
-            let asked = self.next_request().map(|at| (at, Source::ToKeeper));
-            let next = keeper.into_iter().chain(asked).min_by_key(|(at, _)| *at);
-            let Some((at, source)) = next.filter(|(at, _)| *at <= end) else {
-                break;
-            };
-            self.now = self.now.max(at);
-            self.turn(source);
-            if self.over() {
-                return;
-            }
-        }
-        self.now = end;
-        while self.to_control.len() > 0 {
-            self.turn(Source::ToControl);
-        }
-        if let (Some(control), Some(starting)) = (&self.control, starting)
-            && self.keeper.stalled_until <= self.now
-        {
-            checks::judge_readiness(control, &self.keeper, &starting);
-        }
-    }
-
     pub(super) fn send_facts(&mut self) {
         if self.now < self.keeper.stalled_until {
             return;
@@ -297,7 +266,7 @@ impl Simulation {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now {
             moment: Moment(self.now),
             unix_ms: self.now + 1_700_000_000_000,
@@ -325,33 +294,7 @@ impl Simulation {
         }
     }
 
-    /// Whatever was cut short: what is in place is of the plan that runs.
-    fn judge_files(&self) {
-        let Some(control) = &self.control else {
-            return;
-        };
-        let under_way = !control.reconfigure.is_over() || control.reconfigure.is_first();
-        if under_way || control.lifecycle.is_stopping() || self.jobs.disk.was_full {
-            return;
-        }
-        let altered = self.jobs.changed(&control.cx.plan);
-        assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
-        let candidates = &self.jobs.disk.candidates;
-        assert!(candidates.is_empty(), "left behind: {candidates:?}");
-    }
-
-    /// Files are about to be written, or put in place: there is no worse time to die.
-    fn note_files(&mut self, job: &Job) {
-        if !matches!(job, Job::Stage { .. } | Job::Swap(_)) {
-            return;
-        }
-        if self.mortal && self.grim.percent(8) {
-            let soon = self.now + self.grim.between(0, 20);
-            self.script.push(soon, Op::Die);
-        }
-    }
-
-    fn drain(&mut self, alone: bool) {
+    pub(super) fn drain(&mut self, alone: bool) {
         let mut outputs = Vec::new();
         let Some(control) = &mut self.control else {
             return;
@@ -400,139 +343,6 @@ impl Simulation {
                 other => self.sending.push_last(self.now, other),
             }
         }
-    }
-
-    /// It is out of control's hands.
-    fn leave(&mut self, output: Output) {
-        match output {
-            Output::Keeper(request) => self.to_keeper.push_back(request),
-            Output::Job(job) => {
-                self.show(&format!(
-                    "-> job {}",
-                    crate::control::simulation::words::of_job(&job)
-                ));
-                self.note_files(&job);
-                self.jobs.start(self.now, job);
-            }
-            Output::Answer(answer) => {
-                answer.send();
-                self.clients.read();
-                self.administrators.read(&self.jobs.disk);
-                self.jobs.disk.judge_promises(&self.clients);
-            }
-            Output::Access(_)
-            | Output::LetIn(_)
-            | Output::WatchFiles(_)
-            | Output::ReleaseMemory => {}
-        }
-    }
-
-    /// A service has failed that the daemon may not go on without.
-    pub(super) fn one_failed(&self) -> bool {
-        let control = self.control.as_ref();
-        control.is_some_and(|it| it.lifecycle.failed.is_some())
-    }
-
-    fn judge_quit(&self, code: u8) {
-        let nothing_worked = self.keeper.records.keys().all(|name| name.starts_with('@'));
-        let refused = code == crate::exit::CONFIGURATION && nothing_worked;
-        assert!(
-            self.terminated || refused || (self.one_failed() && code == 1),
-            "quits with {code} unasked"
-        );
-    }
-
-    /// The control process dies: of what it said last, only a beginning has left.
-    pub(super) fn die(&mut self) {
-        if self.control.is_none() {
-            return;
-        }
-        let full = self.now < self.full_until;
-        let left = self.dice.index(self.sending.len() + 1);
-        let left = if full { 0 } else { left };
-        let mut unsent = self.sending.drain().collect::<VecDeque<_>>();
-        for output in unsent.drain(..left) {
-            self.leave(output);
-        }
-        let again = self.clients.cut();
-        self.administrators.cut(&self.jobs.disk);
-        self.control = None;
-        self.hangs_until = 0;
-        let cut = unsent.len();
-        self.show(&format!("=== control dies; {cut} of its outputs are lost"));
-        for request in std::mem::take(&mut self.to_keeper) {
-            self.keeper.request(self.now, request);
-        }
-        self.leaving = false;
-        self.to_control.clear();
-        self.jobs.cut();
-        self.keeper.deaths += 1;
-        let birth = self.now + self.dice.between(0, 50);
-        self.script.push(birth, Op::Birth);
-        for request in again {
-            let at = birth + self.dice.between(0, 500);
-            self.script.push(at, Op::AskAgain(request));
-        }
-        self.judge_holds();
-    }
-
-    /// Whatever has died, the keeper or the disk knows every hold that a client was told of.
-    fn judge_holds(&self) {
-        let (records, disk) = (&self.keeper.records, &self.jobs.disk.holds);
-        let all = records.get("@holds").map_or("", String::as_str);
-        for name in &self.clients.held {
-            let told = all.contains(&format!("\"{name}\":"));
-            let known = told || records.contains_key(name) || disk.contains_key(name);
-            assert!(known, "nobody knows that {name} is held");
-        }
-    }
-
-    pub(super) fn birth(&mut self) {
-        let hello = self.keeper.hello();
-        let stored = self.jobs.disk.stored.clone();
-        let plan = stored.filter(|_| !hello.records.is_empty());
-        let plan = plan.unwrap_or_else(|| plan::Plan::empty(plans::paths()));
-        let boot = Boot {
-            seed: self.dice.next(),
-            holds: self.jobs.disk.holds.clone(),
-            running: self.jobs.disk.running.clone(),
-            maintenance: self.jobs.disk.maintenance.clone(),
-            status_files: !self.jobs.disk.status_files.is_empty(),
-            kernel_boot_id: "this".to_owned(),
-            own_user: "nobody".to_owned(),
-            handled: crate::store::Handled::default(),
-            warnings: Vec::new(),
-            aside: Vec::new(),
-            applied: None,
-        };
-        self.show(&format!("=== control is born; facts: {:?}", hello.facts));
-        let alone = hello.facts.is_empty();
-        self.taking_over = alone;
-        self.control = Some(Control::new(self.now(), &hello, plan, boot));
-        self.drain(alone);
-        self.taking_over = false;
-        if self.stillborn > 0 && self.control.is_some() {
-            self.stillborn -= 1;
-            self.troubles += 1;
-            let soon = self.trouble.as_mut().map_or(0, |dice| dice.between(0, 3));
-            self.script.push(self.now + soon, Op::Die);
-        }
-    }
-
-    /// A control process that takes over, and to which nothing is told, drops no service.
-    fn judge_forget(&self, service: &str) {
-        let record = &self.keeper.records[service];
-        let removing = record.contains("\"removing\":true");
-        // One that had just come in, with a plan that was not applied to the end, comes in again.
-        let plan = self.keeper.records.get("@plan");
-        let applied = plan.is_none_or(|plan| {
-            let plan: plan::Plan = serde_json::from_str(plan).unwrap();
-            plan.services.get(service).is_some_and(|it| it.enabled)
-        });
-        assert!(
-            removing || !applied,
-            "{service} is dropped because control has died"
-        );
     }
 
     /// The keeper gets a signal.

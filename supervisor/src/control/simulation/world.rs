@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 
 use keeper::message::{Exit, Role, RunId};
 
-use crate::control::simulation::{
-    dice::Dice,
-    keeper::{Happening, Run},
-};
+use crate::control::simulation::{dice::Dice, keeper::Happening, processes::Run};
 
 /// How long the real keeper sweeps before it gives up, in milliseconds.
 const SWEEP_GIVES_UP_MS: u64 = 5_000;

@@ -45,7 +45,9 @@ impl Control {
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.cx.restore_events(&hello.records);
         self.exits.restore(&mut self.cx, &hello.records);
-        self.tell_unseen_ends();
+        for record in self.running.unseen_ends(&self.cx, &self.exits) {
+            self.record_exit(record);
+        }
         self.state_warnings.restore(
             &mut self.cx,
             Key::StateWarnings.of(&hello.records),
@@ -57,15 +59,14 @@ impl Control {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
         self.lifecycle.failed = Key::Failed.of(&hello.records).cloned();
-        let hangup = Key::Hangup.of(&hello.records);
-        self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
+        self.reconfigure.restore_hangup(hello);
         let stopping = self.lifecycle.signals > 0;
         self.holds.restore(&hello.records);
         self.restore_maintenance(&hello.records);
         let unfinished = self.restore_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
-            self.start_first();
+            self.reconfigure.start_first(&mut self.cx);
         } else {
             self.restore_records(&records);
             self.restore_troubles(&hello.records);
@@ -79,22 +80,19 @@ impl Control {
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
             self.restore_request(record(Key::Job));
-            match unfinished {
-                _ if stopping => {}
-                Some(plan) => self.go_on_with(plan),
-                None => self.start_stage_only(),
+            if !stopping {
+                self.go_on_with_attempt(unfinished);
             }
-            self.go_on_with_hangup();
+            self.reconfigure.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
-            self.unacknowledged = Some(numbered.seq);
+            self.cx.taken_in(numbered.seq);
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
-        self.running_is_taken_up();
-        self.restore_probation(hello, boot.applied, is_unfinished);
-        self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
+        self.running.forget_told(&self.cx, &self.exits);
+        self.restore_reconfigure(hello, boot.applied, is_unfinished);
         self.restore_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_operations();
@@ -190,15 +188,15 @@ impl Control {
                     },
                 },
             );
-            if info.role == Role::Main && !info.left.is_empty() {
-                self.left.insert(service, info.left.clone());
+            if info.role == Role::Main {
+                self.leftovers.take_up(service, &info.left);
             }
             for (key, value) in &info.notified {
-                self.keep_ready_word(run, key, value);
+                self.cx.keep_ready_word(run, key, value);
                 self.on_described(run, key, value);
             }
             if info.role == Role::Main && info.exit.is_none() {
-                self.note_living(run);
+                self.running.begin(&self.cx, &self.exits, run);
                 self.log_readiness
                     .restore(&mut self.cx, service, run, Moment(info.spawned_ms));
             }

@@ -8,7 +8,7 @@ use crate::{
     ask::{Peer, Wish},
     control::{
         Control, Job,
-        operations::{Kind, admission::Intent, audit},
+        operations::{Kind, admission::Intent, audit, targets},
         record_keys::Key,
         work::Pending,
     },
@@ -23,7 +23,7 @@ const WHAT: &str = "job";
 impl Control {
     /// Somebody wants something of a job, or a job does.
     pub(in crate::control) fn ask_work(&mut self, id: &str, wish: Wish, peer: &Peer) -> Stream {
-        if let Some(known) = self.follow_operation(id) {
+        if let Some(known) = self.operations.follow(id) {
             return Ok(known);
         }
         match wish {
@@ -37,7 +37,14 @@ impl Control {
         self.may_ask(service)?;
         let services = [service.to_owned()];
         let asked = audit::asked(self.cx.now.unix_ms, &request.id, peer, WHAT, &services);
-        let stream = self.begin_operation(&request.id, Kind::Job, request.wait, asked.clone());
+        let stream = self.operations.begin(
+            &mut self.cx,
+            &self.holds,
+            &mut self.audit,
+            Kind::Job,
+            request.wait,
+            asked.clone(),
+        );
         let order = JobOrder {
             id: request.id,
             by: peer.name.clone(),
@@ -112,7 +119,7 @@ impl Control {
                 self.refuse_job(service, &order.id, &error);
             }
         }
-        self.remember_operations();
+        self.operations.remember(&mut self.cx);
         self.cx.remember(Key::Job, String::new());
     }
 
@@ -121,7 +128,7 @@ impl Control {
         let Some(job) = self.cx.names.id(service) else {
             return;
         };
-        let targets = self.targets(&[service.to_owned()]);
+        let targets = targets(&self.cx, [job]);
         let view = self.cx.engine.view(job);
         let begun = view.and_then(|view| view.request).as_deref() == Some(request);
         let mut notes = Vec::new();
@@ -146,13 +153,15 @@ impl Control {
                 }
             }
         }
-        self.accept_operation(request, targets, [service.to_owned()].into(), notes);
+        self.operations
+            .accept(request, targets, [job].into(), notes);
     }
 
     fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
         tracing::warn!(service, "does not begin its work: {}", error.message);
         self.cx.publish(service, "failure", &error.message, None);
-        self.refuse_operation(id, error);
+        self.operations
+            .refuse(&mut self.cx, &mut self.audit, id, error);
     }
 
     /// What an earlier control process had in hand goes on.
@@ -166,9 +175,16 @@ impl Control {
             self.cx.remember(Key::Job, String::new());
             return;
         }
-        if self.follow_operation(&pending.order.id).is_none() {
+        if self.operations.follow(&pending.order.id).is_none() {
             let asked = pending.asked.clone();
-            self.begin_operation(&pending.order.id, Kind::Job, true, asked);
+            drop(self.operations.begin(
+                &mut self.cx,
+                &self.holds,
+                &mut self.audit,
+                Kind::Job,
+                true,
+                asked,
+            ));
         }
         self.store_request(pending);
     }

@@ -22,7 +22,7 @@ use api::{JobOrder, JobResult};
 use engine::{Hold, ServiceId, View};
 use serde::{Deserialize, Serialize};
 
-use crate::{control::Control, history::Line};
+use crate::history::Line;
 
 pub(super) use result::{read, store, unread};
 
@@ -44,6 +44,12 @@ impl Work {
 }
 
 impl Work {
+    /// This request is on its way to the disk.
+    pub(super) fn has_pending(&self, id: &str) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|it| it.order.id == id)
+    }
+
     /// The job that is asked for work, until the engine has taken that.
     pub(super) fn pending_job(&self) -> Option<String> {
         self.pending.as_ref().map(|it| it.service.clone())
@@ -58,14 +64,6 @@ struct Pending {
     asked: Line,
     /// It was stopped meanwhile.
     stopped: Option<Hold>,
-}
-
-impl Control {
-    /// This request is on its way to the disk.
-    pub(super) fn has_pending_request(&self, id: &str) -> bool {
-        let pending = self.work.pending.as_ref();
-        pending.is_some_and(|it| it.order.id == id)
-    }
 }
 
 /// The directory that a job works in.

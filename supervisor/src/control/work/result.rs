@@ -12,7 +12,10 @@ use crate::{
     control::{
         Control, Job,
         input::Done,
-        operations::result::{Due, Read},
+        operations::{
+            Look,
+            result::{Due, Read},
+        },
         work::job_dir,
     },
     store,
@@ -66,14 +69,16 @@ impl Control {
             let view = self.cx.engine.view(id);
             view.is_some_and(|it| matches!(it.state, State::Failed { .. }))
         };
-        let over = |service: &str| {
-            let id = self.cx.names.id(service);
-            id.is_none_or(|id| self.cx.engine.is_over(id) || given_up(id))
-        };
+        let over = |id| self.cx.engine.is_over(id) || given_up(id);
         for due in self.operations.results_to_read(over) {
-            let Due { service, id, ended } = due;
+            let Due {
+                service: job,
+                id,
+                ended,
+            } = due;
+            let service = self.cx.name(job).to_owned();
             self.forget_progress(&service);
-            if let (Some(began), Some(job)) = (ended, self.cx.names.id(&service)) {
+            if let Some(began) = ended {
                 let view = self.cx.engine.view(job);
                 let done = view.is_some_and(|it| matches!(it.state, State::Completed));
                 let took = Duration::from_millis(self.cx.now.moment.since(began));
@@ -96,7 +101,7 @@ impl Control {
             tracing::error!("a job has ended, and {why}");
         }
         let service = self.operations.result_read(id, result.clone());
-        if let Some(job) = service.and_then(|name| self.cx.names.id(&name)) {
+        if let Some(job) = service {
             if let Ok(Some(result)) = result {
                 let report = serde_json::Value::Null;
                 let result = JobResult { report, ..result };
@@ -104,7 +109,7 @@ impl Control {
             }
             self.cx.touched.insert(job);
         }
-        self.evaluate_operation(id);
+        self.judge_operations(Look::One(id));
     }
 
     /// What a job has said of its last failure.

@@ -35,7 +35,11 @@ fn missing() -> Sight {
 }
 
 fn has_worked(world: &Harness) -> bool {
-    world.control.on_probation().is_empty()
+    world
+        .control
+        .reconfigure
+        .on_probation(&world.control.cx)
+        .is_empty()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use api::{ExitCause, KillReason};
 use engine::{Ended, Exit, Kill, Moment, Order, RunId, ServiceId, StopCause};
 
-use crate::control::Control;
+use crate::control::{Context, monitors::file_restarts::FileRestarts, operations::Operations};
 
 /// Characters of what a probe said that are kept.
 const SAID_CHARACTERS_MAX: usize = 300;
@@ -11,13 +11,20 @@ const SAID_CHARACTERS_MAX: usize = 300;
 /// plan has the service, its time to stop counts.
 const SIGNAL_MS: u64 = 10_000;
 
-impl Control {
+/// What causes are known from.
+pub(in crate::control) struct Causes<'a> {
+    pub(in crate::control) cx: &'a Context,
+    pub(in crate::control) operations: &'a Operations,
+    pub(in crate::control) file_restarts: &'a FileRestarts,
+}
+
+impl Causes<'_> {
     /// `at`: when it ended.
-    pub(super) fn exit_cause(&self, name: &str, ended: &Ended, at: Moment) -> ExitCause {
+    pub(super) fn of(&self, ended: &Ended, at: Moment) -> ExitCause {
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match ended.cause {
-            StopCause::Exited => self.cause_of_itself(name, ended.run, ended.exit, at),
-            StopCause::Asked(order) => self.cause_of_order(name, ended, order),
+            StopCause::Exited => self.cause_of_itself(ended.service, ended.run, ended.exit, at),
+            StopCause::Asked(order) => self.cause_of_order(ended, order),
             StopCause::ReadyTimeout => ExitCause::NotReady { said },
             StopCause::Liveness => ExitCause::Liveness { said },
             StopCause::Watchdog => ExitCause::Watchdog { said },
@@ -26,33 +33,33 @@ impl Control {
     }
 
     /// It has not been told to end; but somebody may have had a signal sent to it.
-    fn cause_of_itself(&self, name: &str, run: RunId, exit: Exit, at: Moment) -> ExitCause {
-        let stop = self.cx.plan.services.get(name).map(|it| it.stop.timeout_ms);
+    fn cause_of_itself(&self, service: ServiceId, run: RunId, exit: Exit, at: Moment) -> ExitCause {
+        let stop = self.cx.service(service).map(|it| it.stop.timeout_ms);
         let since = Moment(at.0.saturating_sub(stop.unwrap_or(SIGNAL_MS)));
-        let sent = self.operations.that_signalled(name, run, exit, since);
+        let sent = self.operations.that_signalled(service, run, exit, since);
         sent.unwrap_or(ExitCause::Itself)
     }
 
-    fn cause_of_order(&self, name: &str, ended: &Ended, order: Order) -> ExitCause {
-        let run = ended.run;
+    fn cause_of_order(&self, ended: &Ended, order: Order) -> ExitCause {
+        let (service, run) = (ended.service, ended.run);
         let on = |id: ServiceId| self.cx.name(id).to_owned();
         match order {
             Order::Stop => {
-                let change = self.operations.that_stops(name, run);
+                let change = self.operations.that_stops(service, run);
                 change.unwrap_or(ExitCause::Command)
             }
             Order::Lease(job) => ExitCause::Job { name: on(job) },
             Order::Restart => {
-                let files = self.file_restarts.cause(ended.service, run);
-                let change = || self.operations.that_restarts(name, run);
+                let files = self.file_restarts.cause(service, run);
+                let change = || self.operations.that_restarts(service, run);
                 files.or_else(change).unwrap_or(ExitCause::Command)
             }
             Order::Plan => {
-                let change = self.operations.that_reconfigures(name, run);
+                let change = self.operations.that_reconfigures(service, run);
                 change.unwrap_or(ExitCause::Configuration)
             }
             Order::Removed => {
-                let change = self.operations.that_reconfigures(name, run);
+                let change = self.operations.that_reconfigures(service, run);
                 change.unwrap_or(ExitCause::Removed)
             }
             Order::Shutdown => ExitCause::Shutdown,

@@ -1,0 +1,302 @@
+//! Operations on their way to the history on disk: who asked for what, and how it ended.
+//!
+//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines,
+//! so that their order holds. Whoever asked for an operation hears that it is done once its lines
+//! are written, or hears that they are not; no operation fails by that. Written means with the
+//! kernel, not synced: a line outlives every process of ours, and a power cut takes the last
+//! seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of this
+//! process writes what this one had not (`operations/mod.rs` has it remembered), so a line may come
+//! twice, which readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
+
+mod lines;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use engine::Moment;
+
+use crate::{
+    control::{
+        Context, Job,
+        on_disk::{Attempts, Durability},
+        record_keys::Key,
+    },
+    history::{Line, Said},
+};
+
+use lines::line;
+pub(in crate::control) use lines::{asked, failures, gone_back};
+
+/// Lines that wait to be written; more are lost, and counted. What is still known of their
+/// operations is written when there is room again.
+const WAITING_MAX: usize = 1024;
+
+/// Services whose failure is told in the words of one operation.
+const FAILURES_MAX: usize = 20;
+
+/// Lines that are remembered for themselves; the oldest give way.
+const KEPT_MAX: usize = 128;
+
+/// Lines that wait to be written, and those that no operation remembers.
+#[derive(Debug, Default)]
+pub(in crate::control) struct AuditLog {
+    waiting: Vec<Line>,
+    /// Lines that may not be written yet, of operations that are not remembered otherwise.
+    kept: VecDeque<Line>,
+    /// Operations whose lines a job is writing.
+    writing: BTreeSet<String>,
+    attempts: Attempts,
+    /// Some lines have not been tried yet.
+    new: bool,
+    /// The failure of the last attempt has been told.
+    told: bool,
+    /// Lines for which there was no room.
+    lost: usize,
+}
+
+impl AuditLog {
+    /// Lines are on their way to the disk. Nobody waits for lines that cannot be written.
+    pub(in crate::control) fn are_awaited(&self) -> bool {
+        let any = !self.waiting.is_empty() || !self.writing.is_empty();
+        any && self.attempts.standing() == Durability::Awaited
+    }
+
+    /// Whether all that was said of an operation so far is on the disk.
+    pub(in crate::control) fn standing(&self, id: &str) -> Durability {
+        // Which lines were lost is not known.
+        if self.writing.contains(id) || self.has_waiting(id) || self.lost > 0 {
+            self.attempts.standing()
+        } else {
+            Durability::Stored
+        }
+    }
+
+    /// Not all that was said of an operation has been given to a job.
+    pub(in crate::control) fn has_waiting(&self, id: &str) -> bool {
+        self.waiting.iter().any(|line| line.id == id)
+    }
+
+    /// The lines of this operation are remembered for themselves.
+    pub(in crate::control) fn keeps(&self, id: &str) -> bool {
+        self.kept.iter().any(|line| line.id == id)
+    }
+
+    /// Shown in status as long as lines cannot be written.
+    pub(in crate::control) fn warning(&self) -> Option<String> {
+        let Durability::Unstored(why) = self.attempts.standing() else {
+            return None;
+        };
+        let count = self.waiting.len();
+        Some(format!(
+            "{count} lines of the history of changes are not written: {why}"
+        ))
+    }
+
+    pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
+        self.attempts.poll_timeout()
+    }
+
+    pub(in crate::control) fn timeout(&mut self, now: Moment) {
+        self.attempts.timeout(now);
+    }
+
+    /// Before the daemon ends: lines that are on no disk are tried at once.
+    pub(in crate::control) const fn hurry(&mut self) {
+        self.new = true;
+    }
+}
+
+/// What an attempt to write means for the operations that the lines are about.
+#[derive(Debug)]
+pub(in crate::control) enum Written {
+    /// All lines of these operations so far are in the history.
+    Of(Vec<String>),
+    /// Lines had no room while the disk did not answer: whoever knows those adds them once more.
+    SomeLost,
+    /// Lines wait for the next attempt.
+    Nothing,
+}
+
+impl AuditLog {
+    /// The operation will not be done. `asked`: the line that it was asked for, if the history may
+    /// not have that.
+    pub(in crate::control) fn refused(
+        &mut self,
+        cx: &mut Context,
+        id: &str,
+        asked: Option<Line>,
+        why: &str,
+    ) {
+        self.record_end(cx, id, asked, "refused", why);
+    }
+
+    /// The operation is not followed to its end: `later` others have been asked for since.
+    pub(in crate::control) fn lost_sight_of(
+        &mut self,
+        cx: &mut Context,
+        id: &str,
+        asked: Option<Line>,
+        later: usize,
+    ) {
+        let why = format!(
+            "it was under way when {later} later changes were, and is not followed any more; \
+             ctl status says what became of it"
+        );
+        self.record_end(cx, id, asked, "failed", &why);
+    }
+
+    /// The last line of an operation that is not remembered any more.
+    fn record_end(
+        &mut self,
+        cx: &mut Context,
+        id: &str,
+        asked: Option<Line>,
+        outcome: &str,
+        detail: &str,
+    ) {
+        let said = Said::Ended {
+            outcome: outcome.to_owned(),
+            detail: detail.to_owned(),
+            services: Vec::new(),
+        };
+        let line = line(cx, id, said);
+        self.add(line.clone());
+        self.keep_lines(cx, asked.into_iter().chain([line]));
+    }
+
+    /// The operation was asked for, and is done already.
+    pub(in crate::control) fn done(&mut self, cx: &mut Context, asked: Line) {
+        self.add(asked.clone());
+        self.record_end(cx, &asked.id.clone(), Some(asked), "done", "");
+    }
+
+    fn keep_lines(&mut self, cx: &mut Context, lines: impl Iterator<Item = Line>) {
+        let kept = &mut self.kept;
+        kept.extend(lines);
+        let surplus = kept.len().saturating_sub(KEPT_MAX);
+        kept.drain(..surplus);
+        self.remember_lines(cx);
+    }
+
+    /// Lines that an earlier control process kept, and may not have written.
+    pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
+        let kept = record.and_then(|record| serde_json::from_str(record).ok());
+        self.kept = kept.unwrap_or_default();
+        self.record_kept();
+    }
+
+    /// Lines were lost, nobody knows which: those that are kept are added once more.
+    pub(super) fn record_kept(&mut self) {
+        for line in self.kept.clone() {
+            self.add(line);
+        }
+    }
+
+    fn remember_lines(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(&self.kept).expect("lines are plain data");
+        cx.remember(Key::AuditLines, record);
+    }
+
+    /// The operation has come to its end. `name_services`: the line of its beginning could not.
+    pub(in crate::control) fn ended(
+        &mut self,
+        cx: &mut Context,
+        outcome: &api::Outcome,
+        name_services: bool,
+    ) {
+        let mut failed = failures(&outcome.results);
+        let word = if failed.is_empty() { "done" } else { "failed" };
+        if failed.len() > FAILURES_MAX {
+            let more = failed.len() - FAILURES_MAX;
+            failed.truncate(FAILURES_MAX);
+            failed.push(format!("{more} more failed"));
+        }
+        failed.extend(outcome.gone_back.as_deref().map(gone_back));
+        let named = outcome.results.iter().filter(|_| name_services);
+        let services = named.map(|result| result.service.clone());
+        let said = Said::Ended {
+            outcome: word.to_owned(),
+            detail: failed.join("; "),
+            services: services.collect(),
+        };
+        self.add(line(cx, &outcome.id, said));
+    }
+
+    /// Adds a line, if there is room.
+    pub(in crate::control) fn add(&mut self, line: Line) {
+        if self.waiting.len() == WAITING_MAX {
+            self.lost += 1;
+            return;
+        }
+        self.waiting.push(line);
+        self.new = true;
+    }
+
+    /// The history has all lines of these operations that were known when the write began.
+    fn forget_lines(&mut self, cx: &mut Context, written: &BTreeSet<String>) {
+        let before = self.kept.len();
+        let waiting: BTreeSet<&String> = self.waiting.iter().map(|line| &line.id).collect();
+        let over = |line: &Line| written.contains(&line.id) && !waiting.contains(&line.id);
+        self.kept.retain(|line| !over(line));
+        if self.kept.len() < before {
+            self.remember_lines(cx);
+        }
+    }
+
+    /// Has lines written if that is due.
+    pub(in crate::control) fn write(&mut self, cx: &mut Context) {
+        if self.waiting.is_empty() || !self.attempts.begin(cx.now.moment, self.new) {
+            return;
+        }
+        self.new = false;
+        let lines = std::mem::take(&mut self.waiting);
+        self.writing = lines.iter().map(|line| line.id.clone()).collect();
+        cx.job(Job::Record {
+            lines,
+            now_ms: cx.now.unix_ms,
+        });
+    }
+
+    /// A job has written lines, or could not; then they come back.
+    pub(in crate::control) fn on_written(
+        &mut self,
+        cx: &mut Context,
+        result: Result<(), (Vec<Line>, String)>,
+    ) -> Written {
+        let written = std::mem::take(&mut self.writing);
+        let (mut lines, error) = match result {
+            Ok(()) => return self.on_success(cx, &written),
+            Err(failed) => failed,
+        };
+        lines.append(&mut self.waiting);
+        let surplus = lines.len().saturating_sub(WAITING_MAX);
+        lines.truncate(WAITING_MAX);
+        self.lost += surplus;
+        self.waiting = lines;
+        if !std::mem::replace(&mut self.told, true) {
+            let told = format!("cannot record who changed what: {error}");
+            tracing::error!("{told}; the changes themselves are done");
+            cx.publish("", "daemon", &told, None);
+        }
+        self.attempts.end(cx.now.moment, Some(error));
+        Written::Nothing
+    }
+
+    fn on_success(&mut self, cx: &mut Context, written: &BTreeSet<String>) -> Written {
+        self.attempts.end(cx.now.moment, None);
+        let lost = std::mem::take(&mut self.lost);
+        if std::mem::take(&mut self.told) || lost > 0 {
+            let told = format!("changes are recorded again; {lost} lines had no room meanwhile");
+            tracing::info!("{told}");
+            cx.publish("", "daemon", &told, None);
+        }
+        if lost > 0 {
+            return Written::SomeLost;
+        }
+        self.forget_lines(cx, written);
+        let whole = written.iter().filter(|id| !self.has_waiting(id));
+        Written::Of(whole.cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! One operation: what it is about, how far it is, and who is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{ActionResult, KeptPlan, Outcome, Progress, Unstored, Verdict};
+use engine::{Moment, ServiceId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::{
+    control::{
+        Context,
+        api::answers::Answer,
+        operations::{GoingBack, Kind, Target, result::Reading},
+    },
+    history::{Line, Said},
+};
+
+/// One operation. What is not serialized is of the control process that began or took over the
+/// operation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Operation {
+    pub(super) id: String,
+    pub(super) kind: Kind,
+    pub(super) targets: BTreeMap<ServiceId, Target>,
+    /// Services whose holds the operation has taken or lifted.
+    pub(super) holds: BTreeSet<ServiceId>,
+    /// The holds and the line that the operation was asked for are on disk, as far as can be, and
+    /// the client has been told so.
+    pub(super) accepted: bool,
+    pub(super) finished: bool,
+    pub(super) notes: Vec<String>,
+    /// The engine has taken the operation: its targets are known.
+    pub(super) begun: bool,
+    /// Of a reconfiguration: the plan that a rollback would go back to.
+    pub(super) rollback: Option<KeptPlan>,
+    /// Of a reconfiguration that has failed: how it goes back to the plan before.
+    pub(super) going_back: Option<GoingBack>,
+    /// Who asked for the operation, for people.
+    pub(super) by: String,
+    /// What was asked for: `restart`.
+    pub(super) what: String,
+    /// The line that the operation was asked for, until that is in the history.
+    pub(super) asked: Option<Line>,
+    /// Of a job: its result, once that is read.
+    #[serde(skip)]
+    pub(super) job: Reading,
+    /// The line that the operation has ended is in the history.
+    pub(super) recorded: bool,
+    /// That line is on its way to the history.
+    #[serde(skip)]
+    pub(super) ending: bool,
+    pub(super) began: Moment,
+    /// When to look again whether the services have stayed up.
+    #[serde(skip)]
+    pub(super) look_at: Option<Moment>,
+    #[serde(skip)]
+    pub(super) client: Option<mpsc::Sender<Progress>>,
+    /// The client waits for the outcome; if not, it goes once the operation is accepted.
+    pub(super) wait: bool,
+}
+
+impl Operation {
+    /// One of which nothing is done yet, and which nobody follows.
+    pub(super) fn new(id: &str, kind: Kind, asked: Option<Line>) -> Self {
+        let (by, what) = match asked.as_ref().map(|line| &line.said) {
+            Some(Said::Asked { by, what, .. }) => (by.clone(), what.clone()),
+            Some(Said::Ended { .. }) | None => (String::new(), String::new()),
+        };
+        Self {
+            id: id.to_owned(),
+            kind,
+            targets: BTreeMap::new(),
+            holds: BTreeSet::new(),
+            accepted: false,
+            finished: false,
+            notes: Vec::new(),
+            begun: false,
+            rollback: None,
+            going_back: None,
+            by,
+            what,
+            asked,
+            job: Reading::default(),
+            recorded: false,
+            ending: false,
+            began: Moment(0),
+            look_at: None,
+            client: None,
+            wait: true,
+        }
+    }
+
+    /// Its client has been told that it is accepted, and not yet how it ended.
+    pub(super) const fn is_open(&self) -> bool {
+        self.accepted && !self.finished
+    }
+
+    /// The targets are not known yet: of a reconfiguration until its plan is applied, of a job
+    /// until its request is stored.
+    pub(super) fn targets_pending(&self) -> bool {
+        matches!(self.kind, Kind::Reconfigure | Kind::Job) && !self.begun && !self.finished
+    }
+
+    /// How the operation stands, for its client and the history.
+    pub(super) fn outcome(&self, cx: &Context, unstored: Unstored) -> Outcome {
+        Outcome {
+            job: self.job.said().cloned().map(Box::new),
+            id: self.id.clone(),
+            finished: self.finished,
+            results: results(cx, &self.targets),
+            // Of use only where this plan is still in place.
+            rollback: self.rollback.clone().filter(|_| {
+                let going_back = self.going_back.as_ref();
+                going_back.is_none_or(GoingBack::is_refused)
+            }),
+            gone_back: self.going_back.as_ref().map(|it| it.told(cx)),
+            unstored,
+        }
+    }
+
+    /// A line for the client, if one is there.
+    pub(super) fn progress(&mut self, line: Progress) -> Option<Answer> {
+        self.client = self.client.take().filter(|it| !it.is_closed());
+        Some(Answer::Progress(self.client.clone()?, line))
+    }
+
+    pub(super) fn accepted_line(&self, cx: &Context, unstored: Unstored) -> Progress {
+        Progress::Accepted {
+            services: names(cx, self.targets.keys()),
+            notes: self.notes.clone(),
+            unstored,
+        }
+    }
+
+    /// The last line for the client.
+    pub(super) fn end(&mut self, cx: &Context, unstored: Unstored) -> Option<Answer> {
+        let client = self.client.take()?;
+        let outcome = self.outcome(cx, unstored);
+        Some(Answer::Progress(client, Progress::Done(outcome)))
+    }
+}
+
+/// Names of services, sorted.
+pub(super) fn names<'a>(cx: &Context, ids: impl Iterator<Item = &'a ServiceId>) -> Vec<String> {
+    let mut names: Vec<String> = ids.map(|id| cx.name(*id).to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// How it has ended for each target, sorted by name.
+pub(super) fn results(cx: &Context, targets: &BTreeMap<ServiceId, Target>) -> Vec<ActionResult> {
+    let result = |(id, target): (&ServiceId, &Target)| {
+        let result = target.result.clone();
+        result.unwrap_or_else(|| pending(cx.name(*id)))
+    };
+    let mut results: Vec<ActionResult> = targets.iter().map(result).collect();
+    results.sort_by(|one, other| one.service.cmp(&other.service));
+    results
+}
+
+fn pending(service: &str) -> ActionResult {
+    ActionResult {
+        service: service.to_owned(),
+        verdict: Verdict::Pending,
+        state: String::new(),
+        pid: None,
+        seconds: 0,
+        detail: String::new(),
+    }
+}

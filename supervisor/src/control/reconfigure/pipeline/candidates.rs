@@ -1,0 +1,145 @@
+//! The third step: directories are made, and rendered files are written beside their places.
+
+use std::sync::Arc;
+
+use plan::Plan;
+
+use crate::{
+    control::{
+        Context, Job,
+        operations::Operations,
+        reconfigure::{
+            Next, Reconfigure, StagedPlan,
+            pipeline::{Stage, discard, refused},
+        },
+    },
+    staging::{Broken, Staged, StagedFile},
+};
+
+impl Reconfigure {
+    /// Has directories made and candidates written. The accounts are there, or cannot be had.
+    pub(super) fn stage(&mut self, cx: &mut Context, plan: Arc<Plan>) -> Next {
+        if self.clear_left(cx, Some(&plan)) {
+            return Next::Wait;
+        }
+        let rehearsal = self.attempt.is_dry_run();
+        self.probation.note_candidates(cx, Some(&plan));
+        self.attempt.stage = Stage::Staging { plan: plan.clone() };
+        cx.job(Job::Stage { plan, rehearsal });
+        Next::Wait
+    }
+
+    /// Has candidates removed that an earlier control process left, if there are any; then the
+    /// attempt goes on with the plan `then`.
+    fn clear_left(&mut self, cx: &mut Context, then: Option<&Arc<Plan>>) -> bool {
+        let staged = self.probation.left_candidates();
+        let any = !staged.is_empty();
+        if any {
+            self.attempt.stage = Stage::Clearing(then.cloned());
+            let made = Vec::new();
+            cx.job(Job::Discard { staged, made });
+        }
+        any
+    }
+
+    pub(in crate::control) fn on_staged(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+        mut staged: Staged,
+    ) -> Next {
+        let without_account = std::mem::take(&mut self.attempt.without_account);
+        let without_account = without_account.into_iter();
+        let without_account = without_account.map(|(name, why)| (name, Broken { why, own: None }));
+        staged.broken.extend(without_account);
+        match std::mem::take(&mut self.attempt.stage) {
+            Stage::Resolving => Next::Resolved(Box::new(staged)),
+            Stage::Staging { plan } => self.begin_checks(cx, operations, plan, staged),
+            other => {
+                self.attempt.stage = other;
+                Next::Wait
+            }
+        }
+    }
+
+    fn begin_checks(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+        plan: Arc<Plan>,
+        mut staged: Staged,
+    ) -> Next {
+        // The first plan has nothing running that a bad file could hurt: a service's own validator
+        // sees the file before the start and fails that service alone.
+        let checked = !self.attempt.first;
+        if checked && let Some((service, why)) = staged.first_refused() {
+            let last = refused(format!("{service}: {why}"), "nothing has changed");
+            return discard(&mut self.attempt, cx, staged, last);
+        }
+        let left = staged.files.iter();
+        let left = left.filter(|file| checked && !file.validate.is_empty());
+        let left = left.cloned().collect();
+        let loaded = &mut self.attempt.loaded;
+        loaded.host.append(&mut staged.host);
+        loaded.checks.append(&mut staged.left_out);
+        if checked {
+            loaded.warn_of_spoiled(&staged.broken);
+        }
+        let staged = Box::new(staged);
+        self.attempt.stage = Stage::Checking {
+            staged: StagedPlan { plan, staged },
+            left,
+            run: None,
+        };
+        self.next_check(cx, operations)
+    }
+
+    /// Ids and programs of the plan that runs are known, after a takeover. `files`: those that are
+    /// not as the plan has them, of a swap that was cut short, or somebody's own.
+    pub(in crate::control) fn on_resolved(
+        &mut self,
+        cx: &mut Context,
+        files: Vec<StagedFile>,
+    ) -> Next {
+        if files.is_empty() {
+            return self.on_put_back(cx);
+        }
+        self.attempt.stage = Stage::PuttingBack;
+        cx.job(if self.probation.is_swapping() {
+            Job::PutBack { staged: files }
+        } else {
+            Job::Discard {
+                staged: files,
+                made: Vec::new(),
+            }
+        });
+        Next::Wait
+    }
+
+    pub(in crate::control) fn on_put_back(&mut self, cx: &mut Context) -> Next {
+        if self.clear_left(cx, None) {
+            return Next::Wait;
+        }
+        self.probation.note_swapping(cx, false);
+        self.attempt = super::Attempt::default();
+        Next::TakenOver
+    }
+
+    pub(in crate::control) fn on_discarded(&mut self, cx: &mut Context) -> Next {
+        match std::mem::take(&mut self.attempt.stage) {
+            Stage::Discarding(last) => Next::Say(last),
+            Stage::PuttingBack => self.on_put_back(cx),
+            Stage::Clearing(plan) => {
+                self.probation.note_candidates(cx, None);
+                match plan {
+                    Some(plan) => self.stage(cx, plan),
+                    None => self.on_put_back(cx),
+                }
+            }
+            other => {
+                self.attempt.stage = other;
+                Next::Wait
+            }
+        }
+    }
+}

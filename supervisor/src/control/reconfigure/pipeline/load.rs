@@ -1,0 +1,130 @@
+//! The first step: the files become a plan, or all problems.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use api::{ErrorKind, ErrorReply, HostChange};
+use keeper::message::Request;
+use plan::Plan;
+
+use crate::{
+    control::{
+        Context, Job,
+        reconfigure::{LastWord, LoadResult, Next, REFUSED, Reconfigure, pipeline::Stage},
+        state_warnings::StateWarnings,
+    },
+    load_plan::{Loaded, NotLoaded},
+    plan_store,
+};
+
+use super::refused;
+
+/// Problems that are told over the API; the rest is counted.
+pub(in crate::control::reconfigure) const PROBLEMS_TOLD_MAX: usize = 50;
+
+impl Reconfigure {
+    pub(in crate::control) fn on_loaded(
+        &mut self,
+        cx: &mut Context,
+        state_warnings: &mut StateWarnings,
+        result: Result<Loaded, NotLoaded>,
+    ) -> Next {
+        let mut loaded = match result {
+            Ok(loaded) => loaded,
+            Err(NotLoaded::Problems(problems)) => return self.on_problems(cx, &problems),
+            Err(NotLoaded::NothingKept) => {
+                return Next::Say(LastWord::Refused(ErrorReply {
+                    kind: ErrorKind::Refused,
+                    message: "there is no configuration to go back to: none that worked differs from the one that runs".to_owned(),
+                    hint: Some("ctl diff-config compares the one that runs with the files".to_owned()),
+                }));
+            }
+        };
+        let host = secrets(&loaded);
+        if !self.attempt.is_dry_run() {
+            if loaded.kept.is_none() && loaded.rejected.is_none() {
+                self.set_refused(cx, None);
+            }
+            state_warnings.note_put_back(cx, &loaded.put_back);
+        }
+        if let Some(by) = loaded.mark {
+            self.attempt.request.by = by;
+        }
+        for remark in &loaded.plan.remarks {
+            tracing::warn!("{remark}");
+        }
+        self.attempt.loaded = LoadResult {
+            kept: loaded.kept,
+            rolled_back: loaded.rejected.is_some(),
+            rejected: loaded.rejected,
+            // Plans are compared without them.
+            remarks: std::mem::take(&mut loaded.plan.remarks),
+            host,
+            ..LoadResult::default()
+        };
+        self.with_plan(cx, Arc::from(loaded.plan))
+    }
+
+    /// Goes on with a plan that checks: has missing accounts looked for.
+    pub(in crate::control::reconfigure) fn with_plan(
+        &mut self,
+        cx: &mut Context,
+        plan: Arc<Plan>,
+    ) -> Next {
+        cx.job(Job::MissingAccounts { plan: plan.clone() });
+        self.attempt.stage = Stage::Accounts {
+            plan,
+            left: VecDeque::new(),
+            run: None,
+            making: None,
+        };
+        Next::Wait
+    }
+
+    fn on_problems(&mut self, cx: &mut Context, problems: &[plan::Problem]) -> Next {
+        if !self.attempt.is_dry_run() {
+            for problem in problems {
+                tracing::error!("{problem}");
+            }
+        }
+        if self.attempt.first {
+            return self.boot_with_last_good(cx);
+        }
+        let said = problems.iter().take(PROBLEMS_TOLD_MAX);
+        let said: Vec<_> = said.map(ToString::to_string).collect();
+        let message = format!("the configuration does not check:\n{}", said.join("\n"));
+        Next::Say(refused(
+            message,
+            "nothing has changed; mend the files and try again",
+        ))
+    }
+
+    fn boot_with_last_good(&mut self, cx: &mut Context) -> Next {
+        let Some(applied) = plan_store::read(&cx.plan.paths.state_dir) else {
+            tracing::error!("there is no configuration that has ever worked; giving up");
+            cx.tell(Request::Quit {
+                code: crate::exit::CONFIGURATION,
+            });
+            return Next::Wait;
+        };
+        tracing::error!("the last good configuration runs instead");
+        self.set_refused(cx, Some(REFUSED.to_owned()));
+        self.attempt.request.by = applied.mark;
+        self.attempt.loaded.rolled_back = applied.rejected.is_some();
+        self.attempt.loaded.rejected = applied.rejected;
+        self.with_plan(cx, Arc::new(applied.plan))
+    }
+}
+
+/// Secrets that are put back or generated, for a dry run to tell.
+fn secrets(loaded: &Loaded) -> Vec<HostChange> {
+    let change = |action: &str, service: &str, key: &str| HostChange {
+        action: action.to_owned(),
+        what: format!("secret {service}.{key}"),
+        services: vec![service.to_owned()],
+    };
+    let back = loaded.put_back.iter();
+    let back = back.map(|(service, key)| change("put back", service, key));
+    let missing = loaded.plan.missing_secrets.iter();
+    back.chain(missing.map(|it| change("generate", &it.service, &it.key)))
+        .collect()
+}

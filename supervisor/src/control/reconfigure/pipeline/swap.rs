@@ -1,0 +1,104 @@
+//! The last step of the pipeline: candidates are put in place, and the plan is stored; or neither.
+
+use std::sync::Arc;
+
+use engine::Settled;
+
+use crate::{
+    control::{
+        Context, Job,
+        input::Swap,
+        reconfigure::{
+            Known, LastWord, Next, Reconfigure, StagedPlan,
+            impact::preview,
+            pipeline::{Stage, discard, refused},
+        },
+    },
+    plan_store::Swapped,
+};
+
+impl Reconfigure {
+    /// Nothing stands against the plan. A dry run ends here.
+    pub(super) fn ready_to_swap(
+        &mut self,
+        cx: &mut Context,
+        known: &Known<'_>,
+        staged: StagedPlan,
+    ) -> Next {
+        if self.attempt.is_dry_run() {
+            let last = match preview(cx, known, &mut self.attempt, &staged) {
+                Ok(preview) => LastWord::Preview(Box::new(preview)),
+                Err(error) => LastWord::Refused(error),
+            };
+            return discard(&mut self.attempt, cx, *staged.staged, last);
+        }
+        if self.runs_already(cx, &staged) {
+            return Next::Apply(staged, None);
+        }
+        let before = (!self.attempt.first).then(|| {
+            let by = self.probation.applied_by().clone();
+            (Arc::clone(&cx.plan), by, not_up(cx))
+        });
+        self.probation.note_swapping(cx, true);
+        cx.job(Job::Swap(Box::new(Swap {
+            plan: Arc::clone(&staged.plan),
+            staged: staged.staged.files.clone(),
+            modes: staged.staged.modes.clone(),
+            mark: self.attempt.request.by.clone(),
+            rejected: self.attempt.loaded.rejected.take(),
+            before,
+        })));
+        self.attempt.stage = Stage::Swapping(staged);
+        Next::Wait
+    }
+
+    /// The plan is the one that runs, and nothing has to be written for it.
+    fn runs_already(&self, cx: &Context, StagedPlan { plan, staged }: &StagedPlan) -> bool {
+        let disk = staged.files.is_empty() && staged.modes.is_empty();
+        let same = !self.attempt.first && disk && **plan == *cx.plan;
+        same && self.probation.is_stored_as_files_have_it()
+    }
+
+    pub(in crate::control) fn on_swapped(
+        &mut self,
+        cx: &mut Context,
+        result: Result<Swapped, String>,
+    ) -> Next {
+        let Stage::Swapping(mut staged) = std::mem::take(&mut self.attempt.stage) else {
+            return Next::Wait;
+        };
+        let swapped = match result {
+            Ok(mut swapped) => {
+                let mut spoiled = std::mem::take(&mut swapped.spoiled);
+                self.attempt.loaded.warn_of_spoiled(&spoiled);
+                staged.staged.broken.append(&mut spoiled);
+                swapped
+            }
+            Err(error) if !self.attempt.first => {
+                self.probation.note_swapping(cx, false);
+                let message = format!("cannot put the new configuration in place: {error}");
+                return Next::Say(refused(message, "nothing has changed"));
+            }
+            Err(error) => {
+                tracing::error!("cannot store the plan or its files: {error}");
+                Swapped::default()
+            }
+        };
+        Next::Apply(staged, Some(swapped))
+    }
+}
+
+/// Enabled services that are neither up nor held, for people. Jobs do not count.
+pub(in crate::control::reconfigure) fn not_up(cx: &Context) -> Vec<String> {
+    let services = cx.plan.services.values();
+    let enabled = services.filter(|it| it.enabled && !it.job);
+    let not_up = enabled.filter(|it| {
+        let id = cx.names.id(&it.name);
+        let settled = id.and_then(|id| cx.engine.settled(id));
+        !matches!(
+            settled,
+            Some(Settled::Ready | Settled::Completed | Settled::Held)
+        )
+    });
+    not_up.map(|it| it.name.clone()).collect()
+}

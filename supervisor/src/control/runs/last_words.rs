@@ -1,0 +1,63 @@
+//! What services have said last: by `STATUS=`, and as validators that refused.
+//!
+//! Kept while a service is in the plan. A new main run takes its `STATUS=` away, a validator that accepts the last
+//! refusal. Limit: one text of each kind a service, as long as the keeper lets one be.
+
+use std::collections::BTreeMap;
+
+use engine::ServiceId;
+
+use crate::control::Context;
+
+/// The last words of all services.
+#[derive(Debug, Default)]
+pub(in crate::control) struct LastWords {
+    status: BTreeMap<ServiceId, String>,
+    refusals: BTreeMap<ServiceId, String>,
+}
+
+impl LastWords {
+    /// What a service last said by `STATUS=`.
+    pub(in crate::control) fn status(&self, id: ServiceId) -> Option<&String> {
+        self.status.get(&id)
+    }
+
+    /// A run has said this by `STATUS=`.
+    pub(in crate::control) fn set_status(&mut self, id: ServiceId, text: &str) {
+        self.status.insert(id, text.to_owned());
+    }
+
+    /// A main run begins: what the one before has said counts no more.
+    pub(in crate::control) fn clear_status(&mut self, id: ServiceId) {
+        self.status.remove(&id);
+    }
+
+    /// Why the last validator refused, if it did.
+    pub(in crate::control) fn refusal(&self, id: ServiceId) -> Option<&String> {
+        self.refusals.get(&id)
+    }
+
+    /// A validator has ended; `Err` says why it refused.
+    pub(in crate::control) fn validated(
+        &mut self,
+        cx: &mut Context,
+        id: ServiceId,
+        verdict: Result<(), &str>,
+    ) {
+        let Err(why) = verdict else {
+            self.refusals.remove(&id);
+            return;
+        };
+        let service = cx.name(id).to_owned();
+        tracing::warn!(service, "validator refused: {why}");
+        let failure = format!("validator: {why}");
+        cx.publish(&service, "failure", &failure, None);
+        self.refusals.insert(id, failure);
+    }
+
+    /// The service has left the plan.
+    pub(in crate::control) fn forget(&mut self, id: ServiceId) {
+        self.status.remove(&id);
+        self.refusals.remove(&id);
+    }
+}
