@@ -41,7 +41,7 @@ pub(crate) enum Command {
     Gitlab(Gitlab),
 }
 
-// GitlabCommand of them.
+// The commands about GitLab.
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Gitlab {

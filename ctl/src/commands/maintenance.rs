@@ -38,7 +38,7 @@ pub(crate) struct MaintenanceArgs {
     command: Option<Switch>,
 }
 
-// Switch of them.
+// What to switch.
 #[derive(Debug, Subcommand)]
 enum Switch {
     /// Tell users that there is maintenance, in Mattermost's place

@@ -8,7 +8,7 @@ use client::{
     Context, Error, Format, Kind, escaped,
     operation::{self, Operation},
     progress::Spinner,
-    render::{HINT, json, runit, shown, styled, table, why::story},
+    render::{HINT, json, outcome, runit, shown, styled, why::story},
 };
 use jiff::Timestamp;
 
@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, how: ReconfigureArgs) -> Result<u8, E
         Format::Table if outcome.finished && outcome.results.is_empty() => {
             "reconfigured: no service had to change\n".to_owned()
         }
-        Format::Table => table::results(&outcome.results, true),
+        Format::Table => outcome::done(&outcome.results, true),
     };
     let code = actions::finish(context, &outcome, &text)?;
     // Of one that is well again there is nothing to explain.
@@ -147,7 +147,7 @@ async fn explain(context: &Context, results: &[ActionResult]) {
     }
 }
 
-/// ReconfigureArgs to get out of it.
+/// How to get out of it.
 fn offer(kept: &KeptPlan) -> String {
     let command = styled(HINT, "ctl reconfigure --rollback");
     let not_up = match kept.not_up.as_slice() {

@@ -7,7 +7,7 @@ use api::{Action, ActionRequest, LogLine, Outcome, Progress, ServiceEvent, Statu
 use client::{
     Client, Error, escaped,
     operation::new_id,
-    render::{table, why::story},
+    render::{outcome, why::story},
     transport_error::TransportError,
 };
 use jiff::Timestamp;
@@ -153,9 +153,9 @@ async fn act(client: Client, action: Action, service: String, to: Sender<Msg>) {
     let up = action != Action::Stop;
     let (text, bad) = match carry_out(&client, action, service).await {
         Ok(outcome) => {
-            let failures = table::failures(&outcome.results);
+            let failures = outcome::failures(&outcome.results);
             let text = if failures.is_empty() {
-                table::results(&outcome.results, up)
+                outcome::done(&outcome.results, up)
             } else {
                 failures.join("; ")
             };

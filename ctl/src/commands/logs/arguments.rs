@@ -29,7 +29,7 @@ pub(crate) enum Count {
     All,
 }
 
-// TailArgs lines to show.
+// Which lines to show.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     #[command(flatten)]
