@@ -170,7 +170,7 @@ impl Control {
         let Some(pending) = pending else {
             return;
         };
-        if self.lifecycle.is_stopping() {
+        if self.cx.is_stopping() {
             // `resume_operations` says that it was not done.
             self.cx.remember(Key::Job, String::new());
             return;

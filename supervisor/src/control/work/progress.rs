@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use api::{JobProgress, JobStatus, Progress};
 use engine::{Moment, RunId, ServiceId, View};
 
-use crate::control::{Control, Purpose};
+use crate::control::{Context, Control, Purpose, work::Work};
 
 /// From one word that is passed on to the next, in milliseconds: five a second.
 const PAUSE_MS: u64 = 200;
@@ -93,20 +93,20 @@ impl Control {
             }
         }
     }
+}
 
+impl Work {
     /// How far a job last said it is.
     pub(in crate::control) fn progress_of(&self, job: ServiceId) -> Option<&JobProgress> {
-        self.work.progress.jobs.get(&job).map(|last| &last.progress)
+        self.progress.jobs.get(&job).map(|last| &last.progress)
     }
 
     /// What is shown of a service that is a job.
-    pub(in crate::control) fn job_status(&self, id: ServiceId, view: &View) -> JobStatus {
-        let active = !self.cx.engine.is_over(id);
-        let said = self.work.progress.jobs.get(&id).filter(|_| active);
-        let leases = self.cx.engine.leases_of(id).into_iter();
-        let mut leases: Vec<String> = leases
-            .filter_map(|id| self.cx.names.name(id).map(str::to_owned))
-            .collect();
+    pub(in crate::control) fn status(&self, cx: &Context, id: ServiceId, view: &View) -> JobStatus {
+        let active = !cx.engine.is_over(id);
+        let said = self.progress.jobs.get(&id).filter(|_| active);
+        let leases = cx.engine.leases_of(id).into_iter();
+        let mut leases: Vec<String> = leases.map(|id| cx.name(id).to_owned()).collect();
         leases.sort_unstable();
         JobStatus {
             id: view.request.clone(),
@@ -115,7 +115,9 @@ impl Control {
             leases,
         }
     }
+}
 
+impl Control {
     /// What it said counts no more.
     pub(super) fn forget_progress(&mut self, service: &str) {
         if let Some(id) = self.cx.names.id(service) {

@@ -4,7 +4,7 @@
 use std::{io, path::Path, time::Duration};
 
 use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, JobResult};
-use engine::{State, View};
+use engine::{ServiceId, State, View};
 use safe_path::Dir;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
             Look,
             result::{Due, Read},
         },
-        work::job_dir,
+        work::{Work, job_dir},
     },
     store,
 };
@@ -82,7 +82,7 @@ impl Control {
                 let view = self.cx.engine.view(job);
                 let done = view.is_some_and(|it| matches!(it.state, State::Completed));
                 let took = Duration::from_millis(self.cx.now.moment.since(began));
-                self.metrics.work_ends(job, done, took);
+                self.api.metrics.work_ends(job, done, took);
             }
             self.cx.job(Job::ReadResult { service, id });
         }
@@ -111,10 +111,12 @@ impl Control {
         }
         self.judge_operations(Look::One(id));
     }
+}
 
+impl Work {
     /// What a job has said of its last failure.
-    pub(in crate::control) fn job_message(&self, name: &str, view: &View) -> Option<&str> {
-        let result = self.work.result_of(self.cx.names.id(name)?, view)?;
+    pub(in crate::control) fn message(&self, job: ServiceId, view: &View) -> Option<&str> {
+        let result = self.result_of(job, view)?;
         Some(result.message.as_str()).filter(|it| !result.ok && !it.is_empty())
     }
 }
