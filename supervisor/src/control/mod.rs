@@ -188,7 +188,7 @@ impl Control {
             .chain(self.exits.poll_timeout())
             .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.cx.now))
-            .chain(self.progress_due())
+            .chain(self.work.poll_timeout())
             .chain(self.maintenance.poll_timeout())
             .chain(self.status_files.poll_timeout(self.cx.now.moment))
             .min()

@@ -156,7 +156,7 @@ impl Control {
     }
 
     fn job_situation(&self, job: ServiceId) -> Option<JobSituation> {
-        let progress = self.progress_of(job);
+        let progress = self.work.progress_of(job);
         let total = progress.and_then(|it| it.total).filter(|total| *total > 0);
         let done = progress.and_then(|it| it.done);
         let percent = done.zip(total).map(|(done, total)| {

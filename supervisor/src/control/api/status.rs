@@ -98,7 +98,7 @@ impl Control {
         status.leased = self.cx.leased_by(view);
         let planned = self.cx.plan.services.get(&status.name);
         let is_job = planned.is_some_and(|it| it.job);
-        status.job = is_job.then(|| self.job_status(id, view));
+        status.job = is_job.then(|| self.work.job_status(&self.cx, id, view));
         status.schedule = self.schedule_status(&status.name);
         view.state.name().clone_into(&mut status.state);
         status.ready = view.ready;
@@ -176,7 +176,7 @@ impl Control {
                     reason: Failure::Exited(_),
                 },
                 _,
-            ) => match self.job_message(name, view) {
+            ) => match id.and_then(|id| self.work.failure_of(id, view)) {
                 Some(message) => message.to_owned(),
                 None => reason,
             },

@@ -272,7 +272,10 @@ impl Control {
                     self.last_words.set_status(id, value);
                 }
             }
-            api::JOB_PROGRESS_KEY => self.job_said(run, value),
+            api::JOB_PROGRESS_KEY => {
+                self.work.job_said(&self.cx, run, value);
+                self.pass_progress_on();
+            }
             "MAINPID" => {
                 if let (Ok(pid), Some(known)) = (value.parse(), self.cx.runs.get_mut(&run)) {
                     known.pid = Some(pid);

@@ -4,19 +4,20 @@
 use std::{io, path::Path, time::Duration};
 
 use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, JobResult};
-use engine::{State, View};
+use engine::{ServiceId, State, View};
 use safe_path::Dir;
 
 use crate::{
     aside,
     control::{
-        Control, Job,
+        Context, Job,
+        api::metrics::Metrics,
         input::Done,
         operations::{
-            Look,
+            Operations,
             result::{Due, Read},
         },
-        work::job_dir,
+        work::{Work, job_dir},
     },
     store,
 };
@@ -61,35 +62,46 @@ fn read_result(state_dir: &Path, service: &str) -> Result<Option<JobResult>, Str
     }
 }
 
-impl Control {
+impl Work {
     /// Has the results read of jobs that are over.
-    pub(in crate::control) fn look_for_results(&mut self) {
+    pub(super) fn read_results(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+        metrics: &mut Metrics,
+    ) {
         // What would not go may be tried again once it has gone; nobody waits for that.
         let given_up = |id| {
-            let view = self.cx.engine.view(id);
+            let view = cx.engine.view(id);
             view.is_some_and(|it| matches!(it.state, State::Failed { .. }))
         };
-        let over = |id| self.cx.engine.is_over(id) || given_up(id);
-        for due in self.operations.results_to_read(over) {
+        let over = |id| cx.engine.is_over(id) || given_up(id);
+        for due in operations.results_to_read(over) {
             let Due {
                 service: job,
                 id,
                 ended,
             } = due;
-            let service = self.cx.name(job).to_owned();
-            self.forget_progress(&service);
+            self.progress.forget(job);
             if let Some(began) = ended {
-                let view = self.cx.engine.view(job);
+                let view = cx.engine.view(job);
                 let done = view.is_some_and(|it| matches!(it.state, State::Completed));
-                let took = Duration::from_millis(self.cx.now.moment.since(began));
-                self.metrics.work_ends(job, done, took);
+                let took = Duration::from_millis(cx.now.moment.since(began));
+                metrics.work_ends(job, done, took);
             }
-            self.cx.job(Job::ReadResult { service, id });
+            let service = cx.name(job).to_owned();
+            cx.job(Job::ReadResult { service, id });
         }
     }
 
     /// What was read as the result of a job: it may be of an earlier request, or none.
-    pub(in crate::control) fn result_read(&mut self, id: &str, read: Read) {
+    pub(super) fn result_read(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+        id: &str,
+        read: Read,
+    ) {
         let result = read.map(|it| {
             let own = it.filter(|it| it.id == id);
             own.map(|it| JobResult {
@@ -100,21 +112,19 @@ impl Control {
         if let Err(why) = &result {
             tracing::error!("a job has ended, and {why}");
         }
-        let service = self.operations.result_read(id, result.clone());
-        if let Some(job) = service {
-            if let Ok(Some(result)) = result {
-                let report = serde_json::Value::Null;
-                let result = JobResult { report, ..result };
-                self.work.results.insert(job, result);
-            }
-            self.cx.touched.insert(job);
+        let Some(job) = operations.result_read(id, result.clone()) else {
+            return;
+        };
+        if let Ok(Some(result)) = result {
+            let report = serde_json::Value::Null;
+            self.results.insert(job, JobResult { report, ..result });
         }
-        self.judge_operations(Look::One(id));
+        cx.touched.insert(job);
     }
 
     /// What a job has said of its last failure.
-    pub(in crate::control) fn job_message(&self, name: &str, view: &View) -> Option<&str> {
-        let result = self.work.result_of(self.cx.names.id(name)?, view)?;
+    pub(in crate::control) fn failure_of(&self, job: ServiceId, view: &View) -> Option<&str> {
+        let result = self.result_of(job, view)?;
         Some(result.message.as_str()).filter(|it| !result.ok && !it.is_empty())
     }
 }
