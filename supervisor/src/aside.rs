@@ -94,7 +94,7 @@ fn load<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, Unrea
         Err(error) => return Err(Unread::Unreadable(error)),
     };
     let value = serde_json::from_slice(&bytes).map(Some);
-    value.map_err(|error| Unread::Spoiled(api::json_place(&error)))
+    value.map_err(|error| Unread::Spoiled(text::json_place(&error)))
 }
 
 /// Puts aside what lies there.

@@ -33,7 +33,6 @@ mod staging;
 mod stale_sockets;
 mod status_files;
 mod store;
-mod text;
 mod threads;
 mod timezone;
 mod unready;

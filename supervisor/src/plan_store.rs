@@ -14,11 +14,12 @@ use api::KeptPlan;
 use plan::Plan;
 use serde::{Deserialize, Serialize};
 
+use text::time;
+
 use crate::{
     staging,
     staging::{Broken, StagedDirectory, StagedFile},
     store::{self, write_atomically},
-    text::time,
 };
 
 const APPLIED: &str = "plan.json";

@@ -30,7 +30,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Known>, Error> {
         Err(error) => return Err(with_file("read", path, &error)),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let message = format!("{} is damaged: {}", path.display(), api::json_place(&error));
+        let message = format!(
+            "{} is damaged: {}",
+            path.display(),
+            text::json_place(&error)
+        );
         Error::new(Kind::Failed, message)
             .hint("remove it: another account is made, which costs nothing")
     })

@@ -53,7 +53,7 @@ impl Order {
             let message = format!(
                 "cannot read {}: {}",
                 path.display(),
-                api::json_place(&error)
+                text::json_place(&error)
             );
             Error::new(Kind::Failed, message)
                 .hint("it was rendered by another version: ctl reconfigure renders it again")
@@ -135,7 +135,10 @@ impl Order {
         let days = (life.to - now) / 86_400;
         Err(match life.to.cmp(&now) {
             std::cmp::Ordering::Less => "the one that is there has expired".to_owned(),
-            _ => format!("the one that is there ends in {days} days"),
+            _ => format!(
+                "the one that is there ends in {}",
+                text::counted(days, "day", "days")
+            ),
         })
     }
 }

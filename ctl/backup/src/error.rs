@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use client::render::decimal_size;
-
 use crate::archive;
 
 /// The reason.
@@ -241,7 +239,7 @@ pub enum Refusal {
     )]
     NothingKept,
     /// A restore needs more room than there is.
-    #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), decimal_size(*free), decimal_size(*needs))]
+    #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), text::size(*free), text::size(*needs))]
     Room {
         /// Where.
         path: PathBuf,
@@ -251,7 +249,7 @@ pub enum Refusal {
         free: u64,
     },
     /// There is too little room.
-    #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), decimal_size(*free), decimal_size(*needs))]
+    #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), text::size(*free), text::size(*needs))]
     Space {
         /// Where.
         path: PathBuf,

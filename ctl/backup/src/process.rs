@@ -149,8 +149,8 @@ fn short(name: &str) -> &str {
 
 fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
+        (Some(code), _) => text::exit_code(code),
+        (None, Some(signal)) => text::killed_by(&text::signal::shown(signal)),
         (None, None) => "an unknown end".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use api::{JobProgress, JobUnit};
 
-use crate::render::{decimal_size, shown};
+use crate::render::shown;
 
 /// No rate is told before a step has taken so long.
 const RATE_AFTER: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl JobLine {
                 .zip(at.done)
                 .map(|(total, done)| total.saturating_sub(done));
             if let Some(left) = left.and_then(|left| left.checked_div(rate)) {
-                let _ = write!(text, ", {} left", time(left));
+                let _ = write!(text, ", {} left", text::seconds(left));
             }
         }
         text
@@ -79,18 +79,10 @@ impl JobLine {
 
 fn counted(number: u64, unit: Option<JobUnit>) -> String {
     match unit {
-        Some(JobUnit::Bytes) => decimal_size(number),
-        Some(JobUnit::Files) => format!("{number} files"),
-        Some(JobUnit::Rows) => format!("{number} rows"),
+        Some(JobUnit::Bytes) => text::size(number),
+        Some(JobUnit::Files) => text::counted(number, "file", "files"),
+        Some(JobUnit::Rows) => text::counted(number, "row", "rows"),
         None => number.to_string(),
-    }
-}
-
-fn time(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }
 
@@ -117,7 +109,7 @@ mod tests {
         assert!(!line.hear(at("copy files", 3_000_000_000), later));
         assert_eq!(
             line.text(),
-            "copy files: 3.0 GB of 10.0 GB, 200.0 MB/s, 35 s left"
+            "copy files: 3.0 GB of 10.0 GB, 200.0 MB/s, 35s left"
         );
     }
 }

@@ -19,7 +19,7 @@ pub fn read(text: &str) -> Result<Timestamp, String> {
 pub fn day(unix_seconds: i64) -> String {
     let at = Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
     let zone = jiff::tz::TimeZone::system();
-    at.to_zoned(zone).strftime("%Y-%m-%d").to_string()
+    text::day(&at.to_zoned(zone))
 }
 
 /// The same, seen from `now`; none if it is no moment. A bare duration lies in the past.

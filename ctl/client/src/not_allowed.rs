@@ -112,8 +112,8 @@ fn closed_to(socket: &Path, caller: &Caller, open: &OpenTo, accounts: &Accounts)
         .hint("use sudo; or open it to a group, with control.admin_group in the site file");
     }
     let groups = names(&open.gids);
-    let plural = if groups.len() == 1 { "group" } else { "groups" };
-    let list = groups.join(" and ");
+    let plural = text::form(groups.len(), "group", "groups");
+    let list = text::list(&groups);
     let error = error(format!(
         "{who}: the socket {socket} is open to {owner} and the {plural} {list}"
     ));

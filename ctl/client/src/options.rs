@@ -55,10 +55,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .ok_or_else(|| "not a duration; write 90s, 5m or 1h30m".to_owned())
+    text::parse_duration(text)
+        .map(Duration::from_millis)
+        .map_err(|_| "not a duration; write 90s, 5m or 1h30m".to_owned())
 }
 
 #[cfg(test)]

@@ -286,8 +286,8 @@ impl Job {
             Kind::Failed,
             format!(
                 "the application `{name}` in GitLab sends users to {}, not to {}",
-                now.join(" and "),
-                self.uris.join(" and ")
+                text::list(&now),
+                text::list(&self.uris)
             ),
         )
         .hint("change its redirect URIs in GitLab's admin area, under Applications")

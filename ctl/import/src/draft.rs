@@ -174,7 +174,7 @@ impl Draft {
             out.push("");
             out.push("# Not carried over; see the report of the import:");
             for comment in &self.comments {
-                out.push(&format!("# {}", one_line(comment)));
+                out.push(&format!("# {}", comment_text(comment)));
             }
         }
         out.finish()
@@ -214,13 +214,13 @@ fn line(entry: &Entry) -> String {
     let comment = if notes.is_empty() {
         String::new()
     } else {
-        format!("  # {}", one_line(&notes.join("; ")))
+        format!("  # {}", comment_text(&notes.join("; ")))
     };
     format!("{} = {value}{comment}", entry.key())
 }
 
 /// A comment ends with its line, and TOML allows no control characters in it.
-fn one_line(text: &str) -> String {
+fn comment_text(text: &str) -> String {
     text.chars()
         .map(|it| if it.is_control() { ' ' } else { it })
         .collect()

@@ -103,8 +103,8 @@ fn sentence(plan: &Plan) -> String {
         .filter(|service| service.enabled)
         .count();
     let disabled = plan.services.len() - enabled;
-    let services = if enabled == 1 { "service" } else { "services" };
-    let counts = format!("{enabled} {services} enabled, {disabled} disabled");
+    let services = text::counted(enabled, "service", "services");
+    let counts = format!("{services} enabled, {disabled} disabled");
     match first_step(plan) {
         Some(hint) if enabled == 0 => {
             format!("the configuration is good, but nothing would run: {counts}\nhint: {hint}")
@@ -125,8 +125,8 @@ fn first_step(plan: &Plan) -> Option<&str> {
 }
 
 fn verdict(errors: usize) -> String {
-    let what = if errors == 1 { "error" } else { "errors" };
-    format!("the configuration has {errors} {what}")
+    let errors = text::counted(errors, "error", "errors");
+    format!("the configuration has {errors}")
 }
 
 pub(super) fn to_api(problem: plan::Problem) -> Problem {

@@ -185,7 +185,7 @@ fn change_table(records: &[ChangeRecord]) -> String {
         };
         let mut outcome = record.outcome.clone();
         if !record.detail.is_empty() {
-            let _ = write!(outcome, ": {}", api::one_line(&record.detail));
+            let _ = write!(outcome, ": {}", text::one_line(&record.detail));
         }
         vec![
             (DIM, shown(&record.at).into_owned()),
@@ -376,11 +376,11 @@ mod tests {
             Answer::Whole(200, records.clone()),
             Answer::Whole(200, records.clone()),
         ]);
-        insta::assert_snapshot!(fake.ctl("events").out, @"2026-11-22T12:00:00.000001Z  nginx  exit (pid 812): killed by KILL after 3h 2m; starts again at once");
+        insta::assert_snapshot!(fake.ctl("events").out, @"2026-11-22T12:00:00.000001Z  nginx  exit (pid 812): killed by KILL after 3h2m; starts again at once");
         let ran = fake.ctl("events --exits --since 2026-11-01T00:00:00Z nginx");
         insta::assert_snapshot!(ran.out, @r"
         AT                        SERVICE  PID  HOW IT ENDED
-        2026-11-22T03:12:07.123Z  nginx    812  killed by KILL after 3h 2m; starts again at once
+        2026-11-22T03:12:07.123Z  nginx    812  killed by KILL after 3h2m; starts again at once
         ");
         assert_eq!(fake.ctl("events --exits --format json").out, records);
         assert_eq!(

@@ -39,7 +39,7 @@ fn running(results: &[ActionResult]) -> Option<String> {
         .iter()
         .filter(|it| it.verdict != Verdict::Failed && it.pid.is_some());
     let names: Vec<_> = running.map(|it| shown(&it.service)).collect();
-    let run = if names.len() == 1 { "runs" } else { "run" };
+    let run = text::form(names.len(), "runs", "run");
     (!names.is_empty()).then(|| format!("{}: {run} with it again", names.join(", ")))
 }
 

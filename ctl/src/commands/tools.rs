@@ -55,8 +55,8 @@ fn from_files(context: &Context) -> Result<Vec<Tool>, Error> {
             let errors = problems.0.iter();
             let errors = errors.filter(|it| it.severity == Severity::Error).count();
             let message = format!(
-                "no supervisor answers, and the configuration files have {errors} error{}",
-                if errors == 1 { "" } else { "s" }
+                "no supervisor answers, and the configuration files have {}",
+                text::counted(errors, "error", "errors")
             );
             Error::new(Kind::Failed, message).hint("ctl check-config names them")
         })

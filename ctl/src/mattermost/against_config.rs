@@ -126,7 +126,7 @@ fn read(path: &Path) -> Result<Map<String, Value>, Error> {
     // Mattermost's own: it may have put anything there.
     let bytes = safe_path::read_guest(path, CONFIG_BYTES_MAX).map_err(|error| open(&error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        let why = api::json_place(&error);
+        let why = text::json_place(&error);
         Error::new(Kind::Failed, format!("cannot use {shown}: {why}"))
             .hint("Mattermost would not start with it either")
     })

@@ -82,14 +82,14 @@ fn everything_fits_on_80_by_24() {
     11 services: 4 ready, 3 in trouble   cpu 312.5%  mem 1.0G   by name
     NAME       STATE     READY     PID     UP  RST   CPU%    MEM CPU 1 m
     broken     failed    no          -    45s    0      -      -
-    degraded   degraded  ill       123    45s    0   12.5  12.0K                   █
+    degraded   degraded  ill       123    45s    0   12.5    12K                   █
     held       stopped   no          -    45s    0      -      -
     mattermost running   yes       123    45s    0    0.0   3.0K
     nginx      backoff   no          -    45s    7      -      -
     reloads    reloading yes       123    45s    0  100.0   192M                   █
     setup      completed yes         -    45s    0      -      -
     spawning   spawning  no          -    45s    0      -      -
-    starts     starting  no         55    45s    0   87.5  48.0M                   █
+    starts     starting  no         55    45s    0   87.5    48M                   █
     stops      stopping  no         56    45s    0  112.5   768M                   █
     waits      waiting   no          -    45s    0      -      -
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use api::{LogLine, ServiceStatus};
-use client::render::{shown, span, table};
+use client::render::{shown, table};
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -75,7 +75,7 @@ pub(crate) fn draw(model: &mut Model, frame: &mut Frame<'_>) {
 fn header(model: &Model) -> Paragraph<'_> {
     let enabled = model.all().iter().filter(|service| service.enabled);
     let (mut count, mut ready, mut trouble) = (0, 0, 0);
-    let (mut cpu, mut memory) = (None, None);
+    let (mut cpu, mut bytes) = (None, None);
     for service in enabled {
         count += 1;
         ready += u32::from(service.ready);
@@ -84,11 +84,11 @@ fn header(model: &Model) -> Paragraph<'_> {
             "failed" | "backoff" | "degraded"
         ));
         cpu = add(cpu, service.cpu_percent, |one, other| one + other);
-        memory = add(memory, service.memory_bytes, u64::saturating_add);
+        bytes = add(bytes, service.memory_bytes, u64::saturating_add);
     }
     let mut first = vec![Span::styled("mattervisor", BOLD)];
     if let Some(it) = &model.supervisor {
-        let up = span(it.uptime_seconds);
+        let up = text::seconds(it.uptime_seconds);
         first.push(Span::raw(format!(" {} {}, up {up}", it.version, it.state)));
     }
     if let Some(why) = &model.lost {
@@ -97,15 +97,15 @@ fn header(model: &Model) -> Paragraph<'_> {
     } else if let Some(warning) = model.supervisor.iter().flat_map(|it| &it.warnings).next() {
         first.push(Span::styled(format!("  {}", shown(warning)), CARE));
     }
-    let services = if count == 1 { "service" } else { "services" };
-    let mut second = vec![Span::raw(format!("{count} {services}: {ready} ready"))];
+    let services = text::counted(count, "service", "services");
+    let mut second = vec![Span::raw(format!("{services}: {ready} ready"))];
     if trouble > 0 {
         second.push(Span::styled(format!(", {trouble} in trouble"), BAD));
     }
     second.push(Span::raw(format!(
         "   cpu {}%  mem {}   by {}",
         percent(cpu),
-        bytes(memory),
+        memory(bytes),
         model.order.word()
     )));
     if !model.filter.is_empty() {
@@ -179,10 +179,10 @@ fn row(model: &Model, service: &ServiceStatus, name_width: usize, spark: usize) 
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let fields = [
         or_dash(service.pid.map(|pid| pid.to_string())),
-        or_dash(service.uptime_seconds.map(span)),
+        or_dash(service.uptime_seconds.map(text::seconds)),
         service.restarts.to_string(),
         percent(service.cpu_percent),
-        bytes(service.memory_bytes),
+        memory(service.memory_bytes),
     ];
     let mut spans = vec![
         Span::raw(format!("{name:<name_width$} ")),
@@ -231,24 +231,8 @@ fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
 }
 
-/// Four significant characters and a unit.
-fn bytes(value: Option<u64>) -> String {
-    let Some(value) = value else {
-        return "-".to_owned();
-    };
-    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-    let mut amount = value as f64;
-    for unit in ["B", "K", "M", "G"] {
-        if amount < 1000.0 {
-            return if unit == "B" || amount >= 100.0 {
-                format!("{amount:.0}{unit}")
-            } else {
-                format!("{amount:.1}{unit}")
-            };
-        }
-        amount /= 1024.0;
-    }
-    format!("{amount:.1}T")
+fn memory(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "-".to_owned(), text::column_size)
 }
 
 fn log_pane(model: &Model, frame: &mut Frame<'_>, area: Rect) {

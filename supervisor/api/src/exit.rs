@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{duration, in_a_row};
+use text::{duration, in_a_row};
 
 /// The end of one run of a service, as it is kept for a year.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,11 +181,11 @@ impl ExitRecord {
         again && unasked
     }
 
-    /// How and why it ended: `killed by KILL after 3h 2m`.
+    /// How and why it ended: `killed by KILL after 3h2m`.
     pub fn how(&self) -> String {
         let mut text = match (&self.signal, self.code) {
-            (Some(signal), _) => format!("killed by {signal}"),
-            (None, Some(code)) => format!("exit code {code}"),
+            (Some(signal), _) => text::killed_by(signal),
+            (None, Some(code)) => text::exit_code(code),
             (None, None) => "ended unseen".to_owned(),
         };
         if let Some(ms) = self.ran_ms {
@@ -242,8 +242,8 @@ impl ExitCause {
             Self::Command => "by a command; whose is not known any more".to_owned(),
             Self::Files { paths, more } => {
                 let more = (*more > 0).then(|| format!("{more} more"));
-                let all: Vec<&str> = paths.iter().chain(&more).map(String::as_str).collect();
-                format!("restarted because {} changed", all.join(" and "))
+                let all = text::list(paths.iter().chain(&more));
+                format!("restarted because {all} changed")
             }
             Self::Configuration => "restarted by another configuration".to_owned(),
             Self::Removed => "its configuration has it no more".to_owned(),
@@ -316,11 +316,11 @@ mod tests {
                 how(ExitCause::Binding { on: on() }),
             ],
             [
-                "killed by KILL after 3h 2m (restarted because /etc/a.pem changed)",
-                "killed by KILL after 3h 2m (restarted because /etc/a.pem and /etc/b.pem and 3 more changed)",
-                "killed by KILL after 3h 2m (with postgresql, which it requires)",
-                "killed by KILL after 3h 2m (stopped for backup)",
-                "killed by KILL after 3h 2m (postgresql, which it is bound to, was not up any more)",
+                "killed by KILL after 3h2m (restarted because /etc/a.pem changed)",
+                "killed by KILL after 3h2m (restarted because /etc/a.pem, /etc/b.pem and 3 more changed)",
+                "killed by KILL after 3h2m (with postgresql, which it requires)",
+                "killed by KILL after 3h2m (stopped for backup)",
+                "killed by KILL after 3h2m (postgresql, which it is bound to, was not up any more)",
             ]
         );
         let unasked = ExitRecord {
@@ -329,7 +329,7 @@ mod tests {
         };
         assert_eq!(
             unasked.how(),
-            "killed by KILL after 3h 2m (the supervisor stopped; killed without being asked to stop: \
+            "killed by KILL after 3h2m (the supervisor stopped; killed without being asked to stop: \
              the time of the shutdown was over)"
         );
         // What ends well again and again has not failed.
@@ -340,7 +340,7 @@ mod tests {
         };
         assert_eq!(
             well.to_string(),
-            "exit code 0 after 3h 2m; ended 4 times in a row, starts again in 4s"
+            "exit code 0 after 3h2m; ended 4 times in a row, starts again in 4s"
         );
     }
 
@@ -357,7 +357,7 @@ mod tests {
         let crash = record(ExitCause::Itself, NextRun::Start);
         assert_eq!(
             crash.to_string(),
-            "killed by KILL after 3h 2m; starts again at once"
+            "killed by KILL after 3h2m; starts again at once"
         );
         let asked = ExitCause::Change {
             id: "x".to_owned(),
@@ -370,7 +370,7 @@ mod tests {
         };
         assert_eq!(
             stopped.to_string(),
-            "killed by KILL after 3h 2m (stop by alice (uid 1000); did not stop in time); stays down"
+            "killed by KILL after 3h2m (stop by alice (uid 1000); did not stop in time); stays down"
         );
         let loops = ExitRecord {
             signal: Some("SEGV".to_owned()),

@@ -49,7 +49,6 @@ mod job;
 mod log;
 mod maintenance;
 mod status;
-mod text;
 mod tool;
 mod why;
 
@@ -78,7 +77,6 @@ pub use status::{
     FailedRun, HeldBy, LastExit, LastReload, ReloadOutcome, ScheduleStatus, ServiceStatus,
     StatusReply, SupervisorStatus,
 };
-pub use text::{duration, in_a_row, json_place, one_line};
 pub use tool::{Tool, ToolAssert, ToolsReply};
 pub use why::{AutomaticRestart, CheckReply, Hint, Problem, Why, WhyStep};
 

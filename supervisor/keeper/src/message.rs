@@ -363,11 +363,8 @@ pub enum Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(number) => match nix::sys::signal::Signal::try_from(*number) {
-                Ok(signal) => write!(f, "killed by {signal}"),
-                Err(_) => write!(f, "killed by signal {number}"),
-            },
+            Self::Code(code) => f.write_str(&text::exit_code(*code)),
+            Self::Signal(number) => f.write_str(&text::killed_by(&text::signal::shown(*number))),
         }
     }
 }

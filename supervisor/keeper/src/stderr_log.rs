@@ -38,9 +38,8 @@ pub(crate) fn formatted(text: &str) -> Vec<u8> {
         name: "keeper",
         json: false,
     });
-    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
+    let at = text::rfc3339_micros(jiff::Timestamp::now());
     let line = if json {
-        let at = at.to_string();
         let object = serde_json::json!({ "time": at, "from": name, "message": text });
         format!("{object}\n")
     } else {

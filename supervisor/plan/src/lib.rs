@@ -60,7 +60,7 @@ pub use self::{
         render::{Instead, render_template, render_text},
     },
     model::*,
-    read::{secrecy::looks_secret, signal},
+    read::secrecy::looks_secret,
     report::{
         problem::{Problem, Problems, Severity},
         suggest::nearest,

@@ -130,7 +130,7 @@ impl Holds {
                 self.disk = OnDisk::new(all, seen);
             }
             Err(error) => {
-                let why = api::json_place(&error);
+                let why = text::json_place(&error);
                 tracing::error!("cannot read who stopped what, takes what is stored: {why}");
             }
         }

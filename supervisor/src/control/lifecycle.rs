@@ -202,7 +202,7 @@ impl Control {
         if self.lifecycle.is_stopping() {
             return;
         }
-        let failed = self.cx.touched.iter().find_map(|id| {
+        let failed = self.cx.touched().iter().find_map(|id| {
             let service = self.cx.service(*id).filter(|it| it.exit_when_failed)?;
             let view = self.cx.engine.view(*id)?;
             matches!(view.state, State::Failed { .. })
@@ -366,7 +366,7 @@ impl Control {
                 .publish("", "daemon", "every service has settled", None);
             let message = format!("READY=1\nSTATUS={status}");
             self.cx.tell(Request::TellInit { message });
-            self.cx.outputs.push_back(Output::ReleaseMemory);
+            self.cx.output(Output::ReleaseMemory);
             self.lifecycle.told = status;
         } else if status != self.lifecycle.told {
             // A storm of changes is one message a second.

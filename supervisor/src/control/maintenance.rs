@@ -236,7 +236,7 @@ impl Control {
         match serde_json::from_str::<Option<Said>>(record) {
             Ok(said) => self.maintenance.disk.change(|it| *it = said),
             Err(error) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!(
                     "cannot read whether there is maintenance, takes what is stored: {why}"
                 );

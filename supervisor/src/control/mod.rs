@@ -10,6 +10,8 @@ mod boot;
 mod context;
 mod driver;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod harness;
 mod holds;
 mod input;
@@ -35,8 +37,6 @@ mod text;
 mod watermark;
 mod work;
 
-use std::collections::VecDeque;
-
 use engine::{Accepted, Command, Event, Fact, Refusal};
 use keeper::message::Hello;
 use plan::Plan;
@@ -48,9 +48,6 @@ use context::Context;
 pub(crate) use driver::event_loop::run;
 use input::{Input, Job, Now, Output};
 use runs::run::{Purpose, Run};
-
-/// A queue that a boot or shutdown has made longer than this gives its memory back.
-const OUTPUTS_KEPT: usize = 64;
 
 /// Everything the control process knows.
 pub(crate) struct Control {
@@ -162,11 +159,7 @@ impl Control {
 
     /// The next thing to do outside; drain it after every [`Self::handle`].
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        let next = self.cx.outputs.pop_front();
-        if self.cx.outputs.is_empty() && self.cx.outputs.capacity() > OUTPUTS_KEPT {
-            self.cx.outputs = VecDeque::new();
-        }
-        next
+        self.cx.poll_output()
     }
 
     /// When [`Input::Timeout`] is due.

@@ -1,23 +1,17 @@
 //! How states, exits and reasons are said to people.
 
 use api::LastReload;
-pub(super) use api::duration;
 use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
 use keeper::message::{Kept, Left, Stray};
 
 use crate::control::runs::killed::Killed;
-pub(super) use crate::text::time;
-
-/// The signal's name without SIG, or its number.
-pub(super) fn signal_name(signal: i32) -> String {
-    plan::signal::name(signal).map_or_else(|| signal.to_string(), str::to_owned)
-}
+pub(super) use ::text::{duration, time};
 
 /// `exit code 1`, `killed by KILL`.
 pub(super) fn exit(exit: Exit) -> String {
     match exit {
-        Exit::Code(code) => format!("exit code {code}"),
-        Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
+        Exit::Code(code) => ::text::exit_code(code),
+        Exit::Signal(signal) => ::text::killed_by(&::text::signal::shown(signal)),
     }
 }
 
@@ -106,7 +100,7 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             };
             let again = match attempt {
                 0 | 1 => String::new(),
-                attempt => format!("; {}", api::in_a_row(*attempt, *failed)),
+                attempt => format!("; {}", ::text::in_a_row(*attempt, *failed)),
             };
             let left = until.since(now);
             format!("{text}{again}; next try in {}", duration(left))
@@ -214,7 +208,7 @@ fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
 
 /// What a service is and since when: `has been running for 3s`, `completed 3s ago`.
 pub(super) fn since(state: &str, seconds: Option<u64>) -> String {
-    let span = seconds.map(|seconds| duration(seconds * 1000));
+    let span = seconds.map(::text::seconds);
     match (state, span) {
         ("completed" | "failed", Some(span)) => format!("{state} {span} ago"),
         ("completed" | "failed", None) => state.to_owned(),
@@ -234,7 +228,7 @@ mod tests {
         assert_eq!(not_ready("", None), "not ready yet");
         assert_eq!(
             not_ready("cannot execute /bin/no", Some(65_000)),
-            "not ready yet: cannot execute /bin/no; times out in 1m 5s"
+            "not ready yet: cannot execute /bin/no; times out in 1m5s"
         );
     }
 
@@ -242,12 +236,7 @@ mod tests {
     fn since_when_reads_well() {
         assert_eq!(since("running", Some(3)), "has been running for 3s");
         assert_eq!(since("backoff", Some(3)), "has been in backoff for 3s");
-        assert_eq!(since("failed", Some(65)), "failed 1m 5s ago");
+        assert_eq!(since("failed", Some(65)), "failed 1m5s ago");
         assert_eq!(since("disabled", None), "is disabled");
-    }
-
-    #[test]
-    fn times_are_utc_with_milliseconds() {
-        assert_eq!(time(1_500), "1970-01-01T00:00:01.500Z");
     }
 }

@@ -64,12 +64,11 @@ impl Message {
 
     /// When, RFC 3339 in UTC.
     pub(crate) fn at(&self) -> String {
-        self.moment().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        text::rfc3339_seconds(self.moment())
     }
 
     fn moment(&self) -> jiff::Timestamp {
-        let ms = i64::try_from(self.at_unix_ms).unwrap_or(i64::MAX);
-        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        text::timestamp(self.at_unix_ms)
     }
 }
 

@@ -43,8 +43,8 @@ pub(super) fn post(url: &str, message: &Message) -> Result<(), String> {
             Err(failed) => failed,
         };
         if !failed.again || attempt == ATTEMPTS_MAX {
-            let tries = if attempt == 1 { "attempt" } else { "attempts" };
-            return Err(format!("{} ({attempt} {tries})", failed.why));
+            let tries = text::counted(attempt, "attempt", "attempts");
+            return Err(format!("{} ({tries})", failed.why));
         }
         wait(failed.pause.unwrap_or(pause).min(PAUSE_MAX));
         pause *= 3;

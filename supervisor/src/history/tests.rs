@@ -13,8 +13,7 @@ use super::{
 const NOW: u64 = 1_795_305_600_000;
 
 fn time(ms: u64) -> String {
-    let stamp = Timestamp::from_millisecond(i64::try_from(ms).unwrap()).unwrap();
-    stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    text::time(ms)
 }
 
 fn asked(ms: u64, id: &str, services: &[&str]) -> Line {

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{After, Filter, Query, client::Client, reader};
@@ -21,10 +20,7 @@ pub(crate) async fn await_line(
     pattern: &str,
     since_unix_ms: u64,
 ) -> Result<(), String> {
-    let since = Timestamp::from_millisecond(i64::try_from(since_unix_ms).unwrap_or(i64::MAX))
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
-        .to_string();
+    let since = text::rfc3339_micros(text::timestamp(since_unix_ms));
     let filter = Filter::new(Some(&since), None, Some(pattern), false)?;
     let place = LogPlace {
         service,

@@ -59,7 +59,7 @@ impl Moment {
     pub(super) fn at(at: Timestamp) -> Moment {
         Moment {
             us: at.as_microsecond(),
-            text: at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            text: text::rfc3339_micros(at),
         }
     }
 }

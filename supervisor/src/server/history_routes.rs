@@ -149,7 +149,7 @@ fn moment(text: Option<String>) -> Result<Option<String>, Failure> {
             "write it as 2026-11-22T10:00:00Z",
         )
     })?;
-    Ok(Some(stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()))
+    Ok(Some(text::rfc3339_millis(stamp)))
 }
 
 fn check_count(what: &str, asked: usize, max: usize) -> Result<(), Failure> {

@@ -9,7 +9,6 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use super::{
@@ -297,11 +296,9 @@ async fn diff(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer 
 
 /// `SIGHUP`, `hup` and `HUP` are `HUP`.
 fn signal_name(name: &str) -> Result<String, Failure> {
-    let upper = name.to_ascii_uppercase();
-    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-    match format!("SIG{short}").parse::<Signal>() {
-        Ok(_) => Ok(short.to_owned()),
-        Err(_) => Err(Failure::usage(
+    match text::signal::number(name) {
+        Some(number) => Ok(text::signal::shown(number)),
+        None => Err(Failure::usage(
             format!("there is no signal `{name}`"),
             "there are HUP, INT, TERM, KILL, USR1, USR2, QUIT and the others of signal(7)",
         )),

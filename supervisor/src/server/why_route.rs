@@ -95,9 +95,7 @@ fn recent(services: Vec<String>, exits: Exits, now: Timestamp) -> io::Result<Vec
 /// As it stands in records.
 fn stamp(now: Timestamp, ago: SignedDuration) -> Option<String> {
     let then = now.checked_sub(ago).ok()?;
-    Some(crate::text::time(
-        u64::try_from(then.as_millisecond()).ok()?,
-    ))
+    Some(text::rfc3339_millis(then))
 }
 
 fn add_exits(step: &mut WhyStep, exits: &[ExitRecord], now: Timestamp) {

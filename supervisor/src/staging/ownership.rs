@@ -277,8 +277,7 @@ pub(super) fn more(tally: &Tally) -> String {
     let at_least = if tally.more { "at least " } else { "" };
     let changed = match tally.changed {
         0 => String::new(),
-        1 => format!(" ({at_least}1 entry"),
-        count => format!(" ({at_least}{count} entries"),
+        count => format!(" ({at_least}{}", text::counted(count, "entry", "entries")),
     };
     let close = if changed.is_empty() { "" } else { ")" };
     match tally.left {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use client::render::decimal_size;
 use mattervisor_backup::{
     Error,
     list::{Listed, list},
@@ -65,7 +64,7 @@ fn table(all: &[Listed]) -> String {
         ..
     } in all
     {
-        let size = decimal_size(*bytes);
+        let size = text::size(*bytes);
         let (mattermost, postgresql, made) = match says {
             Some(says) => (
                 says.mattermost.as_deref().unwrap_or("-"),

@@ -124,10 +124,8 @@ fn listen(stop: &Stop) -> std::io::Result<()> {
 
 /// A moment for people: RFC 3339 comes in, and goes out to the second.
 fn utc(at: &str) -> String {
-    at.parse::<Timestamp>().map_or_else(
-        |_| shown(at).into_owned(),
-        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
+    at.parse::<Timestamp>()
+        .map_or_else(|_| shown(at).into_owned(), text::utc_seconds)
 }
 
 impl Here<'_> {

@@ -12,7 +12,6 @@ use clap::Args;
 use client::{
     Error, Kind,
     change::{Change, carry_out, new_id},
-    render::decimal_size,
 };
 use mattervisor_backup::{
     configuration::Configuration,
@@ -190,8 +189,8 @@ fn replaced(
         manifest.mattermost_version.as_deref().unwrap_or(UNKNOWN),
         saved.server_version,
         saved.name,
-        decimal_size(saved.bytes),
-        decimal_size(bytes),
+        text::size(saved.bytes),
+        text::size(bytes),
     );
     out += "takes the place of\n";
     out += &database(here, configuration);
@@ -211,7 +210,7 @@ fn database(here: &Here<'_>, configuration: &Configuration) -> String {
             "  Mattermost {installed}, PostgreSQL {}, database {} of {}{}\n",
             live.facts.server_version,
             live.facts.name,
-            decimal_size(live.facts.bytes),
+            text::size(live.facts.bytes),
             posts(live.posts, "messages"),
         ),
         Err(error) => {
@@ -246,7 +245,7 @@ fn posts(count: Option<u64>, what: &str) -> String {
 
 pub(super) fn told_copy(kept: &Safety) -> String {
     let size = |bytes: Option<u64>| {
-        bytes.map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)))
+        bytes.map_or_else(String::new, |bytes| format!(" ({})", text::size(bytes)))
     };
     let (database, files) = (size(kept.database_bytes), size(kept.files_bytes));
     let (from, at) = (&kept.from, utc(&kept.at));

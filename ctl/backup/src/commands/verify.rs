@@ -6,7 +6,6 @@ use std::{
 };
 
 use clap::Args;
-use client::render::decimal_size;
 use mattervisor_backup::{
     Error, Refusal, Watch,
     manifest::{LeftOut, Mode, Place},
@@ -114,7 +113,7 @@ fn said(verified: &Verified) -> String {
         out,
         "{}: good, {}: {how}",
         file.display(),
-        decimal_size(*bytes)
+        text::size(*bytes)
     );
     let mattermost = manifest
         .mattermost_version

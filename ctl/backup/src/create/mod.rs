@@ -130,7 +130,7 @@ fn write(
     let dump = asked.dump()?;
     let now = Timestamp::now();
     let (partial, file, spool) = held.begin(&name::of(made))?;
-    manifest.created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    manifest.created = text::rfc3339_seconds(now);
     manifest.database = dump.facts.clone();
     let mut writer = Writer::new(file, spool, now.as_second())?;
     let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::from)?;

@@ -76,58 +76,12 @@ pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Seconds as people say them: the two largest units.
-pub fn span(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    if days > 0 {
-        format!("{days}d{}h", hours % 24)
-    } else if hours > 0 {
-        format!("{hours}h{}m", minutes % 60)
-    } else if minutes > 0 {
-        format!("{minutes}m{}s", seconds % 60)
-    } else {
-        format!("{seconds}s")
-    }
-}
-
-/// Bytes as people say them: three digits at most before the unit.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
-    let mut shown = bytes;
-    let mut unit = 0;
-    while shown >= 1000 && unit + 1 < UNITS.len() {
-        unit += 1;
-        shown = (bytes + (1 << (10 * unit - 1))) >> (10 * unit);
-    }
-    if shown < 10 && unit > 0 {
-        let tenths = (bytes * 10) >> (10 * unit);
-        return format!("{}.{}{}", tenths / 10, tenths % 10, UNITS[unit]);
-    }
-    format!("{shown}{}", UNITS[unit])
-}
-
-/// Bytes of a file or a database, as disks are sold: thousands, with one digit behind the point.
-pub fn decimal_size(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB", "PB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut tenths = u128::from(bytes) * 10 / 1000;
-    let mut unit = 0;
-    while tenths >= 10_000 && unit + 1 < units.len() {
-        tenths /= 1000;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
-}
-
 /// How long ago that was; the stamp itself where it cannot be read.
 pub fn ago(at: &str, now: Timestamp) -> String {
     let Ok(then) = at.parse::<Timestamp>() else {
         return shown(at).into_owned();
     };
-    let seconds = now.duration_since(then).as_secs();
-    format!("{} ago", span(u64::try_from(seconds).unwrap_or_default()))
+    text::ago(then, now)
 }
 
 #[cfg(test)]
@@ -143,26 +97,6 @@ mod tests {
         assert_eq!(shown("\u{202e}drowssap"), "\\u{202e}drowssap");
         assert_eq!(shown("\0\x7f"), "\\x00\\x7f");
         assert!(matches!(shown("plain"), Cow::Borrowed("plain")));
-    }
-
-    #[test]
-    fn spans_are_short() {
-        assert_eq!(span(0), "0s");
-        assert_eq!(span(59), "59s");
-        assert_eq!(span(61), "1m1s");
-        assert_eq!(span(3600), "1h0m");
-        assert_eq!(span(90_061), "1d1h");
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        let said: Vec<_> = [0, 999, 1000, 5 << 20, 345 << 20, 1 << 30, 12 << 30, 3 << 50]
-            .map(size)
-            .into();
-        assert_eq!(
-            said,
-            ["0B", "999B", "0.9K", "5.0M", "345M", "1.0G", "12G", "3072T"]
-        );
     }
 
     #[test]

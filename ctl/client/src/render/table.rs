@@ -9,7 +9,7 @@ use anstyle::Style;
 use api::{ActionResult, ReloadOutcome, ServiceStatus, StatusReply, Verdict};
 use jiff::Timestamp;
 
-use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, size, span, styled};
+use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, styled};
 
 /// One field of a table.
 pub type Cell = (Style, String);
@@ -108,7 +108,7 @@ fn row(service: &ServiceStatus, terminal: bool, usage: bool, now: Timestamp) -> 
             (DIM, "-".to_owned())
         },
         or_dash(service.pid.map(|pid| pid.to_string())),
-        or_dash(service.uptime_seconds.map(span)),
+        or_dash(service.uptime_seconds.map(text::seconds)),
         if service.enabled {
             restarts
         } else {
@@ -120,7 +120,10 @@ fn row(service: &ServiceStatus, terminal: bool, usage: bool, now: Timestamp) -> 
         let cpu = service.cpu_percent.map(|percent| format!("{percent:.1}%"));
         row.splice(
             4..4,
-            [or_dash(cpu), or_dash(service.memory_bytes.map(size))],
+            [
+                or_dash(cpu),
+                or_dash(service.memory_bytes.map(text::column_size)),
+            ],
         );
     }
     if !terminal {
@@ -176,7 +179,10 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
         parts.push(format!("stopped by {by} {when}"));
     }
     if let Some(next) = service.next_try_ms.filter(|_| !said.contains("next try")) {
-        parts.push(format!("next try in {}", span(next.div_ceil(1000))));
+        parts.push(format!(
+            "next try in {}",
+            text::duration(next.div_ceil(1000) * 1000)
+        ));
     }
     let told = !service.ready && service.state != "running" && service.held.is_none();
     if let Some(exit) = &service.last_exit

@@ -221,11 +221,11 @@ mod tests {
         let text = story(&Why { chain: vec![step] }, NOW.parse().unwrap());
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
         mattermost has been running for 45s and is ready
-           (restarted automatically at 2026-11-22T03:12:07.123Z, because its run ended: killed by KILL after 3h 2m; 2 times in the last 24 h)
+           (restarted automatically at 2026-11-22T03:12:07.123Z, because its run ended: killed by KILL after 3h2m; 2 times in the last 24 h)
 
         mattermost
           how its runs ended:
-            2026-11-22T03:12:07.123Z killed by KILL after 3h 2m; starts again at once
+            2026-11-22T03:12:07.123Z killed by KILL after 3h2m; starts again at once
           what it said last before 2026-11-22T03:12:07.123Z:
             2026-11-22T03:12:06.000000Z out of memory
         ");

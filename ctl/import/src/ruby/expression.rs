@@ -4,7 +4,7 @@ use tree_sitter::Node;
 
 use super::{
     MAX_DEPTH, Reader, children, line, literal,
-    shown::one_line,
+    redact::first_line,
     value::{Pair, Value},
 };
 
@@ -50,7 +50,7 @@ impl Reader<'_> {
 
     /// What is not followed.
     pub(super) fn unknown(&self, node: Node<'_>) -> Value {
-        let text = one_line(self.text(node));
+        let text = first_line(self.text(node));
         let text: String = text.chars().take(40).collect();
         let text = if text.contains(['"', '\'']) {
             text.split(['"', '\'']).next().unwrap_or_default()

@@ -9,8 +9,8 @@ mod expression;
 mod literal;
 mod methods;
 mod operators;
+mod redact;
 mod references;
-mod shown;
 mod statement;
 mod strings;
 mod syntax;
@@ -125,7 +125,7 @@ impl<'t> Reader<'t> {
         if self.said.len() < MAX_STATEMENTS {
             self.said.push(Said {
                 line: line(node),
-                text: shown::shown(node, self.source, target),
+                text: redact::redacted(node, self.source, target),
                 what,
             });
         }

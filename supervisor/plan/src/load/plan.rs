@@ -203,7 +203,7 @@ fn enable_hint(resolver: &mut Resolver<'_>, name: &str, document: &Document) -> 
     {
         let unset = resolver.unset_names(&own, text, &node.at);
         if !unset.is_empty() {
-            return format!("set {} in {file}", unset.join(" and "));
+            return format!("set {} in {file}", text::list(&unset));
         }
         if let Some(other) = resolver.disabled_cause(&own, text, &node.at) {
             return enable_hint(resolver, &other, &resolver.schema.services[&other]);

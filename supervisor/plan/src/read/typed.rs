@@ -6,7 +6,7 @@ use minijinja::value::{Value, ValueKind};
 
 use crate::read::{
     document::{Kind, Node},
-    form, units,
+    form,
     url::{Url, without_user},
 };
 
@@ -239,8 +239,8 @@ impl Typed {
             Type::Text | Type::Path | Type::Scalar | Type::Version => {
                 Ok(Self::Text(text.to_owned()))
             }
-            Type::Duration => units::duration_ms(text).map(|_| Self::Text(text.to_owned())),
-            Type::Size => units::size_bytes(text).map(|_| Self::Text(text.to_owned())),
+            Type::Duration => text::parse_duration(text).map(|_| Self::Text(text.to_owned())),
+            Type::Size => text::parse_size(text).map(|_| Self::Text(text.to_owned())),
             Type::List => Ok(Self::List(
                 text.split_whitespace()
                     .map(|w| Self::Text(w.to_owned()))

@@ -41,12 +41,10 @@ impl SearchPath {
                 Err(()) => return None,
             }
         }
-        let dirs: Vec<String> = (self.dirs.iter())
-            .map(|dir| dir.display().to_string())
-            .collect();
+        let dirs = text::list(self.dirs.iter().map(|dir| dir.display().to_string()));
         let message = format!("there is no {what} `{name}`");
         let problem = report.error(at, key, message);
-        problem.hint(format!("looked in {}", dirs.join(" and ")));
+        problem.hint(format!("looked in {dirs}"));
         None
     }
 }

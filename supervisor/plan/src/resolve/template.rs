@@ -11,7 +11,7 @@ use minijinja::{
 
 use crate::{
     model::Escape,
-    read::{expression::lone, typed::plain_text, units},
+    read::{expression::lone, typed::plain_text},
     resolve::template_file::TemplateFile,
 };
 
@@ -77,13 +77,13 @@ impl Templates {
         );
         env.add_filter("regex_escape", |text: String| regex_lite::escape(&text));
         env.add_filter("bytes", |text: String| {
-            units::size_bytes(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+            text::parse_size(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
         });
         env.add_filter("ms", |text: String| {
-            units::duration_ms(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+            text::parse_duration(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
         });
         env.add_filter("seconds", |text: String| {
-            units::duration_ms(&text)
+            text::parse_duration(&text)
                 .map(|ms| ms / 1000)
                 .map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
         });

@@ -1,6 +1,6 @@
 //! Values for people: each key of a service as a service file would have it. No secret is in them.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use api::VariableSource;
 
 use crate::{
     model::{HIDDEN, Service},
-    read::{secrecy::looks_secret, signal},
+    read::secrecy::looks_secret,
 };
 
 /// Shortest secret that is searched for in other values: a shorter one would be found everywhere.
@@ -105,38 +105,6 @@ pub(crate) fn mode(bits: u32) -> String {
     format!("{bits:04o}")
 }
 
-pub(crate) fn signal_name(number: i32) -> String {
-    signal::name(number).map_or_else(|| number.to_string(), str::to_owned)
-}
-
 pub(crate) fn milli(milli: u32) -> Value {
     json!(f64::from(milli) / 1000.0)
-}
-
-/// `1h30m`, as it may be written.
-pub(crate) fn duration(mut ms: u64) -> String {
-    let mut out = String::new();
-    for (unit, length) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1000),
-        ("ms", 1),
-    ] {
-        if ms >= length {
-            let _ = write!(out, "{}{unit}", ms / length);
-            ms %= length;
-        }
-    }
-    if out.is_empty() { "0s".to_owned() } else { out }
-}
-
-/// `10M`, as it may be written.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = [("G", 30), ("M", 20), ("K", 10)];
-    let fits = |(_, shift): &(&str, u32)| bytes > 0 && bytes.trailing_zeros() >= *shift;
-    match units.into_iter().find(fits) {
-        Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
-        None => bytes.to_string(),
-    }
 }

@@ -114,5 +114,5 @@ fn limit(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Option<u
         return Some(None);
     }
     let (value, _) = reader.typed(node, key, Type::Size, false)?;
-    crate::read::units::size_bytes(&value.text()).ok().map(Some)
+    text::parse_size(&value.text()).ok().map(Some)
 }

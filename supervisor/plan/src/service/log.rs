@@ -7,7 +7,7 @@ use crate::{
     },
     read::fields::Fields,
     service::{
-        described::{Described, duration, size},
+        described::Described,
         key::{Key, KeyTable, compare, field},
         reader::Reader,
     },
@@ -45,9 +45,9 @@ pub(crate) const KEYS: &[Key] = &[
 const MIN_SIZE: u64 = 4096;
 
 fn describe(service: &Service, out: &mut Described) {
-    out.put("log.size", size(service.log.size_bytes));
+    out.put("log.size", text::exact_size(service.log.size_bytes));
     out.put("log.keep", service.log.keep);
-    out.put("log.age", service.log.age_ms.map(duration));
+    out.put("log.age", service.log.age_ms.map(text::exact_duration));
     out.put("log.compress", service.log.compress);
     if let Some(Forward { to, format }) = service.log.forward {
         out.put("log.forward", to);

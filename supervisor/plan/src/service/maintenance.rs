@@ -4,7 +4,6 @@ use crate::{
     model::MaintenanceConfirm,
     read::fields::Fields,
     service::{
-        described::duration,
         key::{Key, KeyTable, compare},
         probes::{self, describe_question},
         reader::Reader,
@@ -18,7 +17,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe: |service, out| {
         if let Some(it) = &service.maintenance {
             describe_question("maintenance", "attempt_timeout", &it.probe, out);
-            out.put("maintenance.timeout", duration(it.timeout_ms));
+            out.put("maintenance.timeout", text::exact_duration(it.timeout_ms));
         }
     },
     compare: compare!(maintenance, InPlace),

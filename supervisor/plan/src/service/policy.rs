@@ -9,7 +9,7 @@ use crate::{
     model::{Escalation, Policy, Restart, Service, Stop},
     read::{document::Kind, fields::Fields, signal::Purpose},
     service::{
-        described::{Described, duration, milli, signal_name},
+        described::{Described, milli},
         key::{Key, KeyTable, compare, flag},
         reader::Reader,
     },
@@ -103,32 +103,47 @@ fn describe_restart(service: &Service, out: &mut Described) {
         .iter()
         .find(|(_, policy)| *policy == restart.policy);
     out.put("restart.policy", policy.map(|(word, _)| word));
-    out.put("restart.delay", duration(restart.delay_ms));
-    out.put("restart.max_delay", duration(restart.max_delay_ms));
+    out.put("restart.delay", text::exact_duration(restart.delay_ms));
+    out.put(
+        "restart.max_delay",
+        text::exact_duration(restart.max_delay_ms),
+    );
     out.put("restart.factor", milli(restart.factor_milli));
     out.put("restart.jitter", milli(restart.jitter_milli));
-    out.put("restart.reset_after", duration(restart.reset_after_ms));
+    out.put(
+        "restart.reset_after",
+        text::exact_duration(restart.reset_after_ms),
+    );
     if let Some((starts, within)) = restart.limit {
-        let limit = json!({ "starts": starts, "within": duration(within) });
+        let limit = json!({ "starts": starts, "within": text::exact_duration(within) });
         out.put("restart.limit", limit);
     }
     let codes = restart.success_codes.iter().map(|code| json!(code));
     let signals = restart.success_signals.iter();
-    let signals = signals.map(|number| json!(signal_name(*number)));
+    let signals = signals.map(|number| json!(text::signal::shown(*number)));
     out.put("restart.success", codes.chain(signals).collect::<Vec<_>>());
     let codes = restart.prevent_codes.iter().map(|code| json!(code));
     let signals = restart.prevent_signals.iter();
-    let signals = signals.map(|number| json!(signal_name(*number)));
+    let signals = signals.map(|number| json!(text::signal::shown(*number)));
     out.put("restart.prevent", codes.chain(signals).collect::<Vec<_>>());
 }
 
 fn describe_stop(service: &Service, out: &mut Described) {
-    out.put("stop.signal", signal_name(service.stop.signal));
+    out.put("stop.signal", text::signal::shown(service.stop.signal));
     if let Some(escalation) = service.stop.escalation {
-        out.put("stop.escalate.signal", signal_name(escalation.signal));
-        out.put("stop.escalate.after", duration(escalation.after_ms));
+        out.put(
+            "stop.escalate.signal",
+            text::signal::shown(escalation.signal),
+        );
+        out.put(
+            "stop.escalate.after",
+            text::exact_duration(escalation.after_ms),
+        );
     }
-    out.put("stop.timeout", duration(service.stop.timeout_ms));
+    out.put(
+        "stop.timeout",
+        text::exact_duration(service.stop.timeout_ms),
+    );
 }
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
@@ -211,8 +226,8 @@ fn exits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str
             Kind::Int(code @ 0..=255) => {
                 codes.extend(i32::try_from(*code));
             }
-            Kind::Text(name) if crate::read::signal::number(name).is_some() => {
-                signals.extend(crate::read::signal::number(name));
+            Kind::Text(name) if text::signal::number(name).is_some() => {
+                signals.extend(text::signal::number(name));
             }
             _ => {
                 reader.report().error(

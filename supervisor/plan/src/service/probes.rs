@@ -9,7 +9,7 @@ use crate::{
     },
     report::place::Place,
     service::{
-        described::{Described, duration},
+        described::Described,
         key::{Key, KeyTable, compare},
         reader::Reader,
     },
@@ -66,7 +66,7 @@ pub(crate) fn describe(table: &str, timeout: &str, probe: &Probe, out: &mut Desc
     let key = |name: &str| format!("{table}.{name}");
     describe_question(table, timeout, probe, out);
     if probe.delay_ms > 0 {
-        out.put(key("delay"), duration(probe.delay_ms));
+        out.put(key("delay"), text::exact_duration(probe.delay_ms));
     }
     out.put(key("failures"), probe.failures);
     out.put(key("successes"), probe.successes);
@@ -91,8 +91,8 @@ pub(crate) fn describe_question(table: &str, timeout: &str, probe: &Probe, out: 
         Ask::Unix(path) => out.put(key("unix"), path),
         Ask::Exec(argv) => out.put(key("exec"), argv),
     }
-    out.put(key("interval"), duration(probe.interval_ms));
-    out.put(key(timeout), duration(probe.timeout_ms));
+    out.put(key("interval"), text::exact_duration(probe.interval_ms));
+    out.put(key(timeout), text::exact_duration(probe.timeout_ms));
 }
 
 fn other(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> Option<Probe> {

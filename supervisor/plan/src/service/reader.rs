@@ -13,7 +13,6 @@ use crate::{
         expression::is_template,
         fields::Fields,
         typed::{Type, Typed},
-        units,
     },
     report::{
         place::Place,
@@ -171,7 +170,7 @@ impl Reader<'_, '_> {
 
     pub(crate) fn duration(&mut self, node: &Node, key: &str) -> Option<u64> {
         let (value, _) = self.typed(node, key, Type::Duration, false)?;
-        units::duration_ms(&value.text()).ok()
+        text::parse_duration(&value.text()).ok()
     }
 
     /// A list of strings, each perhaps a template, or one template that gives a list.

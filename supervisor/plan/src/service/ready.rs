@@ -6,7 +6,7 @@ use crate::{
     model::{NotifyAccess, Ready, ReadyKind, Service, Watchdog, WatchdogAction},
     read::{fields::Fields, signal::Purpose},
     service::{
-        described::{Described, duration, signal_name},
+        described::Described,
         key::{Key, KeyTable},
         probes,
         reader::Reader,
@@ -105,17 +105,23 @@ fn describe(service: &Service, out: &mut Described) {
         ReadyKind::Notify => out.put("ready.notify", true),
         ReadyKind::Fd(fd) => out.put("ready.fd", fd),
         ReadyKind::Log(pattern) => out.put("ready.log", pattern),
-        ReadyKind::Delay(ms) => out.put("ready.delay", duration(*ms)),
+        ReadyKind::Delay(ms) => out.put("ready.delay", text::exact_duration(*ms)),
         ReadyKind::Probe(it) => probes::describe("ready", "attempt_timeout", it, out),
     }
-    out.put("ready.timeout", service.ready.timeout_ms.map(duration));
+    out.put(
+        "ready.timeout",
+        service.ready.timeout_ms.map(text::exact_duration),
+    );
 }
 
 fn describe_watchdog(service: &Service, out: &mut Described) {
     if let Some(watchdog) = service.watchdog {
-        out.put("watchdog.timeout", duration(watchdog.timeout_ms));
+        out.put(
+            "watchdog.timeout",
+            text::exact_duration(watchdog.timeout_ms),
+        );
         out.put("watchdog.action", watchdog.action);
-        out.put("watchdog.signal", signal_name(watchdog.signal));
+        out.put("watchdog.signal", text::signal::shown(watchdog.signal));
     }
 }
 

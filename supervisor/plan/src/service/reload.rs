@@ -5,7 +5,7 @@ use crate::{
     read::{fields::Fields, signal::Purpose},
     resolve::locals::Locals,
     service::{
-        described::{Described, duration, signal_name},
+        described::Described,
         key::{Key, KeyTable, compare},
         probes,
         reader::Reader,
@@ -63,10 +63,10 @@ const CONFIRM_INTERVAL_MS: u64 = 250;
 fn describe(service: &Service, out: &mut Described) {
     if let Some(reload) = &service.reload {
         match &reload.how {
-            ReloadHow::Signal(number) => out.put("reload.signal", signal_name(*number)),
+            ReloadHow::Signal(number) => out.put("reload.signal", text::signal::shown(*number)),
             ReloadHow::Command(argv) => out.put("reload.command", argv),
         }
-        out.put("reload.timeout", duration(reload.timeout_ms));
+        out.put("reload.timeout", text::exact_duration(reload.timeout_ms));
         if let Some(it) = &reload.confirm {
             probes::describe_question("reload.confirm", "attempt_timeout", it, out);
         }

@@ -6,7 +6,6 @@ use crate::{
     report::suggest::did_you_mean,
     service::{
         cron::Cron,
-        described::duration,
         key::{Key, KeyTable, compare},
         reader::Reader,
     },
@@ -21,10 +20,10 @@ pub(crate) const KEYS: &[Key] = &[Key {
     describe: |service, out| {
         if let Some(schedule) = &service.schedule {
             out.put("schedule.cron", &schedule.cron);
-            out.put("schedule.jitter", duration(schedule.jitter_ms));
+            out.put("schedule.jitter", text::exact_duration(schedule.jitter_ms));
             out.put("schedule.catch_up", schedule.catch_up);
             out.when("schedule.at_start", schedule.at_start);
-            let overdue_after = schedule.overdue_after_ms.map(duration);
+            let overdue_after = schedule.overdue_after_ms.map(text::exact_duration);
             out.put("schedule.overdue_after", overdue_after);
             if !schedule.arguments.is_empty() {
                 out.put("schedule.arguments", &schedule.arguments);

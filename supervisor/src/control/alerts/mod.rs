@@ -306,7 +306,7 @@ impl Control {
 
     /// Tells what components have had to tell in this step.
     pub(super) fn tell_alerts(&mut self) {
-        for alert in std::mem::take(&mut self.cx.alerts) {
+        for alert in self.cx.take_alerts() {
             let Alert {
                 service,
                 cause,
@@ -376,7 +376,7 @@ impl Control {
             let run = self.cx.engine.allocate_run();
             self.alerts.outbox.began(run, name);
             let known = Run::of_nobody(Purpose::Delivery);
-            self.cx.runs.insert(run, known);
+            self.cx.add_run(run, known);
             match spawn(run, &target, message) {
                 Ok(spawn) => self.cx.tell(Request::Spawn(Box::new(spawn))),
                 Err(why) => self.helper_ended(run, Err(why)),

@@ -158,7 +158,7 @@ impl Control {
 fn exit_labels(exit: Exit) -> (&'static str, String) {
     match exit {
         Exit::Code(code) => ("exited", code.to_string()),
-        Exit::Signal(signal) => ("killed", crate::control::text::signal_name(signal)),
+        Exit::Signal(signal) => ("killed", text::signal::shown(signal)),
     }
 }
 

@@ -282,7 +282,7 @@ impl Control {
             Action::Reload => (Kind::Reload, Command::Reload(ids)),
             Action::Signal(name) => {
                 let unknown = || usage(&format!("there is no signal '{name}'"));
-                let signal = plan::signal::number(name).ok_or_else(unknown)?;
+                let signal = ::text::signal::number(name).ok_or_else(unknown)?;
                 (Kind::Signal(signal), Command::Signal(ids, signal))
             }
         })

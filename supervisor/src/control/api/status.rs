@@ -268,7 +268,7 @@ impl Control {
     /// The main process of a service, while it has one.
     pub(in crate::control) fn pid(&self, id: ServiceId) -> Option<i32> {
         let run = self.cx.engine.main_run(id)?;
-        self.cx.runs.get(&run)?.pid
+        self.cx.run(run)?.pid
     }
 }
 
@@ -311,7 +311,7 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
 fn last_exit(exit: Exit, at_unix_ms: u64) -> LastExit {
     let (code, signal) = match exit {
         Exit::Code(code) => (Some(code), None),
-        Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+        Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
     };
     LastExit {
         code,

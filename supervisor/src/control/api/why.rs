@@ -147,7 +147,7 @@ impl Control {
     /// One sentence on a service: what it is, since when, because of what.
     fn sentence(status: &ServiceStatus, view: Option<&View>) -> String {
         let name = &status.name;
-        let span = text::duration(status.uptime_seconds.unwrap_or(0) * 1000);
+        let span = ::text::seconds(status.uptime_seconds.unwrap_or(0));
         if let (Some(held), "stopped") = (&status.held, status.state.as_str()) {
             let (by, at) = (&held.by, &held.at);
             return format!("{name} was stopped by {by} {span} ago, at {at}");
@@ -259,14 +259,14 @@ fn meaning(exit: Exit, oneshot: bool, ours: Option<Killed>) -> Option<String> {
         Exit::Code(126) => "as shells put it: a command could not be executed".to_owned(),
         Exit::Code(127) => "as shells put it: a command was not found".to_owned(),
         Exit::Code(code) => {
-            let signal = plan::signal::name(code - SHELL_SIGNAL)?;
+            let signal = ::text::signal::name(code - SHELL_SIGNAL)?;
             format!("as shells put it: something that it ran was killed by {signal}")
         }
         Exit::Signal(number) if number == Signal::SIGKILL as i32 && ours.is_some() => {
             let why = ours.map(text::killed)?;
             format!("killed outright by the supervisor: {why}")
         }
-        Exit::Signal(number) => match plan::signal::name(number)? {
+        Exit::Signal(number) => match ::text::signal::name(number)? {
             "KILL" => {
                 "killed outright: by somebody, or by the kernel, which then names it in its log (see \
                        dmesg)"

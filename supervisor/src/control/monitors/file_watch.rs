@@ -105,7 +105,7 @@ impl FileWatch {
         }
         // Once they are watched, they are looked at.
         let paths = paths.into_iter().collect();
-        cx.outputs.push_back(Output::WatchFiles(paths));
+        cx.output(Output::WatchFiles(paths));
     }
 
     pub(in crate::control) fn timeout(&mut self, cx: &mut Context) {
@@ -193,7 +193,7 @@ impl FileWatch {
             cx.service(*id)
                 .is_some_and(|it| files_of(it).next().is_some())
         };
-        let id = cx.runs.get(&run).and_then(|known| known.service);
+        let id = cx.run(run).and_then(|known| known.service);
         if let Some(id) = id.filter(reads) {
             self.started.insert(id, cx.now.unix_ms);
         }
@@ -236,11 +236,7 @@ impl FileWatch {
             .collect();
         let id = cx.names.id(name).filter(|_| !files.is_empty())?;
         let action = action(service, &files);
-        let listed: Vec<String> = files
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        let listed = listed.join(" and ");
+        let listed = text::list(files.iter().map(|path| path.display().to_string()));
         if let Some(unusable) = self.finding(id, |grade| grade == Grade::Unusable) {
             let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
             tracing::warn!(service = name, "{detail}");
@@ -283,7 +279,7 @@ impl FileWatch {
             if found.is_empty() {
                 cx.publish(&name, "certificate", "nothing is wrong any more", None);
             }
-            cx.touched.insert(*id);
+            cx.touch(*id);
         }
         self.tell_of_ends(cx, &now);
     }

@@ -98,8 +98,8 @@ impl Disk {
         let percent = Self::percent(self.bytes);
         format!(
             "the disk of {path} is nearly full: {} of {} are free ({percent} %)",
-            size(free),
-            size(all)
+            text::size(free),
+            text::size(all)
         )
     }
 }
@@ -141,7 +141,7 @@ impl HostChecks {
         let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
-        let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
+        let mains = cx.runs().values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
         cx.job(Job::CheckHost(HostLook { paths, mains }));
@@ -224,17 +224,6 @@ fn disk(device: u64, path: &Path, numbers: &Statvfs) -> Disk {
     }
 }
 
-fn size(bytes: u64) -> String {
-    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    for (unit, shift) in units {
-        if bytes >> shift > 0 {
-            let tenths = (u128::from(bytes) * 10) >> shift;
-            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
-        }
-    }
-    format!("{bytes} bytes")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,7 +243,7 @@ mod tests {
         assert_eq!(full.free_percent(), 7);
         assert_eq!(
             full.sentence(),
-            "the disk of /var/lib is nearly full: 7.0 GiB of 100.0 GiB are free (7 %)"
+            "the disk of /var/lib is nearly full: 7.5 GB of 107.3 GB are free (7 %)"
         );
         let files = example((50, 100), (3, 100));
         assert_eq!(files.free_percent(), 3);
@@ -272,12 +261,5 @@ mod tests {
         assert_eq!(seen.disks.len(), 1);
         assert!(seen.disks[0].bytes.1 > 0);
         assert!(seen.replaced.is_empty(), "{:?}", seen.replaced);
-    }
-
-    #[test]
-    fn sizes_read_well() {
-        assert_eq!(size(999), "999 bytes");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(3 << 40), "3.0 TiB");
     }
 }

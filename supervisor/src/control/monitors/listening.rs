@@ -240,7 +240,7 @@ impl Listening {
                 }
             }
             self.remember(cx);
-            cx.touched.insert(id);
+            cx.touch(id);
         }
     }
 
@@ -255,7 +255,7 @@ impl Listening {
         match record.map(|it| serde_json::from_str(it)) {
             Some(Ok(listening)) => *self = listening,
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = text::json_place(&error);
                 tracing::error!("lost which addresses are still to be seen: {why}");
             }
             None => {}
@@ -281,7 +281,7 @@ fn ready_run(cx: &Context, id: ServiceId) -> Option<(RunId, i32)> {
     let rests = matches!(view.state, State::Running { .. });
     let ready = cx.engine.settled(id) == Some(Settled::Ready);
     let run = cx.engine.main_run(id)?;
-    let pid = cx.runs.get(&run)?.pid?;
+    let pid = cx.run(run)?.pid?;
     (rests && ready).then_some((run, pid))
 }
 

@@ -1,19 +1,21 @@
-//! May this be asked now? One pure answer for everything that excludes something else.
+//! Whether something may be begun now: one pure answer for all that excludes something else.
 //!
-//! Owner of nothing: [`UnderWay`] says what is going on at this moment, [`UnderWay::admit`] holds a [`Intent`] against
-//! it. The engine decides on its own what a service may do; here is what concerns the daemon as a whole. A shutdown
-//! excludes everything; a reconfiguration excludes another, a lease and another control process, since each of them
-//! would change what it works with; services that a job keeps stopped exclude a reconfiguration, which might start
-//! them; one job excludes another.
+//! It owns nothing: [`UnderWay`] says what is going on at this moment, [`UnderWay::admit`] holds a
+//! [`Intent`] against it. The engine decides on its own what a service may do; here is what
+//! concerns the daemon as a whole. A shutdown excludes everything; a reconfiguration excludes
+//! another, a lease and another control process, since each of them would change what it works
+//! with; services that a job keeps stopped exclude a reconfiguration, which might start them; one
+//! job excludes another.
 
 use api::{ErrorKind, ErrorReply};
 
-/// What is going on.
+/// What is under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::control) struct UnderWay {
     /// Everything is being stopped.
     pub(in crate::control) shutdown: bool,
-    /// A reconfiguration or a rehearsal of one, in words: `another reconfigure is under way, asked for by …`.
+    /// A reconfiguration or a rehearsal of one, in words: `another reconfigure is under way, asked
+    /// for by …`.
     pub(in crate::control) reconfigure: Option<String>,
     /// Another control process is being started.
     pub(in crate::control) reexec: bool,
@@ -28,7 +30,7 @@ pub(in crate::control) struct UnderWay {
 pub(in crate::control) enum Intent {
     /// Another plan is to be applied.
     Reconfigure,
-    /// It is to be said what another plan would change.
+    /// A dry run: what another plan would change is to be told.
     Rehearsal,
     /// Another control process.
     Reexec,

@@ -1,4 +1,4 @@
-//! Which operation ended a run: what is told of that run's end.
+//! Which operation ended a run: told with that run's end, in the history and in status.
 
 use api::ExitCause;
 use engine::{Exit, Moment, RunId, ServiceId};
@@ -6,7 +6,7 @@ use engine::{Exit, Moment, RunId, ServiceId};
 use crate::control::operations::{Kind, Operation, Operations, Target};
 
 impl Operations {
-    /// The operation that stops the run of a service which it names.
+    /// The operation that stops this run of a service which it names.
     pub(in crate::control) fn that_stops(
         &self,
         service: ServiceId,
@@ -15,7 +15,7 @@ impl Operations {
         self.under_way(service, run, Kind::Stop)
     }
 
-    /// The operation that restarts it.
+    /// The operation that restarts this run.
     pub(in crate::control) fn that_restarts(
         &self,
         service: ServiceId,
@@ -24,7 +24,7 @@ impl Operations {
         self.under_way(service, run, Kind::Restart)
     }
 
-    /// The operation that has another configuration applied to it.
+    /// The operation that applies another configuration to this run.
     pub(in crate::control) fn that_reconfigures(
         &self,
         service: ServiceId,
@@ -33,8 +33,8 @@ impl Operations {
         self.under_way(service, run, Kind::Reconfigure)
     }
 
-    /// The operation by which a signal was sent to a run that has ended of it: killed by that one, or by
-    /// itself after one that asks programs to end. `since`: what was sent before did not end it.
+    /// The operation whose signal ended this run: the signal killed it, or asks programs to end and
+    /// the run ended by itself. `since`: a signal that was sent earlier did not end the run.
     pub(in crate::control) fn that_signalled(
         &self,
         service: ServiceId,
@@ -62,7 +62,8 @@ impl Operations {
         Some(operation.as_cause())
     }
 
-    /// Of several alike the first has done it.
+    /// The first open operation of a kind that is about this run: of several alike, the first has
+    /// done it.
     fn under_way(&self, service: ServiceId, run: RunId, kind: Kind) -> Option<ExitCause> {
         let is_it = |operation: &&Operation| {
             let target = operation.about(service, run);
@@ -74,7 +75,7 @@ impl Operations {
 }
 
 impl Operation {
-    /// What it is to do with a run.
+    /// What the operation awaits of a service, if it found this run there.
     fn about(&self, service: ServiceId, run: RunId) -> Option<&Target> {
         let target = self.targets.get(&service);
         target.filter(|it| it.run_before == Some(run))
@@ -89,7 +90,7 @@ impl Operation {
     }
 }
 
-/// Programs end in an orderly way when they get it.
+/// Programs end in an orderly way when they get this signal.
 fn asks_to_end(signal: i32) -> bool {
-    matches!(plan::signal::name(signal), Some("TERM" | "INT" | "QUIT"))
+    matches!(text::signal::name(signal), Some("TERM" | "INT" | "QUIT"))
 }

@@ -1,8 +1,8 @@
 //! How an operation goes back from the configuration that it was about, as its client hears of it.
 //!
-//! Such an operation settles twice: with the configuration that was asked for, and with the one before. Its
-//! results stay those of the first; what the second has brought is told beside them ([`GoneBack`]).
-//! `reconfigure/way_back.rs` decides whether an operation goes back, and does it.
+//! Such an operation settles twice: with the configuration that was asked for, and with the one
+//! before. Its results stay those of the first; what the second has brought is told beside them
+//! ([`GoneBack`]). `reconfigure/way_back.rs` decides whether an operation goes back, and does it.
 
 use std::collections::BTreeMap;
 
@@ -25,26 +25,26 @@ pub(in crate::control) struct GoingBack {
     to: KeptPlan,
     site_file: String,
     stage: Stage,
-    /// Of the configuration before, once it is applied.
+    /// Services that are to come to rest with the configuration before, once that is applied.
     targets: BTreeMap<ServiceId, Target>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
-    /// To be done as soon as no other reconfiguration is at work.
+    /// The way back begins as soon as no other reconfiguration is under way.
     Due,
     /// The configuration before is on its way into place.
     Begun,
-    /// It is in place.
+    /// The configuration before is in place.
     Applied,
-    /// It is not, and will not be; why.
+    /// The configuration before will not be put in place; why.
     Refused(String),
 }
 
 /// How far an operation is on its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Way {
-    /// It is not known yet whether it has to go back.
+    /// Nobody knows yet whether the operation has to go back.
     Undecided,
     Due,
     Begun,
@@ -54,7 +54,7 @@ pub(in crate::control) enum Way {
 }
 
 impl GoingBack {
-    /// One that is to be begun.
+    /// A way back that is to be begun. `to`: the configuration before.
     pub(in crate::control) fn due(to: KeptPlan, site_file: String) -> Self {
         Self {
             to,
@@ -91,7 +91,7 @@ impl GoingBack {
 }
 
 impl Operation {
-    /// The services that it waits for.
+    /// The services that the operation waits for.
     pub(super) const fn awaited_targets(&self) -> &BTreeMap<ServiceId, Target> {
         match &self.going_back {
             Some(going_back) if matches!(going_back.stage, Stage::Applied) => &going_back.targets,
@@ -118,7 +118,7 @@ impl Operation {
 }
 
 impl Operations {
-    /// How far an operation is.
+    /// How far an operation is on its way back.
     pub(in crate::control) fn way_of(&self, id: &str) -> Way {
         let operation = self.list.iter().find(|it| it.id == id && !it.finished);
         let Some(operation) = operation else {
@@ -145,7 +145,8 @@ impl Operations {
         failures(&operation.outcome(cx, Unstored::default()).results).join("; ")
     }
 
-    /// The control process that did it has died before the configuration was in place.
+    /// The control process that had begun a way back has died before the configuration was in
+    /// place.
     pub(in crate::control) fn begin_way_back_again(&mut self, id: &str) {
         if let Some(going_back) = self.get(id).and_then(|it| it.going_back.as_mut()) {
             going_back.stage = Stage::Due;
@@ -169,7 +170,8 @@ impl Operations {
 }
 
 impl Operations {
-    /// The configuration before is in place: these services are to come to rest with it. Some may have already.
+    /// The configuration before is in place: these services are to come to rest with it. Some may
+    /// have already.
     pub(in crate::control) fn accept_way_back(
         &mut self,
         cx: &mut Context,
@@ -189,7 +191,7 @@ impl Operations {
             going_back.stage = Stage::Applied;
             going_back.targets = targets;
         }
-        cx.answers.extend(operation.progress(line));
+        cx.answer(operation.progress(line));
         self.altered = true;
     }
 }

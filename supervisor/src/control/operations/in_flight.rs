@@ -1,5 +1,5 @@
-//! The operation that is being done at this moment, for a successor of this process: it was begun, and whoever asked
-//! for it must hear that, and not have it done twice.
+//! The operation that is being done at this moment, for a successor of this process: it was begun,
+//! and whoever asked for it must hear that, and not have it done twice.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,8 @@ pub(super) struct InFlight {
 }
 
 impl Operations {
-    /// The keeper hears of an operation before anything of it is done. `asked`: the line for the history.
+    /// The keeper hears of an operation before anything of it is done. `asked`: the line for the
+    /// history.
     pub(in crate::control) fn note_in_flight(
         &mut self,
         cx: &mut Context,
@@ -54,7 +55,8 @@ impl Operations {
         cx.remember(Key::InFlight, record);
     }
 
-    /// What was in flight is done, and among the operations that the keeper remembers, or was refused.
+    /// What was in flight is done, and among the operations that the keeper remembers, or was
+    /// refused.
     pub(super) fn end_in_flight(&mut self, cx: &mut Context) {
         if std::mem::take(&mut self.in_flight) {
             cx.remember(Key::InFlight, String::new());

@@ -1,5 +1,6 @@
-//! What an operation that asks for a job's work has besides: the result, which is read when the job is over. The result
-//! is in the job's directory, so it is not remembered but read again by each control process.
+//! What an operation that asks for a job's work has besides: the result, which is read when the job
+//! is over. The result is in the job's directory, so it is not remembered but read again by each
+//! control process.
 
 use api::JobResult;
 use engine::ServiceId;
@@ -14,14 +15,14 @@ impl Operation {
         matches!(self.job, Reading::Read(_) | Reading::Unreadable(_))
     }
 
-    /// All that is to be told of its end is known.
+    /// All is known that the client is to be told of the end.
     pub(super) fn is_told_whole(&self) -> bool {
         self.kind != Kind::Job || self.is_result_read()
     }
 }
 
 impl Operations {
-    /// The service whose work was asked for and has not come to its end yet.
+    /// The job whose work was asked for and is not over.
     pub(in crate::control) fn open_job(&self) -> Option<ServiceId> {
         let mut open = self.jobs().filter(|it| !it.finished);
         open.find_map(|it| it.targets.keys().next()).copied()
@@ -49,7 +50,7 @@ impl Operations {
         due
     }
 
-    /// Answers whose result it is.
+    /// Takes in the result of a request; the job whose it is.
     pub(in crate::control) fn result_read(
         &mut self,
         id: &str,
@@ -60,7 +61,7 @@ impl Operations {
         operation.targets.keys().next().copied()
     }
 
-    /// A service's work was asked for, and nobody has seen yet what it has left.
+    /// The work of this job was asked for, and its result is not read yet.
     pub(in crate::control) fn awaits_result(&self, service: ServiceId) -> bool {
         let mut unread = self.jobs().filter(|it| !it.is_result_read());
         unread.any(|it| it.targets.contains_key(&service))

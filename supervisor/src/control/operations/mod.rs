@@ -1,9 +1,10 @@
 //! Operations that clients asked for: their progress, and how each ended.
 //!
-//! An operation carries an id made by its client. The keeper remembers the list, so a client whose connection broke
-//! when the control process died learns the outcome from the next one. A request that arrives again is not done again:
-//! what a control process is about to do is remembered before it is done (`in_flight.rs`). What a client is told of an
-//! operation has been seen to be on the disk, or is said not to be (`report.rs`).
+//! An operation carries an id made by its client. The keeper remembers the list, so a client whose
+//! connection broke when the control process died learns the outcome from the next one. A request
+//! that arrives again is not done again: what a control process is about to do is remembered before
+//! it is done (`in_flight.rs`). What a client is told of an operation has been seen to be on the
+//! disk, or is said not to be (`report.rs`).
 //!
 //! [`Operations`] owns the list; `routing.rs` lends it what it reads. Limit: [`OPERATIONS_MAX`].
 
@@ -65,8 +66,8 @@ pub(super) enum Lost {
 }
 
 impl Operations {
-    /// Takes back what an earlier control process remembered: the list, and what was in flight unless that was
-    /// refused.
+    /// Takes back what an earlier control process remembered: the list, and what was in flight
+    /// unless that was refused.
     pub(super) fn restore(
         &mut self,
         record: Option<&String>,
@@ -84,8 +85,9 @@ impl Operations {
         }
     }
 
-    /// After an earlier control process: says in the history what that may not have written, and forgets what is not
-    /// done. `lost`: whether and why an operation whose targets are not known yet is not.
+    /// After an earlier control process: says in the history what that may not have written, and
+    /// forgets what is not done. `lost`: whether and why an operation whose targets are not known
+    /// yet is not.
     pub(super) fn resume(
         &mut self,
         cx: &mut Context,
@@ -120,7 +122,8 @@ impl Operations {
         self.list.remove(over.unwrap_or(0))
     }
 
-    /// A reconfiguration that had not come to its plan when its control process died. One at a time is under way.
+    /// A reconfiguration that had not come to its plan when its control process died. One at a time
+    /// is under way.
     pub(super) fn pending_reconfigure(&self) -> Option<String> {
         let mut list = self.list.iter();
         let pending = list.find(|it| it.kind == Kind::Reconfigure && it.targets_pending());
@@ -152,7 +155,8 @@ impl Operations {
         Some(receiver)
     }
 
-    /// Begins an operation; it is told and judged once [`Self::accept`] is called. `asked`: the line for the history.
+    /// Begins an operation; it is told and judged once [`Self::accept`] is called. `asked`: the
+    /// line for the history.
     pub(super) fn begin(
         &mut self,
         cx: &mut Context,
@@ -167,7 +171,7 @@ impl Operations {
             // It may still be under way, but nobody can be told of it any more.
             let disk = Disk { holds, audit };
             let unstored = disk.unstored(cx, &oldest).unwrap_or_default();
-            cx.answers.extend(oldest.end(cx, unstored));
+            cx.answer(oldest.end(cx, unstored));
             if !oldest.finished {
                 let asked = oldest.asked.take();
                 audit.lost_sight_of(cx, &oldest.id, asked, OPERATIONS_MAX);
@@ -189,8 +193,8 @@ impl Operations {
         receiver
     }
 
-    /// The engine has taken the operation: these are its targets, as they were before it, and services whose holds it
-    /// has taken or lifted.
+    /// The engine has taken the operation: these are its targets, as they were before it, and
+    /// services whose holds it has taken or lifted.
     pub(super) fn accept(
         &mut self,
         id: &str,
@@ -221,8 +225,8 @@ impl Operations {
             operation.rollback = rollback;
         }
         self.accept(id, targets, BTreeSet::new(), notes);
-        // Before the plan is remembered: a successor that goes on with the plan knows whose it is, and one that need
-        // not knows that this is done.
+        // Before the plan is remembered: a successor that goes on with the plan knows whose it is,
+        // and one that need not knows that this is done.
         self.remember(cx);
     }
 
@@ -237,10 +241,13 @@ impl Operations {
         if let Some(operation) = self.get(id) {
             let asked = operation.asked.take();
             let refused = operation.progress(Progress::Refused(error.clone()));
-            cx.answers.extend(refused);
+            cx.answer(refused);
             audit.refused(cx, id, asked, &error.message);
         }
         self.list.retain(|it| it.id != id);
         self.altered = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

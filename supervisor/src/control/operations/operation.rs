@@ -16,7 +16,8 @@ use crate::{
     history::{Line, Said},
 };
 
-/// One operation. What is not serialized is of the control process that began or took over the operation.
+/// One operation. What is not serialized is of the control process that began or took over the
+/// operation.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Operation {
     pub(super) id: String,
@@ -24,8 +25,8 @@ pub(super) struct Operation {
     pub(super) targets: BTreeMap<ServiceId, Target>,
     /// Services whose holds the operation has taken or lifted.
     pub(super) holds: BTreeSet<ServiceId>,
-    /// The holds and the line that the operation was asked for are on disk, as far as can be, and the client has
-    /// been told so.
+    /// The holds and the line that the operation was asked for are on disk, as far as can be, and
+    /// the client has been told so.
     pub(super) accepted: bool,
     pub(super) finished: bool,
     pub(super) notes: Vec<String>,
@@ -95,8 +96,8 @@ impl Operation {
         self.accepted && !self.finished
     }
 
-    /// The targets are not known yet: of a reconfiguration until its plan is applied, of a job until its request is
-    /// stored.
+    /// The targets are not known yet: of a reconfiguration until its plan is applied, of a job
+    /// until its request is stored.
     pub(super) fn targets_pending(&self) -> bool {
         matches!(self.kind, Kind::Reconfigure | Kind::Job) && !self.begun && !self.finished
     }

@@ -1,9 +1,9 @@
 //! How an operation has ended for each of its services, if it has.
 //!
-//! [`judgement`] decides, from what is seen of one service, and is pure. [`Operations::judge`] asks it about the targets
-//! that may have come to their end, and says which have: the caller looks up in what state each is, in words, and
-//! gives that to [`Operations::conclude`]. Once all targets have ended, the operation has, unless it goes back
-//! (`going_back.rs`).
+//! [`judgement`] decides, from what is seen of one service, and is pure. [`Operations::judge`] asks
+//! it about the targets that may have come to their end, and says which have: the caller looks up
+//! in what state each is, in words, and gives that to [`Operations::conclude`]. Once all targets
+//! have ended, the operation has, unless it goes back (`going_back.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,8 @@ use crate::control::{
     reconfigure::stable_at,
 };
 
-/// Which operations are looked at, of those that are accepted and not finished, and which of their targets.
+/// Which operations are looked at, of those that are accepted and not finished, and which of their
+/// targets.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) enum Look<'a> {
     /// All of all.
@@ -27,7 +28,8 @@ pub(in crate::control) enum Look<'a> {
     Due,
     /// All of this one.
     One(&'a str),
-    /// These services, whoever waits for them: keeps a look cheap when an operation is about a thousand services.
+    /// These services, whoever waits for them: keeps a look cheap when an operation is about a
+    /// thousand services.
     At(&'a BTreeSet<ServiceId>),
 }
 
@@ -119,8 +121,8 @@ impl Operations {
         }
     }
 
-    /// Operations whose services have all come to their end are finished, or go back. `way_back`: the way back of a
-    /// reconfiguration with such targets, if it has one.
+    /// Operations whose services have all come to their end are finished, or go back. `way_back`:
+    /// the way back of a reconfiguration with such targets, if it has one.
     pub(in crate::control) fn finish(
         &mut self,
         way_back: impl Fn(&str, &BTreeMap<ServiceId, Target>) -> Option<GoingBack>,

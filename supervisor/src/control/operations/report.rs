@@ -1,5 +1,6 @@
-//! What clients are told of their operations, and when: what is said to be stored has been seen to be on the disk, or
-//! is said not to be. A disk that does not answer holds nobody up for ever (`on_disk.rs`).
+//! What clients are told of their operations, and when: what is said to be stored has been seen to
+//! be on the disk, or is said not to be. A disk that does not answer holds nobody up for ever
+//! (`on_disk.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,8 +56,8 @@ impl Operations {
         Some(outcome)
     }
 
-    /// Tells the clients whose operations are on the disk, as far as can be. The ids of these: some may have come to
-    /// their end already.
+    /// Tells the clients whose operations are on the disk, as far as can be. The ids of these: some
+    /// may have come to their end already.
     pub(in crate::control) fn release(&mut self, cx: &mut Context, disk: Disk<'_>) -> Vec<String> {
         let mut released = Vec::new();
         for operation in &mut self.list {
@@ -69,7 +70,7 @@ impl Operations {
             operation.accepted = true;
             self.altered = true;
             let line = operation.accepted_line(cx, unstored);
-            cx.answers.extend(operation.progress(line));
+            cx.answer(operation.progress(line));
             released.push(operation.id.clone());
         }
         released
@@ -98,7 +99,7 @@ impl Operations {
                     state: state.clone(),
                     detail: detail.clone(),
                 };
-                cx.answers.extend(operation.progress(line));
+                cx.answer(operation.progress(line));
             }
         }
     }
@@ -125,13 +126,14 @@ impl Operations {
         audit.write(cx);
     }
 
-    /// Tells who waits for operations that have ended, once the history has that; the keeper hears what is new.
+    /// Tells who waits for operations that have ended, once the history has that; the keeper hears
+    /// what is new.
     pub(in crate::control) fn end(&mut self, cx: &mut Context, disk: Disk<'_>) {
         for operation in self.list.iter_mut().filter(|it| it.client.is_some()) {
             let whole = operation.finished && operation.is_told_whole();
             let over = whole || (operation.accepted && !operation.wait);
             if let Some(unstored) = disk.unstored(cx, operation).filter(|_| over) {
-                cx.answers.extend(operation.end(cx, unstored));
+                cx.answer(operation.end(cx, unstored));
             }
         }
         if std::mem::take(&mut self.altered) {

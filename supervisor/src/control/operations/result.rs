@@ -1,24 +1,24 @@
-//! What a job has left as its result, as far as that is read.
+//! How far the reading of a job's result is.
 
 use api::JobResult;
 use engine::{Moment, ServiceId};
 
-/// How far the result is.
+/// How far the reading of a result is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::control) enum Reading {
     /// Nobody has looked.
     #[default]
     Unread,
-    /// It is being read.
+    /// A job of the control process reads it.
     Asked,
-    /// What there was of this request.
+    /// The result, if the job has left one of this request.
     Read(Option<JobResult>),
-    /// It could not be read: why, and where it is.
+    /// The result could not be read: why, and where it is.
     Unreadable(String),
 }
 
 impl Reading {
-    /// What the job has left.
+    /// The result, if there is one.
     pub(in crate::control) const fn said(&self) -> Option<&JobResult> {
         match self {
             Self::Read(result) => result.as_ref(),
@@ -26,7 +26,7 @@ impl Reading {
         }
     }
 
-    /// Why nobody knows what it has left.
+    /// Why the result is not known, in words.
     pub(in crate::control) fn unreadable(&self) -> Option<&str> {
         match self {
             Self::Unreadable(why) => Some(why),
@@ -42,9 +42,9 @@ pub(in crate::control) struct Due {
     pub(in crate::control) service: ServiceId,
     /// The request.
     pub(in crate::control) id: String,
-    /// When the request came, if it has come to its end just now.
+    /// When the request came, if its work has ended just now.
     pub(in crate::control) ended: Option<Moment>,
 }
 
-/// What there is in the place of a result; or why that is not known, and where it is.
+/// The result in the job's directory, if there is one; or why it is not known, and where it is.
 pub(in crate::control) type Read = Result<Option<Box<JobResult>>, String>;

@@ -1,8 +1,9 @@
 //! The step after which everything is different: the plan takes the place of the one that ran.
 //!
-//! In two halves, since the engine is told between them, whose effects concern everybody: [`Reconfigure::begin_apply`]
-//! works out what the plan does while the old one is still there to compare with, [`Reconfigure::end_apply`] puts the new
-//! one on probation and says to the client what it has done.
+//! In two halves, since the engine is told between them, whose effects concern everybody:
+//! [`Reconfigure::begin_apply`] works out what the plan does while the old one is still there to
+//! compare with, [`Reconfigure::end_apply`] puts the new one on probation and says to the client
+//! what it has done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,8 @@ const STILL_IN_FILES: &str = "the files still hold the other configuration: ctl 
 /// A plan that is taking the place of the one that ran.
 #[derive(Debug)]
 pub(in crate::control) struct Applying {
-    /// What was found out for the plan, and what is to be done on its services' first start.
+    /// What staging has found out: ids and programs, directories that change hands, services that
+    /// cannot start.
     pub(in crate::control) staged: Staged,
     /// What the engine is told of each service.
     pub(in crate::control) shifts: BTreeMap<ServiceId, Shift>,
@@ -40,7 +42,7 @@ pub(in crate::control) struct Applying {
     /// What changes of the supervisor itself, in words.
     site: Vec<String>,
     targets: BTreeMap<ServiceId, Target>,
-    /// None: the plan is the one that ran.
+    /// What the swap has said; none: the plan is the one that ran.
     swapped: Option<Swapped>,
 }
 
@@ -77,7 +79,7 @@ impl Reconfigure {
         }
         let shifts = impacts.iter().map(|it| (it.service, it.shift)).collect();
         let access = plan.control.clone();
-        cx.outputs.push_back(Output::Access(access));
+        cx.output(Output::Access(access));
         cx.plan = plan;
         Ok(Applying {
             staged: *staged,
@@ -101,7 +103,7 @@ impl Reconfigure {
             changing.map(|it| (it.service, it.action)).collect();
         let mut services: BTreeSet<ServiceId> = changing.keys().copied().collect();
         if services.is_empty() || self.attempt.request.source != PlanSource::Files {
-            // What the last change has not brought up yet is what this one is judged by.
+            // The attempt is judged by the services that the plan before has not brought up yet.
             services.extend(self.probation.on_probation(cx));
         }
         let mut targets = targets(cx, services);
@@ -117,7 +119,8 @@ impl Reconfigure {
         targets
     }
 
-    /// The engine has been told. The operation whose way back this is, if it is one: it may be over already.
+    /// Called once the engine has been told. Returns the operation whose way back this is, if it is
+    /// one: its services may have come to rest already.
     pub(in crate::control) fn end_apply(
         &mut self,
         cx: &mut Context,

@@ -29,10 +29,9 @@ impl Reconfigure {
         let request = std::mem::take(&mut self.attempt.request);
         match last {
             LastWord::Preview(preview) => {
-                // The queue has room for all steps: it is read, or nobody is there any more.
+                // The client's queue has room for all steps: if it is full, the client has gone.
                 let client = request.preview;
-                cx.answers
-                    .extend(client.map(|it| Answer::Progress(it, Progress::Preview(preview))));
+                cx.answer(client.map(|it| Answer::Progress(it, Progress::Preview(preview))));
             }
             LastWord::Refused(mut error) => {
                 self.say_what_stays(&mut error);
@@ -73,7 +72,7 @@ impl Reconfigure {
         }
     }
 
-    /// Nobody takes an account away again that others may have seen.
+    /// Accounts that were made stay, since others may have seen them: the hint says so.
     fn say_what_stays(&mut self, error: &mut ErrorReply) {
         let created = std::mem::take(&mut self.attempt.created);
         if created.is_empty() {
@@ -85,7 +84,7 @@ impl Reconfigure {
         ));
     }
 
-    /// The attempt is over.
+    /// Ends the attempt: the init hears that the daemon is ready again.
     pub(in crate::control) fn end_attempt(&mut self, cx: &mut Context) {
         let ended = std::mem::take(&mut self.attempt);
         self.probation.note_candidates(cx, None);

@@ -1,7 +1,7 @@
 //! SIGHUP: the files as they are are to be applied, once what is under way is over.
 //!
-//! Invariant: the keeper remembers a SIGHUP from the moment it is taken in until nothing is under way any more that
-//! began with one, so a control process that takes over goes on with it.
+//! Invariant: the keeper remembers a SIGHUP from the moment it is taken in until nothing is under
+//! way any more that began with one, so a control process that takes over goes on with it.
 
 use keeper::message::Hello;
 
@@ -17,9 +17,9 @@ use crate::{
 /// What is known of the last SIGHUP.
 #[derive(Debug, Default)]
 pub(super) struct Hangup {
-    /// The keeper remembers one.
+    /// The keeper remembers a SIGHUP.
     remembered: bool,
-    /// One came while the files could not be applied.
+    /// A SIGHUP came while the files could not be applied.
     waits: bool,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct HangupRequest {
 }
 
 impl Hangup {
-    /// An earlier control process may have taken one in and died before it was through with it.
+    /// What the keeper remembers: an earlier control process may have died before it was through.
     pub(super) fn restore(hello: &Hello) -> Self {
         let record = Key::Hangup.of(&hello.records);
         Self {
@@ -42,7 +42,7 @@ impl Hangup {
         }
     }
 
-    /// The one that an earlier control process had taken in is acted on once more.
+    /// A SIGHUP that is remembered is acted on once more.
     pub(super) const fn go_on(&mut self) {
         self.waits = self.remembered;
     }
@@ -53,8 +53,8 @@ impl Hangup {
 }
 
 impl Reconfigure {
-    /// Takes one in. The operation that is to apply the files now; none: later, or never, since everything is being
-    /// stopped.
+    /// Takes a SIGHUP in. Returns what is to begin now; none: later, or never, since everything is
+    /// being stopped.
     pub(super) fn take_hangup(
         &mut self,
         cx: &mut Context,
@@ -68,7 +68,7 @@ impl Reconfigure {
         if !now || stopping {
             return None;
         }
-        // Nobody can say whose it is.
+        // Nobody can say who sent the signal.
         let peer = Peer {
             uid: nix::unistd::Uid::effective().as_raw(),
             name: "SIGHUP".to_owned(),
@@ -84,17 +84,17 @@ impl Reconfigure {
         })
     }
 
-    /// One waits.
+    /// A SIGHUP waits.
     pub(super) const fn hangup_waits(&self) -> bool {
         self.hangup.waits
     }
 
-    /// One has waited for a job to give services back, and may begin.
+    /// A SIGHUP has waited for a job to give services back, and may begin.
     pub(super) fn hangup_is_due(&self, cx: &Context) -> bool {
         self.hangup.waits && self.attempt.stage.is_idle() && !cx.engine.has_leases()
     }
 
-    /// Nothing is under way any more that began with one?
+    /// Has the keeper forget the SIGHUP if nothing is under way any more that began with it.
     pub(super) fn forget_hangup_when_idle(&mut self, cx: &mut Context) {
         let idle = self.attempt.stage.is_idle() && !self.hangup.waits;
         if idle && std::mem::take(&mut self.hangup.remembered) {

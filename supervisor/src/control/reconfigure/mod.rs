@@ -1,20 +1,20 @@
 //! From changed files to a changed host, step by step, with nothing half-applied.
 //!
-//! `pipeline/` loads and checks, makes missing accounts, writes candidates beside the files, lets each service's own
-//! program check them and swaps them in. Only then the engine is told (`apply.rs`). A step that fails leaves everything
-//! as it was. A dry run takes the same steps and turns back before the swap (`impact/` says what either does). A rollback
-//! takes them with a plan that has worked (`probation.rs` knows whether one has); so does a plan that goes back by itself,
-//! as a reload with another has failed (`way_back.rs`). At the daemon's start the same steps bring up the first plan;
-//! there a configuration that does not check is refused aloud and the last good plan runs. One at a time: a second one
-//! is refused.
+//! `pipeline/` loads and checks, makes missing accounts, writes candidates beside the files, lets
+//! each service's own program check them and swaps them in. Only then the engine is told
+//! (`apply.rs`). A step that fails leaves everything as it was. A dry run takes the same steps and
+//! turns back before the swap (`impact/` says what either does). A rollback takes them with a plan
+//! that has worked (`probation.rs` knows whether one has); so does a plan that goes back by itself,
+//! as a reload with another has failed (`way_back.rs`). At the daemon's start the same steps bring
+//! up the first plan; there a configuration that does not check is refused aloud and the last good
+//! plan runs. One at a time: a second one is refused.
 //!
-//! [`Reconfigure`] owns how far the attempt is, whether the running plan has worked, and which plan there is to go back
-//! to. A step that needs another component ends with a [`Next`]: `routing.rs` carries that out and comes back.
+//! [`Reconfigure`] owns how far the attempt is, whether the running plan has worked, and which plan
+//! there is to go back to. A step that needs another component ends with a [`Next`]: `routing.rs`
+//! carries that out and comes back.
 
 mod apply;
 mod finish;
-#[cfg(test)]
-mod fixture;
 mod hangup;
 mod impact;
 mod pipeline;
@@ -38,7 +38,7 @@ use request::{PlanSource, ReconfigureRequest};
 use way_back::WayBack;
 
 pub(super) use impact::{Known, specs};
-pub(super) use probation::stable_at;
+pub(super) use probation::{Verdicts, stable_at};
 
 use crate::{
     control::{Context, input::Job, record_keys::Key},

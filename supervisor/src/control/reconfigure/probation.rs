@@ -1,8 +1,9 @@
-//! Whether the plan that runs has worked: who had it applied, what has to prove itself, which plan there is to go back
-//! to. The keeper remembers it, so that it outlives a control process.
+//! Whether the plan that runs has worked: who had it applied, what has to prove itself, which plan
+//! there is to go back to. The keeper remembers it, so that it outlives a control process.
 //!
-//! A plan has worked once every service that it started, restarted or reloaded is ready, or has completed, and all have
-//! stayed so for [`PROOF_MS`]. One that somebody had stopped before is no part of that.
+//! A plan has worked once every service that it started, restarted or reloaded is ready, or has
+//! completed, and all have stayed so for [`PROOF_MS`]. One that somebody had stopped before is no
+//! part of that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -154,15 +155,15 @@ impl Probation {
             None => return,
             Some(Ok(probation)) => *self = probation,
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("lost how the configuration stands: {why}");
             }
         }
         self.judge_all(cx, verdicts);
     }
 
-    /// Services that the plan has changed and that have not been up since, or not stayed so, though somebody wants
-    /// them. The daemon's first plan has changed none.
+    /// Services that the plan has changed and that have not been up since, or not stayed so, though
+    /// somebody wants them. The daemon's first plan has changed none.
     pub(super) fn on_probation(&self, cx: &Context) -> Vec<ServiceId> {
         if self.first {
             return Vec::new();
@@ -281,8 +282,8 @@ impl Reconfigure {
         self.probation.proven_at
     }
 
-    /// Nothing has been heard against the plan for long enough? `heard`: all that runs had said and done by then is
-    /// known.
+    /// Nothing has been heard against the plan for long enough? `heard`: all that runs had said and
+    /// done by then is known.
     pub(in crate::control) fn timeout(&mut self, cx: &mut Context, heard: Moment, stopping: bool) {
         self.probation.timeout(cx, heard, stopping);
     }
@@ -294,8 +295,9 @@ impl Reconfigure {
     }
 }
 
-/// A service without a `[ready]` of its own is ready as soon as it executes, which says little of a new configuration:
-/// until when it has to stay so for an operation to be done. `heard`: all that runs had said and done by then is known.
+/// A service without a `[ready]` of its own is ready as soon as it executes, which says little of a
+/// new configuration: until when it has to stay so for an operation to be done. `heard`: all that
+/// runs had said and done by then is known.
 pub(in crate::control) fn stable_at(
     cx: &Context,
     heard: Moment,

@@ -13,7 +13,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct ReconfigureRequest {
     pub(super) by: AppliedBy,
-    /// The operation that this is of; none: a dry run, or the daemon's first plan.
+    /// The operation whose client and history hear of the outcome; none: a dry run, or the daemon's
+    /// first plan.
     pub(super) operation: Option<String>,
     /// No client hears of the outcome, so what refuses the files stays in status.
     pub(super) unattended: bool,
@@ -27,9 +28,9 @@ pub(super) struct ReconfigureRequest {
 pub(super) enum PlanSource {
     #[default]
     Files,
-    /// The last that worked.
+    /// The last plan that worked.
     Kept,
-    /// What ran before a plan with which a reload has failed.
+    /// The plan that ran before one with which a reload has failed.
     Before,
 }
 

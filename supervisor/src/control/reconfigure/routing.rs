@@ -1,5 +1,5 @@
-//! Lends a reconfiguration what it reads of other components, and carries out what it ends a step with: nothing is
-//! decided here.
+//! Lends a reconfiguration what it reads of other components, and carries out what it ends a step
+//! with: nothing is decided here.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
         input::Done,
         operations::{Kind, Look, admission::Intent, audit},
         reconfigure::{
-            Known, Next, ReconfigureRequest, StagedPlan, hangup::HangupRequest, probation::Verdicts,
+            Known, Next, ReconfigureRequest, StagedPlan, Verdicts, hangup::HangupRequest,
         },
         record_keys::Key,
     },
@@ -208,7 +208,8 @@ impl Control {
         Next::Ended
     }
 
-    /// What an earlier control process had looked up goes into its places; files that are not as the plan has them.
+    /// What an earlier control process had looked up goes into its places; files that are not as
+    /// the plan has them.
     fn take_resolved(&mut self, staged: Staged) -> Vec<StagedFile> {
         self.starts.note_lacking(&mut self.cx, &staged.resolved);
         self.starts.note_broken(&mut self.cx, staged.broken);
@@ -222,7 +223,7 @@ impl Control {
             self.on_ask(ask);
         }
         // What this plan has just set going is on its way, and must be known to be.
-        let touched = self.cx.touched.clone();
+        let touched = self.cx.touched().clone();
         self.sort_touched(&touched);
         self.lifecycle_check();
         self.start_waiting();
@@ -258,15 +259,15 @@ impl Control {
             .go_back_if_due(&mut self.cx, &mut self.operations, stopping);
     }
 
-    /// The daemon's first plan, or what an earlier control process had in hand. `unfinished`: a plan that is in place and
-    /// not applied.
+    /// The daemon's first plan, or what an earlier control process had in hand. `unfinished`: a
+    /// plan that is in place and not applied.
     pub(in crate::control) fn go_on_with_attempt(&mut self, unfinished: Option<Arc<Plan>>) {
         let next = self.reconfigure.go_on(&mut self.cx, unfinished);
         self.go_on_reconfigure(next);
     }
 
-    /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk, which that process
-    /// had not applied to the end if `unfinished`.
+    /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk,
+    /// which that process had not applied to the end if `unfinished`.
     pub(in crate::control) fn restore_reconfigure(
         &mut self,
         hello: &Hello,

@@ -1,7 +1,8 @@
 //! What a control process that takes over does about the attempt of the one before it.
 //!
-//! The plan that runs is what the keeper remembers. One that was put in place and not applied goes on, whoever wanted it.
-//! Otherwise ids and programs are looked up for the plan that runs, and what was written for another is removed.
+//! The plan that runs is what the keeper remembers. One that was put in place and not applied goes
+//! on, whoever wanted it. Otherwise ids and programs are looked up for the plan that runs, and what
+//! was written for another is removed.
 
 use std::sync::Arc;
 
@@ -22,12 +23,13 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// A SIGHUP that was taken in before.
+    /// Takes back whether a SIGHUP is remembered.
     pub(in crate::control) fn restore_hangup(&mut self, hello: &Hello) {
         self.hangup = Hangup::restore(hello);
     }
 
-    /// Goes on with what an earlier control process had in hand. `unfinished`: a plan that is in place and not applied.
+    /// Goes on with what an earlier control process had in hand. `unfinished`: a plan that is in
+    /// place and not applied.
     pub(in crate::control) fn go_on(
         &mut self,
         cx: &mut Context,
@@ -42,7 +44,7 @@ impl Reconfigure {
         }
     }
 
-    /// That SIGHUP is acted on once more.
+    /// A SIGHUP that is remembered is acted on once more.
     pub(in crate::control) const fn go_on_with_hangup(&mut self) {
         self.hangup.go_on();
     }
@@ -57,8 +59,8 @@ impl Reconfigure {
         Next::Wait
     }
 
-    /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk, if that process
-    /// had not applied it to the end.
+    /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk,
+    /// if that process had not applied it to the end.
     pub(in crate::control) fn restore_probation(
         &mut self,
         cx: &mut Context,
@@ -91,8 +93,8 @@ impl Reconfigure {
         }
     }
 
-    /// What an earlier control process knew of the way back. `unfinished`: it had put a plan in place and not applied
-    /// that to the end.
+    /// What an earlier control process knew of the way back. `unfinished`: that process had put a
+    /// plan in place and not applied it to the end.
     pub(in crate::control) fn restore_way_back(
         &mut self,
         operations: &mut Operations,
@@ -103,7 +105,7 @@ impl Reconfigure {
         match record.map(|it| serde_json::from_str(it)) {
             Some(Ok(way_back)) => self.way_back = Some(way_back),
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("lost which configuration is to be gone back to: {why}");
             }
             None => {}

@@ -1,24 +1,27 @@
 //! The way back from a configuration that a service could not be reloaded with.
 //!
-//! A reload that has failed leaves the service with the configuration that it had, while the plan and the disk have
-//! another, which would be what its next start takes. So a reconfiguration goes back by itself: once all services that
-//! it changed have settled, and one that it reloaded has not taken what the plan changed of that service, the plan that
-//! ran before is applied again. The rules:
+//! A reload that has failed leaves the service with the configuration that it had, while the plan
+//! and the disk have another, which would be what its next start takes. So a reconfiguration goes
+//! back by itself: once all services that it changed have settled, and one that it reloaded has not
+//! taken what the plan changed of that service, the plan that ran before is applied again. The
+//! rules:
 //!
-//! * One configuration is one whole: all of it goes back, also what was restarted and is well. Half of it is a
-//!   configuration that nobody has written.
+//! * One configuration is one whole: all of it goes back, also what was restarted and is well. Half
+//!   of it is a configuration that nobody has written.
 //! * Only once all has settled: a start in the midst of something is not cut short.
-//! * To what ran before, whether or not that has been kept as one that worked: it is what the administrator had, and no
-//!   other way changes less. Where another reconfiguration came before the first had settled, that is what ran before
-//!   both of them.
-//! * Not where the plan says of the failed service what the one before said (its certificates were renewed, its last
-//!   reload is tried again): to go back would change nothing for it.
-//! * A way back, a rollback by hand and the daemon's first plan have none: it never goes to and fro.
-//! * What fails because it was restarted, and not reloaded, is no reason: it has the new configuration, and its policy
-//!   tries it again. `--rollback` is offered.
+//! * To what ran before, whether or not that has been kept as one that worked: it is what the
+//!   administrator had, and no other way changes less. Where another reconfiguration came before
+//!   the first had settled, that is what ran before both of them.
+//! * Not where the plan says of the failed service what the one before said (its certificates were
+//!   renewed, its last reload is tried again): to go back would change nothing for it.
+//! * A way back, a rollback by hand and the daemon's first plan have none: it never goes to and
+//!   fro.
+//! * What fails because it was restarted, and not reloaded, is no reason: it has the new
+//!   configuration, and its policy tries it again. `--rollback` is offered.
 //!
-//! The keeper remembers the plan before until the operation is over, so a control process that takes over goes on with
-//! that plan. When the daemon itself dies, its next start has nothing running to reload, and takes the files.
+//! The keeper remembers the plan before until the operation is over, so a control process that
+//! takes over goes on with that plan. When the daemon itself dies, its next start has nothing
+//! running to reload, and takes the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +101,8 @@ impl Reconfigure {
         targets: &BTreeMap<ServiceId, Target>,
     ) {
         let request = &self.attempt.request;
-        // One that an earlier control process had applied but for the last step has its way back already.
+        // One that an earlier control process had applied but for the last step has its way back
+        // already.
         let applied_before = request.operation.is_none() && request.source == PlanSource::Files;
         if request.source == PlanSource::Before || applied_before {
             return;
@@ -143,7 +147,8 @@ impl Reconfigure {
         })
     }
 
-    /// After every input: begins a way back that is due, and forgets one that nobody needs any more.
+    /// After every input: begins a way back that is due, and forgets one that nobody needs any
+    /// more.
     pub(in crate::control) fn go_back_if_due(
         &mut self,
         cx: &mut Context,

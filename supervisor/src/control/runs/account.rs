@@ -13,7 +13,7 @@ impl Context {
         id: ServiceId,
         found: Option<&Result<Arc<Resolved>, Unready>>,
     ) -> Option<String> {
-        let main = self.runs.get(&self.engine.main_run(id)?)?;
+        let main = self.run(self.engine.main_run(id)?)?;
         let had = main.resolved.as_ref()?;
         let now = found?.as_ref().ok()?;
         let (had, now) = differs(had, now)?;

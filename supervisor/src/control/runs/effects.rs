@@ -57,7 +57,7 @@ impl Control {
 
     /// The record goes to the keeper before the effects that rest on it.
     fn on_changed(&mut self, id: ServiceId) {
-        self.cx.touched.insert(id);
+        self.cx.touch(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
@@ -143,7 +143,7 @@ impl Control {
     /// No other main run of its service has a directory. What is left of an earlier one may have to be met again
     /// before anything else is known of it.
     fn is_alone(&self, run: RunId) -> bool {
-        let service = self.cx.runs.get(&run).and_then(|known| known.service);
+        let service = self.cx.run(run).and_then(|known| known.service);
         service.is_none_or(|id| {
             let has_leftovers = self.leftovers.of(id).is_some();
             let in_use = directories_in_use(&self.cx, run);
@@ -176,7 +176,7 @@ impl Control {
 
     fn forget(&mut self, id: ServiceId) {
         // Whoever waits for it to be gone looks again.
-        self.cx.touched.insert(id);
+        self.cx.touch(id);
         self.last_words.forget(id);
         self.metrics.forget(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {

@@ -289,14 +289,14 @@ impl Exits {
     /// A main run is over, as the engine says; why is judged by `causes`.
     pub(in crate::control) fn record(&self, causes: &Causes<'_>, ended: &Ended) -> ExitRecord {
         let cx = causes.cx;
-        let life = cx.runs.get(&ended.run).map(|run| run.life);
+        let life = cx.run(ended.run).map(|run| run.life);
         let life = life.unwrap_or_default();
         let view = cx.engine.view(ended.service);
         let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
         let at = life.ended.or(seen).unwrap_or(cx.now.moment);
         let (code, signal) = match ended.exit {
             Exit::Code(code) => (Some(code), None),
-            Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+            Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
         };
         let ago = cx.now.moment.since(at);
         ExitRecord {

@@ -70,7 +70,7 @@ impl Control {
                 timed_out,
                 output,
             } => {
-                if let Some(known) = self.cx.runs.get_mut(&RunId(run)) {
+                if let Some(known) = self.cx.run_mut(RunId(run)) {
                     known.life.ended = Some(Moment(at_ms));
                     known.life.core = core;
                 }
@@ -85,7 +85,7 @@ impl Control {
     }
 
     fn on_spawned(&mut self, run: RunId, pid: i32, at: Moment) {
-        if let Some(known) = self.cx.runs.get_mut(&run) {
+        if let Some(known) = self.cx.run_mut(run) {
             known.pid = Some(pid);
             known.life.pid = Some(pid);
             known.life.began = Some(at);
@@ -106,7 +106,7 @@ impl Control {
         let error = Errno::from_raw(errno);
         let Some(Run {
             service, purpose, ..
-        }) = self.cx.runs.remove(&run)
+        }) = self.cx.remove_run(run)
         else {
             return;
         };
@@ -150,14 +150,14 @@ impl Control {
                 service,
                 ..Run::of_nobody(purpose)
             };
-            self.cx.runs.insert(run, known);
+            self.cx.add_run(run, known);
             self.helper_ended(run, result);
         }
     }
 
     fn on_exited(&mut self, run: RunId, exit: message::Exit, timed_out: bool, output: &str) {
         if self.purpose(run) == Some(&Purpose::Main) {
-            if let Some(known) = self.cx.runs.get_mut(&run) {
+            if let Some(known) = self.cx.run_mut(run) {
                 known.pid = None;
             }
             self.log_readiness.forget(run);
@@ -174,7 +174,7 @@ impl Control {
 
     /// Was it we who ended it?
     fn note_end(&mut self, run: RunId, exit: engine::Exit) {
-        let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
+        let Some(id) = self.cx.run(run).and_then(|known| known.service) else {
             return;
         };
         let view = self.cx.engine.view(id);
@@ -197,19 +197,19 @@ impl Control {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
+        let Some(id) = self.cx.run(run).and_then(|known| known.service) else {
             return;
         };
         let left = self.leftovers.swept(&self.cx, id, left);
         if left == 0
-            && let Some(known) = self.cx.runs.get_mut(&run)
+            && let Some(known) = self.cx.run_mut(run)
         {
             // The run is known until its end is told; what starts upon that may have its directories.
             known.directories.clear();
         }
         self.fact(Fact::Swept { run, left });
         if left == 0 {
-            self.cx.runs.remove(&run);
+            self.cx.remove_run(run);
         }
     }
 
@@ -267,7 +267,7 @@ impl Control {
     pub(in crate::control) fn on_described(&mut self, run: RunId, key: &str, value: &str) {
         match key {
             "STATUS" => {
-                let service = self.cx.runs.get(&run).and_then(|known| known.service);
+                let service = self.cx.run(run).and_then(|known| known.service);
                 if let Some(id) = service {
                     self.last_words.set_status(id, value);
                 }
@@ -277,7 +277,7 @@ impl Control {
                 self.pass_progress_on();
             }
             "MAINPID" => {
-                if let (Ok(pid), Some(known)) = (value.parse(), self.cx.runs.get_mut(&run)) {
+                if let (Ok(pid), Some(known)) = (value.parse(), self.cx.run_mut(run)) {
                     known.pid = Some(pid);
                     known.life.pid = Some(pid);
                 }
@@ -287,12 +287,12 @@ impl Control {
     }
 
     fn purpose(&self, run: RunId) -> Option<&Purpose> {
-        self.cx.runs.get(&run).map(|known| &known.purpose)
+        self.cx.run(run).map(|known| &known.purpose)
     }
 
     /// A validator, probe, reload command or step of a reconfiguration is over.
     pub(in crate::control) fn helper_ended(&mut self, run: RunId, result: Result<String, String>) {
-        let Some(known) = self.cx.runs.remove(&run) else {
+        let Some(known) = self.cx.remove_run(run) else {
             return;
         };
         let ok = result.is_ok();
@@ -306,7 +306,7 @@ impl Control {
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
             // It becomes a state's reason, which has one line.
-            detail = api::one_line(&detail);
+            detail = ::text::one_line(&detail);
         }
         let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
         match known.purpose {

@@ -2,17 +2,15 @@
 
 use keeper::message::Exit;
 
-use crate::control::text;
-
 /// What a helper that has ended says: what it has printed, or why it failed with that.
 pub(super) fn result(exit: Exit, timed_out: bool, output: &str) -> Result<String, String> {
     match exit {
         _ if timed_out => Err(with_output("timed out", output)),
         Exit::Code(0) => Ok(output.trim_end().to_owned()),
-        Exit::Code(code) => Err(with_output(&format!("exit code {code}"), output)),
+        Exit::Code(code) => Err(with_output(&text::exit_code(code), output)),
         Exit::Signal(signal) => {
-            let name = text::signal_name(signal);
-            Err(with_output(&format!("killed by {name}"), output))
+            let name = text::signal::shown(signal);
+            Err(with_output(&text::killed_by(&name), output))
         }
     }
 }

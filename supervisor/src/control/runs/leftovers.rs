@@ -82,7 +82,7 @@ impl Leftovers {
             .filter(|id| !remains.contains(id))
             .filter_map(|id| Some((*id, cx.engine.unswept_run(*id)?)))
             // Of its own runs the keeper tells by themselves.
-            .filter(|(_, run)| !cx.runs.contains_key(run))
+            .filter(|(_, run)| cx.run(*run).is_none())
             .collect();
         for (id, _) in &gone {
             self.left.remove(id);

@@ -107,7 +107,7 @@ impl RunningOnDisk {
 impl RunningOnDisk {
     /// A main run executes.
     pub(in crate::control) fn begin(&mut self, cx: &Context, exits: &Exits, run: RunId) {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return;
         };
         // An earlier control process may have told its end, and not have acknowledged the fact.
@@ -166,7 +166,7 @@ impl RunningOnDisk {
     /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its way
     /// to the history is there.
     pub(in crate::control) fn forget_told(&mut self, cx: &Context, exits: &Exits) {
-        let lives = |id: &String| cx.runs.keys().any(|run| exits.id(*run) == *id);
+        let lives = |id: &String| cx.runs().keys().any(|run| exits.id(*run) == *id);
         let on_its_way = |live: &LiveRun, id: &str| {
             let service = cx.names.id(&live.service);
             service.is_some_and(|service| exits.is_on_its_way(service, id))

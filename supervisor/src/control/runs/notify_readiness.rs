@@ -24,7 +24,7 @@ impl Context {
     /// Keeps what a run has said, if it is of its readiness.
     pub(in crate::control) fn keep_ready_word(&mut self, run: RunId, key: &str, value: &str) {
         if KEYS.contains(&key)
-            && let Some(known) = self.runs.get_mut(&run)
+            && let Some(known) = self.run_mut(run)
         {
             let _ = known.ready_words.insert(key.to_owned(), value.to_owned());
         }
@@ -37,7 +37,7 @@ impl Context {
             let state = self.engine.view(id)?.state;
             matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
         };
-        let runs = self.runs.iter();
+        let runs = self.runs().iter();
         let starting =
             runs.filter(|(run, it)| !it.ready_words.is_empty() && starts(**run).is_some());
         let words = starting.flat_map(|(run, known)| {

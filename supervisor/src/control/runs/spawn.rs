@@ -64,7 +64,7 @@ pub(super) fn helper(
     run: RunId,
     resolved: &Resolved,
 ) -> Result<Request, String> {
-    let purpose = cx.runs.get(&run).map(|known| &known.purpose);
+    let purpose = cx.run(run).map(|known| &known.purpose);
     let command = purpose.and_then(|purpose| helper_command(service, purpose));
     let (argv, timeout_ms) = command.ok_or_else(|| "its command has left the plan".to_owned())?;
     let mut spawn = helper_spawn(service, resolved, run, argv, timeout_ms)?;
@@ -76,8 +76,8 @@ pub(super) fn helper(
 
 /// The main process that a reload command or exec probe is about.
 fn main_pid_for(cx: &Context, run: RunId) -> Option<i32> {
-    match cx.runs.get(&run)?.purpose {
-        Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => cx.runs.get(&main)?.pid,
+    match cx.run(run)?.purpose {
+        Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => cx.run(main)?.pid,
         _ => None,
     }
 }

@@ -150,7 +150,7 @@ impl Simulation {
         // A probe may just be under way.
         let most = 2 * control.cx.plan.services.len();
         assert!(helpers.count() <= most, "helpers are left");
-        assert!(control.cx.runs.len() <= 3 * control.cx.plan.services.len());
+        assert!(control.cx.runs().len() <= 3 * control.cx.plan.services.len());
     }
 
     pub(super) fn end(&mut self) {

@@ -138,7 +138,7 @@ impl Control {
             self.refuse_reexec(client, "something else has come in between");
             return;
         }
-        self.cx.outputs.push_back(Output::LetIn(false));
+        self.cx.output(Output::LetIn(false));
         self.accept_reexec(&client);
         self.remember_reexec(&client.asked, true);
         self.cx.tell(Request::Reexec);
@@ -181,7 +181,7 @@ impl Control {
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
         // An answer would be about what the other was told.
         self.watermark.forget_question();
-        self.cx.outputs.push_back(Output::LetIn(true));
+        self.cx.output(Output::LetIn(true));
         self.refuse_reexec(client, why);
         for input in held {
             self.handle(self.cx.now, input);

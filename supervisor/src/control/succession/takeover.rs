@@ -111,7 +111,7 @@ impl Control {
             }
             Ok(_) => None,
             Err(error) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("cannot read which plan ran, takes the stored one: {why}");
                 None
             }
@@ -135,7 +135,7 @@ impl Control {
                     self.cx.engine.restore(id, record);
                 }
                 Err(error) => {
-                    let why = api::json_place(&error);
+                    let why = ::text::json_place(&error);
                     tracing::error!(service = name, "lost its record: {why}");
                 }
             }
@@ -171,7 +171,7 @@ impl Control {
             let directories = planned.into_iter().flat_map(|it| &it.directories);
             let directories = directories.map(|it| it.path.clone()).collect();
             let pid = info.exit.is_none().then_some(info.pid);
-            self.cx.runs.insert(
+            self.cx.add_run(
                 run,
                 Run {
                     service: Some(service),
@@ -221,7 +221,9 @@ impl Control {
                 None => Purpose::Validator,
             };
             let run_of_it = Run::new(id, purpose);
-            self.cx.runs.entry(run).or_insert(run_of_it);
+            if !self.cx.runs().contains_key(&run) {
+                self.cx.add_run(run, run_of_it);
+            }
         }
     }
 

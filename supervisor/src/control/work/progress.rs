@@ -86,7 +86,7 @@ impl Work {
 
     /// A run says how far it is, if it is of a job.
     pub(in crate::control) fn job_said(&mut self, cx: &Context, run: RunId, value: &str) {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return;
         };
         let planned = cx.service_of(run);
@@ -95,7 +95,7 @@ impl Work {
         let (Some(id), Ok(mut progress)) = (id, serde_json::from_str::<JobProgress>(value)) else {
             return;
         };
-        progress.step = api::one_line(&progress.step);
+        progress.step = text::one_line(&progress.step);
         self.progress.take(id, progress, cx.now.moment);
     }
 

@@ -105,7 +105,7 @@ impl Work {
         let result = read.map(|it| {
             let own = it.filter(|it| it.id == id);
             own.map(|it| JobResult {
-                message: api::one_line(&it.message),
+                message: text::one_line(&it.message),
                 ..*it
             })
         });
@@ -119,7 +119,7 @@ impl Work {
             let report = serde_json::Value::Null;
             self.results.insert(job, JobResult { report, ..result });
         }
-        cx.touched.insert(job);
+        cx.touch(job);
     }
 
     /// What a job has said of its last failure.

@@ -158,7 +158,7 @@ impl Control {
     pub(in crate::control) fn pass_progress_on(&mut self) {
         for (operation, line) in self.work.progress_due(&mut self.cx) {
             let answer = self.operations.progress(&operation, line);
-            self.cx.answers.extend(answer);
+            self.cx.answer(answer);
         }
     }
 

@@ -12,10 +12,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use client::{
-    change::new_id,
-    render::{decimal_size, shown},
-};
+use client::{change::new_id, render::shown};
 use safe_path::Account;
 
 use super::{
@@ -65,7 +62,7 @@ impl Dump {
 
     /// What it is, by its beginning.
     pub(super) fn told(&self) -> Result<String, Error> {
-        let size = decimal_size(self.file.length);
+        let size = text::size(self.file.length);
         if let Content::Custom(_) = self.file.content {
             return Ok(format!("a dump in the form of pg_dump -Fc, {size}"));
         }

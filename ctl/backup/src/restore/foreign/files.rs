@@ -8,7 +8,7 @@ use super::{
     content::{Content, Foreign},
     fault::Fault,
 };
-use client::render::{decimal_size, shown};
+use client::render::shown;
 
 use crate::{
     Error, Step, Unit, Watch,
@@ -54,7 +54,7 @@ impl Files {
 
     /// What it is.
     pub(super) fn told(&self) -> String {
-        format!("a tar archive of {}", decimal_size(self.file.length))
+        format!("a tar archive of {}", text::size(self.file.length))
     }
 
     /// Reads all of it, and unpacks nothing.

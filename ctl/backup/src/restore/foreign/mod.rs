@@ -59,8 +59,7 @@ impl Given<'_> {
     /// What is restored, for people.
     pub fn name(&self) -> String {
         let given = [self.sql, self.files].into_iter().flatten();
-        let names: Vec<_> = given.map(|path| path.display().to_string()).collect();
-        names.join(" and ")
+        text::list(given.map(|path| path.display().to_string()))
     }
 
     /// What each is, a line for each, by its beginning.

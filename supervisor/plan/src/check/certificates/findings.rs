@@ -151,8 +151,8 @@ impl Findings<'_> {
             let late =
                 renewed_by.map(|service| format!(", and `{service}` should have renewed it"));
             let text = format!(
-                "the certificate expires in {days} day{}, on {}{}",
-                if days == 1 { "" } else { "s" },
+                "the certificate expires in {}, on {}{}",
+                text::counted(days, "day", "days"),
                 day(to),
                 late.unwrap_or_default()
             );
@@ -184,6 +184,6 @@ fn find(bytes: &[u8], text: &[u8]) -> bool {
 fn day(unix_seconds: i64) -> String {
     jiff::Timestamp::from_second(unix_seconds).map_or_else(
         |_| "a day out of all reckoning".to_owned(),
-        |at| at.strftime("%Y-%m-%d").to_string(),
+        |at| text::day(&at.to_zoned(jiff::tz::TimeZone::UTC)),
     )
 }

@@ -10,7 +10,6 @@ use crate::{
         fields::Fields,
         signal,
         typed::{Type, Typed},
-        units,
     },
     report::suggest::did_you_mean,
 };
@@ -102,7 +101,7 @@ impl Reader<'_, '_> {
     pub(crate) fn size_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<u64> {
         let node = fields.node(key)?;
         let (value, _) = self.typed(node, &fields.key(key), Type::Size, false)?;
-        units::size_bytes(&value.text()).ok()
+        text::parse_size(&value.text()).ok()
     }
 
     pub(crate) fn list_key(
@@ -191,11 +190,11 @@ impl Reader<'_, '_> {
     ) -> Option<i32> {
         let node = fields.node(key)?;
         let text = self.text(node, &fields.key(key))?;
-        let Some(number) = signal::number(&text) else {
+        let Some(number) = text::signal::number(&text) else {
             let hint = {
                 let upper = text.to_ascii_uppercase();
                 let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-                did_you_mean(short, signal::names())
+                did_you_mean(short, text::signal::names())
             };
             let message = format!("there is no signal `{text}`");
             self.report()

@@ -1,11 +1,12 @@
 //! Operations on their way to the history on disk: who asked for what, and how it ended.
 //!
-//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines, so that their order
-//! holds. Whoever asked for an operation hears that it is done once its lines are written, or hears that they are not;
-//! no operation fails by that. Written means with the kernel, not synced: a line outlives every process of ours, and a
-//! power cut takes the last seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of
-//! this process writes what this one had not (`operations/mod.rs` has it remembered), so a line may come twice, which
-//! readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
+//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines,
+//! so that their order holds. Whoever asked for an operation hears that it is done once its lines
+//! are written, or hears that they are not; no operation fails by that. Written means with the
+//! kernel, not synced: a line outlives every process of ours, and a power cut takes the last
+//! seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of this
+//! process writes what this one had not (`operations/mod.rs` has it remembered), so a line may come
+//! twice, which readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
 
 mod lines;
 
@@ -25,8 +26,8 @@ use crate::{
 use lines::line;
 pub(in crate::control) use lines::{asked, failures, gone_back};
 
-/// Lines that wait to be written; more are lost, and counted. What is still known of their operations is
-/// written when there is room again.
+/// Lines that wait to be written; more are lost, and counted. What is still known of their
+/// operations is written when there is room again.
 const WAITING_MAX: usize = 1024;
 
 /// Services whose failure is told in the words of one operation.
@@ -53,7 +54,7 @@ pub(in crate::control) struct AuditLog {
 }
 
 impl AuditLog {
-    /// Lines are on their way to the disk. What cannot be written is not waited for.
+    /// Lines are on their way to the disk. Nobody waits for lines that cannot be written.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
         any && self.attempts.standing() == Durability::Awaited
@@ -79,7 +80,7 @@ impl AuditLog {
         self.kept.iter().any(|line| line.id == id)
     }
 
-    /// What is wrong, for as long as it is.
+    /// Shown in status as long as lines cannot be written.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
@@ -98,7 +99,7 @@ impl AuditLog {
         self.attempts.timeout(now);
     }
 
-    /// Before the end: what is on no disk is tried at once.
+    /// Before the daemon ends: lines that are on no disk are tried at once.
     pub(in crate::control) const fn hurry(&mut self) {
         self.new = true;
     }
@@ -107,16 +108,17 @@ impl AuditLog {
 /// What an attempt to write means for the operations that the lines are about.
 #[derive(Debug)]
 pub(in crate::control) enum Written {
-    /// All that was said of these so far is in the history.
+    /// All lines of these operations so far are in the history.
     Of(Vec<String>),
-    /// Lines had no room while the disk did not answer: whoever knows them says them once more.
+    /// Lines had no room while the disk did not answer: whoever knows those adds them once more.
     SomeLost,
     /// Lines wait for the next attempt.
     Nothing,
 }
 
 impl AuditLog {
-    /// The operation will not be done. `asked`: the line that it was asked for, if the history may not have that.
+    /// The operation will not be done. `asked`: the line that it was asked for, if the history may
+    /// not have that.
     pub(in crate::control) fn refused(
         &mut self,
         cx: &mut Context,
@@ -175,14 +177,14 @@ impl AuditLog {
         self.remember_lines(cx);
     }
 
-    /// What an earlier control process kept, and may not have written.
+    /// Lines that an earlier control process kept, and may not have written.
     pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         let kept = record.and_then(|record| serde_json::from_str(record).ok());
         self.kept = kept.unwrap_or_default();
         self.record_kept();
     }
 
-    /// Lines were lost, nobody knows which: those that are kept are said once more.
+    /// Lines were lost, nobody knows which: those that are kept are added once more.
     pub(super) fn record_kept(&mut self) {
         for line in self.kept.clone() {
             self.add(line);
@@ -229,7 +231,7 @@ impl AuditLog {
         self.new = true;
     }
 
-    /// All lines of these operations that were known when the write began are in the history.
+    /// The history has all lines of these operations that were known when the write began.
     fn forget_lines(&mut self, cx: &mut Context, written: &BTreeSet<String>) {
         let before = self.kept.len();
         let waiting: BTreeSet<&String> = self.waiting.iter().map(|line| &line.id).collect();

@@ -27,7 +27,8 @@ fn ends(lines: &[Line]) -> Vec<(&str, &str)> {
     ends.collect()
 }
 
-/// Both lines of an operation that is refused, or done at once, are with the keeper until they are written.
+/// Both lines of an operation that is refused, or done at once, are with the keeper until they are
+/// written.
 #[test]
 fn what_no_list_remembers_is_kept_with_both_lines() {
     let services = [("a", "command = ['/bin/a']\n")];

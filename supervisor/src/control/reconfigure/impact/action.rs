@@ -5,7 +5,7 @@ use plan::PlanImpact;
 
 use crate::control::{Context, holds::Holds, text};
 
-/// What becomes of a service of which the plan changes so much.
+/// What becomes of a service that has to take this much of a plan.
 pub(super) fn of(
     cx: &Context,
     holds: &Holds,
@@ -31,7 +31,7 @@ pub(super) fn of(
     }
 }
 
-/// How a service that is in the plan already takes what only a process can.
+/// How a service that is in the plan already takes what its process has to take.
 fn renewal(cx: &Context, impact: PlanImpact, view: &View) -> (PlanImpact, String) {
     let in_place = |note: String| (PlanImpact::InPlace, note);
     match &view.state {

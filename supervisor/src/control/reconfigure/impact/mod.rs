@@ -1,8 +1,9 @@
 //! What a plan does to each service, worked out in one place for a dry run and for the real one.
 //!
-//! `plan::changes` compares the two plans. What no comparison of plans sees is added: services that lacked something
-//! which is there now, or whose last reload has failed (`retries.rs`); what the engine restarts because of others, which
-//! a copy of the engine says; how a service stands at this moment (`action.rs`).
+//! `plan::changes` compares the two plans. What no comparison of plans sees is added: services that
+//! lacked something which is there now, or whose last reload has failed (`retries.rs`); what the
+//! engine restarts because of others, which a copy of the engine says; how a service stands at this
+//! moment (`action.rs`).
 
 mod action;
 mod retries;
@@ -49,7 +50,8 @@ impl ServiceImpact {
         self.action != PlanImpact::Keep
     }
 
-    /// The service has another process or configuration than before, which may turn out not to work.
+    /// The service has another process or configuration than before, which may turn out not to
+    /// work.
     pub(super) const fn is_risky(&self) -> bool {
         matches!(
             self.action,
@@ -98,7 +100,7 @@ const fn verb(impact: PlanImpact) -> &'static str {
 struct Foresight {
     /// Services that restart, or run again, because of others.
     bounced: BTreeSet<ServiceId>,
-    /// Completed services that stay so.
+    /// Completed services that do not run again.
     resting: BTreeSet<ServiceId>,
 }
 
@@ -187,7 +189,8 @@ fn changes(
     changes
 }
 
-/// What becomes of services that no change of their own explains: a copy of the engine is told, and says so.
+/// What becomes of services that no change of their own explains: a copy of the engine is told, and
+/// says so.
 fn foresee(
     cx: &mut Context,
     plan: &Arc<Plan>,
@@ -250,7 +253,7 @@ pub(super) fn preview(
     })
 }
 
-/// What of the restarted ones a service needs.
+/// Which of the restarted services this one needs.
 fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
     let Some(service) = plan.services.get(name) else {
         return Vec::new();
@@ -267,7 +270,7 @@ const fn shift(impact: PlanImpact) -> Shift {
     match impact {
         PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => Shift::Keep,
         PlanImpact::Reload => Shift::Reload,
-        // One that left with an earlier plan may not be down yet: it runs what was then.
+        // A service that left with an earlier plan may not be down yet: it runs what that said.
         PlanImpact::Restart | PlanImpact::Start => Shift::Restart,
     }
 }

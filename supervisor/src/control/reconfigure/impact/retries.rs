@@ -1,5 +1,5 @@
-//! Services that a comparison of plans leaves as they are, though something of them has failed: `ctl reconfigure` tries
-//! again.
+//! Services that a comparison of plans leaves as they are, though something of them has failed:
+//! `ctl reconfigure` tries again.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use crate::{
 pub(super) const LACKED: &str = "what it lacked is there now";
 const UNRELOADED: &str = "its last reload has failed";
 
-/// Services that could not start for want of an account, a directory or a program, and have it now. Whoever mends that
-/// says `ctl reconfigure`. Sorted by name.
+/// Services that could not start for want of an account, a directory or a program, and have it now.
+/// Whoever mends that says `ctl reconfigure`. Sorted by name.
 pub(super) fn mended(
     cx: &Context,
     known: &Known<'_>,
@@ -41,7 +41,8 @@ pub(super) fn mended(
     names.cloned().collect()
 }
 
-/// Services that are down and would be validated otherwise before a start: they are not left to wait for their next try.
+/// Services that are down and would be validated otherwise before a start: they are not left to
+/// wait for their next try.
 pub(super) fn validated_anew(cx: &Context, plan: &Plan) -> Vec<String> {
     let down = |view: &View| {
         let down = matches!(view.state, State::Failed { .. } | State::Backoff { .. });
@@ -57,8 +58,8 @@ pub(super) fn validated_anew(cx: &Context, plan: &Plan) -> Vec<String> {
     found.map(|service| service.name.clone()).collect()
 }
 
-/// Has services take their configuration that would only go on, though their last reload has failed: as far as is known,
-/// they do not run with the configuration of the plan.
+/// Has services take their configuration that would only go on, though their last reload has
+/// failed: as far as is known, they do not run with the configuration of the plan.
 pub(super) fn reload_the_unreloaded(
     cx: &Context,
     plan: &Plan,

@@ -1,4 +1,5 @@
-//! The second step: missing accounts are made, once it is certain that nothing stands against any of them.
+//! The second step: missing accounts are made, once it is certain that nothing stands against any
+//! of them.
 
 use api::HostChange;
 use engine::RunId;
@@ -21,7 +22,8 @@ use crate::{
 pub(in crate::control::reconfigure) const CREATE: &str = "create";
 
 impl Reconfigure {
-    /// A clash refuses a change; at the daemon's start it fails that service alone, by what `Stage` finds again.
+    /// A clash refuses the plan; at the daemon's start it fails that service alone, since staging
+    /// finds the clash again.
     pub(in crate::control) fn on_missing_accounts(
         &mut self,
         cx: &mut Context,
@@ -87,8 +89,8 @@ impl Reconfigure {
         self.next_account(cx, operations)
     }
 
-    /// At the daemon's start what needs the account fails with that reason and the rest goes on; later nothing is
-    /// changed.
+    /// At the daemon's start the services that need the account fail with that reason and the rest
+    /// goes on; later the plan is refused.
     fn on_no_account(
         &mut self,
         cx: &mut Context,

@@ -1,9 +1,11 @@
-//! The fifth step: addresses that a plan gives to services anew are looked at before anything is touched.
+//! The fifth step: addresses that a plan gives to services anew are looked at before anything is
+//! touched.
 //!
-//! Whoever has one of them and is no service that gives it up by the same plan refuses the plan, for a dry run too. What
-//! lets go of an address only as it ends has it still; the start waits for that (`control/runs/address_waits.rs`). The
-//! daemon's first plan is looked at by each start for itself. After the plan is applied the services are to be seen where
-//! it has them listen (`control/monitors/listening.rs`).
+//! Whoever has one of them and is no service that gives it up by the same plan refuses the plan,
+//! for a dry run too. What lets go of an address only as it ends has it still; the start waits for
+//! that (`control/runs/address_waits.rs`). The daemon's first plan is looked at by each start for
+//! itself. After the plan is applied the services are to be seen where it has them listen
+//! (`control/monitors/listening.rs`).
 
 use std::collections::BTreeMap;
 
@@ -25,7 +27,8 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// All candidates are right: are the addresses free?
+    /// Works out what the plan does to each service, and has the addresses looked for that are new.
+    /// `staged`: all its candidates are right.
     pub(in crate::control) fn weigh(
         &mut self,
         cx: &mut Context,
@@ -68,8 +71,8 @@ impl Reconfigure {
         Next::Wait
     }
 
-    /// The answer: the addresses that are not free. Where nobody could see it, the plan goes on with a warning: each
-    /// start looks for itself.
+    /// `taken`: the addresses that are not free. Where nobody could see that, the plan goes on with
+    /// a warning: each start looks for itself.
     pub(in crate::control) fn on_addresses(
         &mut self,
         cx: &mut Context,
@@ -103,15 +106,15 @@ fn running(cx: &Context) -> Vec<Target> {
     let names = cx.plan.services.keys();
     let running = names.filter_map(|name| {
         let run = cx.main_run_of(name)?;
-        let pid = cx.runs.get(&run)?.pid?;
+        let pid = cx.run(run)?.pid?;
         let name = name.clone();
         Some(Target { name, pid })
     });
     running.collect()
 }
 
-/// The service's own process has the address, or one that ends by the same plan. Where nobody can be seen to have it,
-/// that is who is to have it by the plan that runs.
+/// The service's own process has the address, or one that ends by the same plan. Where nobody can
+/// be seen to have it, that is who is to have it by the plan that runs.
 fn comes_free(cx: &Context, taken: &Taken, impacts: &BTreeMap<ServiceId, PlanImpact>) -> bool {
     let ends = |by: &String| {
         let impact = cx.names.id(by).and_then(|id| impacts.get(&id));

@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// All accounts are there, or cannot be had.
+    /// Has directories made and candidates written. The accounts are there, or cannot be had.
     pub(super) fn stage(&mut self, cx: &mut Context, plan: Arc<Plan>) -> Next {
         if self.clear_left(cx, Some(&plan)) {
             return Next::Wait;
@@ -29,7 +29,8 @@ impl Reconfigure {
         Next::Wait
     }
 
-    /// Removes what an earlier control process left of a plan, if there is anything.
+    /// Has candidates removed that an earlier control process left, if there are any; then the
+    /// attempt goes on with the plan `then`.
     fn clear_left(&mut self, cx: &mut Context, then: Option<&Arc<Plan>>) -> bool {
         let staged = self.probation.left_candidates();
         let any = !staged.is_empty();
@@ -68,8 +69,8 @@ impl Reconfigure {
         plan: Arc<Plan>,
         mut staged: Staged,
     ) -> Next {
-        // The first plan has nothing running that a bad file could hurt: a service's own validator sees the file
-        // before the start and fails that service alone.
+        // The first plan has nothing running that a bad file could hurt: a service's own validator
+        // sees the file before the start and fails that service alone.
         let checked = !self.attempt.first;
         if checked && let Some((service, why)) = staged.first_refused() {
             let last = refused(format!("{service}: {why}"), "nothing has changed");
@@ -93,8 +94,8 @@ impl Reconfigure {
         self.next_check(cx, operations)
     }
 
-    /// A control process that took over has been told all that its plan needs. `files`: those that are not as the plan
-    /// has them, of a swap that was cut short, or somebody's own.
+    /// Ids and programs of the plan that runs are known, after a takeover. `files`: those that are
+    /// not as the plan has them, of a swap that was cut short, or somebody's own.
     pub(in crate::control) fn on_resolved(
         &mut self,
         cx: &mut Context,

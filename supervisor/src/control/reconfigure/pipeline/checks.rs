@@ -69,7 +69,7 @@ impl Reconfigure {
         self.next_check(cx, operations)
     }
 
-    /// A rendered file is not as it should be.
+    /// Refuses the plan, as a program does not take its candidate.
     fn on_bad_candidate(&mut self, cx: &mut Context, detail: &str) -> Next {
         let Stage::Checking { staged, run, .. } = std::mem::take(&mut self.attempt.stage) else {
             return Next::Wait;
@@ -104,8 +104,8 @@ fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)
     plan::file_diff::meant(file, detail)
 }
 
-/// The check of a candidate, as the service itself would be run by the plan that is being checked: what its account may
-/// not read, the service is not to find in its configuration either.
+/// The check of a candidate, as the service itself would be run by the plan that is being checked:
+/// what its account may not read, the service is not to find in its configuration either.
 fn check_spawn(
     StagedPlan { plan, staged }: &StagedPlan,
     number: RunId,
@@ -123,8 +123,8 @@ fn check_spawn(
     }
 }
 
-/// What the program reads lies in directories that change hands only when the service starts: until then their groups
-/// let it in.
+/// What the program reads lies in directories that change hands only when the service starts: until
+/// then their groups let it in.
 fn let_in(mut spawn: Spawn, changes: Option<&Vec<OwnerChange>>) -> Spawn {
     if let Some(ids) = &mut spawn.ids {
         let groups = changes.into_iter().flatten().map(|it| it.from.gid);

@@ -64,7 +64,7 @@ impl Reconfigure {
         self.with_plan(cx, Arc::from(loaded.plan))
     }
 
-    /// A plan that checks: what does it need?
+    /// Goes on with a plan that checks: has missing accounts looked for.
     pub(in crate::control::reconfigure) fn with_plan(
         &mut self,
         cx: &mut Context,
@@ -115,7 +115,7 @@ impl Reconfigure {
     }
 }
 
-/// Secrets that only a dry run leaves missing.
+/// Secrets that are put back or generated, for a dry run to tell.
 fn secrets(loaded: &Loaded) -> Vec<HostChange> {
     let change = |action: &str, service: &str, key: &str| HostChange {
         action: action.to_owned(),

@@ -1,9 +1,9 @@
 //! The steps from files to candidates in their places: jobs and runs, one after the other.
 //!
-//! Order: load, accounts, candidates, checks, addresses, swap. Until the swap nothing that runs is changed, so each
-//! step may refuse; accounts alone stay once they are made, since others may have seen them. Every step ends with a
-//! [`Next`], and the result of its job or run comes back to the step by the [`Stage`] that the attempt is in: a result
-//! that belongs to no stage is dropped.
+//! Order: load, accounts, candidates, checks, addresses, swap. Until the swap nothing that runs is
+//! changed, so each step may refuse; accounts alone stay once they are made, since others may have
+//! seen them. Every step ends with a [`Next`], and the result of its job or run comes back to the
+//! step by the [`Stage`] that the attempt is in: a result that belongs to no stage is dropped.
 
 mod accounts;
 mod addresses;
@@ -53,7 +53,7 @@ pub(super) enum Stage {
         plan: Arc<Plan>,
         left: VecDeque<MakeCommand>,
         run: Option<RunId>,
-        /// What that run makes.
+        /// The account that the run makes.
         making: Option<MakeCommand>,
     },
     /// Directories and candidates are being written.
@@ -73,13 +73,14 @@ pub(super) enum Stage {
     },
     /// Candidates are being put in place.
     Swapping(StagedPlan),
-    /// Candidates are being removed; then this is said.
+    /// Candidates are being removed; then the client hears this.
     Discarding(LastWord),
-    /// Only ids and programs are being looked up, for a control process that took over.
+    /// Ids and programs of the plan that runs are being looked up, after a takeover.
     Resolving,
-    /// Files are being put back, for a control process that took over.
+    /// Files of the plan that runs are being put back, after a takeover.
     PuttingBack,
-    /// What an earlier control process left of a plan that it did not apply is being removed; then this plan goes on.
+    /// What an earlier control process left of a plan that it did not apply is being removed; then
+    /// this plan goes on.
     Clearing(Option<Arc<Plan>>),
 }
 
@@ -140,7 +141,7 @@ impl Attempt {
             )),
             (None, None) => None,
         };
-        cx.answers.extend(answer);
+        cx.answer(answer);
     }
 }
 
@@ -168,7 +169,7 @@ impl Reconfigure {
 
 fn spawn_step(cx: &mut Context, number: RunId, spawn: Spawn) {
     let run = Run::of_nobody(Purpose::Reconfigure);
-    cx.runs.insert(number, run);
+    cx.add_run(number, run);
     cx.tell(Request::Spawn(Box::new(spawn)));
 }
 

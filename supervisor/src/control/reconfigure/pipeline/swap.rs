@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// All is right: this is how far a dry run goes.
+    /// Nothing stands against the plan. A dry run ends here.
     pub(super) fn ready_to_swap(
         &mut self,
         cx: &mut Context,
@@ -52,7 +52,7 @@ impl Reconfigure {
         Next::Wait
     }
 
-    /// Nothing has to be written, on no disk.
+    /// The plan is the one that runs, and nothing has to be written for it.
     fn runs_already(&self, cx: &Context, StagedPlan { plan, staged }: &StagedPlan) -> bool {
         let disk = staged.files.is_empty() && staged.modes.is_empty();
         let same = !self.attempt.first && disk && **plan == *cx.plan;
@@ -88,7 +88,7 @@ impl Reconfigure {
     }
 }
 
-/// Enabled services that are not as somebody wants them.
+/// Enabled services that are neither up nor held, for people. Jobs do not count.
 pub(in crate::control::reconfigure) fn not_up(cx: &Context) -> Vec<String> {
     let services = cx.plan.services.values();
     let enabled = services.filter(|it| it.enabled && !it.job);

@@ -1,7 +1,7 @@
 use engine::{Command, Hold};
 
 use super::*;
-use crate::control::reconfigure::fixture::Fixture;
+use crate::control::fixture::Fixture;
 
 const SERVICES: [(&str, &str); 2] = [
     ("db", "command = ['/bin/db']\n"),

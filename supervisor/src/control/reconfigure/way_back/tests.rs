@@ -1,7 +1,7 @@
 use api::{ActionResult, Verdict};
 
 use super::*;
-use crate::{control::reconfigure::fixture::Fixture, plan_store::AppliedBy};
+use crate::{control::fixture::Fixture, plan_store::AppliedBy};
 
 const OPERATION: &str = "operation 1";
 const SERVICES: [(&str, &str); 2] = [

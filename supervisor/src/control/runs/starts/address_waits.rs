@@ -57,11 +57,11 @@ impl AddressWaits {
             return;
         };
         wait.on = On::Ending(holder, its);
-        let id = cx.runs.get(&run).and_then(|known| known.service);
+        let id = cx.run(run).and_then(|known| known.service);
         let (Some(id), Some(what)) = (id, self.reason(cx, run)) else {
             return;
         };
-        cx.touched.insert(id);
+        cx.touch(id);
         let service = cx.name(id).to_owned();
         cx.publish(&service, "address", &what, None);
     }
@@ -163,7 +163,7 @@ impl Starts {
 
 /// Another main run that is this one, and is on its way down.
 fn ending(cx: &Context, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, ServiceId)> {
-    let mut others = cx.runs.iter().filter(|(other, known)| {
+    let mut others = cx.runs().iter().filter(|(other, known)| {
         **other != run && known.purpose == Purpose::Main && is(known) && cx.is_ending(**other)
     });
     let (holder, known) = others.next()?;

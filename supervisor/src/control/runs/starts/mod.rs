@@ -93,7 +93,7 @@ impl Starts {
         let Some(service) = cx.service(id).cloned() else {
             return Next::Nothing;
         };
-        cx.runs.insert(run, Run::new(id, Purpose::Main));
+        cx.add_run(run, Run::new(id, Purpose::Main));
         match service.broken.as_ref().or_else(|| self.broken.get(&id)) {
             Some(why) => {
                 let reason = format!("{why}; mend it, then: ctl reconfigure");
@@ -115,7 +115,7 @@ impl Starts {
             return Next::Nothing;
         };
         let known = known_of_run(cx, &service, &purpose);
-        cx.runs.insert(run, Run::new(id, purpose));
+        cx.add_run(run, Run::new(id, purpose));
         match known {
             Some(resolved) => spawn_helper(cx, &service, run, &resolved),
             None => self.prepare(cx, run, &service),
@@ -124,7 +124,7 @@ impl Starts {
 
     /// Finds out, and makes, what a run needs; it goes on in [`Self::on_prepared`].
     fn prepare(&mut self, cx: &mut Context, run: RunId, service: &plan::Service) -> Next {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return Next::Nothing;
         };
         let main = known.purpose == Purpose::Main;
@@ -222,7 +222,7 @@ impl Starts {
         self.fresh = found;
         self.fresh.retain(|name, _| !more(name));
         // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = cx.runs.keys().copied().collect();
+        self.outdated = cx.runs().keys().copied().collect();
     }
 
     /// The plan is applied: what was looked up for it grows old.
@@ -266,7 +266,7 @@ impl Starts {
 
 /// The main process is not started.
 fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: String) -> Next {
-    cx.runs.remove(&run);
+    cx.remove_run(run);
     Next::Refused(Fact::SpawnFailed {
         run,
         transient,
@@ -276,15 +276,15 @@ fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: String) -> Next
 
 /// The run is not to be started any more.
 fn drop_start(cx: &mut Context, run: RunId) -> Next {
-    match cx.runs.get(&run).map(|known| &known.purpose) {
+    match cx.run(run).map(|known| &known.purpose) {
         Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.to_owned()),
         Some(Purpose::Validator) => {
-            cx.runs.remove(&run);
+            cx.remove_run(run);
             let verdict = Err(NOT_STARTED.to_owned());
             Next::Refused(Fact::Validated { run, verdict })
         }
         _ => {
-            cx.runs.remove(&run);
+            cx.remove_run(run);
             Next::Nothing
         }
     }
@@ -311,7 +311,7 @@ fn known_of_run(cx: &Context, service: &plan::Service, purpose: &Purpose) -> Opt
     let (Purpose::Probe(of, _) | Purpose::ReloadCommand(of)) = purpose else {
         return None;
     };
-    let resolved = cx.runs.get(of)?.resolved.as_ref()?;
+    let resolved = cx.run(*of)?.resolved.as_ref()?;
     let program = spawn::program_of(service, purpose)?;
     let known = resolved.helpers.contains_key(&program);
     known.then(|| Arc::clone(resolved))

@@ -34,7 +34,7 @@ impl Starts {
     ) -> Next {
         self.lookups -= 1;
         self.preparing.remove(&run);
-        if !cx.runs.contains_key(&run) {
+        if cx.run(run).is_none() {
             return Next::Nothing;
         }
         if !cx.is_wanted(run) {
@@ -49,7 +49,7 @@ impl Starts {
     }
 
     pub(super) fn go_on(&mut self, cx: &mut Context, run: RunId, outcome: Outcome) -> Next {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return Next::Nothing;
         };
         let (Some(id), purpose) = (known.service, known.purpose.clone()) else {
@@ -100,7 +100,7 @@ impl Starts {
         )));
         let spawn = spawn::main(&cx.plan.paths, service, &resolved, run);
         cx.tell(Request::Spawn(Box::new(spawn)));
-        let Some(known) = cx.runs.get_mut(&run) else {
+        let Some(known) = cx.run_mut(run) else {
             return Next::Nothing;
         };
         let directories = service.directories.iter().map(|it| it.path.clone());
@@ -164,7 +164,7 @@ fn start_validator(
 /// The account stays the run's own; a control process that took over does not know it, and takes the one that there
 /// is now.
 fn as_its_run(cx: &mut Context, of: RunId, found: Arc<Resolved>) -> Arc<Resolved> {
-    let Some(main) = cx.runs.get_mut(&of) else {
+    let Some(main) = cx.run_mut(of) else {
         return found;
     };
     let found = match &main.resolved {

@@ -11,14 +11,14 @@ use crate::control::{
     harness::{MIDNIGHT, files, hello},
     input::Now,
     monitors::listening::Listening,
-    reconfigure::{probation::Verdicts, specs},
+    reconfigure::{Verdicts, specs},
 };
 
 const START: Moment = Moment(5_000);
 
 pub(super) struct Fixture {
     pub(super) cx: Context,
-    listening: Listening,
+    pub(super) listening: Listening,
     _root: tempfile::TempDir,
 }
 
@@ -94,7 +94,7 @@ impl Fixture {
 
     /// How often a plan was kept since this was asked last.
     pub(super) fn kept(&mut self) -> usize {
-        let outputs = std::mem::take(&mut self.cx.outputs).into_iter();
+        let outputs = std::iter::from_fn(|| self.cx.poll_output());
         outputs
             .filter(|it| matches!(it, Output::Job(Job::Keep { .. })))
             .count()

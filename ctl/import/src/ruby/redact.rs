@@ -8,7 +8,7 @@ use crate::secrecy::{names_secret, value_secret};
 const MAX_CHARS: usize = 120;
 
 /// The text of a statement. `target`: the key that it sets, where that is known.
-pub(super) fn shown(node: Node<'_>, source: &str, target: &str) -> String {
+pub(super) fn redacted(node: Node<'_>, source: &str, target: &str) -> String {
     let mut out = String::new();
     let mut done = node.start_byte();
     let left = node
@@ -23,11 +23,11 @@ pub(super) fn shown(node: Node<'_>, source: &str, target: &str) -> String {
         }
     }
     out.push_str(&source[done..node.end_byte()]);
-    one_line(&out)
+    first_line(&out)
 }
 
 /// The first line, marked if there are more.
-pub(super) fn one_line(text: &str) -> String {
+pub(super) fn first_line(text: &str) -> String {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().trim_end();
     let cut: String = first.chars().take(MAX_CHARS).collect();
