@@ -1,12 +1,14 @@
 //! What every component reads, and by which it says what is to be done.
 //!
-//! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single owner: the
-//! engine's view of the services, the plan that runs, the ids of services, runs, the time. A component reads these,
-//! queues what is to be done outside ([`Context::job`], [`Context::tell`]), and never waits for it.
+//! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single
+//! owner: the engine's view of the services, the plan that runs, the ids of services, runs, the
+//! time. A component reads these, queues what is to be done outside ([`Context::job`],
+//! [`Context::tell`]), and never waits for it.
 //!
-//! Invariant: outputs leave in the order in which they were said, and answers to clients after them. So a component
-//! that has the keeper remember something before it asks for a job that rests on it can rely on that order
-//! (`in_order.rs`), and a client on all that it hears of being with the keeper.
+//! Invariant: outputs leave in the order in which they were said, and answers to clients after
+//! them. So a component that has the keeper remember something before it asks for a job that rests
+//! on it can rely on that order (`in_order.rs`), and a client on all that it hears of being with
+//! the keeper.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -179,8 +181,8 @@ impl Context {
         &self.touched
     }
 
-    /// The same, for the steps that follow the input. Who touches a service from here on has it looked at after the
-    /// next input.
+    /// The same, for the steps that follow the input. Who touches a service from here on has it
+    /// looked at after the next input.
     pub(super) fn take_touched(&mut self) -> BTreeSet<ServiceId> {
         std::mem::take(&mut self.touched)
     }
@@ -260,7 +262,8 @@ impl Context {
         self.plan.notify.iter().any(|it| it.on.contains(&cause))
     }
 
-    /// Has those told who want to know it, at the end of this step. `service`: whom it is about; empty: the machine.
+    /// Has those told who want to know it, at the end of this step. `service`: whom it is about;
+    /// empty: the machine.
     pub(super) fn alert(&mut self, service: &str, cause: NotifyOn, text: String) {
         self.alerts.push(Alert {
             service: service.to_owned(),

@@ -1,4 +1,5 @@
-//! Whether the account that a service runs with is another by now, which no file of the configuration says.
+//! Whether the account that a service runs with is another by now, which no file of the
+//! configuration says.
 
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use engine::ServiceId;
 use crate::{control::Context, prepare::Resolved, unready::Unready};
 
 impl Context {
-    /// In words, what is another of the account that a service runs with. The service goes on as it is.
+    /// In words, what is another of the account that a service runs with. The service goes on as it
+    /// is.
     pub(in crate::control) fn moved_account(
         &self,
         id: ServiceId,

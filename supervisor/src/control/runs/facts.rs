@@ -204,7 +204,8 @@ impl Control {
         if left == 0
             && let Some(known) = self.cx.run_mut(run)
         {
-            // The run is known until its end is told; what starts upon that may have its directories.
+            // The run is known until its end is told; what starts upon that may have its
+            // directories.
             known.directories.clear();
         }
         self.fact(Fact::Swept { run, left });
@@ -213,7 +214,8 @@ impl Control {
         }
     }
 
-    /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the way any more.
+    /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the
+    /// way any more.
     pub(in crate::control) fn on_remaining(&mut self, remaining: &[Remaining]) {
         for run in self.leftovers.on_remaining(&mut self.cx, remaining) {
             self.fact(Fact::Swept { run, left: 0 });

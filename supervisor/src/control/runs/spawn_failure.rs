@@ -7,8 +7,8 @@ use nix::errno::Errno;
 
 use crate::{control::Context, port_owner};
 
-/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run of an earlier
-/// daemon.
+/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a
+/// run of an earlier daemon.
 const OVER_LEFTOVERS: [&str; 2] = [message::UNSWEPT, message::LEFTOVERS];
 
 /// The keeper refuses to start a run beside what is left of another.

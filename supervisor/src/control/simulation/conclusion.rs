@@ -1,4 +1,5 @@
-//! The end of a simulation: the world is fair again, everything comes to rest, and what has to be true then is judged.
+//! The end of a simulation: the world is fair again, everything comes to rest, and what has to be
+//! true then is judged.
 
 use api::Action;
 use keeper::message::Role;

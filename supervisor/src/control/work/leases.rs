@@ -1,4 +1,4 @@
-//! What a job keeps stopped, and gives back.
+//! Leases: what a job keeps stopped, and gives back. Pure; the engine holds the leases themselves.
 
 use api::{ErrorKind, ErrorReply, LeaseRequest, LeasedBy};
 use engine::{Goal, Lease, Refusal, ServiceId, View};
@@ -34,7 +34,7 @@ impl Context {
         Some(format!("stopped for the job {job} (since {since})"))
     }
 
-    /// Why something is refused because of a job.
+    /// What a client is told whose command is refused because of a job.
     pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let (kind, message, hint) = match refusal {

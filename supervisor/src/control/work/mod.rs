@@ -1,13 +1,14 @@
 //! The work of jobs: from a client's request to the result, and what a job keeps stopped meanwhile.
 //!
-//! A request goes to the disk first (`request.json` in the job's directory, `requests.rs`), then to the engine; from
-//! there on the job runs as any service, again and again, until it is over. What the job leaves as its result is read
-//! then (`result.rs`), and ends the operation. The keeper remembers a request until the engine has it, and the
-//! engine's record names the request, so a job is begun once though control dies at any point. `routing.rs` lends
-//! [`Work`] what it reads of other components.
+//! A request goes to the disk first (`request.json` in the job's directory, `requests.rs`), then to
+//! the engine; from there on the job runs as any service, again and again, until it is over. What
+//! the job leaves as its result is read then (`result.rs`), and ends the operation. The keeper
+//! remembers a request until the engine has it, and the engine's record names the request, so a job
+//! is begun once though control dies at any point. `routing.rs` lends [`Work`] what it reads of
+//! other components.
 //!
-//! Limits: one job at a time is on its way, until its result is read; a progress has [`api::JOB_PROGRESS_BYTES_MAX`],
-//! a result [`api::JOB_RESULT_BYTES_MAX`] bytes.
+//! Limits: one job at a time is on its way, until its result is read; a progress has
+//! [`api::JOB_PROGRESS_BYTES_MAX`], a result [`api::JOB_RESULT_BYTES_MAX`] bytes.
 
 mod leases;
 mod progress;

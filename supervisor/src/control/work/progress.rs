@@ -1,5 +1,5 @@
-//! How far jobs say that they are. Each word is shown by status; of many in a short time the last one
-//! is passed on.
+//! How far jobs say that they are. Status shows each word; clients get at most one in [`PAUSE_MS`],
+//! the last one.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(in crate::control) struct Said {
 #[derive(Debug)]
 struct Last {
     progress: JobProgress,
-    /// When it may be passed on; none: it has been.
+    /// When the word may be passed on. None: it has been.
     tell_at: Option<Moment>,
     told_at: Option<Moment>,
     /// The step that events have told of.
@@ -99,7 +99,8 @@ impl Work {
         self.progress.take(id, progress, cx.now.moment);
     }
 
-    /// Lines that are due for clients, with the operations that they are for. New steps are told as events.
+    /// Lines that are due for clients, with the operations that they are for. New steps are told as
+    /// events.
     pub(super) fn progress_due(&mut self, cx: &mut Context) -> Vec<(String, Progress)> {
         let mut lines = Vec::new();
         for Word { job, at, is_new } in self.progress.due(cx.now.moment) {

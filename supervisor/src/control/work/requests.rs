@@ -1,7 +1,8 @@
 //! A request for a job's work on its way to the disk, from where it goes to the engine.
 //!
-//! The keeper hears of the request before anything is done for it, and until the engine has it: a successor goes on
-//! with it, and finds by the engine's record whether the work has begun. Limit: one request is on its way.
+//! The keeper hears of the request before anything is done for it, and until the engine has it: a
+//! successor goes on with it, and finds by the engine's record whether the work has begun. Limit:
+//! one request is on its way.
 
 use api::{ErrorKind, ErrorReply, JobOrder, JobRequest, Progress};
 use engine::{Hold, Refusal, ServiceId};

@@ -1,5 +1,5 @@
-//! How the work of a job ends: its result is read from its directory once it is over, and goes to who
-//! has asked.
+//! How the work of a job ends: its result is read from its directory once the job is over, and goes
+//! to the client that asked.
 
 use std::{io, path::Path, time::Duration};
 
@@ -22,13 +22,13 @@ use crate::{
     store,
 };
 
-/// Writes what a job is asked to do to its directory.
+/// Writes a request into the directory of its job.
 pub(in crate::control) fn store(state_dir: &Path, service: &str, order: &JobOrder) -> Done {
     let stored = store_order(state_dir, service, order);
     Done::OrderStored(stored.map_err(|error| error.to_string()))
 }
 
-/// Reads what it has left as its result.
+/// Reads the result that a job has left.
 pub(in crate::control) fn read(state_dir: &Path, service: &str, id: String) -> Done {
     let result = match read_result(state_dir, service) {
         Ok(result) => Ok(result.map(Box::new)),
@@ -37,14 +37,14 @@ pub(in crate::control) fn read(state_dir: &Path, service: &str, id: String) -> D
     Done::ResultRead { id, result }
 }
 
-/// It cannot be read, or not in time: who has asked hears why, and where it is.
+/// The result cannot be read, or not in time: the client hears why, and where it is.
 pub(in crate::control) fn unread(state_dir: &Path, service: &str, id: String, why: &str) -> Done {
     let path = job_dir(state_dir, service).join(JOB_RESULT_FILE);
     let result = Err(format!("its result is in {}: {why}", path.display()));
     Done::ResultRead { id, result }
 }
 
-/// Durably: it may be all that is known of a request.
+/// Durable on return: the file may be all that is known of a request.
 fn store_order(state_dir: &Path, service: &str, order: &JobOrder) -> io::Result<()> {
     let dir = job_dir(state_dir, service);
     Dir::make(&dir, 0o700)?;
@@ -52,7 +52,7 @@ fn store_order(state_dir: &Path, service: &str, order: &JobOrder) -> io::Result<
     store::write_atomically(&dir.join(JOB_REQUEST_FILE), text.as_bytes())
 }
 
-/// None: it has left none. Otherwise why that is not known.
+/// None: the job has left no result. `Err` says why that is not known.
 fn read_result(state_dir: &Path, service: &str) -> Result<Option<JobResult>, String> {
     let path = job_dir(state_dir, service).join(JOB_RESULT_FILE);
     match aside::read_json_later::<JobResult>(&path, JOB_RESULT_BYTES_MAX as u64) {

@@ -1,4 +1,5 @@
-//! Lends jobs' work what it reads of other components, and asks the engine: nothing is decided here.
+//! Lends jobs' work what it reads of other components, and asks the engine: nothing is decided
+//! here.
 
 use api::{ErrorReply, JobRequest, Progress};
 use engine::{Command, ServiceId};

@@ -1,7 +1,7 @@
 //! Starts that wait until another run no longer has a directory that is to change hands.
 //!
-//! Only a run that is on its way down is waited for: its kill deadline bounds the wait. Beside a run that goes on the
-//! directory keeps its owner (`staging/ownership.rs`).
+//! Only a run that is on its way down is waited for: its kill deadline bounds the wait. Beside a
+//! run that goes on the directory keeps its owner (`staging/ownership.rs`).
 
 use engine::RunId;
 

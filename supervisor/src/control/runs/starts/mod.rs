@@ -1,19 +1,24 @@
 //! Starts: from a run that the engine wants to a process that the keeper is asked for.
 //!
-//! Owner of every start until then, and of what keeps services from starting. A start goes through these steps,
-//! and can be given up at each:
+//! Owner of every start until then, and of what keeps services from starting. A start goes through
+//! these steps, and can be given up at each:
 //!
-//! 1. [`Starts::prepare`] asks what the run needs: ids, program, addresses, directories. A job finds that out and
-//!    makes what is missing; all that one input asks for goes into one job ([`Starts::ask`]). What the plan that is
-//!    just being applied has looked up ([`Starts::begin_plan`]) is as good as new, and asked for again by nobody.
-//! 2. `prepared.rs` takes the answer, which may come when nobody wants the run any more, or under another plan.
-//! 3. `directory_waits.rs` and `address_waits.rs`: a run that is on its way down still has a directory or an address.
+//! 1. [`Starts::prepare`] asks what the run needs: ids, program, addresses, directories. A job
+//!    finds that out and makes what is missing; all that one input asks for goes into one job
+//!    ([`Starts::ask`]). What the plan that is just being applied has looked up
+//!    ([`Starts::begin_plan`]) is as good as new, and asked for again by nobody.
+//! 2. `prepared.rs` takes the answer, which may come when nobody wants the run any more, or under
+//!    another plan.
+//! 3. `directory_waits.rs` and `address_waits.rs`: a run that is on its way down still has a
+//!    directory or an address.
 //! 4. `spawn.rs` makes the request to the keeper.
 //!
-//! What a main run was started with stays with it: its probes and reload commands act as the account that it has, not
-//! as the one that its name means by now, and ask no name server each time.
+//! What a main run was started with stays with it: its probes and reload commands act as the
+//! account that it has, not as the one that its name means by now, and ask no name server each
+//! time.
 //!
-//! Each step says by [`Next`] what follows for others; a start never waits. Limit: one preparation for each run.
+//! Each step says by [`Next`] what follows for others; a start never waits. Limit: one preparation
+//! for each run.
 
 mod address_waits;
 mod directory_waits;
@@ -169,8 +174,9 @@ impl Starts {
         }
     }
 
-    /// After every input: has all that it has asked for prepared together. `plan_rests`: no other plan may have laid
-    /// out its own copies of credentials already, so those that nobody has a use for are removed.
+    /// After every input: has all that it has asked for prepared together. `plan_rests`: no other
+    /// plan may have laid out its own copies of credentials already, so those that nobody has a use
+    /// for are removed.
     pub(in crate::control) fn ask(&mut self, cx: &mut Context, plan_rests: bool) {
         let mut starts = std::mem::take(&mut self.asked);
         for start in &mut starts {
@@ -189,8 +195,8 @@ impl Starts {
         preparing.filter(|run| !cx.is_wanted(*run)).collect()
     }
 
-    /// The run waits no longer for what it would have needed. That may never be found out, where a name service or a
-    /// file server does not answer.
+    /// The run waits no longer for what it would have needed. That may never be found out, where a
+    /// name service or a file server does not answer.
     pub(in crate::control) fn give_up(&mut self, cx: &mut Context, run: RunId) -> Next {
         if let Some(unwanted) = self.preparing.remove(&run) {
             unwanted.store(true, Ordering::Relaxed);
@@ -211,7 +217,8 @@ impl Starts {
 
 /// What a plan has to do with it.
 impl Starts {
-    /// A plan is being applied, with what was looked up for it. `more`: a start of this service has more to be done.
+    /// A plan is being applied, with what was looked up for it. `more`: a start of this service has
+    /// more to be done.
     pub(in crate::control) fn begin_plan(
         &mut self,
         cx: &mut Context,
@@ -249,7 +256,8 @@ impl Starts {
             .collect();
     }
 
-    /// The service could not start for want of something, which whoever mends it says by `ctl reconfigure`.
+    /// The service could not start for want of something, which whoever mends it says by `ctl
+    /// reconfigure`.
     pub(in crate::control) fn is_lacking(&self, id: ServiceId) -> bool {
         self.broken.contains_key(&id) || self.lacking.contains(&id)
     }
