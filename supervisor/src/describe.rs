@@ -41,7 +41,7 @@ fn key(shown: describe::Shown) -> ConfigKey {
     }
 }
 
-/// What a reconfigure would change of it. The names may be of either plan.
+/// Differences between the plan that runs and that of the files, of services of either plan.
 pub(crate) fn diff(
     options: &Options,
     running: &Plan,

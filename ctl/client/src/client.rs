@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use std::{
     io,
-    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -231,10 +231,7 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
         .read(true)
         .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
         .open(directory)?;
-    let short = Path::new("/proc/self/fd")
-        .join(directory.as_raw_fd().to_string())
-        .join(name);
-    UnixStream::connect(short).await
+    UnixStream::connect(proc::fd_path(&directory).join(name)).await
 }
 
 async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {

@@ -10,9 +10,11 @@ use alloc::{
     vec::Vec,
 };
 
+use run_model::Stop;
+
 use crate::{
     engine::Engine,
-    event::{Accepted, Refusal, Shift},
+    event::{Accepted, ProcessImpact, Refusal},
     graph::{self, Edges},
     ids::{Moment, ServiceId},
     input::Input,
@@ -20,7 +22,7 @@ use crate::{
     order::RestartReason,
     record::Record,
     service::Service,
-    spec::{ExitSet, Kind, Policy, Ready, Restart, Spec, Stop},
+    spec::{ExitSet, Kind, Policy, Ready, Restart, Spec},
     state::{Goal, State},
 };
 
@@ -35,7 +37,7 @@ impl Engine {
     pub(crate) fn apply(
         &mut self,
         now: Moment,
-        plan: Vec<(ServiceId, Box<Spec>, Shift)>,
+        plan: Vec<(ServiceId, Box<Spec>, ProcessImpact)>,
     ) -> Result<Accepted, Refusal> {
         let ids: BTreeSet<ServiceId> = plan.iter().map(|(id, ..)| *id).collect();
         let mut planned: BTreeMap<ServiceId, Edges> = plan
@@ -46,10 +48,10 @@ impl Engine {
             return Err(Refusal::Cycle(cycle));
         }
         let mut accepted = Accepted::default();
-        let mut shifts = Vec::new();
-        for (id, spec, shift) in plan {
-            if let Some(shift) = self.take(now, id, spec, shift) {
-                shifts.push((id, shift));
+        let mut impacts = Vec::new();
+        for (id, spec, impact) in plan {
+            if let Some(impact) = self.take(now, id, spec, impact) {
+                impacts.push((id, impact));
                 accepted.affected.insert(id);
             }
         }
@@ -78,8 +80,8 @@ impl Engine {
         self.dirty.extend(existing);
         self.propagate();
         self.end_unasked_reloads(now);
-        for (id, shift) in shifts {
-            self.shift(now, id, shift, &mut accepted);
+        for (id, impact) in impacts {
+            self.change_process(now, id, impact, &mut accepted);
         }
         Ok(accepted)
     }
@@ -94,17 +96,24 @@ impl Engine {
     }
 
     /// Brings one service of the plan in; says what its process will notice of it.
-    fn take(&mut self, now: Moment, id: ServiceId, spec: Box<Spec>, shift: Shift) -> Option<Shift> {
+    fn take(
+        &mut self,
+        now: Moment,
+        id: ServiceId,
+        spec: Box<Spec>,
+        impact: ProcessImpact,
+    ) -> Option<ProcessImpact> {
         if let Some(node) = self.nodes.get_mut(&id) {
             let before = node.service.record.shown();
-            let shift = match shift {
-                Shift::Reload if spec.reload.is_none() => Shift::Restart,
+            let impact = match impact {
+                ProcessImpact::Reload if spec.reload.is_none() => ProcessImpact::Restart,
                 other => other,
             };
-            node.service.take_spec(spec, now, shift == Shift::Restart);
+            node.service
+                .take_spec(spec, now, impact == ProcessImpact::Restart);
             node.service.record.removing = false;
             self.book(id, &before);
-            return (shift != Shift::Keep).then_some(shift);
+            return (impact != ProcessImpact::Keep).then_some(impact);
         }
         let restored = self.restored.remove(&id);
         let new = || Record {
@@ -162,13 +171,19 @@ impl Engine {
     }
 
     /// Does what a changed service's process needs.
-    fn shift(&mut self, now: Moment, id: ServiceId, shift: Shift, accepted: &mut Accepted) {
+    fn change_process(
+        &mut self,
+        now: Moment,
+        id: ServiceId,
+        impact: ProcessImpact,
+        accepted: &mut Accepted,
+    ) {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
-        match (&node.service.record.state, shift) {
-            (_, Shift::Keep) => {}
-            (State::Running { .. } | State::Reloading { .. }, Shift::Reload) => {
+        match (&node.service.record.state, impact) {
+            (_, ProcessImpact::Keep) => {}
+            (State::Running { .. } | State::Reloading { .. }, ProcessImpact::Reload) => {
                 self.step(now, id, Input::Reload);
             }
             // A job that has failed has come to its end.
@@ -186,7 +201,7 @@ impl Engine {
                 | State::Reloading { .. }
                 | State::Stopping { .. }
                 | State::Completed,
-                Shift::Reload | Shift::Restart,
+                ProcessImpact::Reload | ProcessImpact::Restart,
             ) => {
                 if node.service.spec.kind == Kind::Daemon {
                     self.set_idle_until_triggered(id, false);

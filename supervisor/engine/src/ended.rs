@@ -3,8 +3,9 @@
 
 use alloc::string::String;
 
+use run_model::Exit;
+
 use crate::{
-    exit::Exit,
     ids::{RunId, ServiceId},
     state::{Failure, Kill, StopCause},
 };

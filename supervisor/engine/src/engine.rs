@@ -142,6 +142,11 @@ impl Engine {
         first.into_iter().chain(shutdown).min()
     }
 
+    /// A shutdown has begun. Nothing takes it back.
+    pub const fn is_shutting_down(&self) -> bool {
+        self.shutdown.is_some()
+    }
+
     /// A number for a run that the engine does not decide about (an exec probe).
     pub fn allocate_run(&mut self) -> RunId {
         let run = RunId(self.next_run);

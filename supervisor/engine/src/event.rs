@@ -2,11 +2,11 @@
 
 use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
 
+use run_model::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::ProbeKind,
-    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     spec::Spec,
@@ -67,7 +67,7 @@ pub enum Command {
     Signal(BTreeSet<ServiceId>, i32),
     /// A plan has been made: exactly these services exist now. A service new to the engine gets
     /// goal up unless it is restored as held. One that is missing is stopped and then forgotten.
-    Apply(Vec<(ServiceId, Box<Spec>, Shift)>),
+    Apply(Vec<(ServiceId, Box<Spec>, ProcessImpact)>),
     /// Stop everything in reverse order. Whatever still runs after `deadline_ms` is killed.
     /// A second one with a shorter deadline shortens it.
     Shutdown {
@@ -76,14 +76,17 @@ pub enum Command {
     },
 }
 
-/// What a new plan means for a service that runs.
+/// What a new plan means for the process of a service that runs.
+///
+/// Coarser than `PlanImpact` of the API, which also names a service that comes, goes or changes without its process:
+/// those the engine reads off its own goals and states, and a plan that named them as well could contradict these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shift {
-    /// Nothing that its process would notice; policy is taken over in place.
+pub enum ProcessImpact {
+    /// The process goes on: only policy changes, which is taken over in place.
     Keep,
-    /// It can take the change by a reload (and gets a restart if it has none).
+    /// The process takes the change by a reload; without a way to reload it is replaced.
     Reload,
-    /// Its process must be replaced.
+    /// The process is replaced.
     Restart,
 }
 
@@ -118,49 +121,12 @@ pub enum Fact {
         /// How many processes are known to be left; at least one.
         left: u32,
     },
-    /// The run has closed its descriptor for readiness and has not said that it is ready.
-    GaveUpReady {
+    /// The run has said something of itself.
+    Notified {
         /// A service's main run.
         run: RunId,
-    },
-    /// The run says that it is ready (or has finished reloading).
-    Ready {
-        /// A service's main run.
-        run: RunId,
-    },
-    /// The run has left the mark that makes it ready.
-    ReadySignal {
-        /// A service's main run.
-        run: RunId,
-    },
-    /// The run says that it takes a new configuration and is ready again only when it says so.
-    Reloading {
-        /// A service's main run.
-        run: RunId,
-    },
-    /// The run says that it is alive.
-    Alive {
-        /// A service's main run.
-        run: RunId,
-    },
-    /// The run says how long its watchdog may hear nothing from now on.
-    WatchdogTimeout {
-        /// A service's main run.
-        run: RunId,
-        /// Longest silence; zero: for ever.
-        ms: u64,
-    },
-    /// The run says that it has failed, as if it had been silent for too long.
-    WatchdogTrigger {
-        /// A service's main run.
-        run: RunId,
-    },
-    /// The run asks for more time for what it is doing now: start, reload or stop.
-    Extend {
-        /// A service's main run.
-        run: RunId,
-        /// From now on.
-        ms: u64,
+        /// What.
+        what: Notification,
     },
     /// One attempt of a probe has ended.
     Probed {
@@ -197,6 +163,33 @@ pub enum Fact {
     },
 }
 
+/// What a run says of itself: by `sd_notify(3)`, by the descriptor for its readiness, or by a line in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notification {
+    /// `READY=1`: the run is ready, or has finished reloading.
+    Ready,
+    /// The run has written the newline or the log line that makes it ready.
+    ReadySignal,
+    /// The run has closed its descriptor for readiness without a newline.
+    ReadyClosed,
+    /// `RELOADING=1`: the run takes a new configuration, and is ready again only when it says so.
+    Reloading,
+    /// `WATCHDOG=1`: the run is alive.
+    Alive,
+    /// `WATCHDOG_USEC=`: how long its watchdog may hear nothing from now on.
+    WatchdogTimeout {
+        /// Longest silence in milliseconds; zero: for ever.
+        ms: u64,
+    },
+    /// `WATCHDOG=trigger`: the run has failed, as if it had been silent for too long.
+    WatchdogTrigger,
+    /// `EXTEND_TIMEOUT_USEC=`: the run needs more time for what it is doing now: start, reload or stop.
+    ExtendTimeout {
+        /// Milliseconds from now on.
+        ms: u64,
+    },
+}
+
 impl Fact {
     /// The run that it is about.
     pub const fn run(&self) -> RunId {
@@ -205,14 +198,7 @@ impl Fact {
             | Self::Spawned { run, .. }
             | Self::SpawnFailed { run, .. }
             | Self::SpawnRefused { run, .. }
-            | Self::GaveUpReady { run, .. }
-            | Self::Ready { run, .. }
-            | Self::ReadySignal { run, .. }
-            | Self::Reloading { run, .. }
-            | Self::Alive { run, .. }
-            | Self::WatchdogTimeout { run, .. }
-            | Self::WatchdogTrigger { run, .. }
-            | Self::Extend { run, .. }
+            | Self::Notified { run, .. }
             | Self::Probed { run, .. }
             | Self::Reloaded { run, .. }
             | Self::Exited { run, .. }

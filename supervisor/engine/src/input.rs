@@ -1,6 +1,8 @@
 //! What can happen to one service: the columns of the machine's table.
 
-use crate::{event::Fact, exit::Exit, ids::ServiceId};
+use run_model::Exit;
+
+use crate::{event::Fact, ids::ServiceId};
 
 /// What can happen to one service.
 #[derive(Clone, Copy, Debug)]

@@ -25,7 +25,6 @@ mod effect;
 mod ended;
 mod engine;
 mod event;
-mod exit;
 mod graph;
 mod ids;
 mod input;
@@ -35,6 +34,7 @@ mod lease;
 mod leases;
 mod machine;
 mod node;
+mod notified;
 mod order;
 mod patience;
 mod phase;
@@ -55,15 +55,15 @@ mod watchdog;
 pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;
-pub use event::{Accepted, Command, Event, Fact, Refusal, Shift};
-pub use exit::Exit;
+pub use event::{Accepted, Command, Event, Fact, Notification, ProcessImpact, Refusal};
 pub use ids::{Moment, RunId, ServiceId};
 pub use lease::Lease;
 pub use order::Order;
 pub use record::Record;
+pub use run_model::{Escalation, Exit, Stop};
 pub use spec::{
-    Escalation, ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec,
-    StartLimit, Stop, Watchdog, WatchdogAction,
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec, StartLimit,
+    Watchdog, WatchdogAction,
 };
 pub use state::{
     Confirming, Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, Settled, State,

@@ -1,8 +1,9 @@
 //! One service's machine: what each input means in each [`Phase`]. Knows no other service; what it
 //! has to know of them comes in a [`Context`].
 //!
-//! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`. The table ends
-//! with the pairs that change nothing, each with its reason, and those that cannot be: a debug build fails on one.
+//! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`; what a run says of
+//! itself is decided in `notified`. The table ends with the pairs that change nothing, each with its reason, and those
+//! that cannot be: a debug build fails on one.
 
 use crate::{
     context::Context,
@@ -10,7 +11,6 @@ use crate::{
     input::Input,
     phase::Phase,
     service::Service,
-    spec::Ready,
     state::{Kill, StopCause},
 };
 
@@ -26,6 +26,7 @@ impl Service {
         match (self.record.state.phase(), input) {
             (_, I::Leftovers(left)) => self.leftovers_now(ctx, left),
             (_, I::LeftoverEnded(exit)) => self.leftover_ended(ctx, exit),
+            (_, I::Fact(F::Notified { what, .. })) => self.notified(ctx, *what),
 
             (P::Stopped | P::Waiting, I::Reconcile) => self.start_or_wait(ctx),
             (P::Stopped | P::Waiting | P::Backoff | P::Failed, I::Start) => self.start_by_hand(ctx),
@@ -52,19 +53,6 @@ impl Service {
                 self.record.reload_queued = true;
             }
             (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(ctx),
-            // The word of the run has overtaken that of its birth.
-            (P::Spawning, I::Fact(F::Ready { .. })) => {
-                self.executing(ctx);
-                self.said_ready(ctx, &Ready::Notify);
-            }
-            (P::Spawning, I::Fact(F::ReadySignal { .. })) => {
-                self.executing(ctx);
-                self.said_ready(ctx, &Ready::ReadySignal);
-            }
-            (P::Spawning, I::Fact(F::GaveUpReady { .. })) => {
-                self.executing(ctx);
-                self.gave_up_ready(ctx);
-            }
             (
                 P::Spawning,
                 I::Fact(F::SpawnFailed {
@@ -92,19 +80,10 @@ impl Service {
                 P::Spawning | P::Starting | P::Running | P::Reloading,
                 I::Fact(F::Exited { exit, .. }),
             ) => self.died(ctx, *exit),
-            (
-                P::Spawning | P::Starting | P::Running | P::Reloading,
-                I::Fact(F::WatchdogTimeout { ms, .. }),
-            ) => self.watchdog_told(ctx.now, *ms),
             (P::Starting | P::Running, I::Fact(F::SpawnFailed { reason, .. })) => {
                 self.vanished(ctx, reason);
             }
             (P::Starting, I::Tick) => self.tick_starting(ctx),
-            (P::Starting, I::Fact(F::Ready { .. })) => self.said_ready(ctx, &Ready::Notify),
-            (P::Starting, I::Fact(F::ReadySignal { .. })) => {
-                self.said_ready(ctx, &Ready::ReadySignal);
-            }
-            (P::Starting, I::Fact(F::GaveUpReady { .. })) => self.gave_up_ready(ctx),
             (
                 P::Starting,
                 I::Fact(F::Probed {
@@ -112,9 +91,6 @@ impl Service {
                 }),
             ) => {
                 self.probed_starting(ctx, *probe, *ok, detail);
-            }
-            (P::Starting | P::Reloading | P::Terminating, I::Fact(F::Extend { ms, .. })) => {
-                self.extend(ctx, *ms);
             }
             (P::Running | P::Reloading, I::Tick) => self.tick_up(ctx),
             (
@@ -125,13 +101,7 @@ impl Service {
             ) => {
                 self.probed_up(ctx, *probe, *ok, detail);
             }
-            (P::Running | P::Reloading, I::Fact(F::Alive { .. })) => self.alive(ctx),
-            (P::Running | P::Reloading, I::Fact(F::WatchdogTrigger { .. })) => {
-                self.watchdog_triggered(ctx);
-            }
-            (P::Running | P::Reloading, I::Fact(F::Reloading { .. })) => self.reload_announced(ctx),
             (P::Running, I::Reload) => self.reload(ctx),
-            (P::Reloading, I::Fact(F::Ready { .. })) => self.reload_said_ready(ctx),
             (P::Reloading, I::Fact(F::Validated { verdict, .. })) => {
                 self.reload_validated(ctx, said(verdict));
             }
@@ -185,21 +155,13 @@ impl Service {
                 I::Fact(
                     F::Spawned { .. }
                     | F::SpawnRefused { .. }
-                    | F::GaveUpReady { .. }
-                    | F::Ready { .. }
-                    | F::ReadySignal { .. }
-                    | F::WatchdogTimeout { .. }
                     | F::Exited { .. },
                 ),
             )
             | (
                 P::Validating | P::Spawning,
                 I::Fact(
-                    F::Reloading { .. }
-                    | F::Alive { .. }
-                    | F::WatchdogTrigger { .. }
-                    | F::Extend { .. }
-                    | F::Probed { .. }
+                    F::Probed { .. }
                     | F::Reloaded { .. }
                     | F::Swept { .. },
                 ),
@@ -211,9 +173,6 @@ impl Service {
                     F::Validated { .. }
                     | F::Spawned { .. }
                     | F::SpawnRefused { .. }
-                    | F::Reloading { .. }
-                    | F::Alive { .. }
-                    | F::WatchdogTrigger { .. }
                     | F::Reloaded { .. }
                     | F::Swept { .. },
                 ),
@@ -224,10 +183,6 @@ impl Service {
                     F::Validated { .. }
                     | F::Spawned { .. }
                     | F::SpawnRefused { .. }
-                    | F::GaveUpReady { .. }
-                    | F::Ready { .. }
-                    | F::ReadySignal { .. }
-                    | F::Extend { .. }
                     | F::Reloaded { .. }
                     | F::Swept { .. },
                 ),
@@ -237,8 +192,6 @@ impl Service {
                 I::Fact(
                     F::Spawned { .. }
                     | F::SpawnRefused { .. }
-                    | F::GaveUpReady { .. }
-                    | F::ReadySignal { .. }
                     | F::Swept { .. },
                 ),
             )
@@ -246,20 +199,12 @@ impl Service {
                 P::Terminating | P::Killing | P::Sweeping,
                 I::Fact(
                     F::Spawned { .. }
-                    | F::GaveUpReady { .. }
-                    | F::Ready { .. }
-                    | F::ReadySignal { .. }
-                    | F::Reloading { .. }
-                    | F::Alive { .. }
-                    | F::WatchdogTimeout { .. }
-                    | F::WatchdogTrigger { .. }
                     | F::Probed { .. }
                     | F::Reloaded { .. },
                 ),
             )
             | (P::Terminating | P::Sweeping, I::Fact(F::Validated { .. }))
             | (P::Terminating, I::Fact(F::Swept { .. }))
-            | (P::Killing | P::Sweeping, I::Fact(F::Extend { .. }))
             | (P::Sweeping, I::Fact(F::Exited { .. })) => {}
 
             // It has no run that a fact could be about, nor one that could be killed; and only one that is up

@@ -5,14 +5,13 @@
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
+use run_model::{Exit, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::RestartReason,
-    spec::Stop,
     state::{Goal, Helper, Hold, Probing, ReloadOutcome, State, StopTarget, Up},
 };
 

@@ -4,9 +4,9 @@
 
 use alloc::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use run_model::{Exit, Stop};
 
-use crate::{exit::Exit, ids::ServiceId};
+use crate::ids::ServiceId;
 
 /// Everything that decides over one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ pub enum Kind {
 pub enum Ready {
     /// As soon as exec has succeeded.
     Exec,
-    /// When the run says so by the notify protocol (`Fact::Ready`); a reload lasts until it says
+    /// When the run says so by the notify protocol (`Notification::Ready`); a reload lasts until it says
     /// so again.
     Notify,
-    /// When the run has left its mark (`Fact::ReadySignal`): a newline on a descriptor, a line in its
+    /// When the run has left its mark (`Notification::ReadySignal`): a newline on a descriptor, a line in its
     /// log. That happens once a run; a reload does not wait for it.
     ReadySignal,
     /// So many milliseconds after exec.
@@ -167,26 +167,6 @@ impl ExitSet {
             Exit::Signal(signal) => self.signals.contains(&signal),
         }
     }
-}
-
-/// How a run is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Number of the signal sent to the main process.
-    pub signal: i32,
-    /// What follows where that is not enough.
-    pub escalation: Option<Escalation>,
-    /// Time from the first signal to SIGKILL.
-    pub timeout_ms: u64,
-}
-
-/// A second signal to a run that takes its time to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Escalation {
-    /// Its number.
-    pub signal: i32,
-    /// Time from the first signal to it; less than the timeout.
-    pub after_ms: u64,
 }
 
 /// How a run takes a new configuration.

@@ -6,11 +6,12 @@
 
 use alloc::borrow::ToOwned;
 
+use run_model::Exit;
+
 use crate::{
     backoff::pause_ms,
     context::Context,
     effect::{Effect, ProbeKind},
-    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     record::Early,
     service::Service,
@@ -226,11 +227,10 @@ impl Service {
         }
     }
 
-    /// The run said that it is ready; only one that was asked to say so in this way is believed.
-    pub(crate) fn said_ready(&mut self, ctx: &mut Context<'_>, by: &Ready) {
+    /// The run has said that it is ready, in the way that its policy names.
+    pub(crate) fn said_ready(&mut self, ctx: &mut Context<'_>) {
         if let State::Starting { run, .. } = self.record.state
             && self.spec.kind == Kind::Daemon
-            && self.spec.ready == *by
         {
             self.become_running(ctx, run);
         }
@@ -320,7 +320,7 @@ impl Service {
     /// The run can never say any more that it is ready.
     pub(crate) fn gave_up_ready(&mut self, ctx: &mut Context<'_>) {
         let starts = matches!(self.record.state, State::Starting { .. });
-        if starts && self.spec.kind == Kind::Daemon && self.spec.ready == Ready::ReadySignal {
+        if starts && self.spec.kind == Kind::Daemon {
             self.record.detail.clear();
             self.record.detail.push_str(READY_CLOSED);
             self.count_death(ctx.now, false);

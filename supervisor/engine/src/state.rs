@@ -4,10 +4,10 @@
 
 use alloc::{collections::BTreeSet, string::String};
 
+use run_model::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::Order,

@@ -5,14 +5,14 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
+use run_model::{Exit, Stop};
+
 use crate::{
     context::Context,
     effect::{Effect, SignalPurpose},
     ended::{End, Ended, Next},
-    exit::Exit,
     ids::Moment,
     service::Service,
-    spec::Stop,
     state::{Failure, Kill, State, StopCause, StopPhase, StopTarget, Up},
 };
 
@@ -22,12 +22,11 @@ pub(crate) const KILL_GRACE_MS: u64 = 7_000;
 /// From one try to the next to start over what an earlier daemon left, should nobody tell that it is gone.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
-impl Stop {
-    /// When SIGKILL follows a second signal that is sent at that moment: after as long as ever.
-    fn kill_at_of(&self, escalate_at: Moment) -> Moment {
-        let after = self.escalation.map_or(0, |it| it.after_ms);
-        escalate_at.after(self.timeout_ms.saturating_sub(after))
-    }
+/// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal postpones SIGKILL
+/// by as much.
+fn kill_at_of(stop: Stop, escalate_at: Moment) -> Moment {
+    let after = stop.escalation.map_or(0, |it| it.after_ms);
+    escalate_at.after(stop.timeout_ms.saturating_sub(after))
 }
 
 impl Service {
@@ -158,7 +157,7 @@ impl Service {
             return;
         };
         if !ctx.is_over(at, escalation.after_ms) {
-            *kill_at = stop.kill_at_of(*at).max(*kill_at);
+            *kill_at = kill_at_of(stop, *at).max(*kill_at);
             return;
         }
         *escalate_at = None;
@@ -223,7 +222,7 @@ impl Service {
                 ..
             } => {
                 *until = at.max(*until);
-                *kill_at = stop.kill_at_of(*until).max(*kill_at);
+                *kill_at = kill_at_of(stop, *until).max(*kill_at);
             }
             _ => {}
         }

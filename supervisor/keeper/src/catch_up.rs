@@ -5,9 +5,10 @@
 //! timers that are due. All of it has been taken in once a turn begins with nothing to do. Then timers are heard, and
 //! the control process is answered behind the facts that came of it.
 //!
-//! Limits: who is never done is not waited for longer than [`PUT_OFF_MAX`] turns. So many take in all that lay there
-//! at the first: each descriptor that is ready comes in its turn, and no socket's queue is longer. A message that is
-//! taken away by a thread (`notify::socket`) hides what lies behind it: that is waited for once, for [`ASIDE_MS`].
+//! Limits: timers are put off for [`PUT_OFF_MAX`] turns at most, however much still arrives. So many turns take in all
+//! that lay there in the first: each ready descriptor is served in turn, and no socket's queue is longer. A message
+//! that a thread takes away (`notify::socket`) hides what lies behind it: the loop waits for that once, for
+//! [`ASIDE_MS`].
 
 use crate::{
     clock::now_ms,
@@ -18,7 +19,7 @@ use crate::{
 
 /// Turns in which something is due and put off.
 const PUT_OFF_MAX: u32 = 32;
-/// For threads that take messages away: closing a descriptor takes no time, unless it hangs.
+/// Time for a thread that takes a message away, in milliseconds: closing a descriptor takes none, unless it hangs.
 const ASIDE_MS: u64 = 100;
 
 /// What waits for all to be taken in.
@@ -31,7 +32,7 @@ pub(crate) struct CatchUp {
 /// A question of the control process.
 #[derive(Clone, Copy, Debug)]
 struct Sync {
-    /// The name that it has given it.
+    /// The control process names its question by this moment.
     at_ms: u64,
     stage: Stage,
 }
@@ -42,7 +43,7 @@ enum Stage {
     Gathering,
     /// A thread takes a message away.
     Aside,
-    /// What came of it is among the facts.
+    /// All that had arrived is among the facts.
     Gathered,
 }
 
@@ -53,7 +54,7 @@ impl CatchUp {
         self.sync = Some(Sync { at_ms, stage });
     }
 
-    /// Whoever has asked is not there any more.
+    /// The control process that asked has gone: nobody is answered.
     pub(crate) fn forget(&mut self) {
         self.sync = None;
     }
@@ -63,7 +64,7 @@ impl CatchUp {
         self.sync.is_some_and(|it| it.stage == Stage::Gathering)
     }
 
-    /// Threads have had their time.
+    /// The time for threads that take messages away is over.
     pub(crate) fn aside_due(&mut self) {
         if let Some(sync) = &mut self.sync
             && sync.stage == Stage::Aside

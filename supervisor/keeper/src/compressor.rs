@@ -17,23 +17,23 @@ use nix::{errno::Errno, libc};
 
 use crate::{
     clock::now_ms,
+    exit_text::exit_text,
     kit::Kit,
-    message::Exit,
+    message::{Exit, SpawnStage},
     runs::Runs,
     stderr_log::say,
     sys::{
-        child::{Plan, Program, c_string},
+        child::{Plan, Program, SpawnError, c_string},
         pidfd,
-        spawn::Failure,
     },
     timers::Timer,
 };
 
 /// From the rotation of a file until it is compressed.
 const DELAY_MS: u64 = 60_000;
-/// The variable that says otherwise, in milliseconds.
+/// Environment variable that overrides the delay, in milliseconds.
 const DELAY_VARIABLE: &str = "MATTERVISOR_COMPRESS_DELAY_MS";
-/// The last of all.
+/// Nice value of the compressor: the lowest priority.
 const NICE: i32 = 19;
 /// Class idle, as `ioprio_set(2)` takes it.
 const IO_PRIORITY: u16 = 3 << 13;
@@ -55,10 +55,10 @@ impl<'a> Whose<'a> {
 #[derive(Debug)]
 pub(crate) struct Compressor {
     delay_ms: u64,
-    /// Services whose turn will come, each once.
+    /// Services whose files are to be compressed, each once.
     queue: VecDeque<String>,
     running: Option<(i32, String)>,
-    /// Services whose last try failed, so that it is told once.
+    /// Services whose last compression failed: a failure is told once.
     failed: BTreeSet<String>,
 }
 
@@ -117,7 +117,7 @@ impl Compressor {
         }
     }
 
-    fn start(&self, kit: &mut Kit, dir: &Path, program: (RawFd, RawFd)) -> Result<i32, Failure> {
+    fn start(&self, kit: &mut Kit, dir: &Path, program: (RawFd, RawFd)) -> Result<i32, SpawnError> {
         let rotated_for = self.delay_ms.to_string();
         let format = if kit.config.log_json { "json" } else { "text" };
         let mut argv = vec![
@@ -135,7 +135,7 @@ impl Compressor {
         let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>();
         let (null, (program, stderr)) = (kit.null.as_raw_fd(), program);
         let plan = Plan {
-            argv: argv.map_err(|errno| ("arguments", errno))?,
+            argv: argv.map_err(|errno| (SpawnStage::Arguments, errno))?,
             nice: Some(NICE),
             io_priority: Some(IO_PRIORITY),
             oom_score_adj: kit.original.oom_score_adj.clone(),
@@ -165,11 +165,11 @@ impl Compressor {
                 self.has_failed(kit, &service, &why);
             }
             Exit::Signal(_) => {
-                // Once more, for the cause may have been somebody's mistake.
+                // Tried once more: somebody may have killed it by mistake.
                 if !self.failed.contains(&service) {
                     kit.log.rotated(&service);
                 }
-                self.has_failed(kit, &service, &exit.to_string());
+                self.has_failed(kit, &service, &exit_text(exit));
             }
         }
         self.next(kit, whose);
@@ -183,7 +183,7 @@ impl Compressor {
         }
     }
 
-    /// All is ending: what it has not finished is done after the next rotation.
+    /// The daemon ends: what is not compressed yet is compressed after the next rotation.
     pub(crate) fn end(&mut self) {
         self.queue.clear();
         if let Some((pid, _)) = &self.running {

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use crate::{message::RunId, proc};
+use crate::message::RunId;
 
 /// What a cookie begins with.
 pub(crate) const COOKIE: &str = "MATTERVISOR_RUN=";

@@ -11,7 +11,7 @@ use crate::message::{Fact, Notice, Numbered, RunId};
 /// Unacknowledged signals that are kept; a second one already means "hurry".
 const SIGNALS_MAX: usize = 16;
 
-/// The queue; what has been sent stays until acknowledged.
+/// The queue. A fact that has been sent stays until it is acknowledged.
 #[derive(Debug, Default)]
 pub(crate) struct FactQueue {
     queue: VecDeque<Numbered>,
@@ -24,12 +24,12 @@ pub(crate) struct FactQueue {
 #[derive(Debug)]
 struct Greeting {
     frames: VecDeque<Notice>,
-    /// Facts up to this one belong to it.
+    /// Facts up to this number belong to the hello.
     last: u64,
 }
 
 impl FactQueue {
-    /// Something has happened.
+    /// Adds a fact.
     pub(crate) fn push(&mut self, fact: Fact) {
         self.coalesce(&fact);
         self.last += 1;
@@ -59,7 +59,7 @@ impl FactQueue {
         }
     }
 
-    /// Everything has been taken in.
+    /// The control process has acknowledged every fact.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -88,7 +88,7 @@ impl FactQueue {
         self.sent
     }
 
-    /// The control process that had been sent so much goes on.
+    /// Another control process is sent facts from here on; it has had those up to `sent`.
     pub(crate) fn resume(&mut self, sent: u64) {
         self.sent = sent;
         self.greeting = None;
@@ -112,7 +112,7 @@ impl FactQueue {
         Some(Notice::Fact(fact.clone()))
     }
 
-    /// [`Self::next_unsent`] has one.
+    /// [`Self::next_unsent`] has a frame.
     pub(crate) fn has_unsent(&self) -> bool {
         let last = self.queue.back();
         self.greeting.is_some() || last.is_some_and(|fact| fact.seq > self.sent)

@@ -1,4 +1,4 @@
-//! What a new control process is told, put together again from its frames.
+//! Gathers the frames of a hello into one [`Hello`].
 //!
 //! Each record and each run has a frame of its own, so that no number of them outgrows a frame: a
 //! record came in a longer one ([`crate::message::Request::Remember`]), and what a run has said is bounded by the

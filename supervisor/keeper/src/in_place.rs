@@ -6,7 +6,7 @@ use std::{ffi::OsStr, io, os::unix::fs::MetadataExt, path::Path};
 use nix::errno::Errno;
 use safe_path::Dir;
 
-/// The name in this directory leads to the file of this device and inode, as far as can be seen.
+/// Whether the name in this directory leads to the file of this device and inode.
 pub(crate) fn leads_to(dir: &Path, name: &OsStr, file: (u64, u64)) -> bool {
     match Dir::open(dir).and_then(|dir| dir.stat(name)) {
         Ok(there) => there.is_some_and(|there| (there.dev(), there.ino()) == file),
@@ -14,7 +14,7 @@ pub(crate) fn leads_to(dir: &Path, name: &OsStr, file: (u64, u64)) -> bool {
     }
 }
 
-/// For want of descriptors or memory nothing can be seen, and nothing is taken for gone.
+/// Whether the error says nothing about the file: descriptors or memory are short.
 pub(crate) fn is_blind(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const EXTEND_EVERY_MS: u64 = 10_000;
 const EXTEND: &str = "EXTEND_TIMEOUT_USEC=30000000";
 
-/// Says things to init, if that listens.
+/// Speaks to init over `NOTIFY_SOCKET`, where there is one.
 #[derive(Debug)]
 pub(crate) struct Init {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -35,7 +35,7 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    /// As the environment says.
+    /// Reads the environment.
     pub(crate) fn from_environment() -> Self {
         let to = env::var_os("NOTIFY_SOCKET").and_then(|name| connect(&name));
         let for_us =
@@ -48,7 +48,7 @@ impl Init {
         Self { to, watchdog_ms }
     }
 
-    /// Nobody listens.
+    /// No init listens.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Init {
     }
 }
 
-/// Asks init for more time, again and again while something is waited for before the loop.
+/// Asks init for more start-up time, again and again, while the keeper waits before its loop.
 #[derive(Debug)]
 pub(crate) struct MoreTime<'a> {
     init: &'a Init,
@@ -100,7 +100,7 @@ impl<'a> MoreTime<'a> {
         Self { init, next_ms: 0 }
     }
 
-    /// Still waiting: asks, unless it has a moment ago.
+    /// Asks init for more time, unless it was asked a moment ago.
     pub(crate) fn ask(&mut self) {
         let now = now_ms();
         if now >= self.next_ms {

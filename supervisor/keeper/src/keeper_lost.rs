@@ -16,12 +16,12 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use proc::Family;
 use safe_path::Dir;
 
 use crate::{
     cgroup, cookie, left,
     message::RunId,
-    proc::{self, Family},
     record::{Record, Records},
     sys,
     traces::{self, Traces},
@@ -30,7 +30,7 @@ use crate::{
 /// In the run directory: held by the one control process that acts for a dead keeper. Holds the mark of the
 /// keeper for which all has been done.
 const HEIR_LOCK: &str = "heir.lock";
-/// No mark is longer.
+/// Longest mark, in bytes.
 const MARK_BYTES: u64 = 4096;
 /// Between two looks at what is left.
 const PAUSE_MS: u8 = 20;
@@ -50,7 +50,7 @@ impl Heir {
     /// The run directory cannot be used.
     pub fn become_heir(run_dir: &Path, mark: Option<&str>) -> io::Result<Option<Self>> {
         let dir = Dir::open(run_dir)?;
-        // Not the keeper's own, which both have inherited.
+        // Not the keeper's lock file: both control processes have inherited that one locked.
         let mut file = dir.append(HEIR_LOCK, 0o600)?;
         let lock = loop {
             match Flock::lock(file, FlockArg::LockExclusive) {
@@ -64,7 +64,7 @@ impl Heir {
         Ok((!is_done).then_some(Self { lock }))
     }
 
-    /// Says to who waits that all is done that can be, for the keeper of this mark.
+    /// Tells a control process that waits in [`Self::become_heir`] that all is done for the keeper of this mark.
     ///
     /// # Errors
     /// The mark cannot be written.
@@ -79,7 +79,7 @@ impl Heir {
 pub fn first_process(run_dir: &Path, run: RunId) -> Option<(i32, OwnedFd)> {
     let record = Records::at(run_dir).one(run)?;
     let pidfd = sys::pidfd::open(record.pid).ok()?;
-    // Asked after it was opened: then the answer is about this very process.
+    // Asked after the pidfd was opened: so the answer is about this process, not about a later one of its pid.
     let same = proc::stat(record.pid).is_some_and(|stat| stat.start == record.start);
     same.then_some((record.pid, pidfd))
 }
@@ -176,7 +176,7 @@ fn kill(records: &[Record], is_cookie: impl Fn(&str) -> bool) -> Vec<i32> {
     let mut found = BTreeSet::new();
     for dir in records.iter().filter_map(traces::group_of) {
         cgroup::kill(dir);
-        found.extend(cgroup::members(dir));
+        found.extend(proc::members(dir));
     }
     // The keeper has died just now. So a session is still the run's though its leader has gone, unless
     // another process has that one's number.

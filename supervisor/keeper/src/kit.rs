@@ -20,8 +20,8 @@ use crate::{
     record::Records,
     removals::Removals,
     sys::{
-        child::Plan,
-        spawn::{ChildStack, Failure, Spawned},
+        child::{Plan, SpawnError},
+        spawn::{ChildStack, Spawned},
     },
     timers::Timers,
 };
@@ -36,7 +36,7 @@ pub(crate) enum Life {
     Lasting,
     /// SIGTERM has come: the control process is to stop all.
     AskedToStop,
-    /// All is ending: nothing is started any more.
+    /// The daemon ends: nothing is started any more.
     Ending,
 }
 
@@ -48,12 +48,12 @@ pub(crate) struct Kit {
     pub(crate) life: Life,
     pub(crate) poller: Poller,
     pub(crate) timers: Timers,
-    /// Watches whatever directory it is told.
+    /// Watches directories for removals.
     pub(crate) removals: Removals,
     pub(crate) facts: FactQueue,
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
-    /// Limits and badness that the daemon was started with.
+    /// Resource limits and `oom_score_adj` that the daemon was started with.
     pub(crate) original: Original,
     pub(crate) null: File,
     pub(crate) child_stack: ChildStack,
@@ -64,12 +64,12 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// All is ending.
+    /// The daemon ends.
     pub(crate) fn is_ending(&self) -> bool {
         self.life == Life::Ending
     }
 
-    /// All is ending from now on.
+    /// The daemon ends from now on.
     pub(crate) fn end(&mut self) {
         self.life = Life::Ending;
     }
@@ -79,12 +79,12 @@ impl Kit {
         &self,
         plan: &Plan,
         cgroup: Option<BorrowedFd<'_>>,
-    ) -> Result<Spawned, Failure> {
+    ) -> Result<Spawned, SpawnError> {
         self.child_stack.spawn(plan, cgroup, self.null.as_raw_fd())
     }
 
     /// Makes a process of the keeper's own; it is known as such until [`Self::reaped`].
-    pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, Failure> {
+    pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, SpawnError> {
         let child = self.child_stack.spawn(plan, None, self.null.as_raw_fd())?;
         self.own_children.insert(child.pid);
         Ok(child.pid)

@@ -1,16 +1,16 @@
-//! What would not go: which process it is, and what keeps it, as far as can be seen from outside.
+//! Processes that SIGKILL has not ended: which they are, and what keeps them, as far as can be seen from outside.
 //!
 //! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
 
 use nix::{errno::Errno, libc};
+use proc::Stat;
 
 use crate::{
     message::{Kept, Left},
-    proc::{self, Stat},
     sys::pidfd,
 };
 
-/// More are not named: what is told of them has to fit into a frame.
+/// Most processes that are named: what is told of them has to fit into a frame.
 pub(crate) const LEFT_MAX: usize = 4096;
 
 /// What is to be said of each of these that is still there.
@@ -39,7 +39,7 @@ fn one(pid: i32) -> Option<Left> {
     })
 }
 
-/// Kills this process, and not one that has got its pid since.
+/// Kills this process; never another that got its pid since.
 pub(crate) fn kill_exactly(pid: i32, stat: &Stat) {
     if let Ok(fd) = pidfd::open(pid)
         && proc::stat(pid).is_some_and(|now| now.start == stat.start)

@@ -20,7 +20,7 @@
 //! | `proc`, `cgroup`, `traces`, `cookie`, `left` | what the kernel shows of processes, and whose they are |
 //! | `message`, `link`, `hello` | what the two processes say to each other, and how |
 //! | `log` | the log thread |
-//! | `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
+//! | `exit_text`, `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
 //! | `spawn_watchdog` | frees the main thread from a child that does not reach its exec |
 //! | `sys` | the only `unsafe` |
 //! | `keeper_lost` | for a control process whose keeper has died |
@@ -33,6 +33,7 @@ mod clock;
 mod compressor;
 mod control;
 mod cookie;
+mod exit_text;
 mod fact_queue;
 pub mod hello;
 mod in_place;
@@ -50,7 +51,6 @@ pub mod message;
 mod original;
 mod places;
 mod poller;
-mod proc;
 mod record;
 mod removals;
 mod runs;
@@ -87,11 +87,11 @@ pub fn release_memory() {
 /// What the keeper has to be told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What stands before all paths.
+    /// Prefix of all paths.
     pub root: PathBuf,
-    /// A lock, the records of runs and the notify sockets are here; it exists.
+    /// Holds a lock, the records of runs and the notify sockets; it exists.
     pub run_dir: PathBuf,
-    /// A second lock is here; it exists.
+    /// Holds the second lock; it exists.
     pub state_dir: PathBuf,
     /// Where the control socket is bound.
     pub control_socket: PathBuf,
@@ -103,7 +103,7 @@ pub struct Config {
     pub log_json: bool,
 }
 
-/// Is the keeper, until everything has been stopped. Errors have been said on stderr.
+/// Runs the keeper until all runs have been stopped. Errors are said on standard error.
 ///
 /// To be called before any other thread is started and anything is opened: it blocks signals, changes limits of
 /// the process, and closes what was left open by whoever has started it.

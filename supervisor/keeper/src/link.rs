@@ -32,10 +32,10 @@ const _: () = assert!(FRAME_BYTES_MAX <= LENGTH_MASK as usize);
 /// Why a message of ours was not taken. The link is as good as before.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
-    /// It is longer than a frame may be.
+    /// The message is longer than a frame may be.
     #[error("a frame of {0} bytes is over the limit of {FRAME_BYTES_MAX}; the message was dropped")]
     TooLong(usize),
-    /// It has no JSON form.
+    /// The message has no JSON form.
     #[error("could not encode a message: {0}")]
     Encode(serde_json::Error),
     /// The other side does not read.
@@ -52,7 +52,7 @@ pub enum LinkError {
     /// The other side says more than a frame may hold.
     #[error("a frame of {0} bytes is over the limit of {FRAME_BYTES_MAX}")]
     TooLong(usize),
-    /// The other side speaks another language.
+    /// A frame of the other side cannot be decoded.
     // serde's own words would quote what stands there: a frame has secrets in it.
     #[error("could not read a frame: it is not what is expected in column {}", .0.column())]
     Malformed(serde_json::Error),

@@ -60,18 +60,18 @@ impl Listener {
         })
     }
 
-    /// For a control process.
+    /// A descriptor of the listening socket, for a control process.
     pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
         self.fd.try_clone()
     }
 
-    /// Its path leads to it.
+    /// Whether the path still leads to this socket.
     pub(crate) fn is_in_place(&self) -> bool {
         let at = self.path.parent().zip(self.path.file_name());
         at.is_some_and(|(parent, name)| leads_to(parent, name, self.id))
     }
 
-    /// Takes its file away, if that is still its own.
+    /// Removes the socket file, if the path still leads to it.
     pub(crate) fn remove(&self) {
         if self.is_in_place()
             && let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name())
@@ -117,7 +117,7 @@ fn shorten(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
         .read(true)
         .custom_flags(flags)
         .open(parent)?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    let short = proc::fd_path(&directory).join(name);
     Ok((short, Some(directory)))
 }
 

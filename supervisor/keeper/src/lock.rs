@@ -32,7 +32,6 @@ use safe_path::Dir;
 use crate::{
     in_place::leads_to,
     init::{Init, MoreTime},
-    proc,
     stderr_log::say,
     sys::file,
 };
@@ -47,7 +46,7 @@ const RETRY_MS: u8 = 50;
 /// Why the lock is not ours.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    /// There is one already.
+    /// Another supervisor runs on this state.
     #[error(
         "another supervisor (pid {pid}) runs on {dir}; stop it first, or choose another place with --root"
     )]
@@ -57,10 +56,10 @@ pub(crate) enum LockError {
         /// Where.
         dir: String,
     },
-    /// Somebody does not want us to wait any longer.
+    /// A signal asked this process to stop while it waited.
     #[error("asked to stop while an earlier supervisor on {0} was still stopping its services")]
     Interrupted(String),
-    /// No lock can be had at all.
+    /// The lock file cannot be used.
     #[error(
         "could not lock {0}: {1}; check that the directory is writable, and that no other thing has that name"
     )]
@@ -82,7 +81,7 @@ struct Lock {
     file: File,
     /// Its path as the kernel knows it, without links.
     path: PathBuf,
-    /// Nobody had it before.
+    /// The file was made by this start.
     is_new: bool,
 }
 
@@ -107,7 +106,7 @@ impl Locks {
         Ok(locks)
     }
 
-    /// What a second one is told.
+    /// The refusal that a second supervisor on this state gets.
     pub(crate) fn held_by(&self, pid: i32) -> LockError {
         let dir = self.run.dir.display().to_string();
         LockError::Held { pid, dir }
@@ -116,7 +115,7 @@ impl Locks {
     /// This process has one of our lock files open, be it deleted: it is a keeper on this state, or the
     /// control process of one.
     pub(crate) fn are_held_by(&self, pid: i32) -> bool {
-        holder::has_open(pid, &self.paths())
+        proc::has_open(pid, &self.paths())
     }
 
     fn paths(&self) -> [PathBuf; 2] {
@@ -154,7 +153,7 @@ impl Lock {
         let file = opened.append(NAME, 0o600)?;
         Ok(Self {
             dir: dir.to_owned(),
-            path: holder::path_of(&file)?,
+            path: proc::path_of(&file)?.path,
             file,
             is_new,
         })
@@ -193,7 +192,7 @@ fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> 
     loop {
         match file::try_lock(&lock.file) {
             Ok(()) if lock.is_in_place() => break,
-            // Made again meanwhile: whoever did that holds the other file.
+            // Another process made the file again meanwhile, and holds that one.
             Ok(()) => {
                 lock = Lock::open(dir).map_err(failed)?;
                 continue;

@@ -7,15 +7,18 @@
 //! Order is kept: what is sent first is done first, so a `Remember` sent before a `Spawn` is
 //! held before the process exists.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 mod remaining;
 mod spawn;
+mod spawn_stage;
 
 pub use remaining::{Kept, Left, Stray};
-pub use spawn::{Escalation, Forward, Ids, Open, Role, Spawn, Stop};
+pub use run_model::{Escalation, Exit, Stop};
+pub use spawn::{Forward, Ids, Open, Role, Spawn};
+pub use spawn_stage::SpawnStage;
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
@@ -29,11 +32,6 @@ pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 pub const READY_FD: &str = "READY_FD";
 /// See [`READY_FD`].
 pub const READY_FD_CLOSED: &str = "closed";
-
-/// Stage of a [`Fact::Failed`]: something is left of an earlier run of the service.
-pub const UNSWEPT: &str = "unswept";
-/// The same of a run of an earlier keeper.
-pub const LEFTOVERS: &str = "leftovers";
 
 /// Number of a run; never used twice while the keeper lives.
 pub type RunId = u64;
@@ -248,7 +246,7 @@ pub struct Hello {
     #[serde(default)]
     pub went_back: bool,
     /// Processes of an earlier keeper that would not go. Their services cannot be started: a `Spawn`
-    /// fails with the stage [`LEFTOVERS`] as long as they are there.
+    /// fails with [`SpawnStage::Leftovers`] as long as they are there.
     #[serde(default)]
     pub remaining: Vec<Remaining>,
 }
@@ -305,8 +303,8 @@ pub enum Fact {
     Failed {
         /// The run.
         run: RunId,
-        /// What could not be done: `fork`, `setuid`, `chdir`, `exec`, `record`, …
-        stage: String,
+        /// What could not be done.
+        stage: SpawnStage,
         /// The error number.
         errno: i32,
     },
@@ -348,23 +346,4 @@ pub enum Fact {
         /// The signal's number.
         signal: i32,
     },
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exit {
-    /// By itself.
-    Code(i32),
-    /// By a signal.
-    Signal(i32),
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => f.write_str(&text::exit_code(*code)),
-            Self::Signal(number) => f.write_str(&text::killed_by(&text::signal::shown(*number))),
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! What the daemon itself was started with, as children are to have it: the keeper has changed its own.
+//! Resource limits and `oom_score_adj` that the daemon was started with, for its children: the keeper has changed its
+//! own.
 
 use std::{cell::RefCell, collections::BTreeSet};
 
@@ -9,18 +10,18 @@ use crate::stderr_log::say;
 /// What children get from what the daemon itself was started with.
 #[derive(Debug)]
 pub(crate) struct Original {
-    /// Of open files; the keeper raises its own.
+    /// Limit of open files; the keeper raises its own.
     pub(crate) nofile: rlimit,
-    /// Of cores; the keeper has forbidden its own.
+    /// Limit of core dumps; the keeper forbids its own.
     pub(crate) core: rlimit,
-    /// Badness, if the keeper has changed its own.
+    /// `oom_score_adj`, if the keeper has changed its own.
     pub(crate) oom_score_adj: Option<String>,
-    /// What was said of limits that cannot be had: once, and again only if the plan asks for others.
+    /// Warnings that were said of limits that cannot be had: each once.
     told: RefCell<BTreeSet<String>>,
 }
 
 impl Original {
-    /// What the daemon was started with; a badness only if the keeper has another by now.
+    /// Limits as given; `oom_score_adj` only if the keeper has changed its own.
     pub(crate) fn new(nofile: rlimit, core: rlimit, oom_score_adj: Option<String>) -> Self {
         Self {
             nofile,

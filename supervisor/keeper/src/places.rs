@@ -159,7 +159,7 @@ impl Places {
             say!("{} was removed or replaced: made again", path.display());
         }
         for what in &look.failed {
-            // Not at every try.
+            // Said at the first try alone.
             if !self.failed.contains(what) {
                 say!("could not make again what was removed: {what}; tries again");
             }
@@ -193,7 +193,7 @@ impl Places {
         Ok((notice, fds))
     }
 
-    /// True: control needs other ones.
+    /// Takes locks again whose files have gone. True: the control process needs the new ones.
     fn locks_again(&mut self, look: &mut Look) -> bool {
         let taken = self.locks.take_again();
         let some = taken.iter().any(|(_, outcome)| outcome.is_ok());
@@ -203,7 +203,7 @@ impl Places {
         some
     }
 
-    /// True: control needs another one.
+    /// Binds the control socket again if its file has gone. True: the control process needs the new one.
     fn listener_again(&mut self, kit: &Kit, look: &mut Look) -> bool {
         if self.listener.is_in_place() || kit.is_ending() {
             return false;
@@ -252,7 +252,7 @@ mod tests {
     fn of_many_reasons_to_look_later_the_earliest_sets_the_one_timer() {
         let mut next = NextLook::default();
         assert!(next.by(5000));
-        // Runs that cannot write their record, and signals: each of them looks, and fails.
+        // Each run that cannot write its record, and each signal, makes a look, which fails.
         for now in 1..100 {
             next.begins(now);
             assert!(!next.by(now + 5000), "one more timer");

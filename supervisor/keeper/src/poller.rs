@@ -87,7 +87,7 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// Watches nothing yet.
+    /// An epoll that watches nothing yet.
     pub(crate) fn new() -> Result<Self, Errno> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         Ok(Self {

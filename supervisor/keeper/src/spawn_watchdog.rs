@@ -30,7 +30,7 @@ use nix::{
     },
 };
 
-use crate::{proc, sys::pidfd};
+use crate::sys::pidfd;
 
 /// From one look at a slow spawn to the next; an ordinary spawn takes a fraction of it.
 const LOOK_MS: i64 = 5;

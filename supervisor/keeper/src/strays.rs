@@ -5,13 +5,13 @@
 //!
 //! Limits: looked for whenever a run has been swept, and forgotten when reaped; so many are named.
 
+use proc::Family;
 use std::collections::BTreeMap;
 
 use crate::{
     clock,
     kit::Kit,
     message::{Notice, Stray},
-    proc::{self, Family},
     runs::Runs,
     stderr_log::say,
 };

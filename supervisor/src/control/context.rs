@@ -217,6 +217,17 @@ impl Context {
         self.outputs.extend(answers.into_iter().map(Output::Answer));
     }
 
+    /// The main process of a service, while it has one.
+    pub(super) fn pid(&self, id: ServiceId) -> Option<i32> {
+        let run = self.engine.main_run(id)?;
+        self.runs.get(&run)?.pid
+    }
+
+    /// Everything is being stopped, or is.
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.engine.is_shutting_down()
+    }
+
     /// Tells the keeper.
     pub(super) fn tell(&mut self, request: Request) {
         self.outputs.push_back(Output::Keeper(request));
@@ -268,6 +279,22 @@ impl Context {
         self.alerts.push(Alert {
             service: service.to_owned(),
             cause,
+            also: None,
+            text,
+        });
+    }
+
+    /// The same for those alone who want to know of `also` too.
+    pub(super) fn alert_who_want_both(
+        &mut self,
+        service: &str,
+        [cause, also]: [NotifyOn; 2],
+        text: String,
+    ) {
+        self.alerts.push(Alert {
+            service: service.to_owned(),
+            cause,
+            also: Some(also),
             text,
         });
     }

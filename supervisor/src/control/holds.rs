@@ -4,7 +4,7 @@
 //! lifted one hears "done" after that, or hears that it is not. What is not there is written again
 //! until it is (`on_disk.rs`), and once more before the daemon ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{Hold, Moment, ServiceId};
 
@@ -132,6 +132,15 @@ impl Holds {
             Err(error) => {
                 let why = text::json_place(&error);
                 tracing::error!("cannot read who stopped what, takes what is stored: {why}");
+            }
+        }
+    }
+
+    /// Takes in the services that an input has touched.
+    pub(super) fn note_touched(&mut self, cx: &mut Context, touched: &BTreeSet<ServiceId>) {
+        for id in touched {
+            if let Some(view) = cx.engine.view(*id) {
+                self.note(cx, *id, view.hold);
             }
         }
     }

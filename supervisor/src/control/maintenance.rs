@@ -14,17 +14,14 @@ use engine::Moment;
 use plan::MaintenanceSituation;
 use tokio::sync::oneshot;
 
-use crate::{
-    ask::Peer,
-    control::{
-        Control, Job,
-        api::answers::Answer,
-        on_disk::{Durability, OnDisk},
-        operations::audit,
-        record_keys::Key,
-        runs::network_probe::No,
-        text,
-    },
+use crate::control::{
+    Context, Job,
+    api::answers::Answer,
+    on_disk::{Durability, OnDisk},
+    record_keys::Key,
+    runs::network_probe::No,
+    status_files::{StatusFiles, maintenance_files},
+    text,
 };
 
 /// Where an answer goes.
@@ -96,145 +93,145 @@ impl Maintenance {
     }
 }
 
-impl Control {
-    /// Somebody says that there is maintenance, or none any more. Said twice it is as said once.
-    pub(super) fn set_maintenance(
+impl Maintenance {
+    /// Somebody says that there is maintenance, or none any more. Said twice it is as said once. Returns what the
+    /// history is told.
+    pub(super) fn set(
         &mut self,
-        id: &str,
+        cx: &mut Context,
         wanted: Option<MaintenanceRequest>,
-        peer: &Peer,
-        reply: Reply,
-    ) {
+        by: &str,
+    ) -> String {
         let what = match &wanted {
             None => "maintenance off".to_owned(),
             Some(MaintenanceRequest { message: None }) => "maintenance on".to_owned(),
             Some(MaintenanceRequest { message: Some(it) }) => format!("maintenance on: {it}"),
         };
-        let since = self.maintenance.said().map(|it| it.since.clone());
+        let since = self.said().map(|it| it.since.clone());
         let said = wanted.map(|MaintenanceRequest { message }| Said {
             message,
-            since: since.unwrap_or_else(|| text::time(self.cx.now.unix_ms)),
-            by: peer.name.clone(),
+            since: since.unwrap_or_else(|| text::time(cx.now.unix_ms)),
+            by: by.to_owned(),
         });
-        self.cx.publish("", "change", &what, Some(&peer.name));
-        tracing::info!(by = peer.name, "{what}");
-        if self.maintenance.said() != said.as_ref() {
-            self.remember_maintenance(said.as_ref());
-            self.maintenance.disk.change(|it| *it = said);
+        cx.publish("", "change", &what, Some(by));
+        tracing::info!(by, "{what}");
+        if self.said() != said.as_ref() {
+            let record = serde_json::to_string(&said).expect("it is plain data");
+            cx.remember(Key::Maintenance, record);
+            self.disk.change(|it| *it = said);
         }
-        let asked = audit::asked(self.cx.now.unix_ms, id, peer, &what, &[]);
-        self.audit.done(&mut self.cx, asked);
-        self.maintenance.waiting.push(reply);
+        what
     }
 
     /// After every input: stores it if that is due, and answers whom it concerns once it was seen.
-    pub(super) fn store_maintenance(&mut self) {
-        if let Some(maintenance) = self.maintenance.disk.due(self.cx.now.moment) {
-            self.cx.job(Job::StoreMaintenance { maintenance });
+    pub(super) fn store(&mut self, cx: &mut Context, files: &StatusFiles) {
+        if let Some(maintenance) = self.disk.due(cx.now.moment) {
+            cx.job(Job::StoreMaintenance { maintenance });
         }
-        if self.maintenance.waiting.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
-        let files = self.status_files_say();
-        if self.maintenance.is_awaited() || files == Durability::Awaited {
-            self.maintenance.look = None;
+        let in_files = self.standing_in(files);
+        if self.is_awaited() || in_files == Durability::Awaited {
+            self.look = None;
             return;
         }
         // What is not in the files is told by nobody.
-        let told_by = match files {
-            Durability::Stored => self.look_at_users(),
+        let told_by = match in_files {
+            Durability::Stored => self.look_at_users(cx),
             _ => Some(BTreeMap::new()),
         };
         let Some(told_by) = told_by else {
             return;
         };
-        self.maintenance.look = None;
-        for reply in std::mem::take(&mut self.maintenance.waiting) {
-            let now = self.maintenance(told_by.clone());
-            self.cx.answer(Answer::Maintained(reply, now));
+        self.look = None;
+        for reply in std::mem::take(&mut self.waiting) {
+            let now = self.reply(cx, files, told_by.clone());
+            cx.answer(Answer::Maintained(reply, now));
         }
     }
 
     /// What users are told by the services that tell them; none: they are being asked.
-    fn look_at_users(&mut self) -> Option<BTreeMap<String, Told>> {
-        let now = self.cx.now.moment;
-        let on = self.maintenance.said().is_some();
-        let look = self.maintenance.look.take().filter(|it| it.is_for(on));
+    fn look_at_users(&mut self, cx: &mut Context) -> Option<BTreeMap<String, Told>> {
+        let now = cx.now.moment;
+        let on = self.said().is_some();
+        let look = self.look.take().filter(|it| it.is_for(on));
         let mut look = look.unwrap_or_else(|| {
-            let services = self.cx.plan.services.values().filter(|it| it.enabled);
+            let services = cx.plan.services.values().filter(|it| it.enabled);
             let who = |it: &plan::Service| Some((it.name.clone(), it.maintenance.clone()?));
             told::Look::new(now, on, services.filter_map(|it| who(it)))
         });
-        let mut asked = self.maintenance.asked;
+        let mut asked = self.asked;
         let due = look.due(now, &mut asked, |name| {
-            let view = self
-                .cx
-                .names
-                .id(name)
-                .and_then(|id| self.cx.engine.view(id));
+            let view = cx.names.id(name).and_then(|id| cx.engine.view(id));
             match view {
                 Some(view) if view.ready => None,
                 Some(view) => Some(view.state.name().to_owned()),
                 None => Some("gone".to_owned()),
             }
         });
-        self.maintenance.asked = asked;
+        self.asked = asked;
         for (question, probe) in due {
-            self.cx.job(Job::AskWhatUsersAreTold { question, probe });
+            cx.job(Job::AskWhatUsersAreTold { question, probe });
         }
         let outcome = look.outcome();
-        self.maintenance.look = Some(look);
+        self.look = Some(look);
         outcome
     }
 
     /// A service has said what users are told.
-    pub(super) fn users_are_told(&mut self, question: u64, answer: Result<(), No>) {
-        let now = self.cx.now.moment;
-        if let Some(look) = &mut self.maintenance.look {
+    pub(super) fn users_are_told(&mut self, now: Moment, question: u64, answer: Result<(), No>) {
+        if let Some(look) = &mut self.look {
             look.answered(now, question, answer);
         }
     }
 
-    pub(super) fn maintenance_stored(&mut self, result: Result<(), String>) {
+    pub(super) fn stored(&mut self, now: Moment, result: Result<(), String>) {
         if let Err(error) = &result {
             tracing::error!("cannot store whether there is maintenance, tries again: {error}");
         }
-        self.maintenance.disk.written(self.cx.now.moment, result);
+        self.disk.written(now, result);
     }
 
     /// Somebody wants to know how it stands, once that was seen.
-    pub(super) fn ask_maintenance(&mut self, reply: Reply) {
-        self.maintenance.waiting.push(reply);
+    pub(super) fn answer_when_seen(&mut self, reply: Reply) {
+        self.waiting.push(reply);
     }
 
     /// How it stands.
-    fn maintenance(&self, told_by: BTreeMap<String, Told>) -> MaintenanceReply {
+    fn reply(
+        &self,
+        cx: &Context,
+        files: &StatusFiles,
+        told_by: BTreeMap<String, Told>,
+    ) -> MaintenanceReply {
         let why = |standing| match standing {
             Durability::Unstored(why) => Some(why),
             Durability::Awaited => Some("it is being written".to_owned()),
             Durability::Stored => None,
         };
         MaintenanceReply {
-            maintenance: self.maintenance.said().cloned(),
-            files: self.maintenance_files(),
+            maintenance: self.said().cloned(),
+            files: maintenance_files(&cx.plan),
             told_by,
-            unwritten: why(self.status_files_say()),
-            unstored: why(self.maintenance.disk.standing()),
+            unwritten: why(self.standing_in(files)),
+            unstored: why(self.disk.standing()),
         }
     }
 
-    fn status_files_say(&self) -> Durability {
-        let situation = self.maintenance.situation();
-        self.status_files.standing(situation.as_ref())
+    /// How far status files say that there is this maintenance, or none.
+    fn standing_in(&self, files: &StatusFiles) -> Durability {
+        let situation = self.situation();
+        files.standing(situation.as_ref())
     }
 
     /// What an earlier control process has had the keeper hold, which may be on no disk.
-    pub(super) fn restore_maintenance(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let Some(record) = Key::Maintenance.of(records) else {
             return;
         };
         match serde_json::from_str::<Option<Said>>(record) {
-            Ok(said) => self.maintenance.disk.change(|it| *it = said),
+            Ok(said) => self.disk.change(|it| *it = said),
             Err(error) => {
                 let why = ::text::json_place(&error);
                 tracing::error!(
@@ -242,11 +239,6 @@ impl Control {
                 );
             }
         }
-    }
-
-    fn remember_maintenance(&mut self, said: Option<&Said>) {
-        let record = serde_json::to_string(&said).expect("it is plain data");
-        self.cx.remember(Key::Maintenance, record);
     }
 }
 

@@ -12,15 +12,16 @@ mod outcomes;
 
 use std::collections::BTreeMap;
 
-use engine::{Command, Moment, Refusal};
+use engine::Moment;
 use jiff::{Timestamp, tz::TimeZone};
 use plan::cron::Cron;
 
 use self::outcomes::Owed;
+pub(super) use self::outcomes::RunEnd;
 
 use crate::{
     control::{
-        Context, Control, Job, Now,
+        Context, Job, Now,
         on_disk::{Durability, News, OnDisk},
         record_keys::Key,
         text,
@@ -217,26 +218,26 @@ impl Schedule {
     }
 }
 
-impl Control {
+impl Schedule {
     /// What an earlier control process handled is known better by the keeper than by the disk.
-    pub(super) fn restore_schedule(&mut self, record: Option<&String>) {
+    pub(super) fn restore(&mut self, record: Option<&String>) {
         if let Some(handled) = record.and_then(|it| serde_json::from_str(it).ok()) {
-            self.schedule.handled = handled;
+            self.handled = handled;
         }
     }
 
     /// The plan or the time zone may have changed.
-    pub(super) fn schedule_follows_plan(&mut self, zone: Option<TimeZone>) {
-        let (now, started_ms) = (self.cx.now, self.cx.keeper.started_ms);
-        let moved = zone.is_some() && self.schedule.zone != zone;
+    pub(super) fn follow_plan(&mut self, cx: &Context, zone: Option<TimeZone>) {
+        let (now, started_ms) = (cx.now, cx.keeper.started_ms);
+        let moved = zone.is_some() && self.zone != zone;
         if moved {
-            self.schedule.zone = zone;
+            self.zone = zone;
         }
-        let wanted = self.cx.plan.services.values().filter(|it| it.enabled);
+        let wanted = cx.plan.services.values().filter(|it| it.enabled);
         let wanted: BTreeMap<String, plan::Schedule> = wanted
             .filter_map(|it| Some((it.name.clone(), it.schedule.clone()?)))
             .collect();
-        let schedule = &mut self.schedule;
+        let schedule = self;
         schedule.entries.retain(|name, _| wanted.contains_key(name));
         schedule
             .handled
@@ -282,74 +283,43 @@ impl Control {
         }
     }
 
-    /// Time has passed, or the clock was set.
-    pub(super) fn schedule_timeout(&mut self) {
-        let now = self.cx.now;
-        self.schedule.disk.timeout(now.moment);
-        if !self.schedule.is_used() {
-            return;
+    /// Time has passed, or the clock was set. Services whose time has come; their times count as handled from here on.
+    pub(super) fn timeout(&mut self, cx: &mut Context) -> Vec<String> {
+        let now = cx.now;
+        self.disk.timeout(now.moment);
+        if !self.is_used() {
+            return Vec::new();
         }
-        if self.schedule.has_jumped(now) {
+        if self.has_jumped(now) {
             tracing::info!("the clock was set; schedules go by the new time");
-            let names: Vec<String> = self.schedule.entries.keys().cloned().collect();
+            let names: Vec<String> = self.entries.keys().cloned().collect();
             for name in names {
-                self.schedule.work_out(&name, now, JUMP_MS);
+                self.work_out(&name, now, JUMP_MS);
             }
         }
-        if self.lifecycle.is_stopping() {
-            for entry in self.schedule.entries.values_mut() {
+        if cx.is_stopping() {
+            for entry in self.entries.values_mut() {
                 entry.due = None;
                 entry.owed = None;
             }
-            return;
+            return Vec::new();
         }
-        let entries = self.schedule.entries.iter();
+        let entries = self.entries.iter();
         let due = entries.filter(|(_, entry)| entry.due.is_some_and(|due| due <= now.unix_ms));
         let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
-        if !due.is_empty() {
-            self.run_due(due);
-        }
-        self.tell_overdue();
-    }
-
-    fn run_due(&mut self, due: Vec<String>) {
-        let now = self.cx.now;
         for name in &due {
-            let handled = &mut self.schedule.handled.until;
-            handled.insert(name.clone(), now.unix_ms);
+            self.handled.until.insert(name.clone(), now.unix_ms);
         }
-        // Before what rests on it: a control process that dies must not run it once more.
-        self.schedule.remember(&mut self.cx);
-        for name in due {
-            self.run_scheduled(&name);
-            self.schedule.work_out(&name, now, GRACE_MS);
+        if !due.is_empty() {
+            // Before what rests on it: a control process that dies must not run it once more.
+            self.remember(cx);
         }
+        due
     }
 
-    fn run_scheduled(&mut self, name: &str) {
-        let Some(id) = self.cx.names.id(name) else {
-            return;
-        };
-        if self.cx.plan.services.get(name).is_some_and(|it| it.job) {
-            if let Err(why) = self.run_job_by_schedule(name) {
-                let detail = format!("skipped: its time has come, but {why}");
-                tracing::warn!(service = name, "{detail}");
-                self.cx.publish(name, "schedule", &detail, None);
-            }
-            return;
-        }
-        let detail = match self.command(Command::Run([id].into())) {
-            Ok(_) => "runs: its time has come".to_owned(),
-            Err(Refusal::AlreadyRunning(_)) => {
-                "skipped: its time has come, but it is still under way".to_owned()
-            }
-            Err(refusal) => {
-                let why = self.cx.refused(&refusal).message;
-                format!("skipped: its time has come, but {why}")
-            }
-        };
-        tracing::info!(service = name, "{detail}");
-        self.cx.publish(name, "schedule", &detail, None);
+    /// A service has been run: when does it run next?
+    pub(super) fn work_out_next(&mut self, name: &str, now: Now) {
+        self.work_out(name, now, GRACE_MS);
     }
 }
 

@@ -116,7 +116,7 @@ impl Control {
         let any = !touched.is_empty();
         match step {
             Step::AddressWaits => self.end_address_waits(),
-            Step::Listening => self.listening.watch(&mut self.cx),
+            Step::Listening => self.monitors.listening.watch(&mut self.cx),
             Step::DirectoryWaits => self.end_directory_waits(),
             Step::ExitWhenFailed => self.end_if_one_failed(),
             Step::Touched => {
@@ -129,14 +129,19 @@ impl Control {
             Step::StoreRecords => self.audit.write(&mut self.cx),
             Step::StoreExits => self.exits.write(&mut self.cx),
             Step::StoreRunning => self.running.store(&mut self.cx),
-            Step::StoreStatusFiles => self.write_status_files(),
-            Step::StoreMaintenance => self.store_maintenance(),
+            Step::StoreStatusFiles => {
+                let maintenance = self.maintenance.situation();
+                let maintenance = maintenance.as_ref();
+                self.status_files
+                    .write(&mut self.cx, &self.work, maintenance);
+            }
+            Step::StoreMaintenance => self.maintenance.store(&mut self.cx, &self.status_files),
             Step::ReleaseChanges => self.release_operations(),
             Step::Outcomes if any => self.note_outcomes(touched),
             Step::Trouble if any => self.look_for_trouble(touched),
             Step::AdvanceChanges if any => self.advance_operations(touched),
             Step::JudgePlan if any => self.judge_plan(touched),
-            Step::TellInit if any => self.lifecycle_check(),
+            Step::TellInit if any => self.tell_init(),
             Step::Outcomes
             | Step::Trouble
             | Step::AdvanceChanges
@@ -149,7 +154,7 @@ impl Control {
             Step::StoreSchedule => self.schedule.store(&mut self.cx),
             Step::Quit => self.quit_when_stored(),
             Step::Acknowledge => self.cx.acknowledge(),
-            Step::Alerts => self.tell_alerts(),
+            Step::Alerts => self.alerts.tell_queued(&mut self.cx),
             Step::Prepare => {
                 let plan_rests = self.reconfigure.is_idle();
                 self.starts.ask(&mut self.cx, plan_rests);

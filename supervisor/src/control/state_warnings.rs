@@ -16,9 +16,25 @@ pub(super) struct StateWarnings {
     aside: Vec<String>,
     /// Secrets that were put back, until a reconfigure has nothing to put back.
     put_back: Option<String>,
+    /// What this control process lacks: privileges, readable state.
+    #[serde(skip)]
+    boot: Vec<String>,
 }
 
 impl StateWarnings {
+    /// `boot`: what this control process lacks.
+    pub(super) fn new(boot: Vec<String>) -> Self {
+        Self {
+            boot,
+            ..Self::default()
+        }
+    }
+
+    /// What this control process lacks.
+    pub(super) fn of_boot(&self) -> &[String] {
+        &self.boot
+    }
+
     pub(super) fn told(&self) -> Vec<String> {
         self.put_back.iter().chain(&self.aside).cloned().collect()
     }
@@ -33,8 +49,9 @@ impl StateWarnings {
         found: Vec<String>,
     ) {
         // What cannot be read has been in the log.
-        let earlier = record.and_then(|record| serde_json::from_str(record).ok());
-        *self = earlier.unwrap_or_default();
+        let earlier = record.and_then(|record| serde_json::from_str::<Self>(record).ok());
+        let earlier = earlier.unwrap_or_default();
+        (self.aside, self.put_back) = (earlier.aside, earlier.put_back);
         if !found.is_empty() {
             self.aside.extend(found);
             let surplus = self.aside.len().saturating_sub(ASIDE_MAX);

@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use engine::{Moment, ServiceId, Settled, State, View};
-use plan::{JobSituation, MaintenanceSituation, Situation, When};
+use plan::{JobSituation, MaintenanceSituation, Plan, Situation, When};
 
 use crate::{
     control::{
-        Control, Job,
+        Context, Job,
         on_disk::{Durability, OnDisk},
+        work::Work,
     },
     status_files::Situations,
 };
@@ -95,99 +96,109 @@ impl StatusFiles {
     }
 }
 
-impl Control {
+impl StatusFiles {
     /// The plan is another, and so may be templates and places.
-    pub(super) fn status_files_follow_plan(&mut self) {
-        let services = self.cx.plan.services.values();
+    pub(super) fn follow_plan(&mut self, plan: &Plan) {
+        let services = plan.services.values();
         let with_some = services.filter(|it| it.enabled && !it.status_files.is_empty());
-        self.status_files.services = with_some.map(|it| it.name.clone()).collect();
-        let some = !self.status_files.services.is_empty();
-        if some || self.status_files.may_be_left {
-            self.status_files.disk.doubt();
+        self.services = with_some.map(|it| it.name.clone()).collect();
+        let some = !self.services.is_empty();
+        if some || self.may_be_left {
+            self.disk.doubt();
         }
-        self.status_files.may_be_left = some;
+        self.may_be_left = some;
     }
 
     /// After every input: what they are to say, and a job that writes it if that is due.
-    pub(super) fn write_status_files(&mut self) {
-        let services = self.status_files.services.iter();
-        let now: Situations = services
-            .filter_map(|name| Some((name.clone(), self.situation(name)?)))
+    pub(super) fn write(
+        &mut self,
+        cx: &mut Context,
+        work: &Work,
+        maintenance: Option<&MaintenanceSituation>,
+    ) {
+        let services = self.services.iter();
+        let wanted: Situations = services
+            .filter_map(|name| Some((name.clone(), situation(cx, work, maintenance, name)?)))
             .collect();
-        let files = &mut self.status_files;
-        if *files.disk.wanted() != now {
-            files.disk.change(|it| *it = now);
+        if *self.disk.wanted() != wanted {
+            self.disk.change(|it| *it = wanted);
         }
-        if files.writing || self.cx.now.moment < files.not_before {
+        if self.writing || cx.now.moment < self.not_before {
             return;
         }
         // What has been seen is in doubt no sooner than it is seen anew: whoever waits for it gets an answer.
-        if std::mem::take(&mut files.again) {
-            files.disk.doubt();
+        if std::mem::take(&mut self.again) {
+            self.disk.doubt();
         }
-        if let Some(situations) = files.disk.due(self.cx.now.moment) {
-            files.writing = true;
-            let plan = Arc::clone(&self.cx.plan);
-            self.cx.job(Job::WriteStatusFiles { plan, situations });
+        if let Some(situations) = self.disk.due(cx.now.moment) {
+            self.writing = true;
+            let plan = Arc::clone(&cx.plan);
+            cx.job(Job::WriteStatusFiles { plan, situations });
         }
     }
 
-    pub(super) fn status_files_written(&mut self, result: Result<(), String>) {
+    pub(super) fn written(&mut self, now: Moment, result: Result<(), String>) {
         if let Err(error) = &result {
             tracing::error!("{error}; tries again");
         }
-        let now = self.cx.now.moment;
-        self.status_files.disk.written(now, result);
-        self.status_files.writing = false;
-        self.status_files.not_before = now.after(PAUSE_MS);
+        self.disk.written(now, result);
+        self.writing = false;
+        self.not_before = now.after(PAUSE_MS);
     }
+}
 
-    /// How a service stands, for those who cannot use it.
-    fn situation(&self, name: &str) -> Option<Situation> {
-        let view = self.cx.engine.view(self.cx.names.id(name)?)?;
-        Some(Situation {
-            state: view.state.name().to_owned(),
-            ready: view.ready,
-            held: view.hold.is_some(),
-            blocked: self.is_blocked(&view),
-            job: view.lease.and_then(|lease| self.job_situation(lease.job)),
-            maintenance: self.maintenance.situation(),
-        })
-    }
+/// How a service stands, for those who cannot use it.
+fn situation(
+    cx: &Context,
+    work: &Work,
+    maintenance: Option<&MaintenanceSituation>,
+    name: &str,
+) -> Option<Situation> {
+    let view = cx.engine.view(cx.names.id(name)?)?;
+    Some(Situation {
+        state: view.state.name().to_owned(),
+        ready: view.ready,
+        held: view.hold.is_some(),
+        blocked: is_blocked(cx, &view),
+        job: view
+            .lease
+            .and_then(|lease| job_situation(cx, work, lease.job)),
+        maintenance: maintenance.cloned(),
+    })
+}
 
-    fn job_situation(&self, job: ServiceId) -> Option<JobSituation> {
-        let progress = self.work.progress_of(job);
-        let total = progress.and_then(|it| it.total).filter(|total| *total > 0);
-        let done = progress.and_then(|it| it.done);
-        let percent = done.zip(total).map(|(done, total)| {
-            let percent = u128::from(done) * 100 / u128::from(total);
-            u8::try_from(percent.min(100)).expect("at most 100")
-        });
-        let planned = self.cx.service(job)?;
-        let announcement = Some(planned.announcement.clone());
-        Some(JobSituation {
-            name: planned.name.clone(),
-            announcement: announcement.filter(|it| !it.is_empty()),
-            percent,
-        })
-    }
+fn job_situation(cx: &Context, work: &Work, job: ServiceId) -> Option<JobSituation> {
+    let progress = work.progress_of(job);
+    let total = progress.and_then(|it| it.total).filter(|total| *total > 0);
+    let done = progress.and_then(|it| it.done);
+    let percent = done.zip(total).map(|(done, total)| {
+        let percent = u128::from(done) * 100 / u128::from(total);
+        u8::try_from(percent.min(100)).expect("at most 100")
+    });
+    let planned = cx.service(job)?;
+    let announcement = Some(planned.announcement.clone());
+    Some(JobSituation {
+        name: planned.name.clone(),
+        announcement: announcement.filter(|it| !it.is_empty()),
+        percent,
+    })
+}
 
-    /// What it waits for has come to rest, and is not up.
-    fn is_blocked(&self, view: &View) -> bool {
-        let State::Waiting { on } = &view.state else {
-            return false;
-        };
-        on.iter()
-            .any(|id| self.cx.engine.settled(*id) != Some(Settled::No))
-    }
+/// What it waits for has come to rest, and is not up.
+fn is_blocked(cx: &Context, view: &View) -> bool {
+    let State::Waiting { on } = &view.state else {
+        return false;
+    };
+    on.iter()
+        .any(|id| cx.engine.settled(*id) != Some(Settled::No))
+}
 
-    /// Files by whose presence others know of maintenance.
-    pub(super) fn maintenance_files(&self) -> Vec<String> {
-        let services = self.cx.plan.services.values().filter(|it| it.enabled);
-        let files = services.flat_map(|it| &it.status_files);
-        let flags = files.filter(|it| it.when == When::Maintenance);
-        flags.map(|it| it.path.display().to_string()).collect()
-    }
+/// Files by whose presence others know of maintenance.
+pub(super) fn maintenance_files(plan: &Plan) -> Vec<String> {
+    let services = plan.services.values().filter(|it| it.enabled);
+    let files = services.flat_map(|it| &it.status_files);
+    let flags = files.filter(|it| it.when == When::Maintenance);
+    flags.map(|it| it.path.display().to_string()).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use api::LastReload;
 use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
 use keeper::message::{Kept, Left, Stray};
 
-use crate::control::runs::killed::Killed;
+use crate::control::{api::reason::Reason, runs::killed::Killed};
 pub(super) use ::text::{duration, time};
 
 /// `exit code 1`, `killed by KILL`.
@@ -81,10 +81,10 @@ pub(super) fn stray(stray: &Stray) -> String {
     )
 }
 
-/// The reason column of a service that does not wait; empty when there is nothing to say.
-pub(super) fn reason(view: &View, now: Moment) -> String {
+/// Why a service that does not wait for others is not as one would want it.
+pub(super) fn reason(view: &View, now: Moment) -> Reason {
     let last = view.last_exit.map(|(it, _)| exit(it));
-    match &view.state {
+    Reason::other(match &view.state {
         State::Stopped => view.hold.as_ref().map_or_else(String::new, |hold| {
             format!("stopped by {} at {}", hold.by, time(hold.at_unix_ms))
         }),
@@ -118,7 +118,7 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             phase: engine::StopPhase::Killed { why, .. },
             ..
         } => format!("is being killed: {}", kill(*why)),
-        State::Running { .. } | State::Reloading { .. } => of_one_that_is_up(view),
+        State::Running { .. } | State::Reloading { .. } => return of_one_that_is_up(view),
         State::Completed if view.unrun => "has not run yet; waits for its time".to_owned(),
         // What an earlier start said is not what this one is about.
         State::Waiting { .. }
@@ -126,28 +126,32 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         | State::Spawning { .. }
         | State::Stopping { .. }
         | State::Completed => String::new(),
-    }
+    })
 }
 
-/// What there is to say of one that is up: how well it is, with which configuration it runs.
-fn of_one_that_is_up(view: &View) -> String {
-    let degraded = view.unhealthy.as_ref();
-    let degraded = degraded.map(|why| format!("degraded: {}", unhealthy(why)));
-    let reload = match &view.state {
+/// Of a service that is up: how well it is, and with which configuration it runs.
+fn of_one_that_is_up(view: &View) -> Reason {
+    let mut reason = Reason::default();
+    if let Some(why) = &view.unhealthy {
+        reason.push_degraded(unhealthy(why));
+    }
+    match &view.state {
         State::Reloading {
             confirm: Some(confirm),
             ..
-        } if !confirm.said.is_empty() => Some(format!(
+        } if !confirm.said.is_empty() => reason.push(format!(
             "it is not seen yet to run with its new configuration: {}",
             confirm.said
         )),
-        _ => view.last_reload.as_ref().and_then(failed_reload),
-    };
-    let said: Vec<String> = degraded.into_iter().chain(reload).collect();
-    if said.is_empty() && view.once {
-        return "started once: it is not restarted when it ends".to_owned();
+        _ => {
+            let failed = view.last_reload.as_ref().and_then(failed_reload);
+            reason.push(failed.unwrap_or_default());
+        }
     }
-    said.join("; ")
+    if reason.is_empty() && view.once {
+        reason.push("started once: it is not restarted when it ends");
+    }
+    reason
 }
 
 /// Why a service that is up is not well.

@@ -1,18 +1,19 @@
-//! Whether all that runs have said and done has been heard: what the keeper has not passed on is no silence.
+//! Up to which moment all that runs have said and done is known: what the keeper has not passed on is no silence.
 //!
-//! Before anybody is judged for his silence (a run by a deadline of the engine's, a plan by nothing having ended under
-//! it, a change by its services having stayed up), the keeper is asked to pass on what has arrived there. Its answer
-//! counts for what was due when it was asked. Until then what is due waits, for nothing could be done without the keeper:
-//! one that never answers is not judged by anybody, and one that dies ends the link.
+//! Before anybody is judged for a silence (a run by a deadline of the engine's, a plan by nothing having ended under it,
+//! an operation by its services having stayed up), the keeper is asked to pass on what has arrived there
+//! ([`Request::Sync`]). The answer moves the watermark to the moment at which the keeper was asked. Until then what is due
+//! waits, for nothing could be done without the keeper: one that never answers has nobody judged, and one that dies ends
+//! the link.
 //!
-//! Limits: one question at a time. What judges nobody asks nothing.
+//! Limits: one question at a time; what judges nobody asks nothing.
 
-use engine::{Event, Moment};
+use engine::Moment;
 use keeper::message::Request;
 
-use crate::control::Control;
+use crate::control::Context;
 
-/// How far everything has been heard.
+/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Watermark {
     reached: Moment,
@@ -26,60 +27,58 @@ impl Watermark {
         self.reached
     }
 
+    /// The keeper has not answered yet: nobody is judged.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// `next`: when somebody is next to be judged.
+    pub(super) fn poll_timeout(&self, next: Option<Moment>) -> Option<Moment> {
+        next.filter(|_| !self.is_asked())
+    }
+
+    /// Asks the keeper to pass on what has arrived there.
+    pub(super) fn ask(&mut self, cx: &mut Context) {
+        let now = cx.now.moment;
+        self.asked = Some(now);
+        cx.tell(Request::Sync { at_ms: now.0 });
+    }
+
+    /// The keeper answers a question. Whether it was the open one.
+    pub(super) fn on_synced(&mut self, asked: Moment) -> bool {
+        let is_answer = self.asked == Some(asked);
+        if is_answer {
+            self.reached = asked;
+            self.asked = None;
+        }
+        is_answer
+    }
+
     /// What was asked will not be answered.
-    pub(super) fn forget_question(&mut self) {
+    pub(super) const fn forget_question(&mut self) {
         self.asked = None;
     }
 }
 
-impl Control {
-    /// When somebody is next to be judged, or the engine has something else to do.
-    pub(super) fn judgement_timeout(&self) -> Option<Moment> {
-        if self.watermark.asked.is_some() {
-            return None;
-        }
-        self.cx
-            .engine
-            .poll_timeout()
-            .into_iter()
-            .chain(self.proof_timeout())
-            .min()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// What stands if nothing is heard against it.
-    fn proof_timeout(&self) -> Option<Moment> {
-        let standing = self.reconfigure.poll_timeout();
-        standing
-            .into_iter()
-            .chain(self.operations.poll_timeout())
-            .min()
-    }
-
-    /// Time has passed, or more has been heard.
-    pub(super) fn judge_by_the_clock(&mut self) {
-        if self.watermark.asked.is_some() {
-            return;
-        }
-        let heard = self.watermark.reached;
-        let _ = self.feed_engine(Event::Timeout { heard });
-        self.reconfigure_timeout();
-        self.operations_timeout();
-        let now = self.cx.now.moment;
-        let proof = self.proof_timeout().is_some_and(|at| at <= now);
-        if proof || self.cx.engine.judgement_due(now) {
-            self.watermark.asked = Some(now);
-            self.cx.tell(Request::Sync { at_ms: now.0 });
-        }
-    }
-
-    /// The keeper has passed on what had arrived when it was asked.
-    pub(super) fn on_synced(&mut self, asked: Moment) {
-        if self.watermark.asked == Some(asked) {
-            self.watermark = Watermark {
-                reached: asked,
-                asked: None,
-            };
-            self.judge_by_the_clock();
-        }
+    #[test]
+    fn an_answer_counts_for_the_question_that_is_open_and_for_no_other() {
+        let at = |moment| Watermark {
+            reached: Moment(5),
+            asked: moment,
+        };
+        let mut open = at(Some(Moment(10)));
+        assert_eq!(open.poll_timeout(Some(Moment(20))), None);
+        assert!(!open.on_synced(Moment(9)) && open.is_asked());
+        assert!(open.on_synced(Moment(10)) && !open.is_asked());
+        assert_eq!(open.reached(), Moment(10));
+        assert_eq!(open.poll_timeout(Some(Moment(20))), Some(Moment(20)));
+        let mut forgotten = at(Some(Moment(10)));
+        forgotten.forget_question();
+        assert!(!forgotten.on_synced(Moment(10)));
+        assert_eq!(forgotten.reached(), Moment(5));
     }
 }

@@ -13,19 +13,19 @@ use std::time::Duration;
 
 use crate::clock::now_ms;
 
-/// From one question to the next, and from the last word to the first.
+/// From one question to the next, and from the last message to the first question, in milliseconds.
 pub(super) const ASK_MS: u64 = 5_000;
 /// Questions that may stay unanswered: a busy machine is slow.
 pub(super) const MISSED_MAX: u32 = 3;
 /// To load the state, which may take a slow disk and a slow name service some time.
 pub(super) const TAKE_OVER_MS: u64 = 60_000;
 
-/// What the present control process owes us.
+/// What the present control process owes the keeper.
 #[derive(Debug)]
 pub(super) struct Liveness {
     /// When it last said anything, or began.
     heard_at: u64,
-    /// Questions since.
+    /// Questions since then.
     unanswered: u32,
     /// Somebody wants to know: a client has come, init has asked, or we have.
     is_wanted: bool,
@@ -36,7 +36,7 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    /// Nothing yet.
+    /// A control process that owes nothing yet.
     pub(super) fn new() -> Self {
         Self {
             heard_at: now_ms(),

@@ -89,7 +89,7 @@ impl Control {
         }
     }
 
-    /// The one in charge.
+    /// Pid of the control process in charge.
     pub(crate) const fn pid(&self) -> Option<i32> {
         self.pid
     }
@@ -216,7 +216,7 @@ impl Control {
         }
     }
 
-    /// Nobody is to be in charge any more.
+    /// Kills the control process in charge, at the end of the daemon.
     pub(crate) fn kill(&self) {
         if let Some(pid) = self.pid {
             let _ = pidfd::kill(pid, libc::SIGKILL);

@@ -5,7 +5,8 @@ use nix::libc;
 
 use super::{Control, standing::Loss, successor::Retired};
 use crate::{
-    clock::now_ms, kit::Kit, message::Request, stderr_log::say, sys::pidfd, timers::Timer,
+    clock::now_ms, exit_text::exit_text, kit::Kit, message::Request, stderr_log::say, sys::pidfd,
+    timers::Timer,
 };
 
 impl Control {
@@ -41,7 +42,7 @@ impl Control {
     ) -> bool {
         self.deaths += 1;
         let how = match loss {
-            Loss::Died(exit) => exit.to_string(),
+            Loss::Died(exit) => exit_text(exit),
             Loss::Silent => "it was killed".to_owned(),
         };
         let proven = self.standing.is_proven();

@@ -20,23 +20,21 @@ use crate::{
     init,
     kit::Kit,
     link::Link,
+    message::SpawnStage,
     poller::Source,
     signals,
-    sys::{
-        child::{Plan, Program, c_string},
-        spawn::Failure,
-    },
+    sys::child::{Plan, Program, SpawnError, c_string},
     timers::Timer,
 };
 
-/// Badness of the control process, where the keeper could lower its own.
+/// `oom_score_adj` of the control process, where the keeper could lower its own.
 const OOM_SCORE_ADJ: &str = "-500";
 /// Its threads share one heap of the C library: a heap each costs more memory than the work that
 /// they do at the same time is worth. What it starts gets an environment of its own.
 const ONE_ARENA: &str = "MALLOC_ARENA_MAX=1";
 impl Control {
     /// Starts another of the present program; to be put in charge by [`Self::begin`].
-    pub(crate) fn start(&self, kit: &mut Kit, locks: &[RawFd]) -> Result<(i32, Link), Failure> {
+    pub(crate) fn start(&self, kit: &mut Kit, locks: &[RawFd]) -> Result<(i32, Link), SpawnError> {
         self.make(kit, &self.binary, locks)
     }
 
@@ -68,14 +66,14 @@ impl Control {
         kit: &mut Kit,
         binary: &File,
         locks: &[RawFd],
-    ) -> Result<(i32, Link), Failure> {
+    ) -> Result<(i32, Link), SpawnError> {
         let (ours, theirs) = socketpair(
             AddressFamily::Unix,
             SockType::Stream,
             None,
             SockFlag::SOCK_CLOEXEC,
         )
-        .map_err(|errno| ("socketpair", errno))?;
+        .map_err(|errno| (SpawnStage::Socketpair, errno))?;
         let variables = std::env::vars_os();
         let variables = variables
             .filter(|(name, _)| !init::OWN_VARIABLES.iter().any(|own| name == own))
@@ -89,7 +87,7 @@ impl Control {
         let strings = |all: &mut dyn Iterator<Item = OsString>| {
             all.map(|one| c_string(one.into_vec()))
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|errno| ("arguments", errno))
+                .map_err(|errno| (SpawnStage::Arguments, errno))
         };
         let badness = kit.original.oom_score_adj.as_ref();
         let fds = [&theirs, &self.stdout, &self.stderr].map(AsRawFd::as_raw_fd);

@@ -35,14 +35,14 @@ pub(super) struct Standing {
 /// How a control process was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It has been reaped.
+    /// The control process has ended and been reaped.
     Died(Exit),
-    /// It is there and says nothing.
+    /// The control process lives and does not answer.
     Silent,
 }
 
 impl Standing {
-    /// None has taken over.
+    /// No control process has taken over yet.
     pub(super) fn new() -> Self {
         Self {
             took_over_at: None,
@@ -59,7 +59,7 @@ impl Standing {
         self.took_over_at.is_some()
     }
 
-    /// Another begins in this place.
+    /// Another control process is started in its place.
     pub(super) fn begins(&mut self) {
         self.took_over_at = None;
         self.proven = false;
@@ -81,7 +81,7 @@ impl Standing {
         !self.proven && self.took_over_at.is_some_and(long_since)
     }
 
-    /// It has said something.
+    /// The control process has said something.
     pub(super) fn heard(&mut self) {
         if self.may_prove_itself() {
             self.proven = true;

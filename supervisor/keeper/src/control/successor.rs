@@ -50,7 +50,7 @@ pub(super) struct Retired {
 }
 
 impl Retired {
-    /// It has been killed.
+    /// A control process that has just been killed.
     pub(super) const fn new(pid: i32, link: Option<Link>) -> Self {
         Self { pid, _link: link }
     }
@@ -59,11 +59,11 @@ impl Retired {
 /// What a successor has said.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// Nothing that matters yet.
+    /// Nothing that decides yet.
     Nothing,
     /// It has taken over, and asks for these.
     TookOver(Vec<Request>),
-    /// It will not do.
+    /// The successor failed; why.
     Unfit(String),
 }
 
@@ -210,7 +210,7 @@ impl Control {
         self.retired.push(Retired::new(pid, link));
     }
 
-    /// This is the successor.
+    /// Whether this process is the successor.
     pub(crate) fn is_successor(&self, pid: i32) -> bool {
         self.successor.as_ref().map(|it| it.pid) == Some(pid)
     }

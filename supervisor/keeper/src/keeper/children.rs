@@ -9,6 +9,7 @@ use super::Keeper;
 use crate::{
     compressor::Whose,
     control::Loss,
+    exit_text::exit_text,
     message::Exit,
     stderr_log::say,
     sys::wait::{self, Ended},
@@ -97,7 +98,7 @@ impl Keeper {
             if self.control.pid() == Some(pid) {
                 return false;
             }
-            self.give_up_successor(&format!("ended before it took over ({exit})"));
+            self.give_up_successor(&format!("ended before it took over ({})", exit_text(exit)));
         }
         self.control.retired_ended(pid)
     }

@@ -193,7 +193,7 @@ impl Keeper {
             Source::LogTroubles => self.tell_log_troubles(),
             Source::Successor => self.read_successor(),
             Source::Client => self.control.client_came(),
-            // Taken in before.
+            // Taken in before the children, at the start of the turn.
             Source::Signals | Source::Link => {}
         }
     }
@@ -311,7 +311,7 @@ impl Keeper {
         self.control.expect_word(&mut self.kit, listener);
     }
 
-    /// Nobody else will.
+    /// Stops the runs, since no control process will.
     fn stop_alone_because(&mut self, why: &str) {
         say!("{why}; stops all runs by itself");
         self.end(Ending::alone());
@@ -369,7 +369,7 @@ impl Keeper {
             }
         }
         stderr::flush();
-        // Nothing is taken apart: the kernel does it all at once.
+        // Nothing is dropped one by one: the kernel frees all at once.
         std::process::exit(code.into())
     }
 }

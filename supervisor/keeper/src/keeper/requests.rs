@@ -2,9 +2,9 @@
 
 use super::Keeper;
 use crate::{
-    message::{Fact, Notice, Request, Spawn},
+    message::{Fact, Notice, Request, Spawn, SpawnStage},
     shutdown::Ending,
-    sys::spawn::Failure,
+    sys::child::SpawnError,
 };
 
 impl Keeper {
@@ -62,7 +62,7 @@ impl Keeper {
     fn spawn(&mut self, spawn: &Spawn) {
         let mut done = self.runs.spawn(&mut self.kit, spawn);
         // Somebody may have removed the directory of records.
-        if let Err(("record", _)) = done
+        if let Err((SpawnStage::Record, _)) = done
             && self.look_at_places()
         {
             done = self.runs.spawn(&mut self.kit, spawn);
@@ -73,10 +73,10 @@ impl Keeper {
     }
 }
 
-fn failed(spawn: &Spawn, (stage, errno): Failure) -> Fact {
+fn failed(spawn: &Spawn, (stage, errno): SpawnError) -> Fact {
     Fact::Failed {
         run: spawn.run,
-        stage: stage.to_owned(),
+        stage,
         errno: errno as i32,
     }
 }

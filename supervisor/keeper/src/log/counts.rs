@@ -18,7 +18,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// A batch has gone to the file, or not.
+    /// Counts a batch that was written, or dropped.
     pub(super) fn add(&self, written_bytes: u64, lost_lines: u64) {
         self.written_bytes.fetch_add(written_bytes, Relaxed);
         if lost_lines > 0 {
@@ -50,7 +50,7 @@ impl AllCounts {
         self.all().remove(service);
     }
 
-    /// As of now.
+    /// The counts as they are now.
     pub(super) fn read(&self) -> Vec<LogStats> {
         let all = self.all();
         let each = all.iter().map(|(service, counts)| LogStats {

@@ -94,7 +94,7 @@ enum Command {
     Close(String),
     /// Write a marked line.
     Mark(String, String),
-    /// End an unfinished line at the end of its run, which the flow knows.
+    /// End an unfinished line at the end of its run, whose place the [`PipeReader`] knows.
     Finish(String, PipeReader),
     /// Rotate after the last whole line, whatever the size.
     Rotate(String),
@@ -342,7 +342,7 @@ impl Handle {
     }
 
     fn ring(&self) {
-        // EAGAIN means that the bell has been rung very often and not yet heard: it will be.
+        // EAGAIN means that the counter is full: the thread will wake.
         let _ = self.shared.waker.write(1);
     }
 }

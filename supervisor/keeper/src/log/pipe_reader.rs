@@ -55,7 +55,7 @@ impl PipeReader {
         self.lock().asked += 1;
     }
 
-    /// It has.
+    /// The thread has written it.
     pub(super) fn wrote_last(&self) {
         self.lock().written += 1;
     }

@@ -16,7 +16,7 @@ use crate::clock::now_ms;
 #[derive(Debug)]
 pub(super) struct Rotations {
     last: Mutex<BTreeMap<String, u64>>,
-    /// Rung when there is a first one, so that a flood of rotations wakes the keeper once.
+    /// Readable from the first entry on, so that a flood of rotations wakes the keeper once.
     waker: EventFd,
 }
 
@@ -33,7 +33,7 @@ impl Rotations {
         self.waker.as_fd()
     }
 
-    /// Somebody is about to take them in time: silences the bell.
+    /// Takes the readiness away: somebody is about to take the services in time.
     pub(super) fn heard(&self) {
         let _ = self.waker.read();
     }

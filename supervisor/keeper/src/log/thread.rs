@@ -1,5 +1,5 @@
-//! The loop of the log thread: sits in `epoll_wait`, without a timeout unless something is untold,
-//! and reads what is ready.
+//! The loop of the log thread: waits in `epoll_wait`, without a timeout unless something is untold,
+//! and reads what is ready (`reading`). What the main thread asks comes first in a turn (`commands`).
 //!
 //! A turn reads each ready pipe once, so that no service keeps others waiting. One write a line is
 //! the common case, and a reader that wakes for each costs more than the writer: after a short read
@@ -7,6 +7,9 @@
 //! keeps streaming is taken out of the epoll, which would cost its writer a call for every line, and
 //! is read every turn until a read finds it empty. The thread never pauses while reads come full
 //! (bulk would be slowed), nor does an idle service wake it.
+
+mod commands;
+mod reading;
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +20,6 @@ use std::{
 };
 
 use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, ppoll},
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
@@ -28,15 +29,13 @@ use nix::{
 };
 
 use super::{
-    Command, PipeReader, Shared, Spec,
-    file::LogFile,
+    PipeReader, Shared,
     forward::Forwarding,
     lines::{Out, Target},
     stamp::Clock,
     troubles::Told,
     untold::Untold,
 };
-use crate::message::Forward;
 
 /// One read takes at most this much: the larger, the larger the pieces in which the kernel keeps
 /// the file.
@@ -61,7 +60,7 @@ const EVENTS_MAX: usize = 64;
 const SMALL_BYTES: usize = 64 << 10;
 /// So long after the last large read their memory is given back, in microseconds.
 const SHRINK_US: i64 = 1_000_000;
-/// Token of the command bell; services count up from the next.
+/// Token of the waker of commands; the tokens of services count up from the next.
 const WAKER: u64 = 0;
 
 /// All that the thread owns.
@@ -226,263 +225,10 @@ impl Worker {
         }
     }
 
-    /// Reads a pipe in its turn. Number of bytes read.
-    fn visit(&mut self, token: u64, seen: &mut Turn) -> usize {
-        let bytes = self.read_once(token);
-        let Some(log) = self.logs.get_mut(&token) else {
-            return 0;
-        };
-        let pause = if log.pipe_bytes >= LARGE_BYTES {
-            PAUSE_LARGE
-        } else {
-            PAUSE
-        };
-        seen.pause = seen.pause.min(pause);
-        seen.most = seen.most.max(bytes);
-        seen.full |= bytes >= READ_BYTES.min(log.pipe_bytes) / 2;
-        if bytes == 0 {
-            return 0;
-        }
-        let (last, count) = log.streak;
-        let count = if last + 1 == self.turn { count + 1 } else { 1 };
-        log.streak = (self.turn, count);
-        if count >= STREAK
-            && !log.streams
-            && self.streams.len() < STREAMS_MAX
-            && let Some(pipe) = &log.pipe
-            && self.epoll.delete(pipe).is_ok()
-        {
-            log.streams = true;
-            self.streams.push(token);
-        }
-        bytes
-    }
-
-    /// A pipe that was read every turn is empty: the epoll tells when it is not.
-    fn watch_again(&mut self, token: u64) {
-        if let Some(log) = self.logs.get_mut(&token) {
-            log.streams = false;
-            log.streak = (0, 0);
-            if let Some(pipe) = &log.pipe {
-                // Fails only for want of memory or beyond a limit of the system that holds millions.
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
-                let _ = self.epoll.add(pipe, event);
-            }
-        }
-    }
-
-    /// Reads a pipe once and writes the lines. Number of bytes read.
-    fn read_once(&mut self, token: u64) -> usize {
-        let Some(log) = self.logs.get_mut(&token) else {
-            return 0;
-        };
-        let Some(pipe) = &log.pipe else {
-            return 0;
-        };
-        let outcome = log.pipe_reader.read(pipe, &mut self.buffer, &mut self.ends);
-        let mut data = &self.buffer[..outcome.unwrap_or(0)];
-        let mut done = 0;
-        for (end, mark) in self.ends.drain(..) {
-            let (last, next) = data.split_at(end - done);
-            (data, done) = (next, end);
-            if !last.is_empty() {
-                self.out.feed(&mut log.target, last, &self.clock);
-            }
-            self.out.finish(&mut log.target, &self.clock);
-            if let Some(mark) = mark {
-                self.out.mark(&mut log.target, &mark, &self.clock);
-            }
-        }
-        match outcome {
-            Ok(0) => self.hang_up(token),
-            Ok(bytes) => {
-                if !data.is_empty() {
-                    self.out.feed(&mut log.target, data, &self.clock);
-                }
-                log.report(token, &self.shared, &mut self.untold, &self.clock);
-                return bytes;
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(_) => self.hang_up(token),
-        }
-        0
-    }
-
-    /// Every writer is gone: nothing more will come.
-    fn hang_up(&mut self, token: u64) {
-        if let Some(log) = self.logs.get_mut(&token)
-            && let Some(pipe) = log.pipe.take()
-        {
-            // Duplicates may live in the control process, so closing alone would not take it out.
-            let _ = self.epoll.delete(&pipe);
-            self.out.finish(&mut log.target, &self.clock);
-        }
-    }
-
     /// Waits for that long, or for a command.
     fn pause(&self, time: Duration) {
         let mut waker = [PollFd::new(self.shared.waker.as_fd(), PollFlags::POLLIN)];
         // An early end does no harm.
         let _ = ppoll(&mut waker, Some(TimeSpec::from_duration(time)), None);
-    }
-
-    /// Does what it is asked. True: stop.
-    fn obey(&mut self) -> bool {
-        // Rung again in between, it is heard again.
-        let _ = self.shared.waker.read();
-        let commands = std::mem::take(&mut *self.shared.commands());
-        for command in commands {
-            match command {
-                Command::Open(service, spec, pipe, pipe_reader, mark) => {
-                    self.open(&service, spec, pipe, pipe_reader);
-                    if let Some((mark, token)) = mark.zip(self.find(&service))
-                        && let Some(log) = self.logs.get_mut(&token)
-                    {
-                        self.out.mark(&mut log.target, &mark, &self.clock);
-                    }
-                }
-                Command::Reconfigure(service, spec) => {
-                    if let Some(token) = self.find(&service) {
-                        self.drain(token);
-                        self.route(token, spec.forward);
-                    }
-                    self.after_all_before(&service, |target, _, _| target.file.reconfigure(spec));
-                }
-                Command::Close(service) => {
-                    if let Some(token) = self.find(&service) {
-                        self.end(token);
-                    }
-                    self.shared.counts.forget(&service);
-                }
-                Command::Mark(service, text) => {
-                    self.after_all_before(&service, |target, out, clock| {
-                        out.finish(target, clock);
-                        out.mark(target, &text, clock);
-                    });
-                }
-                // The reading itself ends the line, at its end.
-                Command::Finish(service, pipe_reader) => {
-                    self.after_all_before(&service, |_, _, _| {});
-                    pipe_reader.wrote_last();
-                }
-                Command::Rotate(service) => {
-                    self.after_all_before(&service, |target, _, clock| {
-                        target.file.settle();
-                        target.file.rotate(clock);
-                    });
-                }
-                Command::Sync(told) => {
-                    for token in self.logs.keys().copied().collect::<Vec<_>>() {
-                        self.drain(token);
-                    }
-                    let _ = told.send(());
-                }
-                Command::Stop => return true,
-            }
-        }
-        false
-    }
-
-    /// Does this once what is in the pipe has been written.
-    fn after_all_before(
-        &mut self,
-        service: &str,
-        work: impl FnOnce(&mut Target, &mut Out, &Clock),
-    ) {
-        let Some(token) = self.find(service) else {
-            return;
-        };
-        self.drain(token);
-        if let Some(log) = self.logs.get_mut(&token) {
-            work(&mut log.target, &mut self.out, &self.clock);
-            log.report(token, &self.shared, &mut self.untold, &self.clock);
-        }
-    }
-
-    fn find(&self, service: &str) -> Option<u64> {
-        self.tokens.get(service).copied()
-    }
-
-    fn open(&mut self, service: &str, spec: Spec, pipe: OwnedFd, pipe_reader: PipeReader) {
-        if let Some(token) = self.find(service) {
-            self.end(token);
-        }
-        let flags = fcntl(&pipe, FcntlArg::F_GETFL).unwrap_or(0);
-        let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
-        let _ = fcntl(&pipe, FcntlArg::F_SETFL(flags));
-        let pipe_bytes = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).ok();
-        let token = self.next_token;
-        self.next_token += 1;
-        let forward = spec.forward;
-        let counts = self.shared.counts.of(service);
-        let service: Arc<str> = service.into();
-        self.tokens.insert(Arc::clone(&service), token);
-        let log = Log {
-            service,
-            pipe: Some(pipe),
-            pipe_bytes: pipe_bytes
-                .and_then(|bytes| usize::try_from(bytes).ok())
-                .unwrap_or(PIPE_BYTES),
-            pipe_reader,
-            target: Target {
-                file: LogFile::new(spec, counts),
-                route: None,
-                carry: Vec::new(),
-            },
-            told: Told::default(),
-            streak: (0, 0),
-            streams: false,
-        };
-        self.logs.insert(token, log);
-        self.watch_again(token);
-        self.route(token, forward);
-    }
-
-    /// Sends the lines of a service there from now on.
-    fn route(&mut self, token: u64, forward: Option<Forward>) {
-        let Some(log) = self.logs.get_mut(&token) else {
-            return;
-        };
-        let now = log.target.route.as_ref().map(|route| route.forward());
-        if now == forward {
-            return;
-        }
-        Out::last_words(&mut log.target, &self.clock);
-        log.target.route = None;
-        match forward.map(|to| self.forwarding.route(&log.service, to)) {
-            None => {}
-            Some(Ok(route)) => log.target.route = Some(route),
-            Some(Err(error)) => {
-                let text = format!("lines are not forwarded: could not begin to: {error}");
-                self.out.mark(&mut log.target, &text, &self.clock);
-            }
-        }
-    }
-
-    /// Writes what is in the pipe now. Bounded: a writer that goes on does not hold us here.
-    fn drain(&mut self, token: u64) {
-        self.clock.refresh();
-        let mut left = self.logs.get(&token).map_or(0, |log| log.pipe_bytes);
-        while left > 0 {
-            match self.read_once(token) {
-                0 => break,
-                bytes => left = left.saturating_sub(bytes),
-            }
-        }
-    }
-
-    /// Writes all that is left of a service and forgets it.
-    fn end(&mut self, token: u64) {
-        self.drain(token);
-        self.hang_up(token);
-        if let Some(log) = self.logs.get_mut(&token) {
-            Out::last_words(&mut log.target, &self.clock);
-        }
-        self.streams.retain(|stream| *stream != token);
-        if let Some(mut log) = self.logs.remove(&token) {
-            log.told
-                .update(&self.shared.troubles, &log.service, i64::MAX, None);
-            self.tokens.remove(&log.service);
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use run_model::Stop;
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
@@ -141,37 +142,6 @@ impl Spawn {
             notify_main_only: false,
             stop: Stop::by(15, 1000),
             timeout_ms: Some(timeout_ms),
-        }
-    }
-}
-
-/// How a run is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Number of the first signal.
-    pub signal: i32,
-    /// What follows where that is not enough.
-    pub escalation: Option<Escalation>,
-    /// Time from the first signal to SIGKILL, in milliseconds.
-    pub timeout_ms: u64,
-}
-
-/// A second signal to a run that takes its time to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Escalation {
-    /// Its number.
-    pub signal: i32,
-    /// Time from the first signal to it, in milliseconds; less than the timeout.
-    pub after_ms: u64,
-}
-
-impl Stop {
-    /// By one signal, and SIGKILL after so many milliseconds.
-    pub const fn by(signal: i32, timeout_ms: u64) -> Self {
-        Self {
-            signal,
-            escalation: None,
-            timeout_ms,
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     fs::OpenOptions,
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
 };
 
 use nix::{
@@ -18,12 +18,12 @@ use super::run::Pipe;
 /// Size of a log pipe, where allowed.
 const PIPE_BYTES: i32 = 1 << 20;
 
-/// A fresh one for writing, for a run that is about to begin.
+/// A fresh open file description of the pipe for writing, for a run that is about to begin.
 pub(crate) fn of_pipe(pipe: &Pipe) -> Result<OwnedFd, Errno> {
     if fcntl(&pipe.write, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < pipe.size) {
         enlarge(&pipe.write);
     }
-    let path = format!("/proc/self/fd/{}", pipe.write.as_raw_fd());
+    let path = proc::fd_path(&pipe.write);
     let fresh = OpenOptions::new().write(true).open(path);
     fresh.map(OwnedFd::from).or_else(|_| shared(&pipe.write))
 }
@@ -34,8 +34,8 @@ pub(crate) fn enlarge(pipe: impl AsFd) -> i32 {
     fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(0)
 }
 
-/// Where no other can be had: an account that may not open what it has given away. Then at least
-/// nothing is left of what an earlier run has set.
+/// Resets the flags that an earlier run has set on the shared description: for an account that may not open a pipe
+/// that it has given away, and so cannot have a fresh one.
 fn shared(write: &OwnedFd) -> Result<OwnedFd, Errno> {
     fcntl(write, FcntlArg::F_SETFL(OFlag::empty()))?;
     let copy = write.try_clone();

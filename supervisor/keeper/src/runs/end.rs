@@ -12,7 +12,6 @@ use crate::{
     clock::now_ms,
     kit::Kit,
     message::{Exit, Fact, RunId},
-    proc,
     stderr_log::say,
     sys::{pidfd, wait},
 };
@@ -40,13 +39,13 @@ impl Runs {
         // With another main process than the leader, the group may be long gone, and its number
         // somebody else's: the sweep finds what is left.
         if run.leader == pid {
-            // Also what is in a cgroup: it may have left that.
+            // Even where there is a cgroup: the processes of the group may have left that.
             let _ = pidfd::kill(-pid, libc::SIGKILL);
         } else {
             kit.poller.unwatch(&run.pidfd);
         }
         let at_ms = now_ms();
-        // Its last word may be that it is ready.
+        // The last message of a run may be that it is ready.
         self.read_ready(kit, id);
         self.read_tail(id);
         if let Some(run) = self.all.get_mut(&id) {
@@ -92,7 +91,7 @@ impl Runs {
             Ok(Some(ended)) => self.main_ended(kit, id, pid, ended.exit, ended.core),
             Ok(None) => {}
             Err(_) => {
-                let exit = proc::exit_of_zombie(pid).unwrap_or(Exit::Code(0));
+                let exit = proc::wait_status(pid).map_or(Exit::Code(0), exit_of);
                 self.main_ended(kit, id, pid, exit, false);
             }
         }
@@ -139,5 +138,13 @@ impl Runs {
             run.timed_out = true;
             self.kill_tree(kit, id);
         }
+    }
+}
+
+/// How a process of this wait status ended.
+fn exit_of(status: i32) -> Exit {
+    match status & 0x7f {
+        0 => Exit::Code(status >> 8 & 0xff),
+        signal => Exit::Signal(signal),
     }
 }

@@ -2,11 +2,12 @@
 
 use text::duration;
 
-use crate::message::Exit;
+use crate::{exit_text::exit_text, message::Exit};
 
 /// What the line says of a main process that ran for so long, in milliseconds.
 pub(crate) fn text(pid: i32, exit: Exit, core: bool, ran_ms: u64) -> String {
     let core = if core { " (core dumped)" } else { "" };
+    let exit = exit_text(exit);
     format!("pid {pid} ended: {exit}{core} after {}", duration(ran_ms))
 }
 

@@ -1,15 +1,15 @@
-//! Runs of which nothing is left, and whose record is: until what a run said last is in the log, its record tells
-//! the next keeper that lines may be missing there.
+//! Records of runs of which nothing is left. A record is removed only once the last output of its run is in the log:
+//! until then it tells the next keeper that lines may be missing there.
 //!
-//! Owner: the keeper's main thread, at the end of a turn. Limits: no wake-up while there are none; the log thread
-//! writes what it was asked for, or drops and counts it, so that each record goes.
+//! Owner: the keeper's main thread, at the end of a turn. Limits: no wake-up while there are no such records; the log
+//! thread writes what it was asked for, or drops and counts it, so that each record goes.
 
 use crate::{clock::now_ms, kit::Kit, log::PipeReader, message::RunId, timers::Timer};
 
-/// From one look to the next.
+/// From one look at records to the next, in milliseconds.
 const LOOK_MS: u64 = 50;
 
-/// Those runs; a main run with the reader of its log pipe.
+/// Runs whose records may soon be removed; of a main run, also the reader of its log pipe.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     runs: Vec<(RunId, Option<PipeReader>)>,
@@ -22,7 +22,7 @@ impl Gone {
         self.runs.push((run, pipe_reader));
     }
 
-    /// The timer has come.
+    /// [`Timer::Records`] has come.
     pub(super) const fn look_due(&mut self) {
         self.timed = false;
     }

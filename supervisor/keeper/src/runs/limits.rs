@@ -7,13 +7,17 @@ use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
 };
 
-use crate::{message::Spawn, original::Original, sys::spawn::Failure};
+use crate::{
+    message::{Spawn, SpawnStage},
+    original::Original,
+    sys::child::SpawnError,
+};
 
 /// The limits of a run, as `setrlimit` takes them.
 pub(super) fn rlimits(
     spawn: &Spawn,
     original: &Original,
-) -> Result<Vec<(u32, libc::rlimit)>, Failure> {
+) -> Result<Vec<(u32, libc::rlimit)>, SpawnError> {
     let mut limits = Vec::new();
     for (name, resource, limit) in [
         ("nofile", libc::RLIMIT_NOFILE, original.nofile),
@@ -24,7 +28,7 @@ pub(super) fn rlimits(
         }
     }
     for (name, (soft, hard)) in &spawn.rlimits {
-        let resource = resource(name).ok_or(("rlimits", Errno::EINVAL))?;
+        let resource = resource(name).ok_or((SpawnStage::Rlimit, Errno::EINVAL))?;
         let limit = libc::rlimit {
             rlim_cur: soft.unwrap_or(libc::RLIM_INFINITY),
             rlim_max: hard.unwrap_or(libc::RLIM_INFINITY),
@@ -60,7 +64,7 @@ fn within_reach(
     }
     let wanted = limit.rlim_max;
     let message = format!("{service}: may not raise the limit {name} to {wanted}, so it is {hard}");
-    // Not at every start of a service that starts often.
+    // Said once, not at every start.
     original.say_once(message, "");
     libc::rlimit {
         rlim_cur: limit.rlim_cur.min(hard),

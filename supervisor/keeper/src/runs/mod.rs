@@ -32,13 +32,14 @@ use self::{
     notify::{Directories, Socket},
     run::{Run, Service},
 };
+use proc::Stat;
+
 use crate::{
     cgroup::Group,
     cookie::cookie,
     kit::Kit,
     leftovers::Leftovers,
     message::{Notice, Remaining, Role, RunId, Stop},
-    proc::{self, Stat},
     record::Record,
     stderr_log::say,
     sys::pidfd,
@@ -53,7 +54,7 @@ pub(crate) struct Runs {
     all: BTreeMap<RunId, Box<Run>>,
     /// Main processes that have not been reaped.
     by_pid: HashMap<i32, RunId>,
-    /// Groups of helpers that never were: taken away once their child has been reaped.
+    /// Cgroups of helpers whose spawn failed: removed once the child has been reaped.
     dead_groups: Vec<Group>,
     /// Runs of which nothing is left but their record.
     gone: Gone,
@@ -67,12 +68,12 @@ pub(crate) struct Runs {
     leftovers: Leftovers,
     next_run: RunId,
     directories: Directories,
-    /// The log thread is to be woken a little later.
+    /// The log thread has work that can wait a little.
     log_later: bool,
 }
 
 impl Runs {
-    /// None yet, beside what an earlier keeper has left.
+    /// No runs yet, but what an earlier keeper has left.
     pub(crate) fn new(leftovers: Leftovers, run_dir: &Path, state_hash: &str) -> Self {
         Self {
             services: BTreeMap::new(),
@@ -185,7 +186,7 @@ impl Runs {
         self.gone.look_due();
     }
 
-    /// The keeper's own directories are nobody's any more.
+    /// Removes the directories of notify sockets, at the end of the daemon.
     pub(crate) fn remove_directories(&self) {
         self.directories.remove();
     }

@@ -11,9 +11,8 @@ use nix::{
 use super::Runs;
 use crate::{
     kit::Kit,
-    message::{Fact, READY_FD, READY_FD_CLOSED, RunId, Spawn},
-    proc,
-    sys::spawn::Failure,
+    message::{Fact, READY_FD, READY_FD_CLOSED, RunId, Spawn, SpawnStage},
+    sys::child::SpawnError,
 };
 
 /// Below are standard input, output and error.
@@ -75,16 +74,16 @@ impl Runs {
 }
 
 /// A pipe on which a run says that it is ready: both ends, and the number that its end has there.
-pub(super) fn pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, Failure> {
+pub(super) fn pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, SpawnError> {
     let Some(number) = spawn.ready_fd else {
         return Ok(None);
     };
     if !(READY_FD_MIN..=READY_FD_MAX).contains(&number) {
-        return Err(("ready-fd", Errno::EBADF));
+        return Err((SpawnStage::ReadyFd, Errno::EBADF));
     }
     let pipe = pipe2(OFlag::O_CLOEXEC).and_then(|(read, write)| {
         fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok((read, write, number))
     });
-    pipe.map(Some).map_err(|errno| ("ready-fd", errno))
+    pipe.map(Some).map_err(|errno| (SpawnStage::ReadyFd, errno))
 }

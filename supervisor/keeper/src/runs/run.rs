@@ -12,7 +12,7 @@ use crate::{
     message::{Exit, Left, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo, Stop},
 };
 
-/// A run that asks for more time to stop is believed up to this.
+/// Longest extension of its stop that a run is granted, in milliseconds.
 const EXTENDED_MS_MAX: u64 = 300_000;
 
 /// One process that was spawned, and what belongs to it.
@@ -25,10 +25,10 @@ pub(crate) struct Run {
     pub(crate) leader: i32,
     /// The main process: the leader, until MAINPID= says otherwise.
     pub(crate) main: i32,
-    /// Of the main process. Polled only if that is not the leader.
+    /// Pidfd of the main process. Polled only if that is not the leader.
     pub(crate) pidfd: OwnedFd,
     pub(crate) spawned_ms: u64,
-    /// Where it says that it is ready; until nobody can any more.
+    /// Read end of the pipe for readiness; `None` once all writers have closed it.
     pub(crate) ready: Option<OwnedFd>,
     /// Only its main process is heard on the notify socket.
     pub(crate) main_only: bool,
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) pipe: u64,
     /// It was spawned in its service's cgroup; root, and who may log others in, can leave that.
     pub(crate) in_cgroup: bool,
-    /// Of a helper alone; the service's group serves the main run.
+    /// The cgroup of a helper; a main run is in the cgroup of its service.
     pub(crate) group: Option<Group>,
     /// Descendants outside its cgroup, seen when it was last asked to stop: pid and start time.
     pub(crate) seen: Vec<(i32, u64)>,
@@ -59,7 +59,7 @@ pub(crate) struct Run {
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_field_names, reason = "the unit is part of each name")]
 pub(crate) struct Sweep {
-    /// Then what is left is told, and looked at now and then.
+    /// When the processes that are left are told; from then on they are looked at now and then.
     pub(crate) until_ms: u64,
     /// From one look to the next.
     pub(crate) pause_ms: u64,
@@ -132,7 +132,7 @@ pub(crate) struct Service {
     pub(crate) pipe: Option<Pipe>,
     pub(crate) group: Option<Group>,
     pub(crate) notify: Option<Socket>,
-    /// What was said there in vain.
+    /// Messages on the notify socket that were dropped.
     pub(crate) dropped: Dropped,
     /// Its number among event sources.
     pub(crate) number: u64,

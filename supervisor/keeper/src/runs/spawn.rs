@@ -31,14 +31,14 @@ use crate::{
     clock::now_ms,
     cookie::cookie,
     kit::Kit,
-    message::{Fact, LEFTOVERS, Role, Spawn, UNSWEPT},
+    message::{Fact, Role, Spawn, SpawnStage},
     original::Original,
     poller::Source,
     record::Record,
     sys::{
         caps,
-        child::{CpuSet, Ids, Plan, Program, c_string},
-        spawn::{Failure, Spawned},
+        child::{CpuSet, Ids, Plan, Program, SpawnError, c_string},
+        spawn::Spawned,
     },
     timers::Timer,
 };
@@ -54,17 +54,21 @@ struct Streams {
 
 impl Runs {
     /// Starts a run; the stage at which that failed, and why.
-    pub(crate) fn spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), Failure> {
+    pub(crate) fn spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), SpawnError> {
         self.next_run = self.next_run.max(spawn.run + 1);
         self.may_spawn(kit, spawn)?;
-        let mut streams = self.streams(kit, spawn).map_err(|errno| ("pipe", errno))?;
+        let mut streams = self
+            .streams(kit, spawn)
+            .map_err(|errno| (SpawnStage::Pipe, errno))?;
         let notify = spawn
             .notify
             .then(|| self.notify_socket(kit, &spawn.service));
-        let notify = notify.transpose().map_err(|errno| ("notify", errno))?;
+        let notify = notify
+            .transpose()
+            .map_err(|errno| (SpawnStage::Notify, errno))?;
         let mut plan = plan(spawn, &kit.original, notify.as_deref())?;
         let output = streams.write_end(self, &spawn.service);
-        let output = output.map_err(|errno| ("pipe", errno))?;
+        let output = output.map_err(|errno| (SpawnStage::Pipe, errno))?;
         plan.fds = vec![kit.null.as_raw_fd(), output.as_raw_fd(), output.as_raw_fd()];
         let ready = ready::pipe(spawn)?;
         plan.ready = ready
@@ -84,22 +88,22 @@ impl Runs {
         Ok(())
     }
 
-    fn may_spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), Failure> {
+    fn may_spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), SpawnError> {
         if kit.is_ending() {
-            return Err(("ending", Errno::ESHUTDOWN));
+            return Err((SpawnStage::Shutdown, Errno::ESHUTDOWN));
         }
         if self.all.contains_key(&spawn.run) {
-            return Err(("run-number", Errno::EEXIST));
+            return Err((SpawnStage::RunNumber, Errno::EEXIST));
         }
         // A helper has output and group of its own: validators run before the first start.
         if spawn.role == Role::Main && !self.services.contains_key(&spawn.service) {
-            return Err(("unopened", Errno::ENOENT));
+            return Err((SpawnStage::Unopened, Errno::ENOENT));
         }
         if spawn.role == Role::Main && !self.is_swept(kit, &spawn.service) {
-            return Err((UNSWEPT, Errno::EBUSY));
+            return Err((SpawnStage::Unswept, Errno::EBUSY));
         }
         if spawn.role == Role::Main && !self.leftovers.are_gone(&spawn.service, &kit.files) {
-            return Err((LEFTOVERS, Errno::EBUSY));
+            return Err((SpawnStage::Leftovers, Errno::EBUSY));
         }
         Ok(())
     }
@@ -112,7 +116,7 @@ impl Runs {
         mut plan: Plan,
         streams: &Streams,
         helper_group: Option<&Group>,
-    ) -> Result<Spawned, Failure> {
+    ) -> Result<Spawned, SpawnError> {
         let group = match spawn.role {
             Role::Main => self.services[&spawn.service].group.as_ref(),
             Role::Helper => helper_group,
@@ -120,7 +124,7 @@ impl Runs {
         plan.cgroup_procs = group.and_then(Group::procs);
         let variable = c_string(cookie(spawn.run).into_bytes());
         plan.env
-            .push(variable.map_err(|errno| ("arguments", errno))?);
+            .push(variable.map_err(|errno| (SpawnStage::Arguments, errno))?);
         let record = Record {
             run: spawn.run,
             service: spawn.service.clone(),
@@ -136,7 +140,7 @@ impl Runs {
         };
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         let note = kit.files.note(&record);
-        plan.record = Some(note.map_err(|error| ("record", errno(error)))?);
+        plan.record = Some(note.map_err(|error| (SpawnStage::Record, errno(error)))?);
         let child = kit.make_run(&plan, group.map(AsFd::as_fd));
         if child.is_err() {
             kit.files.remove(spawn.run);
@@ -249,15 +253,19 @@ impl Streams {
     }
 }
 
-fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan, Failure> {
-    let text =
-        |text: &str| c_string(text.as_bytes().to_vec()).map_err(|errno| ("arguments", errno));
+fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan, SpawnError> {
+    let text = |text: &str| {
+        c_string(text.as_bytes().to_vec()).map_err(|errno| (SpawnStage::Arguments, errno))
+    };
     let argv = spawn
         .argv
         .iter()
         .map(|one| text(one))
         .collect::<Result<Vec<_>, _>>()?;
-    let program = argv.first().ok_or(("arguments", Errno::EINVAL))?.clone();
+    let program = argv
+        .first()
+        .ok_or((SpawnStage::Arguments, Errno::EINVAL))?
+        .clone();
     let notify = notify.map(|name| format!("NOTIFY_SOCKET={name}"));
     let env = spawn
         .env
@@ -276,7 +284,7 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
         program: Program::Path(program),
         argv,
         env,
-        cwd: path(Some(&spawn.cwd), "chdir")?,
+        cwd: path(Some(&spawn.cwd), SpawnStage::Chdir)?,
         rlimits: rlimits(spawn, original)?,
         umask: Some(spawn.umask),
         nice: spawn.nice,
@@ -295,22 +303,22 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
         no_new_privs: spawn.no_new_privs,
         blocked: 0,
         fds: Vec::new(),
-        stdin: path(spawn.stdin.as_ref(), "stdin")?,
+        stdin: path(spawn.stdin.as_ref(), SpawnStage::Stdin)?,
         ready: None,
         record: None,
         cgroup_procs: None,
     })
 }
 
-fn path(path: Option<&PathBuf>, stage: &'static str) -> Result<Option<CString>, Failure> {
+fn path(path: Option<&PathBuf>, stage: SpawnStage) -> Result<Option<CString>, SpawnError> {
     let path = path.map(|path| c_string(path.clone().into_os_string().into_vec()));
     path.transpose().map_err(|errno| (stage, errno))
 }
 
-fn capabilities(spawn: &Spawn) -> Result<caps::Wish, Failure> {
+fn capabilities(spawn: &Spawn) -> Result<caps::Wish, SpawnError> {
     let set = |names: &Option<Vec<String>>| {
         let set = names.as_deref().map(caps::parse);
-        set.map(|set| set.ok_or(("capabilities", Errno::EINVAL)))
+        set.map(|set| set.ok_or((SpawnStage::Capabilities, Errno::EINVAL)))
             .transpose()
     };
     Ok(caps::Wish {
@@ -320,11 +328,13 @@ fn capabilities(spawn: &Spawn) -> Result<caps::Wish, Failure> {
     })
 }
 
-fn cpus(numbers: &[u32]) -> Result<Box<CpuSet>, Failure> {
+fn cpus(numbers: &[u32]) -> Result<Box<CpuSet>, SpawnError> {
     let mut set = Box::new([0; _]);
     for number in numbers {
         let word = usize::try_from(number / u64::BITS).unwrap_or(usize::MAX);
-        let word = set.get_mut(word).ok_or(("cpu-affinity", Errno::EINVAL))?;
+        let word = set
+            .get_mut(word)
+            .ok_or((SpawnStage::CpuAffinity, Errno::EINVAL))?;
         *word |= 1 << (number % u64::BITS);
     }
     Ok(set)

@@ -16,6 +16,8 @@ use super::{
     Runs, end_mark,
     run::{Run, Sweep},
 };
+use proc::{Family, Stat};
+
 use crate::{
     cgroup::{self, Group},
     clock::now_ms,
@@ -23,7 +25,6 @@ use crate::{
     kit::Kit,
     left::{self, kill_exactly},
     message::{Fact, Role, RunId},
-    proc::{self, Family, Stat},
     stderr_log::say,
     sys::pidfd,
     timers::Timer,
@@ -108,7 +109,7 @@ impl Runs {
 
     /// Kills what is left; reports when nothing is, or when it takes too long.
     pub(crate) fn sweep_step(&mut self, kit: &mut Kit, id: RunId) {
-        // A timer of a sweep that is over: by now the group may hold the next run.
+        // The timer may be of a sweep that is over: by now the group may hold the next run.
         let Some(run) = self.all.get(&id).filter(|run| run.sweep.is_some()) else {
             self.sweeping.remove(&id);
             return;
@@ -153,7 +154,7 @@ impl Runs {
             return;
         }
         let left = left::describe(pids);
-        // All have gone just now. That nothing is left is for the next look to say.
+        // All have gone just now; the next look confirms that nothing is left.
         if left.is_empty() {
             return;
         }
@@ -194,7 +195,7 @@ impl Runs {
         self.gone.add(id, pipe_reader);
     }
 
-    /// An orphan that has gone may be the last that a sweep was waiting for.
+    /// An orphan has been reaped: it may be the last process that a sweep was waiting for.
     pub(crate) fn orphan_ended(&mut self, kit: &mut Kit) {
         self.dead_groups.retain(|group| !group.remove());
         let sweeping: Vec<RunId> = self.sweeping.iter().copied().collect();
@@ -206,7 +207,7 @@ impl Runs {
     /// No main run of the service has anything left. One of which something would not go is looked at
     /// again: even a process in uninterruptible sleep ends some day.
     pub(crate) fn is_swept(&mut self, kit: &mut Kit, service: &str) -> bool {
-        // By the runs: the service may have been forgotten and opened again since.
+        // Looked up by run: the service may have been forgotten and opened again since.
         let of_service = self.all.values().filter(|run| run.role == Role::Main);
         let unswept = of_service.filter(|run| !run.swept && run.service == service);
         let unswept: Vec<RunId> = unswept.map(|run| run.id).collect();
@@ -228,13 +229,13 @@ impl Runs {
             && !group.is_empty()
         {
             cgroup::kill(group.dir());
-            left.extend(cgroup::members(group.dir()));
+            left.extend(proc::members(group.dir()));
         }
         let found = self.attributed(kit, run);
         for (pid, stat) in &found {
             kill_exactly(*pid, stat);
         }
-        // Killed is not dead: its trace may have gone with its parent before it goes itself.
+        // A killed process may still live after its parent, by which it was attributed, has gone.
         if let Some(run) = self.all.get_mut(&id) {
             let fresh = found.iter().map(|(pid, stat)| (*pid, stat.start));
             let fresh: Vec<_> = fresh.filter(|one| !run.seen.contains(one)).collect();

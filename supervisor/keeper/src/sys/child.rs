@@ -15,61 +15,11 @@ use std::{
 use nix::{errno::Errno, libc};
 
 use super::{caps, fd_setup, record_file};
+use crate::message::SpawnStage;
 
 /// A string for the kernel.
 pub(crate) fn c_string(bytes: Vec<u8>) -> Result<CString, Errno> {
     CString::new(bytes).map_err(|_| Errno::EINVAL)
-}
-
-/// Where in the child's set-up something failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Stage {
-    Session,
-    Fds,
-    Record,
-    OomScore,
-    Rlimit,
-    Nice,
-    IoPriority,
-    CpuAffinity,
-    Groups,
-    Gid,
-    Uid,
-    Verify,
-    Capabilities,
-    NoNewPrivs,
-    Signals,
-    Chdir,
-    Stdin,
-    Exec,
-}
-
-impl Stage {
-    const ALL: [(Self, &'static str); 18] = [
-        (Self::Session, "setsid"),
-        (Self::Fds, "descriptors"),
-        (Self::Record, "record"),
-        (Self::OomScore, "oom-score"),
-        (Self::Rlimit, "rlimits"),
-        (Self::Nice, "nice"),
-        (Self::IoPriority, "io-priority"),
-        (Self::CpuAffinity, "cpu-affinity"),
-        (Self::Groups, "setgroups"),
-        (Self::Gid, "setgid"),
-        (Self::Uid, "setuid"),
-        (Self::Verify, "verify-ids"),
-        (Self::Capabilities, "capabilities"),
-        (Self::NoNewPrivs, "no-new-privs"),
-        (Self::Signals, "signals"),
-        (Self::Chdir, "chdir"),
-        (Self::Stdin, "stdin"),
-        (Self::Exec, "exec"),
-    ];
-
-    const fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
 }
 
 /// Ids to change to.
@@ -187,9 +137,12 @@ impl Plan {
     }
 }
 
-pub(super) type Done = Result<(), (Stage, Errno)>;
+/// What could not be done, and why.
+pub(crate) type SpawnError = (SpawnStage, Errno);
 
-pub(super) fn at(stage: Stage, done: impl Into<libc::c_long>) -> Done {
+pub(super) type Done = Result<(), SpawnError>;
+
+pub(super) fn at(stage: SpawnStage, done: impl Into<libc::c_long>) -> Done {
     if done.into() == -1 {
         return Err((stage, Errno::last()));
     }
@@ -198,12 +151,12 @@ pub(super) fn at(stage: Stage, done: impl Into<libc::c_long>) -> Done {
 
 impl Prepared<'_> {
     /// What the child could not do, once it has ended or executed its program.
-    pub(super) fn failure(&self) -> Option<(&'static str, Errno)> {
+    pub(super) fn failure(&self) -> Option<SpawnError> {
         let failure = self.failure.load(Ordering::Acquire);
         let stage = usize::try_from((failure >> 32).checked_sub(1)?).ok()?;
         let errno = i32::try_from(failure & u64::from(u32::MAX)).unwrap_or(libc::EIO);
-        let (stage, _) = Stage::ALL.get(stage)?;
-        Some((stage.name(), Errno::from_raw(errno)))
+        let stage = SpawnStage::ALL.get(stage)?;
+        Some((*stage, Errno::from_raw(errno)))
     }
 
     /// Becomes the program, or says why not and ends. Allocates nothing.
@@ -226,11 +179,13 @@ impl Prepared<'_> {
     unsafe fn set_up(&self) -> Done {
         let plan = self.plan;
         // SAFETY: integers only.
-        at(Stage::Session, unsafe { libc::setsid() })?;
+        at(SpawnStage::Session, unsafe { libc::setsid() })?;
         self.slots.take(plan)?;
         self.enter_cgroup();
         if let Some(record) = &plan.record {
-            record.write().map_err(|errno| (Stage::Record, errno))?;
+            record
+                .write()
+                .map_err(|errno| (SpawnStage::Record, errno))?;
         }
         // Ahead of the limits, for it needs a descriptor.
         self.oom_score()?;
@@ -238,20 +193,21 @@ impl Prepared<'_> {
         if plan.no_new_privs {
             // SAFETY: integers only.
             let done = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-            at(Stage::NoNewPrivs, done)?;
+            at(SpawnStage::NoNewPrivs, done)?;
         }
         self.signals()?;
         // As late as can be: from here on others of the same user can reach this process. What is
         // left has to be done with the user's own rights.
         self.ids()?;
         let changes = plan.ids.as_ref().is_some_and(|ids| ids.uid != 0);
-        caps::apply(&plan.capabilities, changes).map_err(|errno| (Stage::Capabilities, errno))?;
+        caps::apply(&plan.capabilities, changes)
+            .map_err(|errno| (SpawnStage::Capabilities, errno))?;
         if let Some(cwd) = &plan.cwd {
             // SAFETY: a valid C string.
-            at(Stage::Chdir, unsafe { libc::chdir(cwd.as_ptr()) })?;
+            at(SpawnStage::Chdir, unsafe { libc::chdir(cwd.as_ptr()) })?;
         }
         if let Some(path) = &plan.stdin {
-            fd_setup::stdin(path).map_err(|errno| (Stage::Stdin, errno))?;
+            fd_setup::stdin(path).map_err(|errno| (SpawnStage::Stdin, errno))?;
         }
         self.exec()
     }
@@ -271,7 +227,7 @@ impl Prepared<'_> {
             return Ok(());
         };
         write(c"/proc/self/oom_score_adj", score.as_bytes())
-            .map_err(|errno| (Stage::OomScore, errno))
+            .map_err(|errno| (SpawnStage::OomScore, errno))
     }
 
     fn limits(&self) -> Done {
@@ -283,25 +239,28 @@ impl Prepared<'_> {
                 let null = ptr::null_mut::<libc::rlimit>();
                 let done =
                     libc::syscall(libc::SYS_prlimit64, 0, *resource, &raw const *limit, null);
-                at(Stage::Rlimit, done)?;
+                at(SpawnStage::Rlimit, done)?;
             }
             if let Some(mask) = plan.umask {
                 libc::umask(mask);
             }
             if let Some(nice) = plan.nice {
-                at(Stage::Nice, libc::setpriority(libc::PRIO_PROCESS, 0, nice))?;
+                at(
+                    SpawnStage::Nice,
+                    libc::setpriority(libc::PRIO_PROCESS, 0, nice),
+                )?;
             }
             if let Some(turn) = plan.io_priority {
                 /// `IOPRIO_WHO_PROCESS`.
                 const WHO_PROCESS: libc::c_int = 1;
                 let turn = libc::c_int::from(turn);
                 let done = libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, turn);
-                at(Stage::IoPriority, done)?;
+                at(SpawnStage::IoPriority, done)?;
             }
             if let Some(cpus) = &plan.cpu_affinity {
                 let (bytes, cpus) = (size_of::<CpuSet>(), cpus.as_ptr());
                 let done = libc::syscall(libc::SYS_sched_setaffinity, 0, bytes, cpus);
-                at(Stage::CpuAffinity, done)?;
+                at(SpawnStage::CpuAffinity, done)?;
             }
         }
         Ok(())
@@ -310,26 +269,29 @@ impl Prepared<'_> {
     /// By raw calls: the C library's would ask all threads to follow, and there are none.
     fn ids(&self) -> Done {
         caps::bound(&self.plan.capabilities, self.plan.no_new_privs)
-            .map_err(|errno| (Stage::Capabilities, errno))?;
+            .map_err(|errno| (SpawnStage::Capabilities, errno))?;
         let Some(ids) = &self.plan.ids else {
             return Ok(());
         };
         // SAFETY: integers, and an array of the length given.
         unsafe {
             if self.plan.capabilities.kept() != 0 {
-                at(Stage::Uid, libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
+                at(
+                    SpawnStage::Uid,
+                    libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0),
+                )?;
             }
             let (count, groups) = (ids.groups.len(), ids.groups.as_ptr());
             at(
-                Stage::Groups,
+                SpawnStage::Groups,
                 libc::syscall(libc::SYS_setgroups, count, groups),
             )?;
             at(
-                Stage::Gid,
+                SpawnStage::Gid,
                 libc::syscall(libc::SYS_setresgid, ids.gid, ids.gid, ids.gid),
             )?;
             at(
-                Stage::Uid,
+                SpawnStage::Uid,
                 libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid),
             )?;
             // The kernel sets it as fs.suid_dumpable says, for the keeper too, whose memory this is.
@@ -340,7 +302,7 @@ impl Prepared<'_> {
                 && libc::getegid() == ids.gid;
             let root_again = ids.uid != 0 && libc::syscall(libc::SYS_setresuid, 0, 0, 0) == 0;
             if !same || root_again {
-                return Err((Stage::Verify, Errno::EPERM));
+                return Err((SpawnStage::Verify, Errno::EPERM));
             }
         }
         Ok(())
@@ -358,7 +320,7 @@ impl Prepared<'_> {
             // SAFETY: reads one zeroed action, writes nothing.
             let done =
                 unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), null, 8) };
-            at(Stage::Signals, done)?;
+            at(SpawnStage::Signals, done)?;
         }
         let mask = self.plan.blocked;
         // SAFETY: reads one mask of 8 bytes.
@@ -371,7 +333,7 @@ impl Prepared<'_> {
                 8,
             )
         };
-        at(Stage::Signals, done)
+        at(SpawnStage::Signals, done)
     }
 
     fn exec(&self) -> Done {
@@ -390,7 +352,7 @@ impl Prepared<'_> {
                 ),
             }
         };
-        at(Stage::Exec, done)
+        at(SpawnStage::Exec, done)
     }
 }
 

@@ -7,7 +7,8 @@ use std::{ffi::CStr, os::fd::RawFd};
 
 use nix::{errno::Errno, libc};
 
-use super::child::{Done, Plan, Program, Stage, at};
+use super::child::{Done, Plan, Program, at};
+use crate::message::SpawnStage;
 
 /// The keeper opens nothing below this number: the first half is where descriptors of children end
 /// up, the second where they are handed over.
@@ -77,15 +78,21 @@ impl Slots {
             let own = libc::syscall(libc::SYS_close_range, reserved, u32::MAX, UNSHARE);
             if own == -1 {
                 // Before Linux 5.9: all are copied, and close at exec.
-                at(Stage::Fds, libc::unshare(libc::CLONE_FILES))?;
+                at(SpawnStage::Descriptors, libc::unshare(libc::CLONE_FILES))?;
             }
             for (to, from) in (0..).zip(&plan.fds) {
-                at(Stage::Fds, libc::dup3(self.slot_of(*from), to, 0))?;
+                at(
+                    SpawnStage::Descriptors,
+                    libc::dup3(self.slot_of(*from), to, 0),
+                )?;
             }
             let mut first = program_at(plan);
             if let Program::Fd(program) = plan.program {
                 let from = self.slot_of(program);
-                at(Stage::Fds, libc::dup3(from, first, libc::O_CLOEXEC))?;
+                at(
+                    SpawnStage::Descriptors,
+                    libc::dup3(from, first, libc::O_CLOEXEC),
+                )?;
                 first += 1;
             }
             let Some((fd, number)) = plan.ready else {
@@ -99,7 +106,7 @@ impl Slots {
             } else {
                 libc::dup3(from, number, 0)
             };
-            at(Stage::Fds, done)?;
+            at(SpawnStage::Descriptors, done)?;
             close(first, number - 1);
             close(number.saturating_add(1), RawFd::MAX);
         }

@@ -15,8 +15,8 @@ use std::{
 
 use nix::{errno::Errno, libc};
 
-use super::child::{Plan, Prepared};
-use crate::spawn_watchdog::SpawnWatchdog;
+use super::child::{Plan, Prepared, SpawnError};
+use crate::{message::SpawnStage, spawn_watchdog::SpawnWatchdog};
 
 const PIDFD: u64 = 0x1000;
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
@@ -58,9 +58,6 @@ pub(crate) struct Spawned {
     pub(crate) in_cgroup: bool,
 }
 
-/// What could not be done, and its errno.
-pub(crate) type Failure = (&'static str, Errno);
-
 /// Stack and signal mask that each clone reuses; not reentrant.
 #[derive(Debug)]
 pub(crate) struct ChildStack {
@@ -100,21 +97,21 @@ impl ChildStack {
         plan: &Plan,
         cgroup: Option<BorrowedFd<'_>>,
         null: RawFd,
-    ) -> Result<Spawned, Failure> {
+    ) -> Result<Spawned, SpawnError> {
         let prepared = plan.prepare();
         let filled = prepared.slots.fill();
         self.watch.begin();
         let child = filled.and_then(|()| self.first_that_works(&prepared, cgroup));
         let in_time = self.watch.end();
         prepared.slots.clear(null);
-        let (pid, pidfd, in_cgroup) = child.map_err(|errno| ("fork", errno))?;
-        let pid = i32::try_from(pid).map_err(|_| ("fork", Errno::EOVERFLOW))?;
+        let (pid, pidfd, in_cgroup) = child.map_err(|errno| (SpawnStage::Fork, errno))?;
+        let pid = i32::try_from(pid).map_err(|_| (SpawnStage::Fork, Errno::EOVERFLOW))?;
         // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         if let Some(failure) = prepared.failure() {
             return Err(failure);
         }
-        in_time.map_err(|errno| ("exec", errno))?;
+        in_time.map_err(|errno| (SpawnStage::Exec, errno))?;
         Ok(Spawned {
             pid,
             pidfd,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use keeper::message::{Exit, Ids, Request, Role, Spawn};
+use keeper::message::{Exit, Ids, Request, Role, Spawn, SpawnStage};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
@@ -154,13 +154,13 @@ fn turns() {
     // No machine has that many, and no message of ours so many numbers.
     assert_eq!(
         fails(2, Some(vec![8191]), None),
-        ("cpu-affinity".into(), 22)
+        (SpawnStage::CpuAffinity, 22)
     );
     assert_eq!(
         fails(3, Some(vec![8192]), None),
-        ("cpu-affinity".into(), 22)
+        (SpawnStage::CpuAffinity, 22)
     );
-    assert_eq!(fails(4, None, Some(7 << 13)), ("io-priority".into(), 22));
+    assert_eq!(fails(4, None, Some(7 << 13)), (SpawnStage::IoPriority, 22));
 }
 
 fn identity_of(daemon: &mut Daemon, run: u64, with: impl FnOnce(&mut Spawn)) -> String {
@@ -227,7 +227,7 @@ fn ambient() {
     spawn.capability_bounding_set = Some(names(&["chown"]));
     spawn.ids = Some(nobody());
     daemon.ask(Request::Spawn(Box::new(spawn)));
-    let refused = ("capabilities".to_owned(), 1);
+    let refused = (SpawnStage::Capabilities, 1);
     assert_eq!(daemon.failed(2), refused, "ambient beyond the bounding set");
 }
 
@@ -244,7 +244,7 @@ fn stdin_file() {
     let mut spawn = daemon.shell(2, "web", "exit 0");
     spawn.stdin = Some("/nonexistent".into());
     daemon.ask(Request::Spawn(Box::new(spawn)));
-    assert_eq!(daemon.failed(2), ("stdin".into(), 2));
+    assert_eq!(daemon.failed(2), (SpawnStage::Stdin, 2));
 }
 
 fn stdin_fifo() {
@@ -280,7 +280,7 @@ fn stdin_of_user() {
     spawn.ids = Some(nobody());
     spawn.stdin = Some(secret);
     daemon.ask(Request::Spawn(Box::new(spawn)));
-    assert_eq!(daemon.failed(1), ("stdin".into(), 13));
+    assert_eq!(daemon.failed(1), (SpawnStage::Stdin, 13));
 }
 
 fn hidden() {

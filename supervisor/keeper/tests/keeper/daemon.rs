@@ -20,7 +20,9 @@ use keeper::{
     CONTROL_FD, Config,
     hello::Gathering,
     link::Link,
-    message::{Exit, Fact, Hello, Left, Notice, Open, Request, Role, RunId, Spawn, Stop, Stray},
+    message::{
+        Exit, Fact, Hello, Left, Notice, Open, Request, Role, RunId, Spawn, SpawnStage, Stop, Stray,
+    },
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
@@ -352,13 +354,13 @@ impl Daemon {
         })
     }
 
-    pub(crate) fn failed(&mut self, run: RunId) -> (String, i32) {
+    pub(crate) fn failed(&mut self, run: RunId) -> (SpawnStage, i32) {
         self.wait(|fact, _| match fact {
             Fact::Failed {
                 run: r,
                 stage,
                 errno,
-            } if *r == run => Some((stage.clone(), *errno)),
+            } if *r == run => Some((*stage, *errno)),
             Fact::Spawned { run: r, .. } if *r == run => panic!("{fact:?}"),
             _ => None,
         })

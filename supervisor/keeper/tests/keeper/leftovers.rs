@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keeper::message::{Notice, Request};
+use keeper::message::{Notice, Request, SpawnStage};
 use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 
 use crate::{
@@ -144,7 +144,7 @@ fn frozen(cgroups: bool) {
 
     daemon.main(20, "web", "exec sleep 300");
     daemon.spawn_main(21, "db", "exec sleep 300");
-    assert_eq!(daemon.failed(21), ("leftovers".into(), libc::EBUSY));
+    assert_eq!(daemon.failed(21), (SpawnStage::Leftovers, libc::EBUSY));
     daemon.replace_control();
     assert_eq!(daemon.hello.remaining.len(), 1);
     assert!(!gone(pid));

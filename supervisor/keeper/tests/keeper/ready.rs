@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use keeper::message::{Fact, READY_FD, READY_FD_CLOSED, Request};
+use keeper::message::{Fact, READY_FD, READY_FD_CLOSED, Request, SpawnStage};
 
 use crate::{Test, daemon::Daemon};
 
@@ -72,7 +72,7 @@ fn ready_anywhere() {
         let mut spawn = daemon.shell(run, "web", "exit 0");
         spawn.ready_fd = Some(number);
         daemon.ask(Request::Spawn(Box::new(spawn)));
-        assert_eq!(daemon.failed(run), ("ready-fd".into(), 9));
+        assert_eq!(daemon.failed(run), (SpawnStage::ReadyFd, 9));
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keeper::message::{Exit, Fact, Request, Role, Spawn};
+use keeper::message::{Exit, Fact, Request, Role, Spawn, SpawnStage};
 use nix::{errno::Errno, sys::signal::Signal, unistd::Pid};
 
 use crate::{
@@ -95,28 +95,28 @@ fn failures() {
     };
     let mut spawn = base.clone();
     spawn.argv = vec!["/nonexistent".into()];
-    assert_eq!(fails(&mut daemon, spawn, 1), ("exec".into(), 2));
+    assert_eq!(fails(&mut daemon, spawn, 1), (SpawnStage::Exec, 2));
     let mut spawn = base.clone();
     spawn.argv = vec!["/etc/passwd".into()];
-    assert_eq!(fails(&mut daemon, spawn, 2), ("exec".into(), 13));
+    assert_eq!(fails(&mut daemon, spawn, 2), (SpawnStage::Exec, 13));
     let mut spawn = base.clone();
     spawn.cwd = PathBuf::from("/nonexistent");
-    assert_eq!(fails(&mut daemon, spawn, 3), ("chdir".into(), 2));
+    assert_eq!(fails(&mut daemon, spawn, 3), (SpawnStage::Chdir, 2));
     let mut spawn = base.clone();
     spawn.rlimits = BTreeMap::from([("nofile".into(), (Some(20), Some(10)))]);
-    assert_eq!(fails(&mut daemon, spawn, 4), ("rlimits".into(), 22));
+    assert_eq!(fails(&mut daemon, spawn, 4), (SpawnStage::Rlimit, 22));
     let mut spawn = base.clone();
     spawn.rlimits = BTreeMap::from([("nonsense".into(), (None, None))]);
-    assert_eq!(fails(&mut daemon, spawn, 5), ("rlimits".into(), 22));
+    assert_eq!(fails(&mut daemon, spawn, 5), (SpawnStage::Rlimit, 22));
     let mut spawn = base.clone();
     spawn.capabilities = Some(vec!["nonsense".into()]);
-    assert_eq!(fails(&mut daemon, spawn, 6), ("capabilities".into(), 22));
+    assert_eq!(fails(&mut daemon, spawn, 6), (SpawnStage::Capabilities, 22));
     let mut spawn = base.clone();
     spawn.argv = vec!["/bin/sh".into(), "a\0b".into()];
-    assert_eq!(fails(&mut daemon, spawn, 7), ("arguments".into(), 22));
+    assert_eq!(fails(&mut daemon, spawn, 7), (SpawnStage::Arguments, 22));
     let mut spawn = base.clone();
     spawn.service = "unheard-of".into();
-    assert_eq!(fails(&mut daemon, spawn, 8), ("unopened".into(), 2));
+    assert_eq!(fails(&mut daemon, spawn, 8), (SpawnStage::Unopened, 2));
     // A failed run does not stand in the way of the next.
     let mut spawn = base;
     spawn.run = 9;
@@ -130,7 +130,7 @@ fn unrecorded() {
     fs::remove_dir(&runs).unwrap();
     fs::write(&runs, "in the way").unwrap();
     daemon.spawn_main(1, "web", "touch began");
-    assert_eq!(daemon.failed(1).0, "record");
+    assert_eq!(daemon.failed(1).0, SpawnStage::Record);
     fs::remove_file(&runs).unwrap();
     fs::create_dir(&runs).unwrap();
     daemon.spawn_main(2, "web", "exit 0");
@@ -145,7 +145,7 @@ fn one_at_a_time() {
     let mut daemon = Daemon::start();
     daemon.main(1, "web", "exec sleep 300");
     daemon.spawn_main(2, "web", "exit 0");
-    assert_eq!(daemon.failed(2), ("unswept".into(), 16));
+    assert_eq!(daemon.failed(2), (SpawnStage::Unswept, 16));
     let helper = daemon.shell(3, "web", "echo beside");
     assert_eq!(daemon.helper(helper).2, "beside\n");
     daemon.ask(Request::Signal {

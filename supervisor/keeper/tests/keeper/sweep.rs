@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::mpsc};
 
-use keeper::message::{Exit, Fact, Kept, Notice, Request};
+use keeper::message::{Exit, Fact, Kept, Notice, Request, SpawnStage};
 use nix::libc;
 
 use crate::{
@@ -176,13 +176,13 @@ fn immortal() {
     assert_eq!((left[0].pid, left[0].kept), (pid, Kept::Traced));
     // Not beside it.
     daemon.spawn_main(2, "web", "exec sleep 300");
-    assert_eq!(daemon.failed(2).0, "unswept");
+    assert_eq!(daemon.failed(2).0, SpawnStage::Unswept);
     // Nor if the service has left the plan meanwhile and come back.
     daemon.ask(Request::Forget {
         service: "web".into(),
     });
     daemon.spawn_main(3, "web", "exec sleep 300");
-    assert_eq!(daemon.failed(3).0, "unswept");
+    assert_eq!(daemon.failed(3).0, SpawnStage::Unswept);
     // A control process that comes later is told.
     daemon.replace_control();
     let info = daemon.hello.runs.iter().find(|info| info.run == 1);

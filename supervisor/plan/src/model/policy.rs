@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+pub use run_model::{Escalation, Stop};
 use serde::{Deserialize, Serialize};
 
 use super::ready::Probe;
@@ -62,36 +63,6 @@ pub enum Policy {
     OnFailure,
     /// None.
     Never,
-}
-
-/// How a service is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Signal number.
-    pub signal: i32,
-    /// The second signal, if the first is not enough.
-    pub escalation: Option<Escalation>,
-    /// Time from the first signal to SIGKILL.
-    pub timeout_ms: u64,
-}
-
-/// A second signal to a service that takes its time to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Escalation {
-    /// Signal number.
-    pub signal: i32,
-    /// Time from the first signal to it; less than the timeout.
-    pub after_ms: u64,
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self {
-            signal: 15,
-            escalation: None,
-            timeout_ms: 30_000,
-        }
-    }
 }
 
 /// How a service takes a new configuration.

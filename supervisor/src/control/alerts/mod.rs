@@ -15,16 +15,15 @@ use std::{
     sync::Arc,
 };
 
+use api::JobResult;
 use engine::{Moment, RunId, ServiceId, State, StopCause, View};
 use keeper::message::{Request, Spawn};
 use plan::{NotifyBy, NotifyOn, NotifyTarget};
 
-use self::{
-    outbox::Outbox,
-    trouble::{Look, Tell, Trouble},
-};
+pub(super) use self::trouble::{Look, Tell};
+use self::{outbox::Outbox, trouble::Trouble};
 use crate::{
-    control::{Control, Purpose, Run, record_keys::TROUBLE, text},
+    control::{Context, Purpose, Run, record_keys::TROUBLE, text},
     deliver::{self, Message},
     programs,
 };
@@ -61,6 +60,8 @@ pub(super) struct Alert {
     /// Whom it is about; empty: the machine.
     pub(super) service: String,
     pub(super) cause: NotifyOn,
+    /// Another cause that who is told of this has to want as well.
+    pub(super) also: Option<NotifyOn>,
     pub(super) text: String,
 }
 
@@ -91,82 +92,61 @@ impl Alerts {
     }
 }
 
-impl Control {
-    /// What an earlier control process knew, and has told, of the services' troubles.
-    pub(super) fn restore_troubles(&mut self, records: &BTreeMap<String, String>) {
-        let ids: Vec<_> = self
-            .cx
-            .names
-            .ids()
-            .iter()
-            .map(|(n, id)| (n.clone(), *id))
-            .collect();
-        for (name, id) in ids {
-            let Some(view) = self.cx.engine.view(id) else {
-                continue;
-            };
-            let record = records.get(&format!("{TROUBLE}{name}"));
-            if record.is_none() && view.restarts == 0 {
-                continue;
-            }
-            // What cannot be read is told once more.
-            let trouble = record.and_then(|it| serde_json::from_str::<Trouble>(it).ok());
-            let mut trouble = trouble.unwrap_or_default();
-            trouble.known(&self.look(&name, &view));
-            self.alerts.set_due(id, None, trouble.due());
-            self.alerts.troubles.insert(id, trouble);
+impl Alerts {
+    /// What an earlier control process knew, and has told, of a service's trouble. `record`: what the keeper
+    /// remembers of it.
+    pub(super) fn restore(&mut self, id: ServiceId, record: Option<&String>, look: &Look) {
+        if record.is_none() && look.restarts == 0 {
+            return;
+        }
+        // What cannot be read is told once more.
+        let trouble = record.and_then(|it| serde_json::from_str::<Trouble>(it).ok());
+        let mut trouble = trouble.unwrap_or_default();
+        trouble.known(look);
+        self.set_due(id, None, trouble.due());
+        self.troubles.insert(id, trouble);
+    }
+
+    /// The service has left the plan.
+    pub(super) fn forget(&mut self, id: ServiceId) {
+        if let Some(gone) = self.troubles.remove(&id) {
+            self.set_due(id, gone.due(), None);
         }
     }
 
-    /// Looks at the services that an input has touched.
-    pub(super) fn look_for_trouble(&mut self, touched: &BTreeSet<ServiceId>) {
-        for id in touched {
-            let Some(view) = self.cx.engine.view(*id) else {
-                if let Some(gone) = self.alerts.troubles.remove(id) {
-                    self.alerts.set_due(*id, gone.due(), None);
-                }
-                continue;
-            };
-            let Some(name) = self.cx.names.name(*id).map(str::to_owned) else {
-                continue;
-            };
-            let look = self.look(&name, &view);
-            let quiet = !look.failed && !look.unhealthy && !look.crashing && look.restarts == 0;
-            if quiet && !self.alerts.troubles.contains_key(id) {
-                continue;
-            }
-            let now = self.cx.now.moment;
-            self.with_trouble(*id, &name, |trouble| trouble.look(now, &look));
+    /// Looks at a service that an input has touched. What is to be told of it.
+    pub(super) fn look(&mut self, cx: &mut Context, id: ServiceId, look: &Look) -> Vec<Tell> {
+        let quiet = !look.failed && !look.unhealthy && !look.crashing && look.restarts == 0;
+        if quiet && !self.troubles.contains_key(&id) {
+            return Vec::new();
         }
+        let now = cx.now.moment;
+        self.with_trouble(cx, id, |trouble| trouble.look(now, look))
     }
 
-    /// Messages that were held back are due, or a service has been calm for long enough.
-    pub(super) fn alerts_timeout(&mut self) {
-        let now = self.cx.now.moment;
-        while let Some((at, id)) = self.alerts.due.first().copied()
-            && at <= now
-        {
-            let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
-                self.alerts.due.pop_first();
-                continue;
-            };
-            self.with_trouble(id, &name, |trouble| trouble.timeout(now));
-        }
+    /// The next service of which a message was held back that is due, or that has been calm for long enough, and what
+    /// is to be told of it.
+    pub(super) fn timeout(&mut self, cx: &mut Context) -> Option<(ServiceId, Vec<Tell>)> {
+        let now = cx.now.moment;
+        let (_, id) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
+        let tells = self.with_trouble(cx, id, |trouble| trouble.timeout(now));
+        Some((id, tells))
     }
 
     fn with_trouble(
         &mut self,
+        cx: &mut Context,
         id: ServiceId,
-        name: &str,
         act: impl FnOnce(&mut Trouble) -> Vec<Tell>,
-    ) {
-        let mut trouble = self.alerts.troubles.remove(&id).unwrap_or_default();
+    ) -> Vec<Tell> {
+        let mut trouble = self.troubles.remove(&id).unwrap_or_default();
         let before = trouble.clone();
         let tells = act(&mut trouble);
-        self.alerts.set_due(id, before.due(), trouble.due());
+        self.set_due(id, before.due(), trouble.due());
+        let name = cx.name(id).to_owned();
         if trouble.differs(&before) {
             let service = format!("{TROUBLE}{name}");
-            self.cx.tell(if trouble.is_troubled() {
+            cx.tell(if trouble.is_troubled() {
                 let record = serde_json::to_string(&trouble).expect("a trouble is plain data");
                 Request::Remember { service, record }
             } else {
@@ -175,52 +155,20 @@ impl Control {
         }
         let was_flapping = before.flapping().is_some() && trouble.flapping().is_none();
         if !trouble.is_over() {
-            self.alerts.troubles.insert(id, trouble);
+            self.troubles.insert(id, trouble);
         }
         if was_flapping {
-            self.cx.publish(name, "flapping", "is over", None);
+            cx.publish(&name, "flapping", "is over", None);
         }
-        for tell in tells {
-            self.tell_of_service(id, name, tell);
-        }
+        tells
     }
 
-    fn look(&self, name: &str, view: &View) -> Look {
-        let planned = self.cx.plan.services.get(name);
-        let probed = planned.is_some_and(|it| it.health.is_some());
-        let ended_by_us = matches!(
-            view.state,
-            State::Stopping { cause, .. } if !matches!(
-                cause,
-                StopCause::Asked(_) | StopCause::Exited | StopCause::ReadyTimeout
-            )
-        );
-        let verdict = self.healthy(name, view);
-        let healthy = if probed {
-            verdict == Some(true)
-        } else {
-            verdict != Some(false)
-        };
-        // What a job leaves says why it has failed, and whether it has done what it is for.
-        let id = self.cx.names.id(name);
-        let judged = id.is_none_or(|id| !self.operations.awaits_result(id));
-        let aside = id.and_then(|id| self.work.result_of(id, view));
-        let aside = aside.is_some_and(|it| it.aside);
-        Look {
-            failed: matches!(view.state, State::Failed { .. }) && judged,
-            each_run: planned.is_some_and(|it| it.job || it.schedule.is_some()),
-            unhealthy: verdict == Some(false) || ended_by_us,
-            crashing: matches!(view.state, State::Backoff { attempt: 2.., .. }),
-            well: view.ready && healthy && judged && !aside,
-            down: matches!(view.state, State::Stopped),
-            restarts: view.restarts,
-        }
-    }
-
-    fn tell_of_service(&mut self, id: ServiceId, name: &str, tell: Tell) {
-        let Some(view) = self.cx.engine.view(id) else {
+    /// Tells of a service what a look at it said. `why`: why the service is as it is.
+    pub(super) fn tell(&mut self, cx: &mut Context, id: ServiceId, tell: Tell, why: &Why) {
+        let Some(view) = cx.engine.view(id) else {
             return;
         };
+        let name = cx.name(id).to_owned();
         let last = view.last_exit.map(|(exit, _)| text::exit(exit));
         let last = last.unwrap_or_else(|| "did not start".to_owned());
         let (cause, count) = match tell {
@@ -228,7 +176,7 @@ impl Control {
             Tell::Flapping(count) => (NotifyOn::Restarted, count),
             Tell::Calm => (NotifyOn::Recovered, 1),
         };
-        let mut text = self.sentence_of(name, &view, cause, &last);
+        let mut text = sentence(&name, &view, cause, &last, why);
         match tell {
             Tell::Cause(_, count @ 2..) => {
                 let within = text::duration(trouble::QUIET_MS);
@@ -237,7 +185,7 @@ impl Control {
             Tell::Flapping(count) => {
                 let within = text::duration(trouble::FLAPPING_MS);
                 let detail = format!("restarted {count} times within {within}");
-                self.cx.publish(name, "flapping", &detail, None);
+                cx.publish(&name, "flapping", &detail, None);
                 text = format!(
                     "{name} is flapping: {detail}, the last time because of {last}; its restarts \
                      are not told from now on until it has recovered"
@@ -254,116 +202,65 @@ impl Control {
                 .iter()
                 .all(|it| on.contains(it)),
         };
-        let message = self.message(name, view.state.name(), cause, text);
-        self.notify(wants, Message { count, ..message });
-    }
-
-    fn sentence_of(&self, name: &str, view: &View, cause: NotifyOn, last: &str) -> String {
-        let reason = self.reason(name, view);
-        let because = |reason: &str| {
-            let reason: String = reason.chars().take(DETAIL_CHARACTERS_MAX).collect();
-            if reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {reason}")
-            }
-        };
-        match cause {
-            NotifyOn::Failed => format!("{name} has failed{}", because(&reason)),
-            NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
-            NotifyOn::Unhealthy => {
-                let id = self.cx.names.id(name);
-                let trouble = id.and_then(|id| self.file_watch.certificate_trouble(id));
-                let why = trouble.as_deref();
-                let why = why.or_else(|| view.unhealthy.as_ref().map(text::unhealthy));
-                format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
-            }
-            NotifyOn::Recovered if matches!(view.state, State::Completed) => {
-                format!("{name} has recovered: its last run was good")
-            }
-            NotifyOn::Recovered => format!("{name} has recovered: it is ready and healthy again"),
-            NotifyOn::Disk
-            | NotifyOn::DeletedBinary
-            | NotifyOn::Certificate
-            | NotifyOn::Overdue => name.to_owned(),
-        }
+        let message = message(cx, &name, cause, text);
+        self.notify(cx, wants, Message { count, ..message });
     }
 
     /// Somebody may have been told that a service has failed, and not that it has recovered.
     pub(super) fn is_trouble_told(&self, id: ServiceId) -> bool {
-        let trouble = self.alerts.troubles.get(&id);
+        let trouble = self.troubles.get(&id);
         trouble.is_some_and(Trouble::is_troubled)
     }
 
-    /// So many restarts, if the service is flapping and has not been well for a while; for status.
-    pub(super) fn flapping(&self, name: &str) -> Option<u32> {
-        let id = self.cx.names.id(name)?;
-        let trouble = self.alerts.troubles.get(&id)?;
-        trouble
-            .flapping()
-            .filter(|_| !trouble.is_calm(self.cx.now.moment))
+    /// How often a service has restarted, if it is flapping and has not been well for a while; for status.
+    pub(super) fn flapping(&self, id: ServiceId, now: Moment) -> Option<u32> {
+        let trouble = self.troubles.get(&id)?;
+        trouble.flapping().filter(|_| !trouble.is_calm(now))
     }
 
     /// Tells what components have had to tell in this step.
-    pub(super) fn tell_alerts(&mut self) {
-        for alert in self.cx.take_alerts() {
+    pub(super) fn tell_queued(&mut self, cx: &mut Context) {
+        for alert in cx.take_alerts() {
             let Alert {
                 service,
                 cause,
+                also,
                 text,
             } = alert;
-            let view = self
-                .cx
-                .names
-                .id(&service)
-                .and_then(|id| self.cx.engine.view(id));
-            let state = view.map_or("", |view| view.state.name());
-            let message = self.message(&service, state, cause, text);
-            self.notify(|on| on.contains(&cause), message);
-        }
-    }
-
-    /// A message about a service, or about the machine if that is empty.
-    pub(super) fn message(
-        &self,
-        service: &str,
-        state: &str,
-        cause: NotifyOn,
-        text: String,
-    ) -> Message {
-        Message {
-            service: service.to_owned(),
-            cause,
-            state: state.to_owned(),
-            text,
-            at_unix_ms: self.cx.now.unix_ms,
-            count: 1,
-            host: host(),
+            let message = message(cx, &service, cause, text);
+            let wants = |on: &BTreeSet<NotifyOn>| {
+                on.contains(&cause) && also.is_none_or(|also| on.contains(&also))
+            };
+            self.notify(cx, wants, message);
         }
     }
 
     /// Tells those whose list of causes says that they want it.
-    pub(super) fn notify(&mut self, wants: impl Fn(&BTreeSet<NotifyOn>) -> bool, message: Message) {
-        if self.lifecycle.is_stopping() {
+    fn notify(
+        &mut self,
+        cx: &mut Context,
+        wants: impl Fn(&BTreeSet<NotifyOn>) -> bool,
+        message: Message,
+    ) {
+        if cx.is_stopping() {
             return;
         }
         let message = Arc::new(message);
-        for target in self.cx.plan.notify.iter().filter(|it| wants(&it.on)) {
-            let outbox = &mut self.alerts.outbox;
-            if !outbox.push(&target.name, Arc::clone(&message)) {
+        for target in cx.plan.notify.iter().filter(|it| wants(&it.on)) {
+            if !self.outbox.push(&target.name, Arc::clone(&message)) {
                 let target = &target.name;
                 tracing::warn!(target, "too many notifications wait; dropped the oldest");
             }
         }
-        self.deliver_next();
+        self.deliver_next(cx);
     }
 
     /// Starts as many deliveries as may be under way.
-    fn deliver_next(&mut self) {
-        while let Some((name, message, dropped)) = self.alerts.outbox.next() {
-            let target = self.cx.plan.notify.iter().find(|it| it.name == name);
+    fn deliver_next(&mut self, cx: &mut Context) {
+        while let Some((name, message, dropped)) = self.outbox.next() {
+            let target = cx.plan.notify.iter().find(|it| it.name == name);
             let Some(target) = target.cloned() else {
-                self.alerts.outbox.forget(&name);
+                self.outbox.forget(&name);
                 continue;
             };
             let mut message = Message::clone(&message);
@@ -373,27 +270,113 @@ impl Control {
                     message.text
                 );
             }
-            let run = self.cx.engine.allocate_run();
-            self.alerts.outbox.began(run, name);
-            let known = Run::of_nobody(Purpose::Delivery);
-            self.cx.add_run(run, known);
+            let run = cx.engine.allocate_run();
+            self.outbox.began(run, name);
             match spawn(run, &target, message) {
-                Ok(spawn) => self.cx.tell(Request::Spawn(Box::new(spawn))),
-                Err(why) => self.helper_ended(run, Err(why)),
+                Ok(spawn) => {
+                    cx.add_run(run, Run::of_nobody(Purpose::Delivery));
+                    cx.tell(Request::Spawn(Box::new(spawn)));
+                }
+                Err(why) => self.end_delivery(run, Err(&why)),
             }
         }
     }
 
-    /// A delivery is over. One that has failed is told in our own log, and not tried again: it has
-    /// tried by itself.
-    pub(super) fn delivery_ended(&mut self, run: RunId, ok: bool, detail: &str) {
-        let Some(target) = self.alerts.outbox.ended(run) else {
-            return;
-        };
-        if !ok {
-            tracing::warn!(target, "a notification could not be delivered: {detail}");
+    /// A delivery is over.
+    pub(super) fn on_delivered(&mut self, cx: &mut Context, run: RunId, result: Result<(), &str>) {
+        self.end_delivery(run, result);
+        self.deliver_next(cx);
+    }
+
+    /// A delivery that has failed is told in our own log, and not tried again: it has tried by itself.
+    fn end_delivery(&mut self, run: RunId, result: Result<(), &str>) {
+        let target = self.outbox.ended(run);
+        if let (Some(target), Err(why)) = (target, result) {
+            tracing::warn!(target, "a notification could not be delivered: {why}");
         }
-        self.deliver_next();
+    }
+}
+
+impl Look {
+    /// How a service stands. `healthy`: as [`crate::control::api::views::Views::healthy`] has it; `result`: what a job
+    /// has left of its last request; `awaits_result`: that is not known yet.
+    pub(super) fn of(
+        planned: Option<&plan::Service>,
+        view: &View,
+        healthy: Option<bool>,
+        result: Option<&JobResult>,
+        awaits_result: bool,
+    ) -> Self {
+        let probed = planned.is_some_and(|it| it.health.is_some());
+        let ended_by_us = matches!(
+            view.state,
+            State::Stopping { cause, .. } if !matches!(
+                cause,
+                StopCause::Asked(_) | StopCause::Exited | StopCause::ReadyTimeout
+            )
+        );
+        let well = if probed {
+            healthy == Some(true)
+        } else {
+            healthy != Some(false)
+        };
+        // The result says why a job has failed, and whether it has done what it is for.
+        let aside = result.is_some_and(|it| it.aside);
+        Self {
+            failed: matches!(view.state, State::Failed { .. }) && !awaits_result,
+            each_run: planned.is_some_and(|it| it.job || it.schedule.is_some()),
+            unhealthy: healthy == Some(false) || ended_by_us,
+            crashing: matches!(view.state, State::Backoff { attempt: 2.., .. }),
+            well: view.ready && well && !awaits_result && !aside,
+            down: matches!(view.state, State::Stopped),
+            restarts: view.restarts,
+        }
+    }
+}
+
+/// Why a service is as it is, for a message.
+#[derive(Debug)]
+pub(super) struct Why {
+    /// As status has it.
+    pub(super) reason: String,
+    /// What its certificates or probes have against it.
+    pub(super) unhealthy: String,
+}
+
+fn sentence(name: &str, view: &View, cause: NotifyOn, last: &str, why: &Why) -> String {
+    let because = |reason: &str| {
+        let reason: String = reason.chars().take(DETAIL_CHARACTERS_MAX).collect();
+        if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        }
+    };
+    match cause {
+        NotifyOn::Failed => format!("{name} has failed{}", because(&why.reason)),
+        NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
+        NotifyOn::Unhealthy => format!("{name} is unhealthy{}", because(&why.unhealthy)),
+        NotifyOn::Recovered if matches!(view.state, State::Completed) => {
+            format!("{name} has recovered: its last run was good")
+        }
+        NotifyOn::Recovered => format!("{name} has recovered: it is ready and healthy again"),
+        NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate | NotifyOn::Overdue => {
+            name.to_owned()
+        }
+    }
+}
+
+/// A message about a service, or about the machine if that is empty.
+fn message(cx: &Context, service: &str, cause: NotifyOn, text: String) -> Message {
+    let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
+    Message {
+        service: service.to_owned(),
+        cause,
+        state: view.map_or("", |view| view.state.name()).to_owned(),
+        text,
+        at_unix_ms: cx.now.unix_ms,
+        count: 1,
+        host: host(),
     }
 }
 
@@ -404,8 +387,7 @@ pub(super) fn is_delivery(service: &str) -> bool {
 
 fn host() -> String {
     // From memory of the kernel; this does not wait.
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
+    proc::host_name()
 }
 
 /// The process that delivers a message: a command itself, everything else by `deliver`.
@@ -430,7 +412,7 @@ fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Result<Spawn, S
         let errand = serde_json::to_string(&errand).expect("an errand is plain data");
         env.insert(deliver::VARIABLE.to_owned(), errand);
         // Ourselves, whatever a package has put in our place meanwhile.
-        let own = format!("/proc/{}/exe", std::process::id());
+        let own = proc::program_path(std::process::id());
         (vec![own, "deliver".to_owned()], DELIVERY_TIMEOUT_MS)
     };
     Ok(Spawn::helper(run.0, OWNER, argv, env, timeout_ms))

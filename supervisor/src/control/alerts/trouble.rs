@@ -11,36 +11,36 @@ use plan::NotifyOn;
 use serde::{Deserialize, Serialize};
 
 /// Of each cause and service there is at most one message in this time.
-pub(super) const QUIET_MS: u64 = 60_000;
+pub(in crate::control) const QUIET_MS: u64 = 60_000;
 /// So many restarts within [`FLAPPING_MS`] are flapping.
-pub(super) const FLAPPING_RESTARTS: usize = 5;
+pub(in crate::control) const FLAPPING_RESTARTS: usize = 5;
 /// See [`FLAPPING_RESTARTS`].
-pub(super) const FLAPPING_MS: u64 = 10 * 60_000;
+pub(in crate::control) const FLAPPING_MS: u64 = 10 * 60_000;
 /// A service that crashed again and again is well once it has not done so for this long.
 const CALM_MS: u64 = 60_000;
 
 /// How a service stands, as far as it concerns this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Look {
+pub(in crate::control) struct Look {
     /// It will not come back by itself.
-    pub(super) failed: bool,
+    pub(in crate::control) failed: bool,
     /// It runs now and then, and each run that fails is to be told.
-    pub(super) each_run: bool,
+    pub(in crate::control) each_run: bool,
     /// A probe or watchdog says no.
-    pub(super) unhealthy: bool,
+    pub(in crate::control) unhealthy: bool,
     /// It has died early again, and waits.
-    pub(super) crashing: bool,
+    pub(in crate::control) crashing: bool,
     /// It is ready, and healthy if it has a probe for that.
-    pub(super) well: bool,
+    pub(in crate::control) well: bool,
     /// It is down because somebody wants it down.
-    pub(super) down: bool,
+    pub(in crate::control) down: bool,
     /// Automatic restarts since the last manual start.
-    pub(super) restarts: u32,
+    pub(in crate::control) restarts: u32,
 }
 
 /// Something to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tell {
+pub(in crate::control) enum Tell {
     /// It has happened so often since it was last told: once, or more.
     Cause(NotifyOn, u32),
     /// It restarts again and again: so often lately.
@@ -51,7 +51,7 @@ pub(super) enum Tell {
 
 /// What is known of one service's trouble.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Trouble {
+pub(in crate::control) struct Trouble {
     failed: bool,
     /// It was failed at the last look.
     was_failed: bool,
@@ -77,12 +77,12 @@ struct Gate {
 
 impl Trouble {
     /// One that was taken up: what an earlier control process has told is not told again.
-    pub(super) fn known(&mut self, look: &Look) {
+    pub(in crate::control) fn known(&mut self, look: &Look) {
         self.restarts = look.restarts;
     }
 
     /// Takes in how the service stands now, and says what to tell.
-    pub(super) fn look(&mut self, now: Moment, look: &Look) -> Vec<Tell> {
+    pub(in crate::control) fn look(&mut self, now: Moment, look: &Look) -> Vec<Tell> {
         let mut tells = Vec::new();
         self.gates
             .retain(|_, gate| gate.shut_until > now || gate.held > 0);
@@ -117,7 +117,7 @@ impl Trouble {
     }
 
     /// Time has passed.
-    pub(super) fn timeout(&mut self, now: Moment) -> Vec<Tell> {
+    pub(in crate::control) fn timeout(&mut self, now: Moment) -> Vec<Tell> {
         let mut tells = Vec::new();
         let troubled = self.is_troubled();
         for (cause, gate) in &mut self.gates {
@@ -137,7 +137,7 @@ impl Trouble {
     }
 
     /// When [`Self::timeout`] is due.
-    pub(super) fn due(&self) -> Option<Moment> {
+    pub(in crate::control) fn due(&self) -> Option<Moment> {
         let held = self.gates.values().filter(|gate| gate.held > 0);
         let held = held.map(|gate| gate.shut_until).min();
         let calm = (self.well && self.is_troubled())
@@ -147,7 +147,7 @@ impl Trouble {
     }
 
     /// So many restarts, if it is flapping.
-    pub(super) const fn flapping(&self) -> Option<u32> {
+    pub(in crate::control) const fn flapping(&self) -> Option<u32> {
         if self.flapping {
             Some(self.flaps)
         } else {
@@ -156,18 +156,18 @@ impl Trouble {
     }
 
     /// It is well, and has not restarted for a while. That its flapping is over is told later.
-    pub(super) fn is_calm(&self, now: Moment) -> bool {
+    pub(in crate::control) fn is_calm(&self, now: Moment) -> bool {
         let last = self.recent.back();
         self.well && last.is_none_or(|at| at.after(CALM_MS) <= now)
     }
 
     /// Nothing is left to be known of it.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::control) fn is_over(&self) -> bool {
         self.restarts == 0 && !self.is_troubled() && self.gates.is_empty()
     }
 
     /// What must outlive the control process has changed.
-    pub(super) fn differs(&self, before: &Self) -> bool {
+    pub(in crate::control) fn differs(&self, before: &Self) -> bool {
         let flags = |it: &Self| {
             let now = (it.failed, it.was_failed);
             (now, it.unhealthy, it.crashing, it.flapping)
@@ -176,7 +176,7 @@ impl Trouble {
     }
 
     /// It was told of, and nothing has been said since.
-    pub(super) const fn is_troubled(&self) -> bool {
+    pub(in crate::control) const fn is_troubled(&self) -> bool {
         self.failed || self.unhealthy || self.crashing || self.flapping
     }
 

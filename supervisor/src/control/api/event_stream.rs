@@ -10,14 +10,14 @@ use std::{
 };
 
 use api::{ExitRecord, ServiceEvent};
-use engine::{Moment, RunId, ServiceId};
+use engine::{Moment, RunId, ServiceId, View};
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
-    control::{Context, Control, record_keys, text},
+    control::{Context, record_keys, text},
     history,
     metrics_snapshot::EventCounts,
 };
@@ -350,36 +350,34 @@ impl Context {
     }
 }
 
-impl Control {
-    /// Tells the world in what state a service is now.
-    pub(in crate::control) fn publish_state(&mut self, id: engine::ServiceId) {
-        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
-            return;
-        };
-        let Some(view) = self.cx.engine.view(id) else {
-            return;
-        };
-        self.metrics.restarts(id, view.restarts);
-        let detail = self.reason(&name, &view);
+impl Context {
+    /// Tells the world in what state a service is now. `healthy` and `reason`: as the views have it.
+    pub(in crate::control) fn publish_state(
+        &mut self,
+        id: ServiceId,
+        view: &View,
+        healthy: Option<bool>,
+        reason: String,
+    ) {
         let shown = Shown {
             state: view.state.name(),
             ready: view.ready,
-            healthy: self.healthy(&name, &view),
+            healthy,
             since: view.since,
-            run: self.cx.engine.main_run(id),
+            run: self.engine.main_run(id),
         };
         // Much of what is remembered is not worth an event.
-        if self.cx.events.shown.insert(id, shown) == Some(shown) {
+        if self.events.shown.insert(id, shown) == Some(shown) {
             return;
         }
-        self.cx.happened(Happened {
-            unix_ms: self.cx.now.unix_ms,
+        self.happened(Happened {
+            unix_ms: self.now.unix_ms,
             pid: self.pid(id),
-            service: name.into(),
+            service: self.name(id).into(),
             kind: Cow::Borrowed("state"),
             state: Cow::Borrowed(view.state.name()),
             ready: view.ready,
-            detail: detail.into(),
+            detail: reason.into(),
             by: None,
             exit: None,
         });

@@ -5,20 +5,23 @@ use keeper::message::Request;
 
 use crate::{
     ask::{LogPlace, Peer},
-    control::{Control, operations::audit, runs::spawn::log_dir},
+    control::{
+        Context,
+        operations::audit::{self, AuditLog},
+        runs::spawn::log_dir,
+    },
     service_query::matching,
 };
 
-impl Control {
+impl Context {
     /// Where the lines of these services are; of all that are enabled if there are no names.
     pub(in crate::control) fn log_places(
         &self,
         names: &[String],
     ) -> Result<Vec<LogPlace>, ErrorReply> {
         let places = self.with_logs(names)?.into_iter().map(|service| LogPlace {
-            dir: log_dir(&self.cx.plan.paths, &service),
+            dir: log_dir(&self.plan.paths, &service),
             files: self
-                .cx
                 .plan
                 .services
                 .get(&service)
@@ -28,31 +31,37 @@ impl Control {
         Ok(places.collect())
     }
 
-    /// Has the keeper rotate the logs of these services.
-    pub(in crate::control) fn rotate_logs(
-        &mut self,
-        id: &str,
-        names: &[String],
-        peer: &Peer,
-    ) -> Result<Vec<String>, ErrorReply> {
-        let names = self.with_logs(names)?;
-        for name in &names {
-            self.cx
-                .publish(name, "change", "rotate log", Some(&peer.name));
-            self.cx.tell(Request::Rotate {
-                service: name.clone(),
-            });
-        }
-        let asked = audit::asked(self.cx.now.unix_ms, id, peer, "rotate log", &names);
-        self.audit.done(&mut self.cx, asked);
-        tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
-        Ok(names)
-    }
-
     fn with_logs(&self, names: &[String]) -> Result<Vec<String>, ErrorReply> {
         match names {
             [] => Ok(self.enabled()),
-            some => matching(some, &self.cx.plan.services),
+            some => matching(some, &self.plan.services),
         }
     }
+
+    /// Services that are enabled, in the order of their names.
+    pub(in crate::control) fn enabled(&self) -> Vec<String> {
+        let services = self.plan.services.values().filter(|it| it.enabled);
+        services.map(|it| it.name.clone()).collect()
+    }
+}
+
+/// Has the keeper rotate the logs of these services.
+pub(in crate::control) fn rotate(
+    cx: &mut Context,
+    audit_log: &mut AuditLog,
+    id: &str,
+    names: &[String],
+    peer: &Peer,
+) -> Result<Vec<String>, ErrorReply> {
+    let names = cx.with_logs(names)?;
+    for name in &names {
+        cx.publish(name, "change", "rotate log", Some(&peer.name));
+        cx.tell(Request::Rotate {
+            service: name.clone(),
+        });
+    }
+    let asked = audit::asked(cx.now.unix_ms, id, peer, "rotate log", &names);
+    audit_log.done(cx, asked);
+    tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
+    Ok(names)
 }

@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use api::ErrorReply;
 use engine::{Exit, Fact, Moment, ProbeKind, RunId, ServiceId};
-use keeper::message::{LogStats, Request};
+use keeper::message::Request;
 use tokio::sync::oneshot;
 
 use crate::{
-    control::{Context, Control},
+    control::Context,
     metrics_snapshot::{ProbeTally, Scrape, ServiceTally},
 };
 
@@ -113,19 +113,20 @@ impl Metrics {
         };
     }
 
-    fn tallies(&self, cx: &Context) -> BTreeMap<String, ServiceTally> {
+    /// What has been counted, by service.
+    pub(in crate::control) fn tallies(&self, cx: &Context) -> BTreeMap<String, ServiceTally> {
         let named = self.services.iter();
         let named = named.filter_map(|(id, it)| Some((cx.names.name(*id)?.to_owned(), it.clone())));
         named.collect()
     }
 }
 
-impl Control {
+impl Metrics {
     /// Somebody wants all that is counted. The keeper is asked once for all who wait.
-    pub(in crate::control) fn scrape(&mut self, reply: ScrapeReply) {
+    pub(in crate::control) fn scrape(&mut self, cx: &mut Context, reply: ScrapeReply) {
         // Those who have gone away wait no more.
-        self.metrics.waiting.retain(|waiting| !waiting.is_closed());
-        if self.metrics.waiting.len() == SCRAPES_MAX {
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        if self.waiting.len() == SCRAPES_MAX {
             let busy = ErrorReply {
                 kind: api::ErrorKind::Busy,
                 message: "too many scrapes wait for the keeper".to_owned(),
@@ -134,23 +135,15 @@ impl Control {
             drop(reply.send(Err(busy)));
             return;
         }
-        self.metrics.waiting.push(reply);
-        if self.metrics.waiting.len() == 1 {
-            self.cx.tell(Request::Stats);
+        self.waiting.push(reply);
+        if self.waiting.len() == 1 {
+            cx.tell(Request::Stats);
         }
     }
 
-    pub(in crate::control) fn on_stats(&mut self, logs: &[LogStats]) {
-        for reply in std::mem::take(&mut self.metrics.waiting) {
-            let scrape = self.status(&[]).map(|status| Scrape {
-                status,
-                tallies: self.metrics.tallies(&self.cx),
-                schedules: self.schedule.counts(self.cx.now),
-                logs: logs.to_vec(),
-                events: self.cx.events.counts(),
-            });
-            drop(reply.send(scrape));
-        }
+    /// Those who wait for what the keeper has just said.
+    pub(in crate::control) fn take_waiting(&mut self) -> Vec<ScrapeReply> {
+        std::mem::take(&mut self.waiting)
     }
 }
 

@@ -1,30 +1,20 @@
-//! Answers what clients ask.
+//! What clients ask of services: a request becomes a command for the engine, and an operation with a stream of
+//! progress.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
-use api::{
-    Action, ActionRequest, CheckReply, DiffReply, ErrorKind, ErrorReply, PlanReply, ServiceEvent,
-};
+use api::{Action, ActionRequest, ErrorKind, ErrorReply};
 use engine::{Accepted, Command, Hold, ServiceId};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    ask::{Ask, EventFilter, Exits, Peer},
+    ask::Peer,
     control::{
-        Control, Job,
-        api::{
-            answers::{Answer, Stream},
-            event_stream,
-            selection::Selection,
-        },
+        Control,
+        api::{answers::Stream, selection::Selection},
         operations::{Kind, audit, targets},
         text,
     },
-    service_query::matching,
 };
-
-type Shown = Result<PlanReply, ErrorReply>;
-type Difference = Result<DiffReply, ErrorReply>;
 
 /// A change that can be done at once.
 #[derive(Debug)]
@@ -45,131 +35,12 @@ pub(in crate::control) struct Change<'a> {
 }
 
 impl Control {
-    pub(in crate::control) fn on_ask(&mut self, ask: Ask) {
-        // A client that has gone away no longer wants its answer.
-        match ask {
-            Ask::Status { names, reply } => drop(reply.send(self.status(&names))),
-            Ask::Act {
-                request,
-                peer,
-                reply,
-            } => {
-                let stream = self.act(&request, &peer);
-                self.cx.answer(Answer::Taken(reply, stream));
-            }
-            Ask::Reconfigure {
-                id,
-                wanted,
-                peer,
-                reply,
-            } => {
-                let stream = self.ask_reconfigure(&id, wanted, &peer);
-                self.cx.answer(Answer::Taken(reply, stream));
-            }
-            Ask::Reexec { id, peer, reply } => {
-                let stream = self.ask_reexec(&id, &peer);
-                self.cx.answer(Answer::Taken(reply, stream));
-            }
-            Ask::Work {
-                id,
-                wish,
-                peer,
-                reply,
-            } => {
-                let stream = self.ask_work(&id, wish, &peer);
-                self.cx.answer(Answer::Taken(reply, stream));
-            }
-            Ask::Outcome { id, reply } => {
-                let outcome = self.outcome_of(&id);
-                self.cx.answer(Answer::Outcome(reply, outcome));
-            }
-            Ask::Maintenance { reply } => self.ask_maintenance(reply),
-            Ask::SetMaintenance {
-                id,
-                wanted,
-                peer,
-                reply,
-            } => self.set_maintenance(&id, wanted, &peer, reply),
-            Ask::Events {
-                backlog,
-                follow,
-                filter,
-                reply,
-            } => drop(reply.send(self.events(backlog, follow, &filter))),
-            Ask::History { names, reply } => drop(reply.send(self.known_history(&names))),
-            Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
-            Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
-            Ask::Scrape { reply } => self.scrape(reply),
-            Ask::Check { reply } => self.check_files(reply),
-            Ask::Plan { names, reply } => self.show_plan(&names, reply),
-            Ask::Tools { reply } => drop(reply.send(self.cx.plan.tools())),
-            Ask::Diff { names, reply } => self.show_difference(names, reply),
-            Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
-            Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
-            Ask::RotateLogs {
-                id,
-                names,
-                peer,
-                reply,
-            } => {
-                let rotated = self.rotate_logs(&id, &names, &peer);
-                self.cx.answer(Answer::Rotated(reply, rotated));
-            }
-        }
-    }
-
-    fn known_history(&self, names: &[String]) -> (PathBuf, Option<ErrorReply>) {
-        let unknown = matching(names, &self.cx.plan.services).err();
-        (self.cx.plan.paths.state_dir.clone(), unknown)
-    }
-
-    fn check_files(&mut self, reply: oneshot::Sender<CheckReply>) {
-        let plan = self.cx.plan.clone();
-        self.cx.job(Job::Check { plan, reply });
-    }
-
-    fn show_difference(&mut self, names: Vec<String>, reply: oneshot::Sender<Difference>) {
-        let plan = self.cx.plan.clone();
-        self.cx.job(Job::Diff { plan, names, reply });
-    }
-
-    fn known_exits(&self, names: &[String]) -> Exits {
-        Exits {
-            state_dir: self.cx.plan.paths.state_dir.clone(),
-            unwritten: self.exits.unwritten(),
-            unknown: matching(names, &self.cx.plan.services).err(),
-        }
-    }
-
-    fn show_plan(&mut self, names: &[String], reply: oneshot::Sender<Shown>) {
-        match matching(names, &self.cx.plan.services) {
-            Ok(names) => {
-                let plan = self.cx.plan.clone();
-                self.cx.job(Job::ShowPlan { plan, names, reply });
-            }
-            Err(error) => drop(reply.send(Err(error))),
-        }
-    }
-
-    fn events(
-        &mut self,
-        backlog: usize,
-        follow: bool,
-        filter: &EventFilter,
-    ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
-        let filter = event_stream::Filter::new(filter);
-        // One that has left the plan may still have a past here.
-        if !self.cx.events.knows(&filter) {
-            matching(&filter.names, &self.cx.plan.services)?;
-        }
-        Ok(self.cx.events.subscribe(backlog, follow, filter))
-    }
-
-    fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
+    /// Somebody asks for an action on services.
+    pub(in crate::control) fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
         if let Some(known) = self.operations.follow(&request.id) {
             return Ok(known);
         }
-        let Selection { names, left_alone } = self.select(request)?;
+        let Selection { names, left_alone } = self.cx.select(request)?;
         let ids: BTreeSet<ServiceId> = names
             .iter()
             .map(|name| self.cx.names.intern(name))
@@ -203,7 +74,7 @@ impl Control {
             .iter()
             .map(|name| self.cx.names.intern(name))
             .collect();
-        let enabled = self.enabled();
+        let enabled = self.cx.enabled();
         let enabled = enabled.iter().filter_map(|name| self.cx.names.id(name));
         let bystanders = targets(&self.cx, enabled);
         let mut targets = targets(&self.cx, ids.iter().copied());
@@ -250,16 +121,6 @@ impl Control {
         let holds = lifted.chain(ids).collect();
         self.operations.accept(id, targets, holds, notes);
         Ok(stream)
-    }
-
-    pub(in crate::control) fn enabled(&self) -> Vec<String> {
-        let services = self
-            .cx
-            .plan
-            .services
-            .values()
-            .filter(|service| service.enabled);
-        services.map(|service| service.name.clone()).collect()
     }
 
     fn to_command(

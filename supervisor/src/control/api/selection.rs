@@ -6,7 +6,7 @@ use api::{Action, ActionRequest, ErrorKind, ErrorReply};
 use engine::{Goal, State};
 
 use crate::{
-    control::{Control, api::requests::usage},
+    control::{Context, api::requests::usage},
     service_query::matching,
 };
 
@@ -19,7 +19,7 @@ pub(in crate::control) struct Selection {
     pub(in crate::control) left_alone: Vec<String>,
 }
 
-impl Control {
+impl Context {
     /// The names that a request means, or why it means none.
     pub(in crate::control) fn select(
         &self,
@@ -33,7 +33,7 @@ impl Control {
         if request.except.is_empty() {
             return Ok(Selection { names, left_alone });
         }
-        let excepted = matching(&request.except, &self.cx.plan.services)?;
+        let excepted = matching(&request.except, &self.plan.services)?;
         names.retain(|name| !excepted.contains(name));
         if matches!(request.action, Action::Start | Action::Once) {
             self.starts_none_of(&excepted, &names)?;
@@ -59,15 +59,15 @@ impl Control {
     /// All means no job, which only a request for its work starts, and nothing that one keeps stopped.
     fn spare_for_jobs(&self, action: &Action, names: &mut Vec<String>, notes: &mut Vec<String>) {
         if matches!(action, Action::Restart) {
-            let is_job = |name: &String| self.cx.plan.services.get(name).is_some_and(|it| it.job);
+            let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
             names.retain(|name| !is_job(name));
         }
         if !matches!(action, Action::Start | Action::Once | Action::Restart) {
             return;
         }
         let lease = |name: &String| {
-            let view = self.cx.engine.view(self.cx.names.id(name)?)?;
-            Some(self.cx.leased_by(&view)?.job)
+            let view = self.engine.view(self.names.id(name)?)?;
+            Some(self.leased_by(&view)?.job)
         };
         names.retain(|name| {
             let needs = self.needs_of(name);
@@ -97,11 +97,7 @@ impl Control {
     }
 
     fn start_would_touch(&self, name: &str) -> bool {
-        let view = self
-            .cx
-            .names
-            .id(name)
-            .and_then(|id| self.cx.engine.view(id));
+        let view = self.names.id(name).and_then(|id| self.engine.view(id));
         view.is_some_and(|view| {
             let down = matches!(
                 view.state,
@@ -119,7 +115,7 @@ impl Control {
         let mut needs = BTreeSet::new();
         let mut todo = vec![name.to_owned()];
         while let Some(name) = todo.pop() {
-            let Some(service) = self.cx.plan.services.get(&name) else {
+            let Some(service) = self.plan.services.get(&name) else {
                 continue;
             };
             let all = service.requires.union(&service.binds_to);
@@ -130,7 +126,7 @@ impl Control {
     }
 
     fn select_meant(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
-        let services = &self.cx.plan.services;
+        let services = &self.plan.services;
         if request.services.is_empty() {
             if matches!(request.action, Action::Reload | Action::Signal(_)) {
                 return Err(usage(

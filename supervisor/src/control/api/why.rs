@@ -9,7 +9,11 @@ use engine::{Exit, Failure, State, View};
 use nix::sys::signal::Signal;
 
 use crate::{
-    control::{Control, runs::killed::Killed, text},
+    control::{
+        api::{reason::Reason, views::Views},
+        runs::killed::Killed,
+        text,
+    },
     port_owner,
     service_query::unknown_service,
 };
@@ -25,7 +29,7 @@ const CHAIN_LINKS_MAX: usize = 32;
 /// What `holder` says of an address that cannot be had.
 const IN_USE: &str = " is in use by ";
 
-impl Control {
+impl Views<'_> {
     pub(in crate::control) fn why(&self, name: &str) -> Result<Why, ErrorReply> {
         if !self.cx.plan.services.contains_key(name) {
             return Err(unknown_service(name, &self.cx.plan.services));
@@ -40,11 +44,11 @@ impl Control {
             if chain.len() == CHAIN_LINKS_MAX || !seen.insert(name) {
                 continue;
             }
-            let status = self.service_status(service);
+            let (status, reason) = self.service_and_reason(service);
             let below = self.below(service, &status);
             let root = below.is_empty() && !(is_fine(&status) && has_reloaded(&status));
             next.extend(below.into_iter().rev().map(|name| (depth + 1, name)));
-            chain.push(self.why_step(service, status, depth, root));
+            chain.push(self.why_step(service, (status, &reason), depth, root));
         }
         Ok(Why { chain })
     }
@@ -74,7 +78,7 @@ impl Control {
         let Some(service) = self.cx.plan.services.get(name).filter(|it| it.enabled) else {
             return false;
         };
-        let status = self.service_status(service);
+        let status = self.service(service);
         // Its certificates are its clients' concern.
         let served = status.ready && self.has_bad_certificate(name);
         !served && !is_fine(&status)
@@ -88,7 +92,7 @@ impl Control {
     fn why_step(
         &self,
         service: &plan::Service,
-        status: ServiceStatus,
+        (status, reason): (ServiceStatus, &Reason),
         depth: u32,
         root: bool,
     ) -> WhyStep {
@@ -99,7 +103,7 @@ impl Control {
             root,
             // What to do stands below it.
             sentence: port_owner::without_hint(
-                &Self::sentence(&status, view.as_ref()),
+                &Self::sentence(&status, reason, view.as_ref()),
                 &service.listens_hint,
             ),
             notes: self.notes_on(service, &status, view.as_ref()),
@@ -145,7 +149,7 @@ impl Control {
     }
 
     /// One sentence on a service: what it is, since when, because of what.
-    fn sentence(status: &ServiceStatus, view: Option<&View>) -> String {
+    fn sentence(status: &ServiceStatus, reason: &Reason, view: Option<&View>) -> String {
         let name = &status.name;
         let span = ::text::seconds(status.uptime_seconds.unwrap_or(0));
         if let (Some(held), "stopped") = (&status.held, status.state.as_str()) {
@@ -167,23 +171,17 @@ impl Control {
             _ => since,
         };
         let last = view.and_then(|view| view.last_exit);
-        let reason = match (&status.reason, view.map(|view| &view.state)) {
-            (
-                _,
-                Some(State::Failed {
-                    reason: Failure::StartLimit,
-                }),
-            ) => {
+        let reason = match view.map(|view| &view.state) {
+            Some(State::Failed {
+                reason: Failure::StartLimit,
+            }) => {
                 let last =
                     last.map(|(exit, _)| format!(", the last time with {}", text::exit(exit)));
-                Some(format!("it ended too often{}", last.unwrap_or_default()))
+                format!("it ended too often{}", last.unwrap_or_default())
             }
-            (Some(reason), _) => {
-                let reason = reason.strip_prefix("degraded: ").unwrap_or(reason);
-                Some(reason.to_owned())
-            }
-            (None, _) => None,
+            _ => reason.unlabelled(),
         };
+        let reason = Some(reason).filter(|it| !it.is_empty());
         let reason = reason.map(|reason| format!(": {reason}"));
         let restarts = match status.restarts {
             0 => None,
@@ -211,7 +209,7 @@ impl Control {
             ..
         }) = view
             && let killed = self.cx.names.id(&service.name)
-            && let killed = killed.and_then(|id| self.lifecycle.was_killed(id))
+            && let killed = killed.and_then(|id| self.shutdown.was_killed(id))
             && let Some(meaning) = meaning(*exit, service.oneshot, killed)
         {
             notes.push(format!("{}: {meaning}", text::exit(*exit)));
@@ -222,7 +220,7 @@ impl Control {
         notes.extend(service.disabled_needs.iter().map(|name| {
             format!("it needs {name}, which is disabled on this host and so not waited for")
         }));
-        if self.lifecycle.is_stopping() {
+        if self.cx.is_stopping() {
             notes.push("the supervisor is stopping everything".to_owned());
         }
         notes

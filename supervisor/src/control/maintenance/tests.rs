@@ -73,7 +73,11 @@ fn what_is_not_seen_is_said_not_to_be() {
     world.disk = Ok(());
     world.pass(2_000);
     world.said(Ok(()));
-    let now = world.control.maintenance(BTreeMap::new());
+    let now = world.control.maintenance.reply(
+        &world.control.cx,
+        &world.control.status_files,
+        BTreeMap::new(),
+    );
     assert_eq!((now.unwritten, now.unstored), (None, None));
 }
 

@@ -9,10 +9,10 @@ use std::{
 };
 
 use api::{ExitCause, FILES_MAX};
-use engine::{RunId, ServiceId, State};
+use engine::{RunId, ServiceId};
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Context, Control, record_keys::Key};
+use crate::control::{Context, record_keys::Key};
 
 /// By service.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -64,28 +64,22 @@ impl FileRestarts {
     }
 }
 
-impl Control {
-    /// Before its restart is asked for. One that goes down already has its cause.
-    pub(in crate::control) fn note_file_restart(
+impl FileRestarts {
+    /// Before the restart is asked for.
+    pub(in crate::control) fn note(
         &mut self,
+        cx: &mut Context,
         id: ServiceId,
+        run: RunId,
         files: &BTreeSet<PathBuf>,
     ) {
-        let Some(run) = self.cx.engine.main_run(id) else {
-            return;
-        };
-        let view = self.cx.engine.view(id);
-        let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
-        if goes_down || self.operations.that_restarts(id, run).is_some() {
-            return;
-        }
         let paths = files.iter().take(FILES_MAX);
         let restart = FileRestart {
             run,
             paths: paths.map(|path| path.display().to_string()).collect(),
             more: files.len().saturating_sub(FILES_MAX) as u64,
         };
-        self.file_restarts.0.insert(id, restart);
-        self.file_restarts.remember(&mut self.cx);
+        self.0.insert(id, restart);
+        self.remember(cx);
     }
 }

@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use engine::{Command, Moment, RunId, ServiceId, State};
+use engine::{Moment, RunId, ServiceId, State};
 use keeper::message::Request;
 use plan::{
     NotifyOn, OnChange, Service,
@@ -18,11 +18,9 @@ use plan::{
 };
 
 use crate::control::{
-    Context, Control, Job, Output,
-    monitors::{
-        inotify::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
-        listening::Progress,
-    },
+    Context, Job, Output,
+    api::reason::Reason,
+    monitors::inotify::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
     record_keys::Key,
 };
 
@@ -52,12 +50,12 @@ pub(in crate::control) struct FileWatch {
 /// Files that have changed since a service that runs has read them.
 #[derive(Debug)]
 pub(in crate::control) struct FilesChanged {
-    id: ServiceId,
+    pub(in crate::control) id: ServiceId,
     /// It restarts for them; else it reloads.
-    restarts: bool,
-    files: BTreeSet<PathBuf>,
+    pub(in crate::control) restarts: bool,
+    pub(in crate::control) files: BTreeSet<PathBuf>,
     /// In words.
-    detail: String,
+    pub(in crate::control) detail: String,
 }
 
 impl FileWatch {
@@ -330,60 +328,14 @@ impl FileWatch {
     }
 
     /// How a service's certificates stand, for people: why it is degraded, or which of them ends.
-    pub(in crate::control) fn certificate_reason(&self, service: ServiceId) -> Option<String> {
-        let trouble = self.certificate_trouble(service);
-        let trouble = trouble.map(|text| format!("degraded: {text}"));
-        trouble.or_else(|| self.finding(service, |grade| matches!(grade, Grade::Soon(_))))
-    }
-}
-
-impl Control {
-    pub(in crate::control) fn on_files_seen(&mut self, seen: Seen) {
-        for changed in self.file_watch.on_seen(&mut self.cx, seen) {
-            self.take_files(changed);
+    pub(in crate::control) fn certificate_reason(&self, service: ServiceId) -> Reason {
+        let mut reason = Reason::default();
+        if let Some(trouble) = self.certificate_trouble(service) {
+            reason.push_degraded(trouble);
+        } else if let Some(ends) = self.finding(service, |it| matches!(it, Grade::Soon(_))) {
+            reason.push(ends);
         }
-    }
-
-    /// Lets a service that runs take the files of its own that have changed.
-    fn take_files(&mut self, changed: FilesChanged) {
-        let FilesChanged {
-            id,
-            restarts,
-            files,
-            detail,
-        } = changed;
-        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
-            return;
-        };
-        tracing::info!(service = name, "{detail}");
-        self.cx.publish(&name, "files", &detail, None);
-        if restarts {
-            self.note_file_restart(id, &files);
-        }
-        let command = if restarts {
-            Command::Restart
-        } else {
-            Command::Reload
-        };
-        if let Err(refusal) = self.command(command([id].into())) {
-            self.file_restarts.forget(&mut self.cx, id);
-            let error = self.cx.refused(&refusal).message;
-            tracing::warn!(service = name, "{detail}, but that was refused: {error}");
-            self.cx.publish(&name, "files", &error, None);
-        }
-    }
-
-    /// The verdict on a service's health: that of its probes, unless its certificates or its
-    /// addresses say no.
-    pub(in crate::control) fn healthy(&self, service: &str, view: &engine::View) -> Option<bool> {
-        let up = matches!(view.state, State::Running { .. } | State::Reloading { .. });
-        let deaf = |id| self.listening.of(id) == Progress::Failed;
-        let distrusted = |id| self.file_watch.certificate_trouble(id).is_some();
-        let id = self.cx.names.id(service);
-        if up && id.is_some_and(|id| deaf(id) || distrusted(id)) {
-            return Some(false);
-        }
-        view.healthy
+        reason
     }
 }
 

@@ -24,9 +24,9 @@ impl Control {
         let name = |id| self.cx.name(id).to_owned();
         let active = self.cx.engine.active_job().map(name);
         UnderWay {
-            shutdown: self.lifecycle.is_stopping(),
+            shutdown: self.cx.is_stopping(),
             reconfigure: self.reconfigure.under_way(),
-            reexec: self.reexec.is_asked(),
+            reexec: self.daemon.reexec.is_asked(),
             lease: active.clone().filter(|_| self.cx.engine.has_leases()),
             job: active
                 .or_else(|| self.work.pending_job().map(name))
@@ -55,14 +55,14 @@ impl Control {
     pub(in crate::control) fn judge_operations(&mut self, look: Look<'_>) {
         let services = Services {
             cx: &self.cx,
-            listening: &self.listening,
-            heard: self.watermark.reached(),
+            listening: &self.monitors.listening,
+            heard: self.daemon.watermark.reached(),
         };
         for ended in self.operations.judge(services, look) {
             let status = self.status_in_plan(ended.service);
             self.operations.conclude(&self.cx, &ended, status);
         }
-        let stopping = self.lifecycle.is_stopping();
+        let stopping = self.cx.is_stopping();
         self.operations.finish(|id, targets| {
             self.reconfigure
                 .way_back_of(&self.cx, stopping, id, targets)
@@ -71,7 +71,7 @@ impl Control {
 
     fn status_in_plan(&self, id: ServiceId) -> Option<ServiceStatus> {
         let service = self.cx.service(id)?;
-        Some(self.service_status(service))
+        Some(self.views().service(service))
     }
 
     /// Tells the clients whose operations are on the disk.
@@ -94,14 +94,16 @@ impl Control {
         });
         let states: BTreeMap<_, _> = states.collect();
         self.operations.say_states(&mut self.cx, &states);
-        let affected: BTreeSet<ServiceId> =
-            touched.union(&self.lifecycle.waiting).copied().collect();
+        let affected: BTreeSet<ServiceId> = touched
+            .union(self.daemon.init_notify.waiting())
+            .copied()
+            .collect();
         self.judge_operations(Look::At(&affected));
     }
 
     /// Time has passed, or more has been heard: what has stayed up long enough?
     pub(in crate::control) fn operations_timeout(&mut self) {
-        let heard = self.watermark.reached();
+        let heard = self.daemon.watermark.reached();
         if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
             self.judge_operations(Look::Due);
         }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{ServiceId, Shift};
+use engine::{ProcessImpact, ServiceId};
 use plan::{Plan, PlanImpact};
 
 use crate::{
@@ -35,7 +35,7 @@ pub(in crate::control) struct Applying {
     /// cannot start.
     pub(in crate::control) staged: Staged,
     /// What the engine is told of each service.
-    pub(in crate::control) shifts: BTreeMap<ServiceId, Shift>,
+    pub(in crate::control) shifts: BTreeMap<ServiceId, ProcessImpact>,
     /// This is the daemon's first plan.
     pub(in crate::control) first: bool,
     impacts: Vec<ServiceImpact>,

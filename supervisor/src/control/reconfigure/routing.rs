@@ -80,7 +80,7 @@ impl Control {
 
     /// SIGHUP: the files as they are when what is under way is over.
     pub(in crate::control) fn on_hangup(&mut self) {
-        let stopping = self.lifecycle.is_stopping();
+        let stopping = self.cx.is_stopping();
         let hangup = self.reconfigure.take_hangup(&mut self.cx, stopping);
         if let Some(HangupRequest { id, request, peer }) = hangup {
             drop(self.begin_reconfigure(&id, request, &peer));
@@ -89,7 +89,7 @@ impl Control {
 
     /// One that came while a job kept services stopped.
     pub(in crate::control) fn hangup_after_leases(&mut self) {
-        if self.reconfigure.hangup_is_due(&self.cx) && !self.lifecycle.is_stopping() {
+        if self.reconfigure.hangup_is_due(&self.cx) && !self.cx.is_stopping() {
             self.on_hangup();
         }
     }
@@ -98,7 +98,7 @@ impl Control {
     pub(in crate::control) fn reconfigure_done(&mut self, done: Done) {
         let (attempt, cx, operations) = (&mut self.reconfigure, &mut self.cx, &mut self.operations);
         let next = match done {
-            Done::Loaded(result) => attempt.on_loaded(cx, &mut self.state_warnings, result),
+            Done::Loaded(result) => attempt.on_loaded(cx, &mut self.daemon.state_warnings, result),
             Done::MissingAccounts(accounts) => {
                 attempt.on_missing_accounts(cx, operations, accounts)
             }
@@ -170,7 +170,7 @@ impl Control {
             &mut self.cx,
             &known,
             &mut self.operations,
-            &mut self.listening,
+            &mut self.monitors.listening,
             staged,
             swapped,
         );
@@ -185,15 +185,15 @@ impl Control {
         self.starts.note_broken(&mut self.cx, staged.broken);
         if applying.first {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
-            self.remember_plan();
+            self.cx.remember_plan();
         }
         self.apply_to_engine(&applying.shifts);
         self.starts.end_plan();
-        self.schedule_follows_plan(staged.zone);
+        self.schedule.follow_plan(&self.cx, staged.zone);
         let is_new = applying.is_new();
         let verdicts = Verdicts {
-            listening: &self.listening,
-            stopping: self.lifecycle.is_stopping(),
+            listening: &self.monitors.listening,
+            stopping: self.cx.is_stopping(),
         };
         let gone_back =
             self.reconfigure
@@ -203,7 +203,7 @@ impl Control {
             self.operations.remember(&mut self.cx);
         }
         if is_new {
-            self.remember_plan();
+            self.cx.remember_plan();
         }
         Next::Ended
     }
@@ -213,19 +213,19 @@ impl Control {
     fn take_resolved(&mut self, staged: Staged) -> Vec<StagedFile> {
         self.starts.note_lacking(&mut self.cx, &staged.resolved);
         self.starts.note_broken(&mut self.cx, staged.broken);
-        self.schedule_follows_plan(staged.zone);
+        self.schedule.follow_plan(&self.cx, staged.zone);
         staged.files
     }
 
     fn end_reconfigure(&mut self) {
         self.reconfigure.end_attempt(&mut self.cx);
-        for ask in std::mem::take(&mut self.early) {
+        for ask in std::mem::take(&mut self.api.early) {
             self.on_ask(ask);
         }
         // What this plan has just set going is on its way, and must be known to be.
         let touched = self.cx.touched().clone();
         self.sort_touched(&touched);
-        self.lifecycle_check();
+        self.tell_init();
         self.start_waiting();
         self.reconfigure.forget_hangup_when_idle(&mut self.cx);
     }
@@ -240,21 +240,21 @@ impl Control {
     /// Services have changed: may the plan count as one that works?
     pub(in crate::control) fn judge_plan(&mut self, touched: &BTreeSet<ServiceId>) {
         let verdicts = Verdicts {
-            listening: &self.listening,
-            stopping: self.lifecycle.is_stopping(),
+            listening: &self.monitors.listening,
+            stopping: self.cx.is_stopping(),
         };
         self.reconfigure.judge_plan(&mut self.cx, verdicts, touched);
     }
 
     /// Nothing has been heard against the plan for long enough?
     pub(in crate::control) fn reconfigure_timeout(&mut self) {
-        let (heard, stopping) = (self.watermark.reached(), self.lifecycle.is_stopping());
+        let (heard, stopping) = (self.daemon.watermark.reached(), self.cx.is_stopping());
         self.reconfigure.timeout(&mut self.cx, heard, stopping);
     }
 
     /// After every input: begins a way back that is due.
     pub(in crate::control) fn go_back_if_due(&mut self) {
-        let stopping = self.lifecycle.is_stopping();
+        let stopping = self.cx.is_stopping();
         self.reconfigure
             .go_back_if_due(&mut self.cx, &mut self.operations, stopping);
     }
@@ -275,8 +275,8 @@ impl Control {
         unfinished: bool,
     ) {
         let verdicts = Verdicts {
-            listening: &self.listening,
-            stopping: self.lifecycle.is_stopping(),
+            listening: &self.monitors.listening,
+            stopping: self.cx.is_stopping(),
         };
         let (cx, operations) = (&mut self.cx, &mut self.operations);
         let stored = stored.filter(|_| unfinished);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    Escalation, ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, ServiceId,
-    Spec, StartLimit, Stop, Watchdog, WatchdogAction,
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, ServiceId, Spec,
+    StartLimit, Watchdog, WatchdogAction,
 };
 
 /// The engine's spec of a service. `ids` has every enabled service; edges to others are left out.
@@ -39,14 +39,7 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
             && (service.job || service.schedule.as_ref().is_some_and(|it| !it.at_start)),
         job: service.job,
         restart: restart(&service.restart),
-        stop: Stop {
-            signal: service.stop.signal,
-            escalation: service.stop.escalation.map(|it| Escalation {
-                signal: it.signal,
-                after_ms: it.after_ms,
-            }),
-            timeout_ms: service.stop.timeout_ms,
-        },
+        stop: service.stop,
         reload: service.reload.as_ref().map(reload),
     }
 }
@@ -127,17 +120,5 @@ pub(crate) fn forward(it: plan::Forward) -> keeper::message::Forward {
         (plan::ForwardTo::Journal, _) => Forward::Journal,
         (plan::ForwardTo::Stdout, plan::ForwardFormat::Text) => Forward::StdoutText,
         (plan::ForwardTo::Stdout, plan::ForwardFormat::Json) => Forward::StdoutJson,
-    }
-}
-
-/// How the keeper stops the run when no control process is left to do it.
-pub(in crate::control) fn keepers_stop(it: plan::Stop) -> keeper::message::Stop {
-    keeper::message::Stop {
-        signal: it.signal,
-        escalation: it.escalation.map(|it| keeper::message::Escalation {
-            signal: it.signal,
-            after_ms: it.after_ms,
-        }),
-        timeout_ms: it.timeout_ms,
     }
 }

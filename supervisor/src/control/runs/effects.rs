@@ -55,7 +55,7 @@ impl Control {
     }
 
     fn reloads(&mut self, id: ServiceId) {
-        self.listening.look_anew(&mut self.cx, id);
+        self.monitors.listening.look_anew(&mut self.cx, id);
     }
 
     /// The state of a service has changed.
@@ -81,7 +81,7 @@ impl Control {
         match asked(&spec, probe) {
             plan::Ask::Exec(_) => {
                 let number = self.cx.engine.allocate_run();
-                self.metrics.probe_starts(number, self.cx.now.moment);
+                self.api.metrics.probe_starts(number, self.cx.now.moment);
                 self.start_helper(id, number, Purpose::Probe(run, probe));
             }
             ask => self.cx.job(Job::Probe {
@@ -98,11 +98,12 @@ impl Control {
         let causes = Causes {
             cx: &self.cx,
             operations: &self.operations,
-            file_restarts: &self.file_restarts,
+            file_restarts: &self.monitors.file_restarts,
         };
         let record = self.exits.record(&causes, ended);
         self.record_exit(record);
-        self.file_restarts
+        self.monitors
+            .file_restarts
             .ended(&mut self.cx, ended.service, ended.run);
     }
 
@@ -182,14 +183,14 @@ impl Control {
         // Operations that wait for the service to be gone look again.
         self.cx.touch(id);
         self.last_words.forget(id);
-        self.metrics.forget(id);
+        self.api.metrics.forget(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
         self.leftovers.forget(id);
         self.exits.release_of(&mut self.cx, id);
         self.log_troubles.forget(id);
-        self.departures.send_replace(());
+        self.api.departures.send_replace(());
         // The engine forgets only what has left the plan for good, not what has come back
         // meanwhile.
         self.cx.tell(Request::Forget { service: name });

@@ -1,7 +1,7 @@
 //! What the keeper says, turned into the engine's facts.
 
-use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
-use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining};
+use engine::{Exit, Fact, Failure, Moment, Notification, RunId, State, StopPhase};
+use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, SpawnStage};
 use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
@@ -60,7 +60,7 @@ impl Control {
                 self.on_spawned(RunId(run), pid, Moment(at_ms));
             }
             message::Fact::Failed { run, stage, errno } => {
-                self.on_spawn_failed(RunId(run), &stage, errno);
+                self.on_spawn_failed(RunId(run), stage, errno);
             }
             message::Fact::Exited {
                 run,
@@ -97,12 +97,12 @@ impl Control {
         if self.purpose(run) == Some(&Purpose::Main) {
             self.running.begin(&self.cx, &self.exits, run);
             self.fact(Fact::Spawned { run });
-            self.host_checks.on_run_started(&self.cx);
-            self.file_watch.on_run_started(&self.cx, run);
+            self.monitors.host_checks.on_run_started(&self.cx);
+            self.monitors.file_watch.on_run_started(&self.cx, run);
         }
     }
 
-    fn on_spawn_failed(&mut self, run: RunId, stage: &str, errno: i32) {
+    fn on_spawn_failed(&mut self, run: RunId, stage: SpawnStage, errno: i32) {
         let error = Errno::from_raw(errno);
         let Some(Run {
             service, purpose, ..
@@ -130,7 +130,7 @@ impl Control {
                 self.fact(Fact::SpawnRefused { run, left });
                 return;
             }
-            let transient = can_pass(error) || stage == "record";
+            let transient = can_pass(error) || stage == SpawnStage::Record;
             self.fact(Fact::SpawnFailed {
                 run,
                 transient,
@@ -139,7 +139,7 @@ impl Control {
         } else {
             // The start itself meets what its validator has met, and says it better.
             let passes = purpose == Purpose::Validator
-                && stage == "chdir"
+                && stage == SpawnStage::Chdir
                 && service.is_none_or(|id| self.cx.engine.main_run(id).is_none());
             let result = if passes {
                 Ok(String::new())
@@ -155,16 +155,12 @@ impl Control {
         }
     }
 
-    fn on_exited(&mut self, run: RunId, exit: message::Exit, timed_out: bool, output: &str) {
+    fn on_exited(&mut self, run: RunId, exit: Exit, timed_out: bool, output: &str) {
         if self.purpose(run) == Some(&Purpose::Main) {
             if let Some(known) = self.cx.run_mut(run) {
                 known.pid = None;
             }
             self.log_readiness.forget(run);
-            let exit = match exit {
-                message::Exit::Code(code) => engine::Exit::Code(code),
-                message::Exit::Signal(signal) => engine::Exit::Signal(signal),
-            };
             self.note_end(run, exit);
             self.fact(Fact::Exited { run, exit });
             return;
@@ -173,7 +169,7 @@ impl Control {
     }
 
     /// Was it we who ended it?
-    fn note_end(&mut self, run: RunId, exit: engine::Exit) {
+    fn note_end(&mut self, run: RunId, exit: Exit) {
         let Some(id) = self.cx.run(run).and_then(|known| known.service) else {
             return;
         };
@@ -188,9 +184,9 @@ impl Control {
             } => Some(Killed::LongBefore),
             _ => None,
         });
-        let by_kill = exit == engine::Exit::Signal(Signal::SIGKILL as i32);
+        let by_kill = exit == Exit::Signal(Signal::SIGKILL as i32);
         let killed = killed.filter(|_| by_kill);
-        self.lifecycle.note_end(&self.cx, id, killed);
+        self.daemon.shutdown.note_end(&self.cx, id, killed);
     }
 
     fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
@@ -224,23 +220,10 @@ impl Control {
 
     pub(in crate::control) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
         self.cx.keep_ready_word(run, key, value);
-        let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
-        let fact = match key {
-            "READY" if value == "1" => Some(Fact::Ready { run }),
-            READY_FD if self.is_ready_by_fd(run) => Some(if value == READY_FD_CLOSED {
-                Fact::GaveUpReady { run }
-            } else {
-                Fact::ReadySignal { run }
-            }),
-            "RELOADING" if value == "1" => Some(Fact::Reloading { run }),
-            "WATCHDOG" if value == "1" => Some(Fact::Alive { run }),
-            "WATCHDOG" if value == "trigger" => Some(Fact::WatchdogTrigger { run }),
-            "WATCHDOG_USEC" => ms().map(|ms| Fact::WatchdogTimeout { run, ms }),
-            "EXTEND_TIMEOUT_USEC" => ms().map(|ms| Fact::Extend { run, ms }),
-            _ => None,
-        };
-        match fact {
-            Some(fact) => self.fact(fact),
+        let by_fd = key == READY_FD && self.is_ready_by_fd(run);
+        let what = notification(key, value).filter(|_| key != READY_FD || by_fd);
+        match what {
+            Some(what) => self.fact(Fact::Notified { run, what }),
             None => self.on_described(run, key, value),
         }
     }
@@ -329,8 +312,8 @@ impl Control {
                 self.fact(Fact::Reloaded { run, outcome });
             }
             Purpose::Probe(of, probe) => {
-                if let Some(took) = self.metrics.probe_ends(run, self.cx.now.moment) {
-                    self.metrics.count_probe(&self.cx, of, probe, ok, took);
+                if let Some(took) = self.api.metrics.probe_ends(run, self.cx.now.moment) {
+                    self.api.metrics.count_probe(&self.cx, of, probe, ok, took);
                 }
                 self.fact(Fact::Probed {
                     run: of,
@@ -351,5 +334,21 @@ impl Control {
             tracing::warn!(service, "validator: {line}");
             self.cx.publish(service, "warning", line, None);
         }
+    }
+}
+
+/// What a notify key means to the engine; none: nothing.
+fn notification(key: &str, value: &str) -> Option<Notification> {
+    let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
+    match (key, value) {
+        ("READY", "1") => Some(Notification::Ready),
+        (READY_FD, READY_FD_CLOSED) => Some(Notification::ReadyClosed),
+        (READY_FD, _) => Some(Notification::ReadySignal),
+        ("RELOADING", "1") => Some(Notification::Reloading),
+        ("WATCHDOG", "1") => Some(Notification::Alive),
+        ("WATCHDOG", "trigger") => Some(Notification::WatchdogTrigger),
+        ("WATCHDOG_USEC", _) => ms().map(|ms| Notification::WatchdogTimeout { ms }),
+        ("EXTEND_TIMEOUT_USEC", _) => ms().map(|ms| Notification::ExtendTimeout { ms }),
+        _ => None,
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Fact, Moment, RunId, ServiceId, State};
+use engine::{Fact, Moment, Notification, RunId, ServiceId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
@@ -130,7 +130,10 @@ impl LogReadiness {
         let awaited = self.awaited.get(&run);
         awaited.filter(|it| it.pattern == pattern)?;
         self.awaited.remove(&run);
-        Some(Fact::ReadySignal { run })
+        Some(Fact::Notified {
+            run,
+            what: Notification::ReadySignal,
+        })
     }
 }
 

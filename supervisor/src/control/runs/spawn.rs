@@ -185,7 +185,7 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         ready_fd: None,
         notify: false,
         notify_main_only: service.notify_access == Some(plan::NotifyAccess::Main),
-        stop: convert::keepers_stop(service.stop),
+        stop: service.stop,
         timeout_ms: None,
     }
 }

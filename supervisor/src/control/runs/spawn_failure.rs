@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use keeper::message;
+use keeper::message::SpawnStage;
 use nix::errno::Errno;
 
 use crate::{control::Context, port_owner};
 
-/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a
-/// run of an earlier daemon.
-const OVER_LEFTOVERS: [&str; 2] = [message::UNSWEPT, message::LEFTOVERS];
-
-/// The keeper refuses to start a run beside what is left of another.
-pub(super) fn is_over_leftovers(stage: &str) -> bool {
-    OVER_LEFTOVERS.contains(&stage)
+/// The keeper refuses to start a run beside what is left of another, or of a run of an earlier
+/// daemon.
+pub(super) const fn is_over_leftovers(stage: SpawnStage) -> bool {
+    matches!(stage, SpawnStage::Unswept | SpawnStage::Leftovers)
 }
 
 /// Where a service runs, as whom, and what brings what is missing there.
@@ -37,27 +34,29 @@ impl<'a> Place<'a> {
 
 /// Stage and error in words.
 pub(super) fn reason(
-    stage: &str,
+    stage: SpawnStage,
     error: Errno,
     program: &str,
     place: Option<&Place<'_>>,
 ) -> String {
     let what = match stage {
         // The keeper has killed its process; the errno's own words are about connections.
-        "exec" if error == Errno::ETIMEDOUT => {
+        SpawnStage::Exec if error == Errno::ETIMEDOUT => {
             return format!(
                 "did not get as far as executing {program}: its process was stopped by another, or its file system \
                  does not answer"
             );
         }
-        "exec" => format!("cannot execute {program}"),
-        "chdir" => cannot_enter(error, place),
-        "record" => "cannot write the run's record".to_owned(),
-        "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
+        SpawnStage::Exec => format!("cannot execute {program}"),
+        SpawnStage::Chdir => cannot_enter(error, place),
+        SpawnStage::Record => "cannot write the run's record".to_owned(),
+        SpawnStage::Notify => {
+            "cannot make its notify socket (the daemon's log says more)".to_owned()
+        }
         stage => format!("cannot start it (stage {stage})"),
     };
     let reason = format!("{what}: {}", error.desc());
-    let missing = error == Errno::ENOENT && matches!(stage, "exec" | "chdir");
+    let missing = error == Errno::ENOENT && matches!(stage, SpawnStage::Exec | SpawnStage::Chdir);
     let hint = place.filter(|_| missing).map_or("", |it| it.hint);
     port_owner::with_hint(reason, hint)
 }
@@ -87,12 +86,12 @@ mod tests {
         };
         let say = |stage, error| reason(stage, error, "/bin/web", Some(&place));
         assert_eq!(
-            say("chdir", Errno::EACCES),
+            say(SpawnStage::Chdir, Errno::EACCES),
             "cannot enter its working directory /srv/a as web: Permission denied"
         );
-        assert!(say("exec", Errno::EACCES).starts_with("cannot execute /bin/web: "));
-        assert!(!say("exec", Errno::EACCES).contains(place.hint));
-        assert!(say("exec", Errno::ENOENT).contains(place.hint));
-        assert!(!say("exec", Errno::ETIMEDOUT).contains("Connection"));
+        assert!(say(SpawnStage::Exec, Errno::EACCES).starts_with("cannot execute /bin/web: "));
+        assert!(!say(SpawnStage::Exec, Errno::EACCES).contains(place.hint));
+        assert!(say(SpawnStage::Exec, Errno::ENOENT).contains(place.hint));
+        assert!(!say(SpawnStage::Exec, Errno::ETIMEDOUT).contains("Connection"));
     }
 }

@@ -5,15 +5,15 @@
 //! last good one, or from the first that was seen of the schedule, and never earlier than the daemon could have
 //! run it. It is kept with the times that were handled, so it outlives the machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use api::{FailedRun, ScheduleStatus};
-use engine::{ServiceId, State, View};
+use engine::{Moment, State, View};
 use plan::NotifyOn;
 
 use crate::{
     control::{
-        Control, Now,
+        Context, Now,
         schedule::{Entry, JUMP_MS, Schedule, next_ms},
         text,
     },
@@ -137,83 +137,96 @@ impl Schedule {
     }
 }
 
-impl Control {
-    /// Takes in how runs have ended.
-    pub(in crate::control) fn note_outcomes(&mut self, touched: &BTreeSet<ServiceId>) {
-        for id in touched {
-            let name = self.cx.names.name(*id).map(str::to_owned);
-            let known = name.filter(|name| self.schedule.entries.contains_key(name));
-            let (Some(name), Some(view)) = (known, self.cx.engine.view(*id)) else {
-                continue;
-            };
-            // What a job leaves says whether it counts, and why it has failed.
-            if !self.operations.awaits_result(*id) {
-                self.note_outcome(*id, &name, &view);
+/// How a run of a service that runs by the clock has ended.
+#[derive(Debug)]
+pub(in crate::control) struct RunEnd {
+    good: bool,
+    at: Moment,
+    /// A job did something else than its schedule is for.
+    aside: bool,
+    /// Why it was not good.
+    reason: String,
+}
+
+impl RunEnd {
+    /// None: no run has ended. `reason`: as status has it.
+    pub(in crate::control) fn of(
+        view: &View,
+        aside: bool,
+        reason: impl FnOnce() -> String,
+    ) -> Option<Self> {
+        let (good, at) = match (&view.state, view.last_exit) {
+            (State::Completed, Some((_, at))) if !view.unrun => (true, at),
+            (State::Failed { .. }, _) => (false, view.since),
+            _ => return None,
+        };
+        let reason = if good { String::new() } else { reason() };
+        Some(Self {
+            good,
+            at,
+            aside,
+            reason,
+        })
+    }
+}
+
+impl Schedule {
+    /// Whether this service runs by the clock.
+    pub(in crate::control) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Takes in how a run has ended. `trouble_told`: people were told of the service's trouble, and hear anyway that it
+    /// is over.
+    pub(in crate::control) fn note_outcome(
+        &mut self,
+        cx: &mut Context,
+        name: &str,
+        end: &RunEnd,
+        trouble_told: bool,
+    ) {
+        let now = cx.now;
+        let Some(outcome) = self.handled.outcomes.get_mut(name) else {
+            return;
+        };
+        if outcome.seen == Some(end.at) {
+            return;
+        }
+        outcome.seen = Some(end.at);
+        let at = now.unix_ms.saturating_sub(now.moment.since(end.at));
+        let mut overdue_told = false;
+        if end.good && !end.aside {
+            outcome.good = Some(at);
+            outcome.failed = None;
+            overdue_told = outcome.told.take().is_some();
+        } else if !end.good && !end.aside {
+            let reason = end.reason.chars().take(REASON_CHARACTERS_MAX).collect();
+            outcome.failed = Some((at, reason));
+        }
+        self.work_out_owed(name, now);
+        self.remember(cx);
+        if overdue_told {
+            let detail = "is over: there was a good run";
+            cx.publish(name, "overdue", detail, None);
+            if !trouble_told {
+                let text = format!("{name} is no longer overdue: it has had a good run");
+                let both = [NotifyOn::Recovered, NotifyOn::Overdue];
+                cx.alert_who_want_both(name, both, text);
             }
         }
     }
 
-    fn note_outcome(&mut self, id: ServiceId, name: &str, view: &View) {
-        let (good, at) = match (&view.state, view.last_exit) {
-            (State::Completed, Some((_, at))) if !view.unrun => (true, at),
-            (State::Failed { .. }, _) => (false, view.since),
-            _ => return,
-        };
-        let aside = self.work.result_of(id, view).is_some_and(|it| it.aside);
-        let reason = (!good && !aside).then(|| self.reason(name, view));
-        let now = self.cx.now;
-        let Some(outcome) = self.schedule.handled.outcomes.get_mut(name) else {
-            return;
-        };
-        if outcome.seen == Some(at) {
-            return;
-        }
-        outcome.seen = Some(at);
-        let at = now.unix_ms.saturating_sub(now.moment.since(at));
-        let mut was_told = false;
-        if good && !aside {
-            outcome.good = Some(at);
-            outcome.failed = None;
-            was_told = outcome.told.take().is_some();
-        } else if let Some(reason) = reason {
-            let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
-            outcome.failed = Some((at, reason));
-        }
-        self.schedule.work_out_owed(name, now);
-        self.schedule.remember(&mut self.cx);
-        if was_told {
-            self.tell_not_overdue(id, name, view);
-        }
-    }
-
-    /// Who was told that it is overdue hears that it is no more, unless that it has recovered is told anyway.
-    fn tell_not_overdue(&mut self, id: ServiceId, name: &str, view: &View) {
-        let detail = "is over: there was a good run";
-        self.cx.publish(name, "overdue", detail, None);
-        if self.is_trouble_told(id) {
-            return;
-        }
-        let text = format!("{name} is no longer overdue: it has had a good run");
-        let message = self.message(name, view.state.name(), NotifyOn::Recovered, text);
-        let both = [NotifyOn::Overdue, NotifyOn::Recovered];
-        self.notify(|on| both.iter().all(|it| on.contains(it)), message);
-    }
-
     /// Tells of what has become overdue, and of what still is.
-    pub(super) fn tell_overdue(&mut self) {
-        let now = self.cx.now;
-        let names = self.schedule.entries.keys();
-        let due = names.filter(|name| {
-            self.schedule
-                .tell_at(name)
-                .is_some_and(|at| at <= now.unix_ms)
-        });
-        for name in due.cloned().collect::<Vec<_>>() {
-            let Some(owed) = self.schedule.overdue(&name, now) else {
+    pub(in crate::control) fn tell_overdue(&mut self, cx: &mut Context) {
+        let now = cx.now;
+        let is_due = |name: &&String| self.tell_at(name).is_some_and(|at| at <= now.unix_ms);
+        let due: Vec<String> = self.entries.keys().filter(is_due).cloned().collect();
+        for name in due {
+            let Some(owed) = self.overdue(&name, now) else {
                 continue;
             };
-            let said = self.schedule.overdue_words(&name, owed);
-            let outcome = self.schedule.handled.outcomes.get_mut(&name);
+            let said = self.overdue_words(&name, owed);
+            let outcome = self.handled.outcomes.get_mut(&name);
             let failed = outcome.and_then(|outcome| {
                 outcome.told = Some(now.unix_ms);
                 outcome.failed.clone()
@@ -222,24 +235,17 @@ impl Control {
                 format!("; the last one failed: {why}")
             });
             tracing::warn!(service = name, "{said}{why}");
-            self.cx.publish(&name, "overdue", &said, None);
-            let view = self
-                .cx
-                .names
-                .id(&name)
-                .and_then(|id| self.cx.engine.view(id));
-            let state = view.map_or("", |view| view.state.name());
+            cx.publish(&name, "overdue", &said, None);
             let text = format!("{name} is {said}{why}");
-            let message = self.message(&name, state, NotifyOn::Overdue, text);
-            self.notify(|on| on.contains(&NotifyOn::Overdue), message);
-            self.schedule.remember(&mut self.cx);
+            cx.alert(&name, NotifyOn::Overdue, text);
+            self.remember(cx);
         }
     }
 
-    /// What is shown of one that runs by the clock.
-    pub(in crate::control) fn schedule_status(&self, name: &str) -> Option<ScheduleStatus> {
-        let entry = self.schedule.entries.get(name)?;
-        let outcome = self.schedule.handled.outcomes.get(name);
+    /// What is shown of a service that runs by the clock.
+    pub(in crate::control) fn status(&self, name: &str, now: Now) -> Option<ScheduleStatus> {
+        let entry = self.entries.get(name)?;
+        let outcome = self.handled.outcomes.get(name);
         let failed = outcome.and_then(|it| it.failed.clone());
         Some(ScheduleStatus {
             next_run: entry.due.map(text::time),
@@ -248,7 +254,7 @@ impl Control {
                 at: text::time(at),
                 reason,
             }),
-            overdue: self.schedule.overdue(name, self.cx.now).is_some(),
+            overdue: self.overdue(name, now).is_some(),
         })
     }
 }

@@ -220,7 +220,7 @@ pub(super) fn starting(control: &Control, keeper: &Keeper) -> BTreeSet<u64> {
 
 /// Of these, what has said that it is ready is so, however late that was heard.
 pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTreeSet<u64>) {
-    if control.reexec.is_frozen() {
+    if control.daemon.reexec.is_frozen() {
         return;
     }
     let said = keeper.runs.iter().filter(|(id, run)| {
@@ -268,7 +268,7 @@ pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Reques
     let Some(planned) = control.cx.plan.services.get(&speaker.service) else {
         return;
     };
-    let heard = control.watermark.reached().0;
+    let heard = control.daemon.watermark.reached().0;
     let (name, words) = (&speaker.service, &speaker.words);
     match (cause, &planned.ready.kind) {
         (engine::StopCause::ReadyTimeout, kind) if keeper.ready_kinds.get(run) != Some(kind) => {}

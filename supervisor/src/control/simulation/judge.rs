@@ -12,7 +12,7 @@ impl Simulation {
             return;
         };
         let under_way = !control.reconfigure.is_over() || control.reconfigure.is_first();
-        if under_way || control.lifecycle.is_stopping() || self.jobs.disk.was_full {
+        if under_way || control.cx.is_stopping() || self.jobs.disk.was_full {
             return;
         }
         let altered = self.jobs.changed(&control.cx.plan);
@@ -35,7 +35,7 @@ impl Simulation {
     /// A service has failed that the daemon may not go on without.
     pub(super) fn one_failed(&self) -> bool {
         let control = self.control.as_ref();
-        control.is_some_and(|it| it.lifecycle.failed.is_some())
+        control.is_some_and(|it| it.daemon.shutdown.has_failed())
     }
 
     pub(super) fn judge_quit(&self, code: u8) {

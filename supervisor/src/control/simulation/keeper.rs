@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn};
+use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn, SpawnStage};
 
 use crate::control::simulation::{
     dice::{Agenda, Dice},
@@ -133,7 +133,7 @@ impl Keeper {
             self.judge_main(&spawn);
         }
         if main && !self.may_spawn(&spawn.service) {
-            return self.failed(id, "unswept", 16);
+            return self.failed(id, SpawnStage::Unswept, 16);
         }
         let temper = self.world.temper(&spawn.service);
         let timeout = spawn.timeout_ms;
@@ -164,7 +164,7 @@ impl Keeper {
             self.world.helper(now, id, &run, main)
         };
         let Some(lots) = lots else {
-            return self.failed(id, "fork", 11);
+            return self.failed(id, SpawnStage::Fork, 11);
         };
         self.runs.insert(id, run);
         self.put(lots);
@@ -218,7 +218,7 @@ impl Keeper {
                     .is_some_and(|run| run.lives() && !run.executing)
                 {
                     self.runs.remove(&id);
-                    self.failed(id, "exec", errno);
+                    self.failed(id, SpawnStage::Exec, errno);
                 }
             }
             // In a fair world nobody begins what he was never to end.
@@ -330,8 +330,7 @@ impl Keeper {
         }
     }
 
-    fn failed(&mut self, run: RunId, stage: &str, errno: i32) {
-        let stage = stage.to_owned();
+    fn failed(&mut self, run: RunId, stage: SpawnStage, errno: i32) {
         self.push(Fact::Failed { run, stage, errno });
     }
 

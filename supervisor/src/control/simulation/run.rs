@@ -280,7 +280,7 @@ impl Simulation {
         };
         // What was asked before the first plan is done in the same step as that, and so is all that
         // was held back for another control process, once that has failed.
-        let alone = !control.reconfigure.is_first() && !control.reexec.is_frozen();
+        let alone = !control.reconfigure.is_first() && !control.daemon.reexec.is_frozen();
         control.handle(now, input);
         self.drain(alone);
         self.judge_files();

@@ -258,7 +258,7 @@ impl Simulation {
 
     /// Another control process, which has been asked for, takes over or does not.
     pub(super) fn succeed(&mut self) {
-        let frozen = |it: &Control| it.reexec.is_frozen();
+        let frozen = |it: &Control| it.daemon.reexec.is_frozen();
         if !self.control.as_ref().is_some_and(frozen) {
             return; // It has died meanwhile.
         }

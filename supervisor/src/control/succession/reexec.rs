@@ -1,27 +1,27 @@
 //! `ctl reexec`: hands all over to another control process, or goes on if that will not do.
 //!
-//! It is asked for, then waited a moment until nothing is under way that the other could not know
-//! of, then the keeper is asked for the other. From that word on this process changes nothing: what
-//! comes is held back, questions are answered from memory, and new clients wait in the backlog.
-//! Either the keeper ends this process, or says that the other has failed; then all that was held
-//! back is handled as if it came now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
+//! Owner: how far that is, and what came meanwhile. It is asked for, then a moment is waited until nothing is under way
+//! that the other could not know of, then the keeper is asked for the other. From that word on this process is frozen, so
+//! that the two never act at once: it changes nothing, holds back what comes, answers questions from memory, and new
+//! clients wait in the backlog. Either the keeper ends this process, or says that the other has failed; then all that was
+//! held back is handled as if it came now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
 
 use std::collections::VecDeque;
 
 use api::{ErrorKind, ErrorReply, Progress};
 use engine::Moment;
-use keeper::message::{Notice, Request};
+use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
     ask::{ASKS_MAX, Ask, Peer},
     control::{
-        Control, Input,
+        Context, Input,
         api::answers::Answer,
         input::Output,
         on_disk::Durability,
-        operations::{admission::Intent, audit},
+        operations::audit::{self, AuditLog},
         record_keys::Key,
     },
     history::Line,
@@ -86,86 +86,79 @@ impl Reexec {
     }
 }
 
-impl Control {
-    /// A client wants it.
-    pub(in crate::control) fn ask_reexec(
+impl Reexec {
+    /// A client wants another control process. `obstacle`: what stands against it, as a client hears it.
+    pub(in crate::control) fn ask(
         &mut self,
+        cx: &mut Context,
+        audit_log: &mut AuditLog,
         id: &str,
         peer: &Peer,
+        obstacle: Option<(String, ErrorReply)>,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let admitted = self.under_way().admit(Intent::Reexec);
-        let asked = audit::asked(self.cx.now.unix_ms, id, peer, "reexec", &[]);
-        self.audit.add(asked.clone());
-        if let Err(obstacle) = admitted {
-            let why = obstacle.clause();
-            self.audit.refused(&mut self.cx, id, Some(asked), &why);
+        let asked = audit::asked(cx.now.unix_ms, id, peer, "reexec", &[]);
+        audit_log.add(asked.clone());
+        if let Some((why, reply)) = obstacle {
+            audit_log.refused(cx, id, Some(asked), &why);
             return Err(ErrorReply {
                 message: format!("cannot start another control process: {why}"),
-                ..obstacle.reply()
+                ..reply
             });
         }
-        self.cx.publish("", "change", "reexec", Some(&peer.name));
+        cx.publish("", "change", "reexec", Some(&peer.name));
         tracing::info!(by = peer.name, "reexec");
         let (progress, stream) = mpsc::channel(LINES);
-        self.remember_reexec(&asked, false);
-        self.reexec.stage = Stage::Asked {
-            by: self.cx.now.moment.after(PATIENCE_MS),
+        remember(cx, &asked, false);
+        self.stage = Stage::Asked {
+            by: cx.now.moment.after(PATIENCE_MS),
             client: Client { asked, progress },
         };
         Ok(stream)
     }
 
-    /// Asks the keeper for another, once it can know all that this one knows. Called last of all
-    /// that follows an input: nothing may be asked after it.
-    pub(in crate::control) fn hand_over_when_quiet(&mut self) {
-        let Stage::Asked { by, .. } = self.reexec.stage else {
+    /// Asks the keeper for another control process, once that can know all that this one knows. Called last of all that
+    /// follows an input: nothing may be asked after it. `busy`: something is under way that the other could not know of;
+    /// `refused`: something that excludes it has come in between.
+    pub(in crate::control) fn hand_over_when_quiet(
+        &mut self,
+        cx: &mut Context,
+        audit_log: &mut AuditLog,
+        busy: bool,
+        refused: bool,
+    ) {
+        let Stage::Asked { by, .. } = self.stage else {
             return;
         };
-        let busy = self.starts.is_looking_up()
-            || self.holds.are_awaited()
-            || self.audit.are_awaited()
-            || self.exits.are_awaited()
-            || self.running.are_being_written()
-            || self.maintenance.is_awaited()
-            || !self.reconfigure.is_idle();
-        if busy && self.cx.now.moment < by {
+        if busy && cx.now.moment < by {
             return;
         }
-        let Stage::Asked { client, .. } = std::mem::take(&mut self.reexec.stage) else {
+        let Stage::Asked { client, .. } = std::mem::take(&mut self.stage) else {
             return;
         };
-        if self.lifecycle.is_stopping() || !self.reconfigure.is_idle() {
-            self.refuse_reexec(client, "something else has come in between");
+        if refused {
+            let why = "something else has come in between";
+            refuse(cx, audit_log, client, why);
             return;
         }
-        self.cx.output(Output::LetIn(false));
-        self.accept_reexec(&client);
-        self.remember_reexec(&client.asked, true);
-        self.cx.tell(Request::Reexec);
-        self.reexec.stage = Stage::Frozen {
+        cx.output(Output::LetIn(false));
+        accept(cx, audit_log, &client);
+        remember(cx, &client.asked, true);
+        cx.tell(Request::Reexec);
+        self.stage = Stage::Frozen {
             held: VecDeque::new(),
             asks: 0,
             client,
         };
     }
 
-    /// Takes in what comes while another is being started.
-    pub(in crate::control) fn handle_frozen(&mut self, input: Input) {
-        match input {
-            Input::Notice(Notice::NotReplaced { why }) => self.go_on(&why),
-            Input::Notice(Notice::AreYouThere) => self.cx.tell(Request::Here),
-            Input::Ask(ask) if changes_nothing(&ask) => self.on_ask(ask),
-            input => self.hold_back(input),
-        }
-    }
-
-    fn hold_back(&mut self, input: Input) {
-        let Stage::Frozen { held, asks, .. } = &mut self.reexec.stage else {
+    /// Keeps what comes while another control process is being started. One question too many is dropped: its client
+    /// hears that nobody answers.
+    pub(in crate::control) fn hold_back(&mut self, input: Input) {
+        let Stage::Frozen { held, asks, .. } = &mut self.stage else {
             return;
         };
         if matches!(input, Input::Ask(_)) {
             if *asks == ASKS_MAX {
-                // Its client hears that nobody answers.
                 return;
             }
             *asks += 1;
@@ -173,90 +166,90 @@ impl Control {
         held.push_back(input);
     }
 
-    /// The other will not do.
-    fn go_on(&mut self, why: &str) {
-        let Stage::Frozen { held, client, .. } = std::mem::take(&mut self.reexec.stage) else {
-            return;
+    /// The other control process does not take over. Returns what was held back.
+    pub(in crate::control) fn give_up(
+        &mut self,
+        cx: &mut Context,
+        audit_log: &mut AuditLog,
+        why: &str,
+    ) -> VecDeque<Input> {
+        let Stage::Frozen { held, client, .. } = std::mem::take(&mut self.stage) else {
+            return VecDeque::new();
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
-        // An answer would be about what the other was told.
-        self.watermark.forget_question();
-        self.cx.output(Output::LetIn(true));
-        self.refuse_reexec(client, why);
-        for input in held {
-            self.handle(self.cx.now, input);
-        }
-        self.handle(self.cx.now, Input::Timeout);
-    }
-
-    /// Who takes over says in the history how it ended.
-    fn remember_reexec(&mut self, asked: &Line, handed_over: bool) {
-        let asked = Asked {
-            line: asked.clone(),
-            handed_over,
-        };
-        let record = serde_json::to_string(&asked).expect("it is plain data");
-        self.cx.remember(Key::Reexec, record);
-    }
-
-    fn forget_reexec(&mut self) {
-        self.cx.remember(Key::Reexec, String::new());
-    }
-
-    /// It was asked for, and here we are.
-    pub(in crate::control) fn restore_reexec(&mut self, record: Option<&String>) {
-        let asked = record.and_then(|it| serde_json::from_str::<Asked>(it).ok());
-        let Some(Asked { line, handed_over }) = asked else {
-            return;
-        };
-        if handed_over {
-            self.audit.done(&mut self.cx, line);
-        } else {
-            self.audit.add(line.clone());
-            let why = "the control process died before it could hand over";
-            self.audit
-                .refused(&mut self.cx, &line.id.clone(), Some(line), why);
-        }
-        self.forget_reexec();
-    }
-
-    /// Says so, and whether it is in the history: nothing is on its way there any more.
-    fn accept_reexec(&mut self, client: &Client) {
-        let history = match self.audit.standing(&client.asked.id) {
-            Durability::Stored => None,
-            Durability::Awaited => Some("the disk has not answered yet".to_owned()),
-            Durability::Unstored(why) => Some(why),
-        };
-        let accepted = Progress::Accepted {
-            services: Vec::new(),
-            notes: Vec::new(),
-            unstored: api::Unstored {
-                history,
-                ..api::Unstored::default()
-            },
-        };
-        self.cx
-            .answer(Answer::Progress(client.progress.clone(), accepted));
-    }
-
-    fn refuse_reexec(&mut self, client: Client, why: &str) {
-        let Client { asked, progress } = client;
-        self.audit
-            .refused(&mut self.cx, &asked.id.clone(), Some(asked), why);
-        self.forget_reexec();
-        self.cx
-            .publish("", "daemon", &format!("reexec failed: {why}"), None);
-        let refused = Progress::Refused(ErrorReply {
-            kind: ErrorKind::Internal,
-            message: format!("no other control process has taken over: {why}"),
-            hint: Some("the old one goes on, and no service has noticed".to_owned()),
-        });
-        self.cx.answer(Answer::Progress(progress, refused));
+        cx.output(Output::LetIn(true));
+        refuse(cx, audit_log, client, why);
+        held
     }
 }
 
+/// This process has taken over: says in the history how that ended which was asked of the earlier one.
+pub(in crate::control) fn conclude(
+    cx: &mut Context,
+    audit_log: &mut AuditLog,
+    record: Option<&String>,
+) {
+    let asked = record.and_then(|it| serde_json::from_str::<Asked>(it).ok());
+    let Some(Asked { line, handed_over }) = asked else {
+        return;
+    };
+    if handed_over {
+        audit_log.done(cx, line);
+    } else {
+        audit_log.add(line.clone());
+        let why = "the control process died before it could hand over";
+        audit_log.refused(cx, &line.id.clone(), Some(line), why);
+    }
+    forget(cx);
+}
+
+/// The successor says in the history how it ended.
+fn remember(cx: &mut Context, asked: &Line, handed_over: bool) {
+    let asked = Asked {
+        line: asked.clone(),
+        handed_over,
+    };
+    let record = serde_json::to_string(&asked).expect("it is plain data");
+    cx.remember(Key::Reexec, record);
+}
+
+fn forget(cx: &mut Context) {
+    cx.remember(Key::Reexec, String::new());
+}
+
+/// Says so, and whether it is in the history: nothing is on its way there any more.
+fn accept(cx: &mut Context, audit_log: &AuditLog, client: &Client) {
+    let history = match audit_log.standing(&client.asked.id) {
+        Durability::Stored => None,
+        Durability::Awaited => Some("the disk has not answered yet".to_owned()),
+        Durability::Unstored(why) => Some(why),
+    };
+    let accepted = Progress::Accepted {
+        services: Vec::new(),
+        notes: Vec::new(),
+        unstored: api::Unstored {
+            history,
+            ..api::Unstored::default()
+        },
+    };
+    cx.answer(Answer::Progress(client.progress.clone(), accepted));
+}
+
+fn refuse(cx: &mut Context, audit_log: &mut AuditLog, client: Client, why: &str) {
+    let Client { asked, progress } = client;
+    audit_log.refused(cx, &asked.id.clone(), Some(asked), why);
+    forget(cx);
+    cx.publish("", "daemon", &format!("reexec failed: {why}"), None);
+    let refused = Progress::Refused(ErrorReply {
+        kind: ErrorKind::Internal,
+        message: format!("no other control process has taken over: {why}"),
+        hint: Some("the old one goes on, and no service has noticed".to_owned()),
+    });
+    cx.answer(Answer::Progress(progress, refused));
+}
+
 /// It is answered from memory, or by a job that only reads.
-const fn changes_nothing(ask: &Ask) -> bool {
+pub(in crate::control) const fn changes_nothing(ask: &Ask) -> bool {
     !matches!(
         ask,
         Ask::Act { .. }

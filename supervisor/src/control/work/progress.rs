@@ -115,14 +115,16 @@ impl Work {
         }
         lines
     }
+}
 
+impl Work {
     /// How far a job last said it is.
     pub(in crate::control) fn progress_of(&self, job: ServiceId) -> Option<&JobProgress> {
         self.progress.jobs.get(&job).map(|last| &last.progress)
     }
 
     /// What is shown of a service that is a job.
-    pub(in crate::control) fn job_status(
+    pub(in crate::control) fn status(
         &self,
         cx: &Context,
         job: ServiceId,

@@ -121,9 +121,11 @@ impl Work {
         }
         cx.touch(job);
     }
+}
 
+impl Work {
     /// What a job has said of its last failure.
-    pub(in crate::control) fn failure_of(&self, job: ServiceId, view: &View) -> Option<&str> {
+    pub(in crate::control) fn message(&self, job: ServiceId, view: &View) -> Option<&str> {
         let result = self.result_of(job, view)?;
         Some(result.message.as_str()).filter(|it| !result.ok && !it.is_empty())
     }

@@ -108,7 +108,7 @@ impl Control {
             audit: &mut self.audit,
         };
         if let Some(record) = record {
-            let stopping = self.lifecycle.is_stopping();
+            let stopping = self.cx.is_stopping();
             self.work
                 .restore_request(&mut self.cx, &mut books, record, stopping);
         }
@@ -166,7 +166,7 @@ impl Control {
     /// Has the results read of jobs that are over.
     pub(in crate::control) fn look_for_results(&mut self) {
         self.work
-            .read_results(&mut self.cx, &mut self.operations, &mut self.metrics);
+            .read_results(&mut self.cx, &mut self.operations, &mut self.api.metrics);
     }
 
     /// What was read as the result of a job.

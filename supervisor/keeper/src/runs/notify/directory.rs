@@ -109,7 +109,7 @@ impl Directories {
         slot.open.as_ref().filter(|open| open.is_in_place())
     }
 
-    /// Takes away all that was made.
+    /// Removes the directories that were made.
     pub(crate) fn remove(&self) {
         for slot in [&self.usual, &self.short] {
             if let Some(directory) = slot.open.as_ref().filter(|open| open.is_in_place()) {
@@ -161,7 +161,7 @@ impl Directory {
         if meta.uid() != geteuid().as_raw() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        // Whatever the umask has made of it, or somebody else.
+        // The umask, or somebody else, may have changed the mode.
         dir.set_owner_and_mode(None, MODE)?;
         let directory = Self {
             path: path.to_owned(),

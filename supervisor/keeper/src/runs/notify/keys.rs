@@ -28,12 +28,12 @@ const HEARD: [(&str, usize); 8] = [
 const ESCAPED_BYTES: usize = 6;
 /// A process that would not go takes no more in a frame.
 const LEFT_BYTES_MAX: usize = 200;
-/// Of a frame with a run, what is not said by the run.
+/// Bytes of a frame with a run that do not come from the run.
 const OVERHEAD_BYTES_MAX: usize = (64 << 10) + LEFT_MAX * LEFT_BYTES_MAX;
 
 const _: () = assert!(kept_bytes_max() * ESCAPED_BYTES + OVERHEAD_BYTES_MAX <= FRAME_BYTES_MAX);
 
-/// Longest that is kept of one run.
+/// Most bytes of notify values that are kept of one run.
 const fn kept_bytes_max() -> usize {
     let (mut bytes, mut at) = (0, 0);
     while at < HEARD.len() {

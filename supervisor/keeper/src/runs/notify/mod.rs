@@ -25,13 +25,13 @@ const TELL_AGAIN_MS: u64 = 60_000;
 /// What a service's processes, or others of its account, have said in vain.
 #[derive(Debug, Default)]
 pub(crate) struct Dropped {
-    /// Since it was told last.
+    /// Dropped messages since the last report.
     count: u64,
     told_ms: Option<u64>,
 }
 
 impl Dropped {
-    /// One more. Some: it is to be told now of so many.
+    /// Counts one more dropped message. Some: so many are to be reported now.
     pub(super) fn add(&mut self, now_ms: u64) -> Option<u64> {
         self.count += 1;
         if self.told_ms.is_some_and(|at| now_ms < at + TELL_AGAIN_MS) {

@@ -14,7 +14,6 @@ use crate::{
     kit::Kit,
     message::{Fact, RunId},
     poller::Source,
-    proc,
     runs::{
         Runs,
         run::{Run, Service},
@@ -36,7 +35,7 @@ impl Runs {
     pub(crate) fn notify_socket(&mut self, kit: &mut Kit, name: &str) -> Result<String, Errno> {
         let service = self.services.get(name).ok_or(Errno::ENOENT)?;
         if let Some(socket) = &service.notify
-            // Left to its thread, lest the next run be as deaf as the last one has made it.
+            // A socket at which a thread hangs is left to that thread: the next run gets a fresh one.
             && !(socket.is_busy() && socket.may_be_replaced())
             && self.is_in_place(socket)
         {
@@ -107,7 +106,7 @@ impl Runs {
             (!self.is_in_place(socket)).then(|| (name.clone(), service.number, socket.place()))
         });
         for (name, number, place) in sockets.collect::<Vec<_>>() {
-            // What was sent before is still there.
+            // What was sent to the removed socket is read before another is bound.
             self.read_notify(kit, number);
             // At the path that the run knows.
             let outcome = match self.bind_notify_socket(kit, &name, &[place]) {

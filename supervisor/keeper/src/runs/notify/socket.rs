@@ -86,9 +86,9 @@ impl Socket {
             Err(error) => return Err(error),
         }
         // By the open directory: a path of our own may be longer than an address holds.
-        let path = format!("/proc/self/fd/{}/{name}", directory.as_fd().as_raw_fd());
-        bind(fd.as_raw_fd(), &UnixAddr::new(&*path)?)?;
-        // Nor in which it is narrower for longer than this, whatever the umask.
+        let path = proc::fd_path(directory).join(&name);
+        bind(fd.as_raw_fd(), &UnixAddr::new(&path)?)?;
+        // The umask may have made the mode narrower.
         let only_owner = Mode::S_IRUSR | Mode::S_IWUSR;
         fchmodat(directory, &*name, only_owner, FchmodatFlags::FollowSymlink)?;
         let stat = fstatat(directory, &*name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
@@ -161,7 +161,7 @@ impl Socket {
         let _ = recv(self.fd.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT);
     }
 
-    /// Has a message with descriptors taken away. The socket is not watched until then, and
+    /// Has a thread take away a message with descriptors. The socket is not watched until then, and
     /// watched again as `source`.
     pub(crate) fn discard_aside(&self, poller: &Poller, source: Source) -> io::Result<()> {
         self.busy.store(true, Ordering::Release);

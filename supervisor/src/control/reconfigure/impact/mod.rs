@@ -14,7 +14,7 @@ use std::{
 };
 
 use api::{ErrorReply, Preview, ServiceChange};
-use engine::{Command, Event, ServiceId, Shift, State};
+use engine::{Command, Event, ProcessImpact, ServiceId, State};
 use plan::{Change, Plan, PlanImpact, Severity};
 
 use crate::{
@@ -39,7 +39,7 @@ pub(in crate::control) struct Known<'a> {
 pub(super) struct ServiceImpact {
     pub(super) service: ServiceId,
     /// What the engine is told.
-    pub(super) shift: Shift,
+    pub(super) shift: ProcessImpact,
     pub(super) action: PlanImpact,
     reasons: Vec<String>,
     note: String,
@@ -117,7 +117,7 @@ pub(super) fn impacts(
         .map(|(name, change)| (cx.names.intern(&name), name, change))
         .collect();
     let shifts = changes.iter().map(|(id, _, it)| (*id, shift(it.impact)));
-    let shifts: BTreeMap<ServiceId, Shift> = shifts.collect();
+    let shifts: BTreeMap<ServiceId, ProcessImpact> = shifts.collect();
     let foresight = if attempt.first {
         Foresight::default()
     } else {
@@ -194,14 +194,18 @@ fn changes(
 fn foresee(
     cx: &mut Context,
     plan: &Arc<Plan>,
-    shifts: &BTreeMap<ServiceId, Shift>,
+    shifts: &BTreeMap<ServiceId, ProcessImpact>,
 ) -> Result<Foresight, ErrorReply> {
     let specs = specs(cx, plan, shifts);
     let mut engine = cx.engine.clone();
     let accepted = engine.handle(cx.now.moment, Event::Command(Command::Apply(specs)));
     let accepted = accepted.map_err(|refusal| cx.refused(&refusal))?;
     let bounced = accepted.dependents.union(&accepted.reruns);
-    let own = |id: &&ServiceId| shifts.get(id).is_none_or(|it| *it != Shift::Restart);
+    let own = |id: &&ServiceId| {
+        shifts
+            .get(id)
+            .is_none_or(|it| *it != ProcessImpact::Restart)
+    };
     let rests = |id: &&ServiceId| {
         let view = engine.view(**id);
         view.is_some_and(|view| view.state == State::Completed)
@@ -216,8 +220,8 @@ fn foresee(
 pub(in crate::control) fn specs(
     cx: &mut Context,
     plan: &Plan,
-    shifts: &BTreeMap<ServiceId, Shift>,
-) -> Vec<(ServiceId, Box<engine::Spec>, Shift)> {
+    shifts: &BTreeMap<ServiceId, ProcessImpact>,
+) -> Vec<(ServiceId, Box<engine::Spec>, ProcessImpact)> {
     let enabled = plan.services.values().filter(|it| it.enabled);
     let enabled: Vec<&plan::Service> = enabled.map(AsRef::as_ref).collect();
     for service in &enabled {
@@ -226,7 +230,7 @@ pub(in crate::control) fn specs(
     let spec = |service: &&plan::Service| {
         let spec = convert::spec(service, cx.names.ids());
         let id = cx.names.ids()[&service.name];
-        let shift = shifts.get(&id).copied().unwrap_or(Shift::Keep);
+        let shift = shifts.get(&id).copied().unwrap_or(ProcessImpact::Keep);
         (id, Box::new(spec), shift)
     };
     enabled.iter().map(spec).collect()
@@ -266,11 +270,11 @@ fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
 }
 
 /// What the engine is told of a change.
-const fn shift(impact: PlanImpact) -> Shift {
+const fn shift(impact: PlanImpact) -> ProcessImpact {
     match impact {
-        PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => Shift::Keep,
-        PlanImpact::Reload => Shift::Reload,
+        PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => ProcessImpact::Keep,
+        PlanImpact::Reload => ProcessImpact::Reload,
         // A service that left with an earlier plan may not be down yet: it runs what that said.
-        PlanImpact::Restart | PlanImpact::Start => Shift::Restart,
+        PlanImpact::Restart | PlanImpact::Start => ProcessImpact::Restart,
     }
 }

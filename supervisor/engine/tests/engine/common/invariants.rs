@@ -1,0 +1,174 @@
+//! What no engine may ever break: checked after every event, at every spawn, stop and end.
+
+use engine::{Effect, Goal, Order, Probing, RunId, ServiceId, Settled, State, StopCause, Up, View};
+
+use super::{Phase, Proc, Rig, Role};
+
+impl Rig {
+    /// What is shown of each service, but for what its probes count by the way.
+    pub(super) fn seen(&self) -> Vec<(ServiceId, Option<View>)> {
+        let each = self.specs.keys().map(|service| {
+            let mut view = self.engine.view(*service);
+            if let Some(view) = &mut view {
+                calm_probes(&mut view.state);
+            }
+            (*service, view)
+        });
+        each.collect()
+    }
+
+    pub(super) fn check(&self, before: &[(ServiceId, Option<View>)]) {
+        self.check_jobs();
+        for (service, now) in self.seen() {
+            let changed = Effect::Changed { service };
+            let told = self
+                .last
+                .iter()
+                .filter(|effect| **effect == changed)
+                .count();
+            assert!(told <= 1, "{changed:?} twice");
+            let was = before.iter().find(|(id, _)| *id == service);
+            if now.is_some() && was.is_none_or(|(_, was)| *was != now) {
+                assert_eq!(told, 1, "{service:?} changed unsaid to {now:?}");
+            }
+            if let Some(State::Waiting { on }) = now.map(|it| it.state) {
+                assert!(!on.is_empty(), "{service:?} waits for nothing");
+            }
+        }
+    }
+
+    /// One job at a time is on its way, and a lease ends with its job.
+    pub(super) fn check_jobs(&self) {
+        let jobs = self.specs.iter().filter(|(_, spec)| spec.job);
+        let active = jobs.filter(|(id, _)| !self.engine.is_over(**id)).count();
+        let planned = self.engine.active_job().is_some();
+        assert!(
+            active <= 1 && planned == (active == 1),
+            "{active} jobs at a time"
+        );
+        for service in self.specs.keys() {
+            if let Some(lease) = self.engine.view(*service).and_then(|view| view.lease) {
+                let job = lease.job;
+                assert!(
+                    !self.engine.is_over(job),
+                    "{service:?} is kept by {job:?}, which is over"
+                );
+                assert!(self.engine.leases_of(job).contains(service));
+            }
+        }
+    }
+
+    /// The end of a main run is told once, and not before its process is gone.
+    pub(super) fn check_end(&mut self, ended: &engine::Ended) {
+        assert!(self.ended.insert(ended.run), "{:?} ends twice", ended.run);
+        let proc = self.procs.get(&ended.run);
+        let lives = proc.is_some_and(|it| it.phase == Phase::Alive);
+        assert!(!lives, "{ended:?}, and it lives");
+    }
+
+    pub(super) fn check_spawn(&self, service: ServiceId, role: Role) {
+        // A start over what will not go is refused by the keeper, and finds out whether it has gone.
+        let left = |run: &RunId, it: &Proc| {
+            (it.killed || it.phase == Phase::Dead) && self.engine.main_run(service) != Some(*run)
+        };
+        let mut others = self
+            .procs
+            .iter()
+            .filter(|(run, it)| it.service == service && !left(run, it));
+        let reload =
+            role == Role::Validator && matches!(self.state(service.0), State::Reloading { .. });
+        assert!(
+            reload || others.next().is_none(),
+            "{service:?} would run twice"
+        );
+        let view = self.engine.view(service).expect("known");
+        assert!(
+            view.hold.is_none() && view.goal == Goal::Up,
+            "{service:?} is held"
+        );
+        assert!(view.lease.is_none() || reload, "{service:?} is leased");
+        let spec = &self.specs[&service];
+        for on in spec.requires.iter().chain(&spec.binds_to) {
+            if !reload && let Some(view) = self.engine.view(*on) {
+                assert!(
+                    view.ready,
+                    "{service:?} starts before {on:?}, which it requires: {view:?}"
+                );
+            }
+        }
+    }
+
+    /// What a run is told to go down for is so.
+    pub(super) fn check_order(&self, service: ServiceId) {
+        let State::Stopping {
+            cause: StopCause::Asked(order),
+            ..
+        } = self.state(service.0)
+        else {
+            return;
+        };
+        let view = self.engine.view(service).expect("known");
+        let spec = self.specs.get(&service);
+        let is_so = match order {
+            Order::Stop => view.goal == Goal::Down && view.hold.is_some(),
+            Order::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
+            Order::Restart | Order::Plan => view.goal == Goal::Up && view.hold.is_none(),
+            Order::Removed => view.goal == Goal::Up || view.hold.is_some(),
+            Order::Shutdown => self.engine.settled(service) != Some(Settled::Ready),
+            Order::Requirement(on) => {
+                spec.is_some_and(|spec| spec.requires.contains(&on) || spec.binds_to.contains(&on))
+            }
+            Order::Binding(on) => {
+                let up = self.engine.view(on).is_some_and(|on| on.ready);
+                !up && spec.is_some_and(|spec| spec.binds_to.contains(&on))
+            }
+        };
+        assert!(is_so, "{service:?} goes down for {order:?}: {view:?}");
+    }
+
+    /// What requires a service is down before that is asked to stop.
+    pub(super) fn check_stop_order(&self, service: ServiceId) {
+        let State::Stopping { cause, .. } = self.state(service.0) else {
+            return;
+        };
+        let bound = self
+            .specs
+            .get(&service)
+            .is_none_or(|spec| !spec.binds_to.is_empty());
+        if !matches!(cause, StopCause::Asked(_)) || bound {
+            return;
+        }
+        for (id, spec) in &self.specs {
+            if spec.requires.contains(&service) || spec.binds_to.contains(&service) {
+                let runs = self
+                    .mains(*id)
+                    .any(|it| it.phase != Phase::Dead && !it.killed);
+                assert!(!runs, "{service:?} stops before {id:?}, which requires it");
+            }
+        }
+    }
+}
+
+/// Blanks what a probe counts by the way.
+pub(crate) fn calm_probes(state: &mut State) {
+    let probes = match state {
+        State::Starting { probe, .. } => [probe.as_mut(), None, None],
+        State::Running { up } => calm_up(up, None),
+        State::Reloading { up, confirm, .. } => {
+            calm_up(up, confirm.as_mut().map(|it| &mut it.probing))
+        }
+        _ => [None, None, None],
+    };
+    for probe in probes.into_iter().flatten() {
+        probe.next_at = None;
+        probe.failures = 0;
+        probe.successes = 0;
+    }
+}
+
+fn calm_up<'a>(up: &'a mut Up, confirm: Option<&'a mut Probing>) -> [Option<&'a mut Probing>; 3] {
+    if let Some(watchdog) = &mut up.watchdog {
+        watchdog.by = None;
+    }
+    [up.liveness.as_mut(), up.health.as_mut(), confirm]
+}
