@@ -108,7 +108,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/src/control/monitors/inotify.rs",
         "names and links on the way to a watched file: nothing is opened",
     ),
-    ("supervisor/src/control/alerts/mod.rs", "/proc"),
+    ("supervisor/src/control/alerts/delivery.rs", "/proc"),
     (
         "supervisor/src/control/monitors/host_checks.rs",
         "how full disks are: nothing is opened",

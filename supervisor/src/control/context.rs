@@ -1,11 +1,13 @@
 //! What every component reads, and by which it says what is to be done.
 //!
-//! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single owner: the
-//! engine's view of the services, the plan that runs, the ids of services, the time. A component reads these, queues
-//! what is to be done outside ([`Context::job`], [`Context::tell`]), and never waits for it.
+//! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single
+//! owner: the engine's view of the services, the plan that runs, the ids of services, the time. A
+//! component reads these, queues what is to be done outside ([`Context::job`], [`Context::tell`]),
+//! and never waits for it.
 //!
-//! Invariant: outputs leave in the order in which they were said, so whoever has the keeper remember something before
-//! he asks for a job that rests on it can rely on that order (`in_order.rs`).
+//! Invariant: outputs leave in the order in which they were said, so whoever has the keeper
+//! remember something before he asks for a job that rests on it can rely on that order
+//! (`in_order.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -196,7 +198,8 @@ impl Context {
         self.plan.notify.iter().any(|it| it.on.contains(&cause))
     }
 
-    /// Has those told who want to know it, at the end of this step. `service`: whom it is about; empty: the machine.
+    /// Has those told who want to know it, at the end of this step. `service`: whom it is about;
+    /// empty: the machine.
     pub(super) fn alert(&mut self, service: &str, cause: NotifyOn, text: String) {
         self.alerts.push(Alert {
             service: service.to_owned(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::ServiceId;
 
-/// Gives out one number a name, and never the same twice. Records of services that the keeper holds have
-/// these numbers for others, so the next control process takes the list over.
+/// Gives out one number a name, and never the same twice. Records of services that the keeper holds
+/// have these numbers for others, so the next control process takes the list over.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     list: Vec<String>,
