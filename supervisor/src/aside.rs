@@ -26,12 +26,12 @@ const NAMES_MAX: usize = 4096;
 /// Two in the same moment get different names; more are not expected.
 const NAMES_TRIED_MAX: u32 = 100;
 
-/// What was found to be no file of ours, and what became of it.
+/// A file that cannot be parsed as a state file, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Aside {
     path: PathBuf,
     why: String,
-    /// Where it is now.
+    /// The file's new place.
     now: io::Result<String>,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Aside {
 /// The value in a state file; none: there is no such file.
 ///
 /// # Errors
-/// It is none of ours, and has been put aside.
+/// The file cannot be parsed, and has been put aside.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, Aside> {
     load(path, limit).map_err(|unread| match unread {
         Unread::Unreadable(error) => put(path, error.to_string()),
@@ -56,10 +56,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<
     })
 }
 
-/// The same for who can try again later.
+/// As [`read_json`], for a caller that can try again later.
 ///
 /// # Errors
-/// It cannot be read for now, and is where it was.
+/// The file cannot be read for now, and is where it was.
 pub(crate) fn read_json_later<T: DeserializeOwned>(
     path: &Path,
     limit: u64,
@@ -139,7 +139,7 @@ fn drop_oldest(dir: &Dir, prefix: &str) -> io::Result<()> {
     names.retain(|name| name.to_string_lossy().starts_with(prefix));
     let surplus = names.len().saturating_sub(KEPT_MAX);
     for name in &names[..surplus] {
-        // One that cannot be removed stays.
+        // A file that cannot be removed stays.
         let _ = dir
             .remove(name)
             .or_else(|_| dir.remove_dir(name).map(|()| true));

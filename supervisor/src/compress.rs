@@ -23,9 +23,9 @@ use safe_path::Dir;
 
 use crate::exit;
 
-/// Of zstd: the usual one, 100 MB/s or more.
+/// Compression level of zstd, its default: 100 MB/s or more.
 const LEVEL: i32 = 3;
-/// What the name of an unfinished file has at its end.
+/// Suffix of an unfinished file.
 const UNFINISHED: &str = ".tmp";
 /// Written at once.
 const PIECE_BYTES: usize = 128 << 10;
@@ -99,7 +99,7 @@ fn compress(dir: &Dir, name: &str) -> io::Result<()> {
     let whole = format!("{name}{COMPRESSED}");
     let unfinished = format!("{whole}{UNFINISHED}");
     let written = write(&plain, dir, &unfinished);
-    // One that was rotated away in the meantime must not come back.
+    // A file that was rotated away in the meantime must not come back.
     let done = written.and_then(|()| match dir.stat(name)? {
         Some(_) => dir.rename(&unfinished, &whole).map(|()| true),
         None => Ok(false),

@@ -27,7 +27,7 @@ const MODES: [u32; 2] = [0o640, 0o600];
 /// Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotLaid {
-    /// Why, for people.
+    /// The reason, for people.
     pub(crate) reason: String,
     /// Copies that were laid out earlier are all there.
     pub(crate) earlier: bool,

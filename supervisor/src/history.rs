@@ -19,40 +19,40 @@ use serde::{Deserialize, Serialize};
 
 /// Records that one question can get, the last ones.
 pub(crate) const RECORDS_MAX: usize = 100_000;
-/// One line.
+/// One line of the history of changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
-    /// When, RFC 3339 in UTC with milliseconds: to be compared as text.
+    /// Time, RFC 3339 in UTC with milliseconds: compared as text.
     pub(crate) at: String,
-    /// Of the change.
+    /// The change's id.
     pub(crate) id: String,
-    /// What happened.
+    /// The step of the change that this line records.
     #[serde(flatten)]
     pub(crate) said: Said,
 }
 
-/// What happened to a change.
+/// A step of a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub(crate) enum Said {
-    /// It was asked for.
+    /// The change was asked for.
     Asked {
-        /// By whom, for people.
+        /// The user who asked, for people.
         by: String,
-        /// By whom.
+        /// The user's id.
         uid: u32,
         /// `restart`, `signal HUP`, `reconfigure`.
         what: String,
         /// The services named, or meant by it.
         services: Vec<String>,
     },
-    /// It is over.
+    /// The change has ended.
     Ended {
         /// `done`, `failed` or `refused`.
         outcome: String,
-        /// In words: what failed.
+        /// Reason of a failure, in words.
         detail: String,
-        /// What a reconfiguration was found to be about.
+        /// Services that a reconfiguration turned out to touch.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         services: Vec<String>,
     },
@@ -61,7 +61,7 @@ pub(crate) enum Said {
 /// Which records are wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
-    /// From this moment on, as in [`Line::at`].
+    /// Records from this moment on, as in [`Line::at`].
     pub(crate) since: Option<String>,
     /// Before this moment.
     pub(crate) until: Option<String>,
@@ -114,7 +114,7 @@ impl Query {
         self.since.as_deref().and_then(unix_ms).unwrap_or(0)
     }
 
-    /// It is about this moment.
+    /// The record is of the time that is asked about.
     fn wants(&self, at: &str) -> bool {
         let early = self.since.as_deref().is_some_and(|since| at < since);
         let late = self.until.as_deref().is_some_and(|until| at >= until);
@@ -127,7 +127,7 @@ fn unix_ms(at: &str) -> Option<u64> {
     u64::try_from(stamp.as_millisecond()).ok()
 }
 
-/// What names and patterns mean.
+/// Compiles names and patterns of services.
 pub(crate) fn patterns(names: &[String]) -> Vec<glob::Pattern> {
     let pattern = |name: &String| {
         glob::Pattern::new(name)
@@ -137,7 +137,7 @@ pub(crate) fn patterns(names: &[String]) -> Vec<glob::Pattern> {
     names.iter().filter_map(pattern).collect()
 }
 
-/// One of them means this service.
+/// One of the patterns matches this service.
 pub(crate) fn matches(patterns: &[glob::Pattern], service: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(service))
 }
@@ -146,7 +146,7 @@ pub(crate) fn matches(patterns: &[glob::Pattern], service: &str) -> bool {
 #[derive(Default)]
 struct Records {
     list: VecDeque<ChangeRecord>,
-    /// Those that were dropped at the front.
+    /// Count of records that were dropped at the front.
     dropped: usize,
     /// Position of each change, counted from the first ever.
     places: HashMap<String, usize>,

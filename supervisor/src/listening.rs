@@ -26,30 +26,30 @@ use crate::{
 /// An address that a service is to have.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    /// Who wants it.
+    /// The service that wants the address.
     pub(crate) service: String,
-    /// As its service file has it.
+    /// The address as the service file has it.
     pub(crate) address: String,
 }
 
 /// An address that somebody has.
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
-    /// Who wants it.
+    /// The service that wants the address.
     pub(crate) service: String,
-    /// As the service file has it.
+    /// The address as the service file has it.
     pub(crate) address: String,
     /// The service of ours that has it; none: a stranger, or nobody who can be seen.
     pub(crate) by: Option<String>,
-    /// Whoever has it cannot be seen from here.
+    /// The process that has the address cannot be seen from here.
     pub(crate) unseen: bool,
     /// `127.0.0.1:8065 is in use by nginx (pid 12)`.
     pub(crate) reason: String,
 }
 
-/// Those that are not free, each with who has it.
+/// Addresses that are not free, each with its holder.
 pub(crate) fn taken(wanted: &[Wanted], running: &[Target], keeper: i32) -> Vec<Taken> {
-    let elsewhere = running.iter().filter(|it| sockets::has_own_network(it.pid));
+    let elsewhere = running.iter().filter(|it| proc::has_own_network(it.pid));
     let elsewhere: BTreeSet<&str> = elsewhere.map(|it| it.name.as_str()).collect();
     let here = wanted
         .iter()
@@ -84,45 +84,45 @@ pub(crate) struct Look {
     pub(crate) run: RunId,
     /// The main process of that.
     pub(crate) pid: i32,
-    /// Where it is to listen.
+    /// Addresses that the service has to have.
     pub(crate) wanted: Vec<String>,
-    /// Where it is not to listen any more.
+    /// Addresses that the service must not have any more.
     pub(crate) given_up: Vec<String>,
 }
 
-/// How a service was seen.
+/// The result of a look at one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// Its name.
     pub(crate) service: String,
     /// The run that was looked at.
     pub(crate) run: RunId,
-    /// What was seen.
+    /// The sight.
     pub(crate) sight: Sight,
 }
 
-/// What was seen of the addresses of a service.
+/// Whether the addresses of a service are as planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
-    /// All is as it is to be.
+    /// The service has all its addresses, and none that it gave up.
     AsPlanned,
-    /// Something is otherwise.
+    /// Some addresses differ from the plan.
     Otherwise(Vec<Fault>),
-    /// It cannot be seen from here; why.
+    /// The addresses cannot be seen from here; the reason.
     Hidden(String),
 }
 
-/// What is otherwise than it is to be.
+/// An address that differs from the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
-    /// It does not listen there.
+    /// The service does not listen on it.
     Missing {
-        /// Where.
+        /// The address.
         address: String,
-        /// Who has it instead, in words: `0.0.0.0:80 is in use by nginx (pid 12)`.
+        /// The address's holder, in words: `0.0.0.0:80 is in use by nginx (pid 12)`.
         instead: Option<String>,
     },
-    /// It listens there still.
+    /// The service still listens on an address that it gave up.
     Kept(String),
 }
 
@@ -152,7 +152,7 @@ fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
     let mut own = BTreeSet::new();
     let mut hidden = None;
     for pid in processes.get(&look.service).into_iter().flatten() {
-        match sockets::of_process(*pid) {
+        match proc::sockets(*pid) {
             Ok(open) => own.extend(open),
             Err(error) => {
                 hidden = Some(format!("cannot read what pid {pid} has open: {error}"));
@@ -172,7 +172,7 @@ fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
                 return Sight::Hidden(why);
             }
             // Holders are looked for in our own network.
-            let here = !sockets::has_own_network(look.pid);
+            let here = !proc::has_own_network(look.pid);
             instead = here.then(|| port_owner::find(address).reason);
         }
         let address = address.clone();

@@ -86,7 +86,7 @@ fn still_rejected(paths: &Paths) -> Option<Applied> {
 /// tell whether something has changed.
 fn inputs(paths: &Paths) -> Inputs {
     let mut files = vec![paths.site_file(), paths.secrets_file()];
-    // One that is not there has none.
+    // An absent file has no content.
     let _ = files_below(&paths.etc_dir.join("services.d"), DEPTH_MAX, &mut files);
     let read = |path: PathBuf| {
         let bytes = safe_path::read(&path, FILE_BYTES_MAX).ok()?;
@@ -122,7 +122,7 @@ fn load(options: &Options, running: Option<&Plan>) -> Result<Mended, Vec<Problem
     }
     store_secrets(&Paths::new(options).secrets_file(), &mended)?;
     let mut again = load_only(options, running)?;
-    // They are there now, and that they were not is still to be told.
+    // The secrets are there again; that they were missing is still to be told.
     let told = mended.plan.remarks.into_iter();
     let told = told.filter(|it| !again.plan.remarks.contains(it));
     again.plan.remarks.extend(told.collect::<Vec<_>>());
@@ -178,6 +178,7 @@ fn store_secrets(path: &Path, mended: &Mended) -> Result<(), Vec<Problem>> {
             message,
             hint: Some(hint.to_owned()),
             variable: None,
+            denied: false,
         }]
     };
     let new = mended.plan.missing_secrets.iter().map(made);

@@ -42,7 +42,7 @@ impl Lookups {
     /// Absolute path of a program, as [`programs::find`] has it.
     ///
     /// # Errors
-    /// In words, if it cannot be executed.
+    /// The error says in words why the program cannot be executed.
     pub(crate) fn program(&self, name: &str, path: &str) -> Result<String, String> {
         let program = (name.to_owned(), path.to_owned());
         self.programs.get(program, || programs::find(name, path))

@@ -14,6 +14,7 @@ mod deliver;
 mod describe;
 mod exit;
 mod history;
+mod host;
 mod host_names;
 mod listening;
 mod load_plan;

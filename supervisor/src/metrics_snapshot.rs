@@ -9,15 +9,15 @@ use keeper::message::LogStats;
 /// Everything, at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Scrape {
-    /// As `ctl status` shows it.
+    /// The status as `ctl status` shows it.
     pub(crate) status: StatusReply,
-    /// By name; a service that nothing has happened to is missing.
+    /// Counts by service; a service that nothing has happened to is missing.
     pub(crate) tallies: BTreeMap<String, ServiceTally>,
-    /// Of those that run by the clock, by name.
+    /// Schedules by service, of those that run by the clock.
     pub(crate) schedules: BTreeMap<String, ServiceSchedule>,
-    /// From the keeper.
+    /// Counts of log lines, from the keeper.
     pub(crate) logs: Vec<LogStats>,
-    /// Of the event stream.
+    /// Counts of the event stream.
     pub(crate) events: EventCounts,
 }
 
@@ -32,31 +32,31 @@ pub(crate) struct ServiceTally {
     pub(crate) start_failures: u64,
     /// Ends of its main process: `exited` or `killed`, and the code or signal.
     pub(crate) exits: BTreeMap<(&'static str, String), u64>,
-    /// By `ready`, `liveness` and `health`.
+    /// Counts of probes, by `ready`, `liveness` and `health`.
     pub(crate) probes: BTreeMap<&'static str, ProbeTally>,
-    /// Of a job: requests that have come to their end.
+    /// Of a job: counts of requests that have ended.
     pub(crate) work: Option<WorkTally>,
 }
 
 /// Requests of one job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WorkTally {
-    /// Those that were done.
+    /// Requests that were done.
     pub(crate) done: u64,
-    /// Those that were not.
+    /// Requests that failed.
     pub(crate) failed: u64,
-    /// From the request to the end, of the last one.
+    /// Time from the last request to its end.
     pub(crate) last: Duration,
-    /// The same, of all.
+    /// Sum of these times over all requests.
     pub(crate) sum: Duration,
 }
 
 /// How a service that runs by the clock has done. Times are milliseconds of the Unix epoch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServiceSchedule {
-    /// When the last good run ended.
+    /// End of the last good run.
     pub(crate) good: Option<u64>,
-    /// When it runs next.
+    /// Time of the next run.
     pub(crate) next_run: Option<u64>,
     /// A good run should have ended by now.
     pub(crate) overdue: bool,
@@ -73,11 +73,11 @@ pub(crate) struct ProbeTally {
     pub(crate) sum: Duration,
     /// Attempts that have ended.
     pub(crate) count: u64,
-    /// Those of them that said no.
+    /// Probes that said no.
     pub(crate) failures: u64,
 }
 
-/// Of the event stream.
+/// Counts of the event stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EventCounts {
     /// Events so far.

@@ -37,7 +37,7 @@ use tokio::{
     sync::watch,
 };
 
-/// One read takes no more than this.
+/// Most bytes that one read takes.
 const READ_BYTES_MAX: usize = 16 << 10;
 /// Descriptors that may wait to be closed before no more connections are made.
 pub(crate) const UNCLOSED_MAX: usize = 1024;
@@ -49,7 +49,7 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Closer(Arc<Closing>);
 
 struct Closing {
-    /// Where they were sent to, for the log.
+    /// The socket that the descriptors were sent to, for the log.
     place: &'static str,
     queue: OnceLock<Sender<Vec<OwnedFd>>>,
     /// Descriptors in the queue and in the thread's hands.
@@ -90,7 +90,7 @@ impl Closer {
         let queue = self.0.queue.get_or_init(|| start(&self.0.unclosed));
         self.0.unclosed.send_modify(|count| *count += batch.len());
         if let Err(refused) = queue.send(batch) {
-            // There is no thread. To close it here is what must not happen.
+            // No thread could be started. A close on this thread may hang, so they stay open.
             std::mem::forget(refused);
         }
     }
@@ -113,9 +113,9 @@ fn start(unclosed: &watch::Sender<usize>) -> Sender<Vec<OwnedFd>> {
     queue
 }
 
-/// See the module.
+/// A client connection that accepts no descriptors; see the module.
 pub(crate) struct PeerStream {
-    /// There until it is dropped.
+    /// The stream; `None` only while this is dropped.
     stream: Option<UnixStream>,
     closer: Closer,
 }

@@ -35,7 +35,7 @@ static KEPT_LOCK: Mutex<()> = Mutex::new(());
 pub(crate) struct AppliedBy {
     /// Wall clock, milliseconds of the Unix epoch.
     pub(crate) at_unix_ms: u64,
-    /// For people: `root`, `SIGHUP`.
+    /// The user or signal, for people: `root`, `SIGHUP`.
     pub(crate) by: String,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// What is told of it.
+    /// The part of it that clients see.
     pub(crate) fn told(&self) -> KeptPlan {
         KeptPlan {
             at: time(self.mark.at_unix_ms),
@@ -81,18 +81,18 @@ pub(crate) struct Swap<'a> {
     pub(crate) modes: &'a [StagedDirectory],
     pub(crate) mark: &'a AppliedBy,
     pub(crate) rejected: Option<Inputs>,
-    /// What ran until now, to be kept if nothing is kept yet; none: this is the daemon's first.
+    /// The plan that ran until now, kept if none is kept yet; `None` for the daemon's first.
     pub(crate) before: Option<Kept>,
 }
 
-/// What is known once it is.
+/// State of the store after a swap.
 #[derive(Debug, Default)]
 pub(crate) struct Swapped {
-    /// What a rollback would go back to.
+    /// The plan that a rollback would go back to.
     pub(crate) rollback: Option<KeptPlan>,
     /// This plan has worked before.
     pub(crate) has_worked: bool,
-    /// It is on disk.
+    /// The plan is on disk.
     pub(crate) stored: bool,
     /// Services that did not get a file into their own account's directory, and why.
     pub(crate) spoiled: BTreeMap<String, Broken>,
@@ -100,7 +100,7 @@ pub(crate) struct Swapped {
 
 /// The last plan that was applied, if one is stored and can be read by this version.
 pub(crate) fn read(state_dir: &Path) -> Option<Applied> {
-    // What is none has been put aside, and that is in the log.
+    // A file that is no plan has been put aside, which is in the log.
     store::read_json(&state_dir.join(APPLIED)).unwrap_or_default()
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
     };
     let text = serde_json::to_string(&applied)?;
     let path = state_dir.join(APPLIED);
-    // What takes room comes first: after this nothing is written any more.
+    // Writing comes first: after this step nothing needs room on the disk.
     let written = match store::write_beside(&path, text.as_bytes()) {
         Ok(written) => written,
         Err(error) if first => {
@@ -148,7 +148,7 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
         spoiled = undo.forget();
     }
     if let Some(before) = swap.before {
-        // Not to have it is worth a word, not the change.
+        // A plan that could not be kept is worth a warning, and does not fail the change.
         if let Err(error) = keep(state_dir, before, true) {
             tracing::warn!("cannot keep the configuration before this one: {error}");
         }

@@ -1,18 +1,18 @@
 //! Who holds a TCP port: for the message that a service cannot have it.
 
-use std::{fs, net::SocketAddr};
+use std::net::SocketAddr;
 
 use crate::sockets::{self, Entry};
 
 /// Processes above the holder that are looked at.
 const ANCESTORS_MAX: usize = 32;
 
-/// Who has an address.
+/// The process that has an address.
 #[derive(Debug)]
 pub(crate) struct Holder {
     /// `127.0.0.1:8065 is in use by nginx (pid 12)`.
     pub(crate) reason: String,
-    /// It and the processes that it descends from, itself first; empty: it cannot be seen.
+    /// Its pid and those of the processes that it descends from; empty: it cannot be seen.
     pub(crate) line: Vec<i32>,
 }
 
@@ -47,14 +47,11 @@ pub(crate) fn find(address: &str) -> Holder {
 }
 
 fn parent(pid: i32) -> Option<i32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Its name, in parentheses, may have anything in it.
-    let rest = text.rsplit(')').next()?;
-    let parent = rest.split_whitespace().nth(1)?.parse().ok()?;
+    let parent = proc::stat(pid)?.parent;
     (parent > 0).then_some(parent)
 }
 
-/// The same with what to do about it, where that is known.
+/// The reason with a hint at what to do next, unless that is empty.
 pub(crate) fn with_hint(reason: String, hint: &str) -> String {
     match hint {
         "" => reason,
@@ -85,11 +82,9 @@ fn socket_on(address: &str) -> Option<Entry> {
 
 /// The process that has this socket open.
 fn owner(inode: u64) -> Option<(i32, String)> {
-    let entries = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let pid = pids.find(|pid| sockets::of_process(*pid).is_ok_and(|open| open.contains(&inode)))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some((pid, name.trim().to_owned()))
+    let has = |pid: &i32| proc::sockets(*pid).is_ok_and(|open| open.contains(&inode));
+    let pid = proc::all().into_iter().find(has)?;
+    Some((pid, proc::name(pid)))
 }
 
 #[cfg(test)]

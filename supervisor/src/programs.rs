@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where programs without a slash are looked up.
+/// Directories in which programs without a slash are looked up.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// So much of a program is looked at: its first line, or its ELF header and what follows it.
@@ -21,7 +21,7 @@ const LINE_BYTES: usize = 255;
 /// Absolute path of a program, which is executable as far as can be told without executing it.
 ///
 /// # Errors
-/// In words, if there is none, or what interprets or loads it is not there.
+/// The error says in words that the program, its interpreter or its loader is missing.
 pub(crate) fn find(name: &str, path: &str) -> Result<String, String> {
     let found = look_up(name, path)?;
     match lacks(Path::new(&found)) {
@@ -47,7 +47,7 @@ pub(crate) fn look_up(name: &str, path: &str) -> Result<String, String> {
     }
 }
 
-/// What exec would miss of a program that is there; none: nothing, or it cannot be told.
+/// The file that exec would miss of a program; `None`: nothing, or it cannot be told.
 fn lacks(program: &Path) -> Option<String> {
     if !program.is_absolute() {
         return None;
@@ -88,7 +88,7 @@ fn lacks_interpreter(head: &[u8]) -> Option<String> {
     ))
 }
 
-/// What loads an ELF program of 64 bits in this machine's byte order.
+/// The loader of an ELF program of 64 bits in this machine's byte order.
 fn loader(head: &[u8]) -> Option<PathBuf> {
     const INTERP: u32 = 3;
     let number = |at: usize, bytes: usize| {

@@ -65,7 +65,7 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
         match done {
             Ok(()) => staged.files.extend(files),
             Err(broken) => {
-                // It starts with none of them.
+                // A service starts with all of its files or with none.
                 discard(&files, &[]);
                 staged.broken.insert(service.name.clone(), broken);
             }
@@ -142,7 +142,7 @@ fn stage_files(
     Ok(())
 }
 
-/// Why a file is not checked.
+/// The reason why a file is not checked.
 const DEFERRED: &str = "its directory changes hands first, when the service starts";
 
 /// Said of a file that has a check.
@@ -155,7 +155,7 @@ fn not_checked(service: &Service, file: &RenderedFile, detail: String) -> Option
     })
 }
 
-/// It lies where something changes hands at the service's start.
+/// The file lies in a directory that changes hands at the service's start.
 fn waits(path: &Path, changes: &[OwnerChange]) -> bool {
     changes.iter().any(|it| path.starts_with(&it.path))
 }
@@ -212,9 +212,9 @@ pub(crate) fn discard(files: &[StagedFile], made: &[StagedDirectory]) {
     }
 }
 
-/// What there is in a directory's place.
+/// The thing at a directory's place.
 enum Look<'a> {
-    /// It is as wanted, or a link of root's, which is taken as it is.
+    /// The directory is as wanted, or a link of root's, which is taken as it is.
     Fits,
     Missing,
     OtherMode,
@@ -247,7 +247,7 @@ fn look<'a>(
     if now.mode() & 0o7777 == directory.mode {
         return Ok(Look::Fits);
     }
-    // It can be changed where it lies.
+    // The directory can be changed where it is.
     Dir::open_for(path.parent().unwrap_or(path), owners.account)?;
     Ok(Look::OtherMode)
 }
@@ -289,7 +289,7 @@ fn stage_file(
     let same = in_place(file);
     let staged = staged_file(service, file, same.is_none());
     if let Some(now) = &same {
-        // Of a control process that died with it.
+        // A control process that died left the candidate.
         if let Ok(place) = Place::find(&staged) {
             place.dir.remove(&place.candidate)?;
         }

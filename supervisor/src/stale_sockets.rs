@@ -68,8 +68,8 @@ fn remove_one(path: &Path, account: Option<Account>) -> io::Result<bool> {
 
 /// Whether a socket of any type is bound there.
 fn is_listened_to(found: &File) -> io::Result<bool> {
-    // Of a path of any length.
-    let by = UnixAddr::new(format!("/proc/self/fd/{}", found.as_raw_fd()).as_str())?;
+    // A path of any length works by the open file.
+    let by = UnixAddr::new(&proc::fd_path(found))?;
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let ours = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     match connect(ours.as_raw_fd(), &by) {

@@ -22,7 +22,7 @@ use crate::{
     store,
 };
 
-/// By service.
+/// Situations by service.
 pub(crate) type Situations = BTreeMap<String, Situation>;
 
 /// Paths of those that may be there, in the state directory.

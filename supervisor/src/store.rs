@@ -22,22 +22,22 @@ const MAINTENANCE: &str = "maintenance.json";
 const RUNNING: &str = "running.json";
 const SCHEDULE: &str = "schedule.json";
 
-/// What is kept of the schedule of each service.
+/// State of each service's schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Handled {
     /// Wall clock times, milliseconds of the Unix epoch, up to which its times have been handled.
     pub(crate) until: BTreeMap<String, u64>,
-    /// How its runs have ended.
+    /// Outcomes of its runs.
     pub(crate) outcomes: BTreeMap<String, Outcome>,
 }
 
-/// What is known of one service's runs. Times are milliseconds of the Unix epoch.
+/// Outcomes of one service's runs. Times are milliseconds of the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// Since when it has this schedule: what was due before is not owed.
     pub(crate) since: u64,
-    /// When the last good run ended.
+    /// End of the last good run.
     pub(crate) good: Option<u64>,
     /// The last run was not good: when that was, and why.
     pub(crate) failed: Option<(u64, String)>,
@@ -47,19 +47,19 @@ pub(crate) struct Outcome {
     pub(crate) seen: Option<Moment>,
 }
 
-/// Who stopped what, with the boot it happened in.
+/// Holds, with the id of the boot in which they were set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Holds {
     /// Kernel's id of the boot.
     pub(crate) boot_id: String,
-    /// By service.
+    /// Holds by service.
     pub(crate) services: BTreeMap<String, StoredHold>,
 }
 
 /// One hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredHold {
-    /// Who and when.
+    /// The user who holds the service, and since when.
     pub(crate) hold: Hold,
     /// Restart policy `unless-stopped`: it survives a reboot.
     pub(crate) over_reboot: bool,
@@ -69,7 +69,7 @@ impl Holds {
     /// The stored holds that still count in this boot. A missing file means none.
     ///
     /// # Errors
-    /// What is there is none of ours, and has been put aside.
+    /// The file cannot be parsed, and has been put aside.
     pub(crate) fn read(
         state_dir: &Path,
         boot_id: &str,
@@ -109,7 +109,7 @@ pub(crate) struct LiveRun {
 /// The main runs that live, or lived under an earlier daemon. A missing file means none.
 ///
 /// # Errors
-/// What is there is none of ours, and has been put aside.
+/// The file cannot be parsed, and has been put aside.
 pub(crate) fn read_running(state_dir: &Path) -> Result<Running, Aside> {
     Ok(read_json(&state_dir.join(RUNNING))?.unwrap_or_default())
 }
@@ -123,7 +123,7 @@ pub(crate) fn write_running(state_dir: &Path, running: &Running) -> io::Result<(
 /// Up to when schedules were handled. What cannot be read is not known: nothing is owed then.
 ///
 /// # Errors
-/// What is there is none of ours, and has been put aside.
+/// The file cannot be parsed, and has been put aside.
 pub(crate) fn read_schedule(state_dir: &Path) -> Result<Handled, Aside> {
     let handled = read_json(&state_dir.join(SCHEDULE))?;
     Ok(handled.unwrap_or_default())
@@ -138,7 +138,7 @@ pub(crate) fn write_schedule(state_dir: &Path, handled: &Handled) -> io::Result<
 /// Whether the host is in maintenance. A missing file means that it is not.
 ///
 /// # Errors
-/// What is there is none of ours, and has been put aside.
+/// The file cannot be parsed, and has been put aside.
 pub(crate) fn read_maintenance(state_dir: &Path) -> Result<Option<Maintenance>, Aside> {
     let stored = read_json::<Option<Maintenance>>(&state_dir.join(MAINTENANCE))?;
     Ok(stored.flatten())
@@ -153,24 +153,18 @@ pub(crate) fn write_maintenance(
     write_atomically(&state_dir.join(MAINTENANCE), text.as_bytes())
 }
 
-/// The kernel's id of this boot.
-pub(crate) fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
-}
-
 /// The value in a file of the state directory, if there is one.
 ///
 /// # Errors
-/// What is there is none of ours, and has been put aside.
+/// The file cannot be parsed, and has been put aside.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Aside> {
     aside::read_json(path, STATE_BYTES_MAX)
 }
 
-/// The same for who can try again later.
+/// As [`read_json`], for a caller that can try again later.
 ///
 /// # Errors
-/// It cannot be read for now.
+/// The file cannot be read for now.
 pub(crate) fn read_json_later<T: DeserializeOwned>(
     path: &Path,
 ) -> io::Result<Result<Option<T>, Aside>> {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-/// So many threads of the blocking pool, whoever has a clone.
+/// A number of threads of the blocking pool, shared by all clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads(Arc<Semaphore>);
 

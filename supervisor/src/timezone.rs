@@ -25,7 +25,7 @@ pub(crate) fn local() -> TimeZone {
     })
 }
 
-/// As `tzset(3)` reads TZ: a file, a rule, or a name of the zone database.
+/// Parses TZ as `tzset(3)` does: a file, a rule, or a name of the zone database.
 fn by_name(name: &str) -> Option<TimeZone> {
     let name = name.strip_prefix(':').unwrap_or(name);
     if name.starts_with('/') {

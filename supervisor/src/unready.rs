@@ -22,14 +22,14 @@ const TRANSIENT: [Errno; 10] = [
 /// Why a run cannot be spawned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unready {
-    /// In words.
+    /// The reason, in words.
     pub(crate) reason: String,
-    /// It can pass by itself: another try is worth it.
+    /// The reason may pass by itself: another try is worth it.
     pub(crate) transient: bool,
 }
 
 impl Unready {
-    /// For good, until somebody mends it.
+    /// A reason that lasts until somebody mends it.
     pub(crate) const fn lasting(reason: String) -> Self {
         Self {
             reason,
@@ -37,7 +37,7 @@ impl Unready {
         }
     }
 
-    /// For now.
+    /// A reason that may pass.
     pub(crate) const fn passing(reason: String) -> Self {
         Self {
             reason,
@@ -59,7 +59,7 @@ pub(crate) fn can_pass(error: Errno) -> bool {
     TRANSIENT.contains(&error)
 }
 
-/// The same of an error that may have another in it.
+/// As [`can_pass`], of an error that may wrap another.
 pub(crate) fn io_can_pass(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|it| it.downcast_ref::<Unready>());
     match (inner, error.raw_os_error()) {

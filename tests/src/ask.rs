@@ -20,7 +20,7 @@ use crate::{
     wait,
 };
 
-/// A look at the status at least this often, should an event be lost.
+/// Longest pause between two looks at the status, should an event be lost.
 const GLANCE: Duration = Duration::from_millis(250);
 
 impl Site {
@@ -55,7 +55,7 @@ impl Site {
     #[track_caller]
     pub fn status(&self) -> StatusReply {
         let answer = self.ctl(&["status", "--format", "json"]);
-        // 3 says that something is down, which is no error of the answer.
+        // Exit code 3 says that a service is down; the answer is complete all the same.
         assert!(
             matches!(answer.code, 0 | 3),
             "ctl status failed: {answer:#?}\n{}",

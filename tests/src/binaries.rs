@@ -10,8 +10,8 @@ pub fn use_binaries_in(directory: PathBuf) {
     let _ = CHOSEN.set(directory);
 }
 
-/// A binary of this workspace: where [`use_binaries_in`] or `MATTERVISOR_BIN_DIR` says, else beside the
-/// running test or program.
+/// A binary of this workspace: where [`use_binaries_in`] or `MATTERVISOR_BIN_DIR` says, else beside
+/// the running test or program.
 ///
 /// Panics where it is missing: a test that cannot find its subject has failed.
 pub fn binary(name: &str) -> PathBuf {

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{processes, wait};
 
-/// What became of a program.
+/// Exit code and output of a program that has ended.
 #[derive(Clone, Debug)]
 pub struct Ctl {
     /// Exit code; 128 + the signal's number if a signal ended it.
@@ -88,13 +88,13 @@ impl Running {
         }
     }
 
-    /// Its pid.
+    /// Pid of the program.
     pub fn pid(&self) -> i32 {
         let id = self.child.as_ref().map_or(0, Child::id);
         i32::try_from(id).expect("pids are positive")
     }
 
-    /// It has ended.
+    /// Whether the program has ended.
     pub fn has_ended(&mut self) -> bool {
         let child = self.child.as_mut().expect("it is taken at the end only");
         child.try_wait().ok().flatten().is_some()
@@ -137,7 +137,7 @@ fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> JoinHandle<String> {
     })
 }
 
-/// Copies a program. By `cp`, since a descriptor of ours that is open for writing could slip into a
+/// Copies a program by `cp`: a descriptor of ours that is open for writing could slip into a
 /// child that another thread starts, and the program would be "busy".
 pub fn install(from: &std::path::Path, to: &std::path::Path) {
     let _ = run(Command::new("cp").arg(from).arg(to)).ok();

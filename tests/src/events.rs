@@ -25,26 +25,26 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// How many there are so far.
+    /// Count of the lines so far.
     pub fn len(&self) -> usize {
         let mut seen = self.seen.borrow_mut();
         seen.extend(self.events.lines.try_iter());
         seen.len()
     }
 
-    /// There is none yet.
+    /// Whether there is no line yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All so far.
+    /// All lines so far.
     pub fn all(&self) -> Vec<String> {
         self.len();
         self.seen.borrow().clone()
     }
 }
 
-/// What came of waiting for the next event.
+/// Result of waiting for the next event.
 pub enum Next {
     /// One event.
     Event(Box<ServiceEvent>),

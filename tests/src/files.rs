@@ -7,9 +7,9 @@ use crate::binaries::binary;
 /// One `file=` or `stop-file=` of a `testchild`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Who.
+    /// Pid of the writer.
     pub pid: i32,
-    /// When, nanoseconds on the monotonic clock.
+    /// Time of writing, in nanoseconds of the monotonic clock.
     pub at_ns: u64,
 }
 

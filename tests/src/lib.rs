@@ -6,9 +6,11 @@
 
 mod ask;
 mod binaries;
+mod control_groups;
 mod ctl;
 mod events;
 mod files;
+mod init;
 mod mattermost;
 mod netns;
 pub mod openssl;

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{binaries::binary, ctl::install};
 
-/// What the stand-in's version stands behind, and how long both are.
+/// Mark before the stand-in's version in its program, and the length of both in bytes.
 const MARK: &str = "standin-release ";
 const MARKED: usize = 32;
 

@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 use crate::{ctl::run, programs::Missing};
 
-/// For the names: several networks of one process do not meet.
+/// Number of the next network, part of its names: networks of one process do not collide.
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// A host: a network namespace with an address.

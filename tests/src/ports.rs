@@ -17,7 +17,7 @@ pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
     ask(port, &format!("GET {path}"), b"")
 }
 
-/// The same with a body, by POST.
+/// Status and body of a POST, or nothing if there is no answer within 5 s.
 pub fn http_post(port: u16, path: &str, body: &[u8]) -> Option<(u16, String)> {
     ask(port, &format!("POST {path}"), body)
 }

@@ -1,8 +1,8 @@
 //! A real mail server: Postfix on ports of 127.0.0.1, in a directory of its own.
 //!
-//! Three services: one that takes mail from this machine without a password, as one on port 25 does; one with
-//! STARTTLS and one with TLS from the first byte, as on 587 and 465, both for who signs in. All mail for
-//! `example.com` gets into one inbox, and goes nowhere else.
+//! Three services: one that takes mail from this machine without a password, as one on port 25
+//! does; one with STARTTLS and one with TLS from the first byte, as on 587 and 465, both for who
+//! signs in. All mail for `example.com` gets into one inbox, and goes nowhere else.
 
 use std::{
     fs::{self, Permissions},
@@ -27,7 +27,7 @@ use crate::{
     wait::{eventually, within},
 };
 
-/// Who may sign in, and the only sender that they may be.
+/// Account that may sign in, and the only sender that it may use.
 pub const ACCOUNT: (&str, &str) = ("chat", "hunter2");
 /// The account that owns the inbox.
 const NOBODY: u32 = 65_534;
@@ -97,12 +97,12 @@ impl Postfix {
         self.directory.path().join("ca.crt")
     }
 
-    /// What it logged.
+    /// Postfix's log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// All mail that has come, in no order.
+    /// All mail that has arrived, unordered.
     pub fn inbox(&self) -> Vec<String> {
         let new = self.directory.path().join("inbox/new");
         let files = fs::read_dir(new).into_iter().flatten().flatten();
@@ -143,7 +143,7 @@ fn master(etc: &Path, out: fs::File) -> Child {
     let mut command = Command::new("/usr/lib/postfix/sbin/master");
     command.arg("-c").arg(etc).arg("-d");
     command.stdin(Stdio::null()).stderr(out);
-    // It ends its children by their group.
+    // Postfix ends its children by their process group.
     let started = command.process_group(0).spawn();
     started.expect("Debian has it there")
 }

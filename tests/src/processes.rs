@@ -12,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 
-/// Starts a program. The harness is no supervisor: what it starts, it alone reaps.
+/// Starts a program. The test reaps what it starts; nothing else does.
 #[expect(
     clippy::disallowed_methods,
     reason = "nobody else reaps in a test process"

@@ -17,7 +17,7 @@ impl fmt::Display for Missing {
 }
 
 impl Missing {
-    /// With the reason, and what to do.
+    /// Why the program is missing, and what installs it.
     pub(crate) fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -31,7 +31,8 @@ pub fn program(name: &str, package: &str) -> Result<PathBuf, Missing> {
     found.ok_or_else(|| Missing(format!("no {name}: install the package {package}")))
 }
 
-/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that `./dev` gets.
+/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that
+/// `./dev` gets.
 pub(crate) fn postgres_versions() -> BTreeMap<u32, PathBuf> {
     let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("../var/postgresql");
     let mut all = BTreeMap::new();

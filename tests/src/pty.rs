@@ -23,7 +23,7 @@ const COLUMNS: NonZero<u16> = NonZero::new(80).expect("not zero");
 pub struct Pty {
     child: Child,
     master: File,
-    /// Held, so that the terminal outlives the program.
+    /// Kept open, so that the screen can be read after the program has ended.
     slave: OwnedFd,
     screen: Arc<Mutex<vt100::Parser>>,
 }
@@ -67,7 +67,7 @@ impl Pty {
         i32::try_from(self.child.id()).expect("pids are positive")
     }
 
-    /// Types.
+    /// Sends these keys to the program.
     pub fn send(&mut self, keys: &str) {
         let sent = self.master.write_all(keys.as_bytes());
         sent.expect("a terminal takes keys");

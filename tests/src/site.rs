@@ -4,13 +4,9 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs,
-    os::{
-        fd::OwnedFd,
-        unix::{fs::PermissionsExt, net::UnixDatagram},
-    },
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,7 +15,9 @@ use tempfile::TempDir;
 
 use crate::{
     binaries::binary,
+    control_groups::{control_group, remove_groups},
     files,
+    init::Init,
     netns::Namespace,
     processes::{self, kill},
     wait,
@@ -35,12 +33,11 @@ pub struct Site {
     /// The supervisor to start, if it is not the one that was built.
     program: Option<PathBuf>,
     environment: Vec<(String, String)>,
-    init: Arc<UnixDatagram>,
-    told: Arc<Mutex<Vec<String>>>,
+    init: Init,
     keeper: Option<Child>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
-    /// Words before the supervisor's own, which put it elsewhere.
+    /// Command before the supervisor's own, such as `unshare` or `ip netns exec`.
     prefix: Vec<OsString>,
     /// Standard error of the supervisor, if it is not its log file.
     stderr: Option<OwnedFd>,
@@ -63,16 +60,13 @@ impl Site {
         // Services that run as other users must be able to enter.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
             .expect("it is ours");
-        let init = UnixDatagram::bind(directory.path().join("init")).expect("a socket can be made");
-        let (init, told) = (Arc::new(init), Arc::default());
-        collect(Arc::clone(&init), Arc::clone(&told));
+        let init = Init::bind(&directory.path().join("init"));
         let site = Self {
             directory,
             catalog: None,
             program: None,
             environment: Vec::new(),
             init,
-            told,
             keeper: None,
             nofile: None,
             prefix: Vec::new(),
@@ -95,7 +89,7 @@ impl Site {
         self.root().join(below)
     }
 
-    /// The same as text, for verbs and service files.
+    /// A path under the root as text, for verbs and service files.
     pub fn file(&self, below: &str) -> String {
         self.path(below).display().to_string()
     }
@@ -130,13 +124,14 @@ impl Site {
         self
     }
 
-    /// Lets the supervisor run on this host. `ctl` reaches it from everywhere: its socket is a file.
+    /// Lets the supervisor run on this host. `ctl` reaches it from everywhere: its socket is a
+    /// file.
     pub fn on(&mut self, host: &Namespace) -> &mut Self {
         self.prefix = host.enter();
         self
     }
 
-    /// Puts words before the supervisor's own, that lead to it (`unshare`, `nsenter`).
+    /// Starts the supervisor by another command before its own (`unshare`, `nsenter`).
     pub fn behind(&mut self, words: &[&str]) -> &mut Self {
         self.prefix = words.iter().map(OsString::from).collect();
         self
@@ -149,7 +144,7 @@ impl Site {
         self
     }
 
-    /// A file that gets a line of what is told, and the table of the site file that sees to it.
+    /// A file that gets a line for each notification, and the `[notify]` table that writes it.
     pub fn notified(&self) -> (PathBuf, String) {
         let (told, script) = (self.path("told"), self.path("tell.sh"));
         let text = format!(
@@ -159,7 +154,7 @@ impl Site {
         fs::write(&script, text).expect("the root is ours");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
         let command = script.display();
-        (told, format!("[notify.me]\ncommand = [\"{command}\"]\n"))
+        (told, format!("[notify.me]\ncommand = ['{command}']\n"))
     }
 
     /// Writes a service file.
@@ -286,8 +281,7 @@ impl Site {
 
     /// What the supervisor has told its init since the last call.
     pub fn init_messages(&self) -> Vec<String> {
-        let mut told = self.told.lock().expect("nobody panics with it");
-        std::mem::take(&mut told)
+        self.init.take()
     }
 
     /// Pid of the keeper, the process that was started.
@@ -338,7 +332,7 @@ impl Site {
         processes::processes_of(self.root()).into_iter().collect()
     }
 
-    /// What of this root still lives after its supervisor is gone, in words; empty if all is clean.
+    /// Processes of this root with their command lines; empty once all are gone.
     pub fn leftovers(&self) -> Vec<String> {
         let left = self.processes().into_iter();
         left.map(|pid| format!("{pid}: {}", processes::command_line(pid)))
@@ -348,7 +342,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Of a daemon that does not end in order, and so leaves its groups.
+        // Groups of a daemon that does not stop in order, and so leaves them.
         let processes = self.processes().into_iter();
         let groups: BTreeSet<PathBuf> = processes.filter_map(control_group).collect();
         if let Some(keeper) = &mut self.keeper {
@@ -359,7 +353,7 @@ impl Drop for Site {
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
-        // What lived on, and what it makes meanwhile.
+        // Processes that are left, and those that they start meanwhile.
         let _ = wait::within(Duration::from_secs(10), || {
             let left = processes::processes_of(self.directory.path());
             for pid in &left {
@@ -370,43 +364,5 @@ impl Drop for Site {
         for group in groups {
             remove_groups(&group);
         }
-        // Ends the thread that collects.
-        let _ = self.init.shutdown(std::net::Shutdown::Both);
     }
-}
-
-/// Takes in what the supervisor tells its init, as an init would: promptly, lest the queue be full.
-fn collect(socket: Arc<UnixDatagram>, told: Arc<Mutex<Vec<String>>>) {
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = socket.recv(&mut buffer) {
-            let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            if let Ok(mut told) = told.lock() {
-                told.push(message);
-            }
-        }
-    });
-}
-
-/// The daemon's own group in the unified hierarchy, if it has made itself one.
-fn control_group(pid: i32) -> Option<PathBuf> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let own = path
-        .split('/')
-        .position(|part| part.starts_with("mattervisor-"))?;
-    let parts: Vec<&str> = path.split('/').take(own + 1).collect();
-    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-    let candidates = mounts.map(|mount| Path::new(mount).join(parts.join("/")));
-    candidates.into_iter().find(|path| path.is_dir())
-}
-
-/// Removes groups from the leaves up; one that is not empty stays.
-fn remove_groups(path: &Path) {
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_groups(&entry.path());
-        }
-    }
-    let _ = fs::remove_dir(path);
 }

@@ -2,7 +2,7 @@
 
 use api::{ServiceStatus, StatusReply};
 
-/// Short words for what tests ask of a status.
+/// Shorthands for what tests read in a status.
 pub trait StatusExt {
     /// One service; fails the test if there is none of that name.
     fn service(&self, name: &str) -> &ServiceStatus;

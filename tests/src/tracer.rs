@@ -1,5 +1,5 @@
-//! A process that SIGKILL does not end: its tracer stops it on its way out, as a file server that does not
-//! answer would.
+//! A process that SIGKILL does not end: its tracer stops it at its exit, as a file server that does
+//! not answer would.
 
 use std::{sync::mpsc, thread};
 

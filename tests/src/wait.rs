@@ -1,4 +1,4 @@
-//! Waiting for what announces itself nowhere, such as a line in a file or an entry in /proc.
+//! Waiting for what sends no event, such as a line in a file or an entry in /proc.
 //!
 //! Where there is an event to wait for, wait for the event: [`crate::Site::wait_for`].
 
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollTimeout, poll};
 
-/// How long anything may take on a busy machine before it counts as not happening.
+/// Longest wait for anything, on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
-/// Between two looks.
+/// Pause between two looks.
 const STEP_MS: u16 = 5;
 
 /// Looks until there is something, for at most [`LIMIT`]; then fails, saying what was waited for.

@@ -4,6 +4,8 @@
 //! Each supervisor here sees a copy of /etc in a mount namespace of its own: the machine's accounts
 //! stay as they are.
 
+mod starts;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -84,14 +86,14 @@ fn databases(site: &Site) -> [String; 2] {
     ["passwd", "group"].map(|name| fs::read_to_string(site.path("machine-etc").join(name)).unwrap())
 }
 
-/// The seed's example: `mattermost.uid = 1234` and `mattermost.gid = 1234`, with the shipped
-/// catalogue from nothing to the page, and again.
+/// The example of GitLab's page, `mattermost.uid = 1234` and `mattermost.gid = 1234`, with the
+/// shipped catalogue from nothing to the page, and again.
 #[test]
 fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_file() {
     need!(private_etc());
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     in_private_etc(&mut stack.site, "");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
@@ -100,7 +102,11 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
         .filter(|line| !line.contains("\"nobody\"") && !line.contains("\"nogroup\""));
     let ours: Vec<&str> = ours.collect();
     stack.site.site_file(&format!(
-        "{}\nmattermost.uid = 1234\nmattermost.gid = 1234\n",
+        "
+            {}
+            mattermost.uid = 1234
+            mattermost.gid = 1234
+        ",
         ours.join("\n")
     ));
     stack.start();
@@ -131,7 +137,7 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
         let seen = (found.uid(), found.gid(), found.mode() & 0o7777);
         assert_eq!(seen, (1234, 1234, mode), "{path}");
     }
-    // They are made once: what is there is as wanted.
+    // Accounts are made once; those that exist are as configured.
     let before = databases(site);
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(stack.site.stop(), 0);
@@ -167,7 +173,11 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
             "app: user backup exists with uid 34, but uid 1234 is wanted",
         ),
         (
-            "user = 'backup'\ngroup = 'backup'\ngid = 1234\n",
+            "
+                user = 'backup'
+                group = 'backup'
+                gid = 1234
+            ",
             "app: group backup exists with gid 34, but gid 1234 is wanted",
         ),
         (
@@ -176,7 +186,7 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
         ),
     ] {
         site.child("app", &["sleep"], keys);
-        // It would change too, were anything applied.
+        // This service would restart too, if anything were applied.
         site.child("neighbour", &["sleep"], "[env]\nNEW = '1'");
         let told = site.ctl(&["reconfigure"]).expect_code(1);
         assert!(told.stderr.contains(said), "{keys}: {}", told.both());
@@ -232,7 +242,7 @@ fn at_the_start_a_clash_fails_the_service_that_has_it_and_no_other() {
     });
     site.ctl(&["start", "app"]).expect_code(1);
     clashes(&site);
-    // Mended, it runs.
+    // Once the clash is gone, the service runs.
     site.child("app", &["sleep"], "user = 'backup'\n");
     site.ctl(&["reconfigure"]).ok();
     site.wait_state("app", "running");
@@ -302,6 +312,27 @@ fn a_machine_without_the_tools_says_which_is_missing() {
     assert_eq!(site.status().services.len(), 1);
 }
 
+fn directory(path: &str, keys: &str) -> String {
+    format!(
+        "
+            [[directories]]
+            path = '{path}'
+            {keys}
+        "
+    )
+}
+
+fn app_with(site: &Site, tables: &str) {
+    let keys = format!(
+        "
+            user = 'app'
+            uid = 1234
+            {tables}
+        "
+    );
+    site.child("app", &["sleep"], &keys);
+}
+
 /// A directory gets mode and owner as declared, one that is there too; root's link to another disk
 /// is taken as it is, another's is not followed.
 #[test]
@@ -319,19 +350,14 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
     fs::create_dir(&disk).unwrap();
     let disk_before = fs::metadata(&disk).unwrap();
     symlink(&disk, &link).unwrap();
-    let entries = [
+    let tables = [
         ("deep/new", "mode = '0750'"),
         ("old", "mode = '2770'\ngroup = 'web'"),
         ("link", "mode = '0700'"),
-    ];
-    let entries = entries
-        .map(|(path, keys)| format!("[[directories]]\npath = '{}'\n{keys}\n", site.file(path)));
-    let tables = entries.concat();
-    site.child(
-        "app",
-        &["sleep"],
-        &format!("user = 'app'\nuid = 1234\n{tables}"),
-    );
+    ]
+    .map(|(path, keys)| directory(&site.file(path), keys))
+    .concat();
+    app_with(&site, &tables);
     site.start();
     site.wait_state("app", "running");
     let seen = |path: &std::path::Path| {
@@ -364,106 +390,9 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
         nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
     )
     .unwrap();
-    let tables = format!("{tables}[[directories]]\npath = '{}'\n", trap.display());
-    site.child(
-        "app",
-        &["sleep"],
-        &format!("user = 'app'\nuid = 1234\n{tables}"),
-    );
+    let tables = tables + &directory(&trap.display().to_string(), "");
+    app_with(&site, &tables);
     let told = site.ctl(&["reconfigure"]).expect_code(1);
     let said = format!("cannot make directory {}", trap.display());
     assert!(told.stderr.contains(&said), "{}", told.both());
-}
-
-/// Writes the supervisor's own `passwd` or `group` anew, without this name and with this line.
-fn set_entry(site: &Site, file: &str, name: &str, line: Option<&str>) {
-    let path = site.path("machine-etc").join(file);
-    let text = fs::read_to_string(&path).unwrap();
-    let begins = format!("{name}:");
-    let kept = text.lines().filter(|line| !line.starts_with(&begins));
-    let kept: Vec<&str> = kept.chain(line).collect();
-    fs::write(&path, kept.join("\n") + "\n").unwrap();
-}
-
-fn uid_of(site: &Site, name: &str) -> String {
-    let ids = status_field(site.status().pid(name), "Uid").unwrap();
-    ids.split('\t').next().unwrap_or_default().to_owned()
-}
-
-/// Whoever changes an account and restarts what runs as it has it so, without a word to the
-/// supervisor; one that is gone fails what names it, and nothing runs under its number.
-#[test]
-fn every_start_takes_the_account_as_it_is_now() {
-    need!(private_etc());
-    let mut site = site_with_a_neighbour();
-    site.site_file("manage_accounts.enable = false\n");
-    let account = |site: &Site, uid: u32| {
-        let line = format!("app:x:{uid}:7770::/:/bin/false");
-        set_entry(site, "passwd", "app", Some(&line));
-    };
-    account(&site, 7770);
-    set_entry(&site, "group", "app", Some("app:x:7770:"));
-    site.child("app", &["sleep"], "user = 'app'\n");
-    site.start_ready();
-    assert_eq!(uid_of(&site, "app"), "7770");
-    let pid = site.status().pid("app");
-
-    account(&site, 7771);
-    set_entry(&site, "group", "extra", Some("extra:x:7800:app"));
-    let said = "runs with uid 7770, but its account has uid 7771 now";
-    let foretold = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
-    assert!(foretold.contains(said), "{foretold}");
-    let told = site.ctl(&["reconfigure"]).ok().stdout;
-    assert!(
-        told.contains("app runs with uid 7770, but its account has uid 7771 now")
-            && told.contains("ctl restart app"),
-        "{told}"
-    );
-    assert_eq!(site.status().pid("app"), pid, "it goes on");
-    site.ctl(&["restart", "app"]).ok();
-    assert_eq!(uid_of(&site, "app"), "7771");
-    let groups = status_field(site.status().pid("app"), "Groups").unwrap();
-    assert!(groups.split(' ').any(|gid| gid == "7800"), "{groups}");
-
-    account(&site, 7772);
-    let pid = site.status().pid("app");
-    mattervisor_tests::kill(pid, nix::sys::signal::Signal::SIGKILL);
-    site.wait_for("it is back with its new number", |status| {
-        let now = status.service("app").pid.filter(|now| *now != pid);
-        now.and_then(|now| status_field(now, "Uid"))
-            .is_some_and(|ids| ids.starts_with("7772"))
-    });
-
-    set_entry(&site, "passwd", "app", None);
-    site.ctl(&["restart", "app"]).expect_code(1);
-    let status = site.wait_state("app", "failed");
-    let reason = status.service("app").reason.clone().unwrap_or_default();
-    assert!(reason.contains("there is no user 'app'"), "{reason}");
-    assert!(status.ready("neighbour"));
-    account(&site, 7773);
-    site.ctl(&["start", "app"]).ok();
-    assert_eq!(uid_of(&site, "app"), "7773");
-}
-
-/// As systemd has it: a number needs no account. Its group must be named, since it has none.
-#[test]
-fn a_number_without_an_account_will_do_for_a_user() {
-    need!(private_etc());
-    let mut site = site_with_a_neighbour();
-    site.child("app", &["sleep"], "user = '54321'\ngroup = '54322'\n");
-    site.child("web", &["sleep"], "user = '54321'\n");
-    site.start();
-    site.wait_state("app", "running");
-    let pid = site.status().pid("app");
-    for (field, wanted) in [("Uid", "54321"), ("Gid", "54322")] {
-        let ids = status_field(pid, field).unwrap();
-        assert!(ids.split('\t').all(|id| id == wanted), "{field} {ids}");
-    }
-    assert_eq!(status_field(pid, "Groups").as_deref(), Some(""));
-    let status = site.wait_state("web", "failed");
-    let reason = status.service("web").reason.clone().unwrap_or_default();
-    assert!(
-        reason.contains("uid 54321 has no account, and so no group: give `group` too"),
-        "{reason}"
-    );
 }

@@ -44,7 +44,7 @@ fn a_name_in_listens_is_looked_up_without_holding_up_anybody_else() {
     site.child(
         "named",
         &["sleep"],
-        &format!("listens = [\"chat.example.org:{port}\"]\n"),
+        &format!("listens = ['chat.example.org:{port}']\n"),
     );
     site.start();
     server.recv_from(&mut [0; 512]).expect("it is asked");
@@ -61,8 +61,13 @@ fn a_name_in_listens_is_looked_up_without_holding_up_anybody_else() {
 fn slow_to_go(site: &Site, port: u16, gate: &str) -> String {
     let child = binary("testchild");
     format!(
-        "command = [\"/bin/sh\", \"-c\", \"{child} site={root} listen={port} & trap 'until test -e {gate}; do sleep 0.02; done; \
-         exit 0' TERM; while :; do wait; done\"]\nlistens = [\"127.0.0.1:{port}\"]\n[ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n",
+        r#"
+            command = ["/bin/sh", "-c", "{child} site={root} listen={port} & trap 'until test -e {gate}; do sleep 0.02; done; exit 0' TERM; while :; do wait; done"]
+            listens = ["127.0.0.1:{port}"]
+            [ready]
+            tcp = "127.0.0.1:{port}"
+            interval = "50ms"
+        "#,
         child = child.display(),
         root = site.root().display(),
     )
@@ -77,7 +82,7 @@ fn a_port_goes_from_one_service_to_another_in_one_change() {
     site.service("a", &slow_to_go(&site, port, &gate));
     site.start_ready();
     site.without("a");
-    let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
+    let listens = format!("listens = ['127.0.0.1:{port}']\n");
     site.child("b", &[&format!("listen={port}")], &listens);
     let mut reconfigure = site.ctl_command();
     reconfigure.arg("reconfigure");
@@ -101,16 +106,17 @@ fn a_port_goes_from_one_service_to_another_in_one_change() {
     assert_eq!(status.service("b").restarts, 0);
 }
 
-/// The wait can be given up, and is no longer than the other one may take to be stopped.
+/// The wait for a port can be cancelled, and lasts no longer than the other service's stop may
+/// take.
 #[test]
 fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     let mut site = Site::new();
     let (port, gate) = (free_port(), site.file("gate"));
-    let stop = "[stop]\ntimeout = \"2s\"\n";
+    let stop = "[stop]\ntimeout = '2s'\n";
     site.service("a", &format!("{}{stop}", slow_to_go(&site, port, &gate)));
     site.start_ready();
     site.without("a");
-    let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
+    let listens = format!("listens = ['127.0.0.1:{port}']\n");
     let verb = format!("listen={port}");
     site.child("b", &[&verb], &listens);
     site.ctl(&["reconfigure", "--no-wait"]).ok();
@@ -125,13 +131,13 @@ fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     assert_eq!(status.service("b").restarts, 0);
 }
 
-/// The same of an address that no service file speaks of: who has it is seen, not only known.
+/// An address that no service file names: its holder is found by looking, not by the plan.
 #[test]
 fn a_port_that_nobody_has_named_is_waited_for_too() {
     let mut site = Site::new();
     let (port, gate) = (free_port(), site.file("gate"));
     let a = slow_to_go(&site, port, &gate);
-    let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
+    let listens = format!("listens = ['127.0.0.1:{port}']\n");
     site.service("a", &a.replace(&listens, ""));
     site.start_ready();
     site.without("a");
@@ -156,8 +162,13 @@ fn a_restart_finds_its_own_port_free() {
     site.service(
         "a",
         &format!(
-            "command = [\"/bin/sh\", \"-c\", \"{child} site={root} ignore-term listen={port} & exec {child} site={root} sleep\"]\n\
-             listens = [\"127.0.0.1:{port}\"]\n[ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n",
+            r#"
+                command = ["/bin/sh", "-c", "{child} site={root} ignore-term listen={port} & exec {child} site={root} sleep"]
+                listens = ["127.0.0.1:{port}"]
+                [ready]
+                tcp = "127.0.0.1:{port}"
+                interval = "50ms"
+            "#,
             child = child.display(),
             root = site.root().display(),
         ),

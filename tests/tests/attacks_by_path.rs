@@ -21,17 +21,27 @@ fn site(more: &str) -> Site {
     let site = Site::new();
     fs::set_permissions(site.root(), fs::Permissions::from_mode(0o755)).unwrap();
     let text = format!(
-        "command = ['/bin/sleep', '1000']\nuser = '{ACCOUNT}'\n\
-         [[directories]]\npath = 'OWN'\nmode = '0755'\n{more}"
+        "
+            command = ['/bin/sleep', '1000']
+            user = '{ACCOUNT}'
+            [[directories]]
+            path = 'OWN'
+            mode = '0755'
+            {more}
+        "
     );
     site.service("a", &text.replace("OWN", &site.file("own")));
     site.service("b", "command = ['/bin/sleep', '1000']\n");
     site
 }
 
-const CONF: &str = "[[files]]\npath = 'OWN/conf'\ncontent = 'one'\n";
+const CONF: &str = "
+    [[files]]
+    path = 'OWN/conf'
+    content = 'one'
+";
 
-/// As the account would: in place of what is there.
+/// Makes something in place of what is there, as the account itself would.
 fn lay(path: &Path, make: impl FnOnce(&Path)) {
     if path.is_dir() && !path.is_symlink() {
         fs::remove_dir_all(path).unwrap();
@@ -51,7 +61,8 @@ fn running(site: &Site, service: &str) -> bool {
     said.both().contains("running")
 }
 
-/// A fifo where the supervisor reads neither hangs a dry run, nor a reconfigure, nor the next start.
+/// A fifo where the supervisor reads neither hangs a dry run, nor a reconfigure, nor the next
+/// start.
 #[test]
 fn a_fifo_in_a_service_s_directory_hangs_nothing() {
     if !geteuid().is_root() {
@@ -100,7 +111,13 @@ fn a_link_on_the_way_gives_no_directory_away() {
     if !geteuid().is_root() {
         skip!("another account needs root");
     }
-    let mut site = site("[[directories]]\npath = 'OWN/store/files'\nmode = '0750'\n");
+    let mut site = site(
+        "
+            [[directories]]
+            path = 'OWN/store/files'
+            mode = '0750'
+        ",
+    );
     site.start_ready();
     let roots = site.path("roots/files");
     fs::create_dir_all(&roots).unwrap();
@@ -140,8 +157,13 @@ fn a_directory_that_changes_hands_takes_nothing_else_along() {
     site.service(
         "a",
         &format!(
-            "command = ['/bin/sleep', '1000']\nuser = '1'\n[[directories]]\npath = '{}'\n\
-             recursive = true\n",
+            "
+                command = ['/bin/sleep', '1000']
+                user = '1'
+                [[directories]]
+                path = '{}'
+                recursive = true
+            ",
             site.file("own")
         ),
     );
@@ -173,9 +195,15 @@ fn a_version_file_of_an_account_hangs_no_check_and_shows_no_secret() {
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     fs::copy("/bin/sleep", &program).unwrap();
     let text = format!(
-        "command = ['{{{{ program }}}}', '1000']\nuser = '{ACCOUNT}'\n[settings]\n\
-         program = {{ type = 'path', find = ['{bin}'], version_file = '{own}/VERSION' }}\n\
-         [[directories]]\npath = '{own}'\nmode = '0755'\n"
+        "
+            command = ['{{{{ program }}}}', '1000']
+            user = '{ACCOUNT}'
+            [settings]
+            program = {{ type = 'path', find = ['{bin}'], version_file = '{own}/VERSION' }}
+            [[directories]]
+            path = '{own}'
+            mode = '0755'
+        "
     );
     site.service("a", &text);
     site.start_ready();

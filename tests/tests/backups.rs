@@ -1,5 +1,7 @@
 //! Backups under the whole: asked for, by the clock, and told of when there is none.
 
+mod schedule;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,7 +10,7 @@ use std::{
 };
 
 use mattervisor_tests::{
-    Ctl, StatusExt, StatusReply, eventually, kill, need, nginx, postgres, run, run_for, skip,
+    Ctl, StatusExt, StatusReply, kill, need, nginx, postgres, run, run_for, skip,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -20,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 const PLANTED: &str = "planted-w3c-secret";
 
 fn stack(bin: PathBuf, more: &str) -> Stack {
-    let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let path = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(&path).unwrap();
     stack.site.site_file(&format!("{site_file}{more}"));
@@ -29,7 +31,7 @@ fn stack(bin: PathBuf, more: &str) -> Stack {
     stack
 }
 
-/// Large enough that something can happen while it is saved.
+/// Fills the database and the files, so that a backup takes long enough to be interrupted.
 fn fill(stack: &Stack) {
     stack.sql(
         "INSERT INTO posts (id, message, rootid) SELECT left(md5(n::text) || md5(n::text), 26), \
@@ -136,7 +138,7 @@ fn bytes_of(backup: &Path) -> Vec<u8> {
 fn without_secrets_no_byte_of_the_file_is_one() {
     let bin = need!(postgres());
     need!(nginx());
-    let site_file = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let site_file = format!("mattermost.gitlab_secret = '{PLANTED}'\n");
     let mut stack = stack(bin, &site_file);
     stack.start();
     let secrets = fs::read_to_string(stack.site.path("etc/mattervisor/secrets.toml")).unwrap();
@@ -163,7 +165,8 @@ fn without_secrets_no_byte_of_the_file_is_one() {
     }
 }
 
-/// Whatever is killed while Mattermost is stopped for a backup: it runs again, and the next backup is made.
+/// Whatever is killed while Mattermost is stopped for a backup: it runs again, and the next backup
+/// is made.
 #[test]
 fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
     let bin = need!(postgres());
@@ -268,7 +271,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     // A backup elsewhere that fails is no matter of the schedule's.
     assert_eq!(stack.site.status().supervisor.warnings, [""; 0]);
 
-    // Somebody else.
+    // Another user.
     for arguments in [
         &["backup", "create"][..],
         &["backup", "list"],
@@ -286,7 +289,8 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
         assert!(said.code != 0 && refused, "{said:?}");
     }
 
-    // Nobody is there to make one; those that there are can be seen to all the same.
+    // Without a supervisor no backup is made; existing backups are listed and verified all the
+    // same.
     let made = made(&ctl(&stack, &["backup", "create"]).ok());
     stack.site.stop();
     ctl(&stack, &["backup", "create"]).expect_code(5);
@@ -294,127 +298,6 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     let there = ctl(&stack, &["backup", "list", "--to", to]).ok();
     assert!(there.stdout.contains(&name(&made)), "{there:?}");
     ctl(&stack, &["backup", "verify", made.to_str().unwrap()]).ok();
-}
-
-/// What the program that is told of something has written down.
-fn told(stack: &Stack) -> Vec<String> {
-    let text = fs::read_to_string(stack.site.path("told")).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-fn wait_told(stack: &Stack, cause: &str, words: &str) {
-    eventually(&format!("{cause} is told"), || {
-        let mut lines = told(stack).into_iter();
-        lines.find(|it| it.starts_with(cause) && it.contains(words))
-    });
-}
-
-fn metric(stack: &Stack, name: &str) -> Option<f64> {
-    let text = stack.site.get("/metrics").body;
-    let sample = format!("mattervisor_{name}{{service=\"backup\"}} ");
-    let mut lines = text.lines();
-    lines.find_map(|line| line.strip_prefix(&sample)?.parse().ok())
-}
-
-fn is_set(stack: &Stack, name: &str) -> bool {
-    metric(stack, name).unwrap() > 0.5
-}
-
-/// A schedule of backups to a disk that is not mounted.
-fn scheduled(bin: PathBuf, mount: &str) -> Stack {
-    let stack = stack(bin, "");
-    let site = &stack.site;
-    let (tell, told) = (site.file("tell.sh"), site.file("told"));
-    let script =
-        format!("echo \"$MATTERVISOR_CAUSE $MATTERVISOR_SERVICE: $MATTERVISOR_TEXT\" >>'{told}'\n");
-    fs::write(&tell, script).unwrap();
-    let path = site.path("etc/mattervisor/mattervisor.toml");
-    let site_file = fs::read_to_string(&path).unwrap();
-    let mount = site.file(mount);
-    site.site_file(&format!(
-        "{site_file}backup.schedule = \"0 0 1 1 *\"\nbackup.to = \"{mount}\"\nbackup.require_mount = \"{mount}\"\n\
-         backup.keep = 2\nbackup.overdue_after = \"1s\"\n[notify.test]\ncommand = [\"sh\", \"{tell}\"]\n"
-    ));
-    // At once, and not some minutes later.
-    site.service("backup", "[schedule]\njitter = \"0s\"\n");
-    stack
-}
-
-/// It has been owed for a long time.
-fn owe(stack: &Stack) {
-    let past = json!({
-        "until": { "backup": 1_000_000 },
-        "outcomes": { "backup": { "since": 1_000_000 } },
-    });
-    let path = stack.site.path("var/lib/mattervisor/schedule.json");
-    fs::write(path, past.to_string()).unwrap();
-}
-
-/// By the clock: not mounted, told as failed and as overdue; mounted, made, and old ones are removed.
-#[test]
-fn a_schedule_makes_backups_and_tells_when_there_is_none() {
-    let bin = need!(postgres());
-    need!(nginx());
-    if !nix::unistd::geteuid().is_root() {
-        skip!("needs root to mount a disk");
-    }
-    let mut stack = scheduled(bin, "mnt");
-    let mount = stack.site.path("mnt");
-    fs::create_dir(&mount).unwrap();
-    stack.start();
-    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
-    owe(&stack);
-    stack.start();
-
-    let why = format!("nothing is mounted at {}", mount.display());
-    wait_told(&stack, "failed", &why);
-    wait_told(&stack, "overdue", "there has been no good run yet");
-    let status = stack.site.status();
-    let warnings = status.supervisor.warnings.join("\n");
-    assert!(warnings.contains("backup is overdue"), "{warnings}");
-    let failed = warnings.contains("backup: its last run failed at ");
-    assert!(failed && warnings.contains(&why), "{warnings}");
-    let backup = status.service("backup");
-    let reason = backup.reason.clone().unwrap();
-    assert!(reason.contains(&why), "{reason}");
-    let schedule = backup.schedule.clone().unwrap();
-    assert!(schedule.overdue && schedule.last_good.is_none());
-    let shown = ctl(&stack, &["status"]).both();
-    assert!(shown.contains("backup is overdue"), "{shown}");
-    assert!(is_set(&stack, "service_overdue") && is_set(&stack, "service_last_run_failed"));
-    let good = "service_last_success_timestamp_seconds";
-    assert_eq!(metric(&stack, good), None);
-    assert!(is_set(&stack, "service_next_run_timestamp_seconds"));
-
-    // What it knows outlives the daemon; a backup elsewhere does not count.
-    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
-    stack.start();
-    let elsewhere = stack.site.path("elsewhere");
-    fs::create_dir(&elsewhere).unwrap();
-    let to = elsewhere.to_str().unwrap();
-    ctl(&stack, &["backup", "create", "--to", to]).ok();
-    let warnings = stack.site.status().supervisor.warnings.join("\n");
-    assert!(warnings.contains(&why), "{warnings}");
-
-    let disk = Disk::mount(&mount, "200m");
-    for number in 0..4 {
-        let body = json!({
-            "id": format!("good-{number}"),
-            "arguments": { "operation": "create", "verify": true, "prune": true },
-            "wait": true,
-        });
-        let reply = stack.site.ask("POST", "/v1/jobs/backup", &body);
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    wait_told(&stack, "recovered", "backup");
-    assert_eq!(listed(&stack).len(), 2, "two are kept");
-    let status = stack.site.status();
-    assert_eq!(status.supervisor.warnings, [""; 0]);
-    let schedule = status.service("backup").schedule.clone().unwrap();
-    assert!(!schedule.overdue && schedule.failed.is_none());
-    assert!(!is_set(&stack, "service_overdue") && is_set(&stack, good));
-    assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
-    drop(disk);
 }
 
 /// The site file of a machine that has just been installed.
@@ -427,9 +310,9 @@ fn site_file_of(stack: &Stack) -> String {
 fn a_new_machine_gets_configuration_and_data_by_one_command() {
     let bin = need!(postgres());
     need!(nginx());
-    let secret = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let secret = format!("mattermost.gitlab_secret = '{PLANTED}'\n");
     let mut old = stack(bin.clone(), &secret);
-    let own = "command = [\"sleep\", \"infinity\"]\n";
+    let own = "command = ['sleep', 'infinity']\n";
     old.site.service("own", own);
     old.start();
     fill(&old);
@@ -452,7 +335,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
 
     // What does not fit this machine is put back.
     let port = old.nginx_port;
-    let clash = format!("{own}listens = [\"127.0.0.1:{port}\"]\n");
+    let clash = format!("{own}listens = ['127.0.0.1:{port}']\n");
     new.site.service("clash", &clash);
     new.site.start_ready();
     let said = ctl(&new, &all).expect_code(1);
@@ -466,7 +349,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     new.site.without("clash");
     ctl(&new, &["reconfigure"]).ok();
 
-    // Nobody can be asked here.
+    // There is no terminal to ask on.
     let said = ctl(&new, &all[..3]).expect_code(2);
     assert!(
         said.stderr.contains("+ mattermost_external_url = "),
@@ -496,7 +379,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     let restored = fs::read_to_string(new.site.path(attachment)).unwrap();
     assert_eq!(restored, "saved");
 
-    // Again: nothing of the configuration is left to do.
+    // Again: the configuration is already there.
     let said = ctl(&new, &all).ok().both();
     assert!(said.contains("that of this machine already"), "{said}");
 }

@@ -4,8 +4,9 @@
 //! The files are those of `tests/broken/`, whose messages `plan` holds to snapshots, and what a
 //! disk can have besides: no file at all, one that is too large, a directory, a pipe.
 
+mod refusal;
+
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -13,6 +14,8 @@ use std::{
 
 use mattervisor_tests::{Site, StatusExt, eventually};
 use nix::sys::signal::Signal;
+
+use refusal::{Refusal, check};
 
 const SITE: &str = "etc/mattervisor/mattervisor.toml";
 const SERVICES: &str = "etc/mattervisor/services.d";
@@ -35,46 +38,27 @@ fn site_at(address: &str) -> Site {
         "neighbour",
         &["sleep"],
         &format!(
-            "listens = ['{address}:7777']\n[settings]\nport = {{ type = 'port', default = 7777 }}\n"
+            "
+                listens = ['{address}:7777']
+                [settings]
+                port = {{ type = 'port', default = 7777 }}
+            "
         ),
     );
     let file = site.file("var/second.conf");
     site.child(
         "second",
         &["sleep"],
-        &format!("requires = ['neighbour']\n[[files]]\npath = '{file}'\ncontent = 'as it was'\n"),
+        &format!(
+            "
+                requires = ['neighbour']
+                [[files]]
+                path = '{file}'
+                content = 'as it was'
+            "
+        ),
     );
     site
-}
-
-/// Files below a directory with their content; what tells who asked, and which plan has
-/// stood the test of time, is left out.
-fn files(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut left = vec![site.path("var/lib"), site.path("run"), site.path("etc")];
-    while let Some(dir) = left.pop() {
-        for entry in fs::read_dir(&dir).unwrap().flatten() {
-            let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            if kind.is_dir() && path.file_name().is_none_or(|name| name != "changes") {
-                left.push(path);
-            } else if kind.is_file() && !path.ends_with("kept-plans.json") {
-                let content = fs::read(&path).unwrap();
-                found.insert(path, content);
-            }
-        }
-    }
-    found.insert(
-        "second.conf".into(),
-        fs::read(site.path("var/second.conf")).unwrap(),
-    );
-    found
-}
-
-/// What runs: name, state and pid of every service that does.
-fn running(site: &Site) -> Vec<(String, String, Option<i32>)> {
-    let services = site.status().services.into_iter();
-    let running = services.filter(|it| it.enabled);
-    running.map(|it| (it.name, it.state, it.pid)).collect()
 }
 
 /// Where a broken file belongs, and its content.
@@ -104,55 +88,6 @@ fn broken(kind: &str) -> Vec<(String, Vec<Broken>)> {
     assert!(all.len() >= 20, "too few broken {kind} files");
     all.sort();
     all
-}
-
-/// `said` must be in the message; it is the whole first line of `check-config` otherwise.
-fn check(site: &Site, name: &str, said: &str) {
-    let checked = site.ctl(&["check-config"]);
-    assert_eq!(checked.code, 1, "{name}: {}", checked.both());
-    let first = checked
-        .stdout
-        .lines()
-        .find(|line| line.contains(": error: "));
-    let first = first.unwrap_or_else(|| panic!("{name}: {}", checked.both()));
-    assert!(checked.stdout.contains(said), "{name}: {}", checked.both());
-    let told = site.ctl(&["reconfigure"]);
-    assert_eq!(told.code, 1, "{name}: {}", told.both());
-    assert!(
-        told.stderr.contains(first) && told.stderr.contains("nothing has changed"),
-        "{name}: {first} is not in {}",
-        told.both()
-    );
-}
-
-/// Lets a broken configuration be asked for in every way, and holds the site to what it was.
-struct Refusal {
-    files: BTreeMap<PathBuf, Vec<u8>>,
-    running: Vec<(String, String, Option<i32>)>,
-}
-
-impl Refusal {
-    fn of(site: &Site) -> Self {
-        site.wait_until_stored();
-        Self {
-            files: files(site),
-            running: running(site),
-        }
-    }
-
-    fn nothing_has_changed(&self, site: &Site, name: &str) {
-        assert_eq!(running(site), self.running, "{name}");
-        let now = files(site);
-        let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&now), names(&self.files), "{name}");
-        for (path, content) in &now {
-            assert!(
-                self.files[path] == *content,
-                "{name}: {} has changed",
-                path.display()
-            );
-        }
-    }
 }
 
 fn every_file_is_refused(kind: &str) {
@@ -292,7 +227,7 @@ fn sighup_with_broken_files_changes_nothing_and_is_shown() {
     let refusal = Refusal::of(&site);
     let log = || fs::read_to_string(site.path("supervisor.log")).unwrap();
     for (index, line) in [
-        "mattermost_external_url = \"ftp://x\"",
+        "mattermost_external_url = 'ftp://x'",
         "mattermost['uid'] = 1234",
         "matermost.uid = 1",
     ]
@@ -386,13 +321,13 @@ fn what_a_program_lacks_is_named() {
         let path = site.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        site.service(name, &format!("command = [\"{}\"]\n", path.display()));
+        site.service(name, &format!("command = ['{}']\n", path.display()));
     };
     script("carriage", "#!/bin/sh\r\nsleep 1000\r\n");
     script("foreign", "#!/no/such/interpreter\n");
     let dir = site.file("nowhere");
-    site.child("lost", &["sleep"], &format!("working_dir = \"{dir}\"\n"));
-    site.service("gone", "command = [\"/no/such/program\"]\n");
+    site.child("lost", &["sleep"], &format!("working_dir = '{dir}'\n"));
+    site.service("gone", "command = ['/no/such/program']\n");
     let checked = site.ctl(&["check-config"]).ok().both();
     for said in [
         format!("warning: working_dir: there is no directory {dir}"),

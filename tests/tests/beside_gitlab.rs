@@ -95,7 +95,7 @@ fn certificate(dir: &Path, file: &str, name: &str) {
 
 /// A stack whose site file leads users to GitLab's nginx, by a name of its own.
 fn stack_beside(bin: PathBuf, program: &Path, tls: bool) -> (Stack, GitlabNginx, String) {
-    let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let gitlab = GitlabNginx::start(&stack.site, program, tls);
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = std::fs::read_to_string(&file).unwrap();
@@ -279,7 +279,7 @@ fn the_virtual_host_is_written_with_care() {
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     let unset = site.ctl(&["gitlab", "vhost"]).expect_code(1).stderr;
     assert!(unset.contains("mattermost_external_url"), "{unset}");
-    site.site_file("mattermost_external_url = \"https://mattermost.test\"\n");
+    site.site_file("mattermost_external_url = 'https://mattermost.test'\n");
     let file = site.file("vhost.conf");
     let said = site.ctl(&["gitlab", "vhost", "-o", &file]).ok().stdout;
     assert!(said.contains("mattermost_nginx.enable = false"), "{said}");
@@ -321,8 +321,12 @@ fn a_port_in_use_is_told_with_the_hint_of_the_service_file() {
     let mut site = Site::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let listens = format!("listens = [\"{address}\"]\n");
-    let hint = "listens_hint = \"ask {{ whom }}\"\n[settings]\nwhom = { type = \"string\", default = \"the operator\" }";
+    let listens = format!("listens = ['{address}']\n");
+    let hint = r#"
+        listens_hint = "ask {{ whom }}"
+        [settings]
+        whom = { type = "string", default = "the operator" }
+    "#;
     site.child("hinted", &["sleep"], &format!("{listens}{hint}"));
     site.start();
     let said = site.ctl(&["start", "hinted", "--timeout", "3s"]).both();

@@ -1,5 +1,5 @@
-//! A standard error that takes nothing is a nuisance to whoever wants to read it, and to nobody else:
-//! whatever it is, services come back, every command works, and the end is in order.
+//! A standard error that takes nothing is a nuisance to whoever wants to read it, and to nobody
+//! else: whatever it is, services come back, every command works, and the end is in order.
 
 use std::{
     fs::{self, File},
@@ -25,7 +25,7 @@ fn site() -> Site {
     let site = Site::new();
     let stops = format!("stop-file={}", site.file("stops"));
     site.child("a", &[&stops, "sleep"], "");
-    site.child("b", &[&stops, "sleep"], "requires = [\"a\"]");
+    site.child("b", &[&stops, "sleep"], "requires = ['a']");
     site
 }
 

@@ -34,11 +34,21 @@ impl Web {
         site.service(
             "web",
             &format!(
-                "command = ['{nginx}', '-c', '{config}']\n\
-                 validate = ['{nginx}', '-t', '-q', '-c', '{config}']\n\
-                 [ready]\ntcp = '127.0.0.1:{port}'\ninterval = '50ms'\n\
-                 [stop]\nsignal = 'QUIT'\n[reload]\nsignal = 'HUP'\n\
-                 [[certificates]]\ncertificate = '{}'\nkey = '{}'\nhost = 'm.example'\n",
+                "
+                    command = ['{nginx}', '-c', '{config}']
+                    validate = ['{nginx}', '-t', '-q', '-c', '{config}']
+                    [ready]
+                    tcp = '127.0.0.1:{port}'
+                    interval = '50ms'
+                    [stop]
+                    signal = 'QUIT'
+                    [reload]
+                    signal = 'HUP'
+                    [[certificates]]
+                    certificate = '{}'
+                    key = '{}'
+                    host = 'm.example'
+                ",
                 at("ssl/m.crt"),
                 at("ssl/m.key"),
             ),
@@ -223,10 +233,18 @@ fn watched_files_restart_reload_or_do_nothing() {
     let mut site = Site::new();
     let list = |name: &str| site.path(name).display().to_string();
     let more = format!(
-        "[reload]\nsignal = 'HUP'\n\
-         [[watches]]\npath = '{}'\non_change = 'restart'\n\
-         [[watches]]\npath = '{}'\n\
-         [[watches]]\npath = '{}'\non_change = 'nothing'\n",
+        "
+            [reload]
+            signal = 'HUP'
+            [[watches]]
+            path = '{}'
+            on_change = 'restart'
+            [[watches]]
+            path = '{}'
+            [[watches]]
+            path = '{}'
+            on_change = 'nothing'
+        ",
         list("later/restart"),
         list("reload"),
         list("nothing"),

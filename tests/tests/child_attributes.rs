@@ -22,7 +22,7 @@ fn a_plain_child_is_clean() {
     let mut site = Site::new();
     site.service(
         "masks",
-        "command = [\"/bin/grep\", \"Sig\", \"/proc/self/status\"]\ntype = \"oneshot\"\n",
+        "command = ['/bin/grep', 'Sig', '/proc/self/status']\ntype = 'oneshot'\n",
     );
     site.child("a", &["id", "env", "sleep"], "");
     site.start_ready();
@@ -53,7 +53,15 @@ fn limits_and_masks_are_as_asked() {
     let mut site = Site::new();
     let cwd = site.file("etc");
     let more = format!(
-        "working_dir = \"{cwd}\"\numask = \"0027\"\nnice = 5\noom_score_adj = 321\nno_new_privs = true\n[limits]\nnofile = 123\n"
+        r#"
+            working_dir = "{cwd}"
+            umask = "0027"
+            nice = 5
+            oom_score_adj = 321
+            no_new_privs = true
+            [limits]
+            nofile = 123
+        "#
     );
     site.child("a", &["id", "sleep"], &more);
     site.start_ready();
@@ -75,7 +83,13 @@ fn turns_and_standard_input_are_as_asked() {
     std::fs::write(&input, "said before\n").unwrap();
     site.service(
         "cat",
-        &format!("command = [\"/bin/cat\"]\ntype = \"oneshot\"\nstdin = \"{input}\"\n"),
+        &format!(
+            r#"
+                command = ["/bin/cat"]
+                type = "oneshot"
+                stdin = "{input}"
+            "#
+        ),
     );
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let allowed = status
@@ -85,8 +99,12 @@ fn turns_and_standard_input_are_as_asked() {
     site.service(
         "turns",
         &format!(
-            "command = [\"/bin/sh\", \"-c\", \"grep Cpus_allowed_list /proc/self/status; ionice -p $$\"]\n\
-             type = \"oneshot\"\ncpu_affinity = [{first}]\nio_priority = \"best-effort:6\"\n"
+            r#"
+                command = ["/bin/sh", "-c", "grep Cpus_allowed_list /proc/self/status; ionice -p $$"]
+                type = "oneshot"
+                cpu_affinity = [{first}]
+                io_priority = "best-effort:6"
+            "#
         ),
     );
     site.start_ready();
@@ -104,11 +122,15 @@ fn user_and_groups_are_dropped() {
         skip!("needs root to become another user");
     }
     let mut site = Site::new();
-    site.child("a", &["id", "sleep"], "user = \"nobody\"");
+    site.child("a", &["id", "sleep"], "user = 'nobody'");
     site.child(
         "b",
         &["id", "sleep"],
-        "user = \"nobody\"\ngroup = \"daemon\"\ngroups = [\"mail\"]",
+        r#"
+            user = "nobody"
+            group = "daemon"
+            groups = ["mail"]
+        "#,
     );
     site.start_ready();
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
@@ -153,7 +175,7 @@ fn a_low_port_needs_one_capability() {
     site.child(
         "a",
         &["id", "sleep"],
-        "user = \"nobody\"\ncapabilities = [\"net_bind_service\"]",
+        "user = 'nobody'\ncapabilities = ['net_bind_service']",
     );
     site.start_ready();
     let id = identity(&site, "a");
@@ -170,7 +192,7 @@ fn an_unknown_user_fails_that_service_alone() {
     }
     let mut site = Site::new();
     site.site_file("manage_accounts.enable = false\n");
-    site.child("a", &["sleep"], "user = \"nosuchuser\"");
+    site.child("a", &["sleep"], "user = 'nosuchuser'");
     site.child("b", &["sleep"], "");
     site.start_ready();
     let status = site.status();
@@ -198,7 +220,7 @@ fn a_port_in_use_is_named_with_its_holder() {
     site.child(
         "a",
         &[&format!("file={file}"), "sleep"],
-        &format!("listens = [\"127.0.0.1:{port}\"]"),
+        &format!("listens = ['127.0.0.1:{port}']"),
     );
     site.start();
     let status = site.wait_for("the port is found in use", |status| {

@@ -78,7 +78,7 @@ fn no_permission_is_six() {
 fn status_is_three_when_something_is_down() {
     let mut site = Site::new();
     site.child("a", &["sleep"], "");
-    site.child("once", &["exit=0"], "type = \"oneshot\"");
+    site.child("once", &["exit=0"], "type = 'oneshot'");
     site.child("off", &["sleep"], "enable = false");
     site.start_ready();
     site.ctl(&["status"]).expect_code(0);
@@ -98,9 +98,9 @@ fn status_is_three_when_something_is_down() {
 #[test]
 fn check_config_reports_everything_at_once_without_a_supervisor() {
     let site = Site::new();
-    site.child("a", &["sleep"], "requires = [\"bb\"]");
-    site.child("b", &["sleep"], "wokring_dir = \"/\"");
-    site.service("c", "command = [\"{{ undefined_name }}\"]\n");
+    site.child("a", &["sleep"], "requires = ['bb']");
+    site.child("b", &["sleep"], "wokring_dir = '/'");
+    site.service("c", "command = ['{{ undefined_name }}']\n");
     site.site_file("nosuch.key = 1\n");
     let told = site.ctl(&["check-config"]).expect_code(1).both();
     for word in [

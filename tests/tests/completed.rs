@@ -1,4 +1,5 @@
-//! Work that is done: daemons that end with success, and oneshots that a command or a plan runs again.
+//! Work that is done: daemons that end with success, and oneshots that a command or a plan runs
+//! again.
 
 use std::fs;
 
@@ -7,18 +8,27 @@ use mattervisor_tests::{Site, StatusExt, stamps};
 
 use crate::reconfigure::{actions, dry_run, outcome};
 
-/// One that ends with success, and is not restarted, has not failed: nothing calls it a failure, nothing that requires
-/// it is held back, and the daemon goes on.
+/// One that ends with success, and is not restarted, has not failed: nothing calls it a failure,
+/// nothing that requires it is held back, and the daemon goes on.
 #[test]
 fn a_daemon_that_ends_with_success_is_no_failure() {
     let mut site = Site::new();
     let (go, told) = (site.file("go"), site.file("told"));
     site.site_file(&format!(
-        "[notify.file]\non = [\"failed\"]\ncommand = [\"/bin/sh\", \"-c\", 'echo \"$MATTERVISOR_CAUSE\" >> \"$0\"', \"{told}\"]\n"
+        r#"
+            [notify.file]
+            on = ["failed"]
+            command = ["/bin/sh", "-c", 'echo "$MATTERVISOR_CAUSE" >> "$0"', "{told}"]
+        "#
     ));
-    let well = "exit_when_failed = true\n[restart]\npolicy = \"on-failure\"\nsuccess = [130]";
+    let well = r#"
+        exit_when_failed = true
+        [restart]
+        policy = "on-failure"
+        success = [130]
+    "#;
     site.child("p", &[&format!("wait-file={go}"), "exit=130"], well);
-    site.child("late", &["sleep"], "requires = [\"p\"]");
+    site.child("late", &["sleep"], "requires = ['p']");
     site.start_ready();
     fs::write(&go, "").unwrap();
     let status = site.wait_state("p", "completed");
@@ -30,7 +40,7 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
     let told_late = site.ctl(&["restart", "late"]).ok();
     assert!(told_late.both().contains("late: running"), "{told_late:#?}");
     // The same for one that comes with a plan.
-    let never = "[restart]\npolicy = \"never\"";
+    let never = "[restart]\npolicy = 'never'";
     site.child("added", &["exit=0"], never);
     let added = outcome(&site.ctl(&["reconfigure", "--format", "json"]).ok());
     assert!(
@@ -50,7 +60,8 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
     assert!(again.both().contains("p: running"), "{again:#?}");
 }
 
-/// What a command or a plan runs again is named, waited for, foretold, and its failure is one of the command.
+/// What a command or a plan runs again is named, waited for, foretold, and its failure is one of
+/// the command.
 #[test]
 fn a_oneshot_that_runs_again_is_named_and_waited_for() {
     let mut site = Site::new();
@@ -63,7 +74,12 @@ fn a_oneshot_that_runs_again_is_named_and_waited_for() {
             &format!("shift-exit={bad}:3"),
             "delay=300",
         ],
-        "type = \"oneshot\"\nrequires = [\"db\"]\n[restart]\npolicy = \"never\"",
+        r#"
+            type = "oneshot"
+            requires = ["db"]
+            [restart]
+            policy = "never"
+        "#,
     );
     site.start_ready();
     let told = site.ctl(&["restart", "db"]).ok().both();
@@ -71,7 +87,7 @@ fn a_oneshot_that_runs_again_is_named_and_waited_for() {
     assert!(told.contains("setup: completed"), "{told}");
     assert_eq!(site.status().state("setup"), "completed");
     assert_eq!(stamps(runs.as_ref()).len(), 2);
-    site.child("db", &["sleep"], "[env]\nNEW = \"1\"\n");
+    site.child("db", &["sleep"], "[env]\nNEW = '1'\n");
     let preview = dry_run(&site, &[]);
     assert_eq!(
         actions(&preview)["setup"],
@@ -95,7 +111,7 @@ fn a_oneshot_that_runs_again_is_named_and_waited_for() {
 fn what_restarts_with_another_is_not_running_already() {
     let mut site = Site::new();
     site.child("a", &["sleep"], "");
-    site.child("hard", &["sleep"], "requires = [\"a\"]");
+    site.child("hard", &["sleep"], "requires = ['a']");
     site.start_ready();
     let before = site.status().pid("hard");
     let told = outcome(&site.ctl(&["restart", "a", "--format", "json"]).ok());
@@ -108,8 +124,12 @@ fn what_restarts_with_another_is_not_running_already() {
 #[test]
 fn a_stop_of_what_is_completed_waits_for_who_requires_it() {
     let mut site = Site::new();
-    site.child("setup", &["exit=0"], "type = \"oneshot\"");
-    let slow = "requires = [\"setup\"]\n[stop]\ntimeout = \"300ms\"";
+    site.child("setup", &["exit=0"], "type = 'oneshot'");
+    let slow = r#"
+        requires = ["setup"]
+        [stop]
+        timeout = "300ms"
+    "#;
     site.child("slow", &["ignore-term", "sleep"], slow);
     site.start_ready();
     let told = site.ctl(&["stop", "setup", "slow"]).ok().both();

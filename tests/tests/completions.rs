@@ -43,7 +43,7 @@ fn bash_knows_the_services() {
     site.child(
         "base",
         &["sleep"],
-        "[tools.baseline]\ncommand = [\"/bin/true\"]\n",
+        "[tools.baseline]\ncommand = ['/bin/true']\n",
     );
     site.start();
     let root = site.root().to_owned();
@@ -70,7 +70,7 @@ fn bash_knows_the_services() {
     assert_eq!(offered("ctl --root ROOT baseline "), [""; 0]);
     let stopped = site.stop();
     assert_eq!(stopped, 0);
-    // Down: silent, with or without its socket.
+    // Without a supervisor nothing is offered, with or without its socket.
     assert_eq!(offered("ctl --root ROOT restart mat"), [""; 0]);
 }
 
@@ -88,7 +88,7 @@ fn a_silent_supervisor_is_not_waited_for() {
     ctl.env("_CLAP_COMPLETE_INDEX", "4");
     let told = run(&mut ctl).ok();
     assert!(!told.stdout.contains("nginx"), "{}", told.stdout);
-    // 200 ms, and the rest for a busy machine.
+    // ctl gives up after 200 ms; the rest is for a busy machine.
     assert!(told.took < Duration::from_secs(2), "{:?}", told.took);
 }
 
@@ -102,7 +102,7 @@ fn packaged(name: &str) -> PathBuf {
 fn the_packaged_files_are_those_of_the_definition() {
     for (shell, name) in [("bash", "ctl.bash"), ("zsh", "_ctl"), ("fish", "ctl.fish")] {
         let mut ctl = Command::new(binary("ctl"));
-        // Found by PATH, as on a real system.
+        // The completion finds `ctl` by PATH.
         ctl.arg0("ctl").args(["completions", shell]);
         let printed = run(&mut ctl).ok().stdout;
         let path = packaged(name);

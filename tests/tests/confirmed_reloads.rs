@@ -24,9 +24,9 @@ fn with(stack: &Stack, line: &str) {
     stack.site.site_file(&format!("{site_file}{line}\n"));
 }
 
-/// What never comes is not waited for so long here.
+/// Shortens the reload timeout of a service: these tests wait for reloads that fail.
 fn hurry(site: &Site, service: &str) {
-    site.service(service, "[reload]\ntimeout = \"4s\"\n");
+    site.service(service, "[reload]\ntimeout = '4s'\n");
 }
 
 fn last_reload(status: &StatusReply, service: &str) -> Option<ReloadOutcome> {
@@ -48,7 +48,7 @@ fn stack(environment: &str) -> Option<Stack> {
 fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     need!(postgres());
     need!(nginx());
-    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    let mut stack = stack("STANDIN_STOP_MS = '100'").unwrap();
     stack.start();
     let site = &stack.site;
     let conf = site.path("run/mattervisor/nginx-conf/nginx.conf");
@@ -63,7 +63,7 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     let more = "mattermost_nginx.custom_nginx_config";
     with(
         &stack,
-        &format!("{more} = \"server {{ listen 127.0.0.1:{port}; return 204; }}\""),
+        &format!("{more} = 'server {{ listen 127.0.0.1:{port}; return 204; }}'"),
     );
     let old = |pid| {
         assert_eq!(site.status().pid("nginx"), pid);
@@ -94,13 +94,13 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     let pid = site.status().pid("nginx");
     old(pid);
 
-    // The next good one is taken and confirmed.
+    // The next good configuration is taken and confirmed.
     drop(taken);
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(204));
     site.site_file(&site_file);
     site.ctl(&["reconfigure"]).ok();
-    // Its old workers have the socket until they have ended.
+    // nginx's old workers have the socket until they have ended.
     eventually("nobody listens there any more", || {
         TcpStream::connect(("127.0.0.1", port)).err()
     });
@@ -124,12 +124,12 @@ fn without_token(text: &str) -> String {
 fn a_narrowed_listen_is_narrowed_or_told() {
     need!(postgres());
     need!(nginx());
-    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
-    let only = "nginx.listen_addresses = [\"127.0.0.1\"]";
+    let mut stack = stack("STANDIN_STOP_MS = '100'").unwrap();
+    let only = r#"nginx.listen_addresses = ["127.0.0.1"]"#;
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let narrow = fs::read_to_string(&file).unwrap();
     assert!(narrow.contains(only));
-    let wide = narrow.replace(only, "nginx.listen_addresses = [\"*\"]");
+    let wide = narrow.replace(only, "nginx.listen_addresses = ['*']");
     stack.site.site_file(&wide);
     stack.start();
     let is_open = || TcpStream::connect(("127.0.0.2", stack.nginx_port)).is_ok();
@@ -149,7 +149,7 @@ fn a_narrowed_listen_is_narrowed_or_told() {
 fn a_renewed_certificate_is_confirmed() {
     need!(postgres());
     need!(nginx());
-    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    let mut stack = stack("STANDIN_STOP_MS = '100'").unwrap();
     stack.over_tls(free_port());
     let site = &stack.site;
     let dir = site.path("etc/mattervisor/ssl");
@@ -182,7 +182,7 @@ fn a_renewed_certificate_is_confirmed() {
         last_reload(status, "nginx") == Some(ReloadOutcome::Done)
     });
 
-    // A master that does not hear is not taken for one that has.
+    // A stopped nginx master confirms nothing.
     kill(pid, Signal::SIGSTOP);
     renew();
     site.wait_for("it is told", |status| {
@@ -198,7 +198,7 @@ fn a_renewed_certificate_is_confirmed() {
 fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     need!(postgres());
     need!(nginx());
-    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    let mut stack = stack("STANDIN_STOP_MS = '100'").unwrap();
     stack.start();
     let site = &stack.site;
     let own = |account: &str| site.path(&format!("run/mattervisor/nginx/{account}"));
@@ -210,7 +210,7 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     let socket = own(account).join("reload.sock");
     let directory = |account: &str| fs::metadata(own(account)).unwrap();
     assert_eq!(directory(account).permissions().mode() & 0o7777, 0o700);
-    // A new one can have the number of the old.
+    // A new process can have the pid of the old one.
     let made = || fs::metadata(&socket).and_then(|it| it.modified()).ok();
     for signal in [Signal::SIGKILL, Signal::SIGQUIT] {
         let (pid, before) = (site.status().pid("nginx"), made());
@@ -227,9 +227,7 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     let file = site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
     let pid = site.status().pid("nginx");
-    site.site_file(
-        &site_file.replace("nginx.username = \"nobody\"", "nginx.username = \"daemon\""),
-    );
+    site.site_file(&site_file.replace(r#"nginx.username = "nobody""#, "nginx.username = 'daemon'"));
     site.ctl(&["reconfigure"]).ok();
     assert_ne!(site.status().pid("nginx"), pid);
     assert_ne!(directory("daemon").uid(), directory("nobody").uid());
@@ -243,7 +241,7 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     let mut site = Site::new();
     site.use_catalog(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     hurry(&site, "postgresql");
-    let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
+    let small = "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n";
     site.site_file(small);
     site.start_ready();
     let pid = site.status().pid("postgresql");
@@ -258,7 +256,7 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     assert!(told.contains("requires argument \"ldapbasedn\""), "{told}");
     assert!(told.contains("postgresql: runs with it again"), "{told}");
     assert_eq!(site.status().pid("postgresql"), pid);
-    // It would not start with that line.
+    // PostgreSQL would not start with that line.
     let rules = site.path("run/mattervisor/postgresql-conf/pg_hba.conf");
     assert!(!fs::read_to_string(rules).unwrap().contains("ldap"));
     site.ctl(&["restart", "postgresql"]).ok();
@@ -284,13 +282,14 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     assert_eq!(site.status().pid("postgresql"), pid);
 }
 
-/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a function in the
-/// database must not come in between, since it would run with the rights of the superuser.
+/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a
+/// function in the database must not come in between, since it would run with the rights of the
+/// superuser.
 #[test]
 fn the_question_to_postgresql_stands_what_it_meets() {
     need!(postgres());
     need!(nginx());
-    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    let mut stack = stack("STANDIN_STOP_MS = '100'").unwrap();
     stack.start();
     let site = &stack.site;
     let psql = |arguments: &[&str]| {

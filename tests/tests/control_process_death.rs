@@ -26,9 +26,9 @@ fn replace_control(site: &Site) -> Duration {
 fn kill_9_of_control_leaves_every_service_alone() {
     let mut site = Site::new();
     site.child("a", &["sleep"], "");
-    site.child("b", &["sleep"], "requires = [\"a\"]");
+    site.child("b", &["sleep"], "requires = ['a']");
     site.child("held", &["sleep"], "");
-    site.child("done", &["exit=0"], "type = \"oneshot\"");
+    site.child("done", &["exit=0"], "type = 'oneshot'");
     site.start_ready();
     site.ctl(&["stop", "held"]).ok();
     let before = site.status();
@@ -66,7 +66,11 @@ fn exits_and_readiness_meanwhile_are_not_lost() {
     let mut site = Site::new();
     let go = site.file("go");
     site.child("a", &["sleep"], "");
-    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    let ready = r#"
+        [ready]
+        notify = true
+        timeout = "1m"
+    "#;
     site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
@@ -106,7 +110,11 @@ fn backoff_survives_the_control_process() {
     site.child(
         "a",
         &[&format!("file={file}"), "exit=1"],
-        "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+        r#"
+            [restart]
+            delay = "1h"
+            max_delay = "1h"
+        "#,
     );
     site.start_ready();
     site.wait_state("a", "backoff");
@@ -126,7 +134,7 @@ fn a_stop_under_way_is_carried_through() {
     site.child(
         "a",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"1s\"",
+        "[stop]\ntimeout = '1s'",
     );
     site.start_ready();
     site.wait_log("a", |line| line == "set");
@@ -160,11 +168,12 @@ fn a_waiting_ctl_learns_the_outcome_all_the_same() {
     );
 }
 
-/// It is replaced within this after something has begun to wait for it; the rest is a busy machine's.
+/// It is replaced within this after something has begun to wait for it; the rest is a busy
+/// machine's.
 const REPLACED: Duration = Duration::from_secs(60);
 
-/// One that hangs is replaced although no init has a watchdog: a service that died comes back, and a client
-/// that waits is answered.
+/// One that hangs is replaced although no init has a watchdog: a service that died comes back, and
+/// a client that waits is answered.
 #[test]
 fn one_that_hangs_is_replaced_without_a_watchdog() {
     let mut site = Site::new();
@@ -182,7 +191,7 @@ fn one_that_hangs_is_replaced_without_a_watchdog() {
     let after = site.wait_reborn("a", before.pid("a"));
     assert_eq!(after.supervisor.control_restarts, 1);
     assert_eq!(after.pid("b"), before.pid("b"));
-    // The next one has nothing to do but to answer.
+    // The next control process only has to answer.
     kill(after.supervisor.pid, Signal::SIGSTOP);
     let answer = within(REPLACED, || {
         let status = site.ctl(&["--timeout", "5s", "status"]);
@@ -200,7 +209,7 @@ fn sigterm_is_obeyed_although_control_hangs() {
     let stops = site.file("stops");
     let stop = format!("stop-file={stops}");
     site.child("base", &[&stop, "sleep"], "");
-    site.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
+    site.child("top", &[&stop, "sleep"], "requires = ['base']");
     site.start_ready();
     let status = site.status();
     kill(status.supervisor.pid, Signal::SIGSTOP);
@@ -211,7 +220,7 @@ fn sigterm_is_obeyed_although_control_hangs() {
     assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
-/// Signals that mean nothing change nothing, whichever of the two gets them.
+/// Signals without a meaning change nothing, for the keeper and for the control process.
 #[test]
 fn stray_signals_do_no_harm() {
     let mut site = Site::new();
@@ -243,13 +252,14 @@ fn stray_signals_do_no_harm() {
     assert_eq!(site.wait_end(REPLACED), 0, "{}", site.supervisor_log());
 }
 
-/// Changes that are asked for while the keeper does not run; all that control has to tell it of them is more
-/// than the socket between the two takes.
+/// Changes that are asked for while the keeper does not run; all that control has to tell it of
+/// them is more than the socket between the two takes.
 const CHANGES: usize = 300;
 /// Whoever is not answered for so long is not answered before the keeper runs.
 const UNANSWERED: Duration = Duration::from_secs(2);
 
-/// What a client heard to be accepted is in the history, though control died before the keeper read of it.
+/// What a client heard to be accepted is in the history, though control died before the keeper read
+/// of it.
 #[test]
 fn what_was_accepted_is_in_the_history_though_the_keeper_did_not_run() {
     let mut site = Site::new();

@@ -61,7 +61,7 @@ fn until(site: &Site, groups: &str, code: i32) -> Ctl {
 fn site_file(site: &Site, admins: &str, viewers: &str) {
     let line = |key: &str, gid: &str| match gid {
         "" => String::new(),
-        gid => format!("control.{key} = \"{gid}\"\n"),
+        gid => format!("control.{key} = '{gid}'\n"),
     };
     site.site_file(&(line("admin_group", admins) + &line("viewer_group", viewers)));
 }
@@ -248,7 +248,7 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
 
     let mut client = UnixStream::connect(site.path("run/mattervisor/ctl.sock")).unwrap();
     client.set_read_timeout(Some(LIMIT)).unwrap();
-    // Over before our copy goes, so that the last close is the supervisor's, if it has one.
+    // Finished before our copy is closed, so that the last close is the supervisor's.
     let linger_on = |l_onoff| {
         let l_linger = 3600;
         setsockopt(&ours, Linger, &linger { l_onoff, l_linger }).unwrap();

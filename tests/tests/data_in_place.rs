@@ -1,5 +1,6 @@
-//! Data that lie where another package has laid them, under its own account: they are used there, go from one
-//! account to another and back, and in a directory of a third account they are left alone.
+//! Data that lie where another package has laid them, under its own account: they are used there,
+//! go from one account to another and back, and in a directory of a third account they are left
+//! alone.
 
 use std::{
     fs,
@@ -40,9 +41,14 @@ impl Machine {
     fn site_file(&self, account: &str, dir: &str) {
         let dir = self.place.join(dir);
         self.site.site_file(&format!(
-            "postgresql.enable = true\npostgresql.superuser = 'postgres'\n\
-             postgresql.shared_buffers = '16MB'\npostgresql.username = '{account}'\n\
-             postgresql.dir = '{}'\npostgresql.data_dir = '{}'\n",
+            "
+                postgresql.enable = true
+                postgresql.superuser = 'postgres'
+                postgresql.shared_buffers = '16MB'
+                postgresql.username = '{account}'
+                postgresql.dir = '{}'
+                postgresql.data_dir = '{}'
+            ",
             dir.display(),
             dir.join("data").display(),
         ));
@@ -58,7 +64,7 @@ impl Machine {
         run(&mut command).ok().stdout.trim().to_owned()
     }
 
-    /// Whoever it runs as and has the data, all of them.
+    /// Account of the server's process and of all its data.
     fn is_of(&self, account: &str, dir: &str) {
         let pid = self.site.status().pid("postgresql");
         let ids = status_field(pid, "Uid").unwrap();
@@ -94,7 +100,8 @@ fn data_of_another_package_go_from_its_account_to_ours_and_back() {
     assert_eq!(fs::metadata(&it.place).unwrap().uid(), 0);
 }
 
-/// The third one could put anything in the place of what we gave away there. What runs goes on.
+/// In a directory of a third account nothing changes hands: that account could replace it. What
+/// runs goes on.
 #[test]
 fn data_in_a_directory_of_a_third_account_are_left_alone_and_it_is_said() {
     if !geteuid().is_root() {

@@ -19,7 +19,8 @@ fn psql(site: &Site, bin: &Path, account: &str, role: &str, query: &str) -> Ctl 
     run(command.current_dir("/"))
 }
 
-/// PostgreSQL runs as `daemon` and lets in its superuser and Mattermost's role, each as one account.
+/// PostgreSQL runs as `daemon` and lets in its superuser and Mattermost's role, each as one
+/// account.
 #[test]
 fn an_account_called_like_a_role_is_not_that_role() {
     if !nix::unistd::geteuid().is_root() {
@@ -29,8 +30,13 @@ fn an_account_called_like_a_role_is_not_that_role() {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     site.site_file(
-        "postgresql.enable = true\npostgresql.username = 'daemon'\npostgresql.superuser = 'postgres'\n\
-         postgresql.shared_buffers = '16MB'\nmattermost.sql_user = 'games'\n",
+        "
+            postgresql.enable = true
+            postgresql.username = 'daemon'
+            postgresql.superuser = 'postgres'
+            postgresql.shared_buffers = '16MB'
+            mattermost.sql_user = 'games'
+        ",
     );
     site.start_ready();
     let make = "create role games login; create role bin login; create role gamesx login";
@@ -59,12 +65,15 @@ fn an_account_called_like_a_role_is_not_that_role() {
 fn odd_names_are_only_names() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
     stack.site.site_file(&format!(
-        "{site_file}mattermost.sql_user = '''o'brien \\ \"mm\" $x'''\n\
-         mattermost.database_name = 'Db with = Blank host=evil.example'\n"
+        r#"
+            {site_file}
+            mattermost.sql_user = '''o'brien \ "mm" $x'''
+            mattermost.database_name = 'Db with = Blank host=evil.example'
+        "#
     ));
     stack.start();
     let status = stack.site.status();
@@ -83,12 +92,13 @@ fn odd_names_are_only_names() {
     });
 }
 
-/// Mattermost's role may make functions in its database. The superuser must not be led to call one of them.
+/// Mattermost's role may make functions in its database. The superuser must not be led to call one
+/// of them.
 #[test]
 fn no_function_of_mattermosts_runs_as_the_superuser() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.sql(
         "set role mattermost; \

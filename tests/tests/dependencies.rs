@@ -3,7 +3,11 @@
 use mattervisor_tests::{Site, StatusExt, eventually, stamps};
 
 /// A service that is ready when the file `go` exists.
-const READY_WHEN_TOLD: &str = "[ready]\nnotify = true\ntimeout = \"1m\"";
+const READY_WHEN_TOLD: &str = r#"
+    [ready]
+    notify = true
+    timeout = "1m"
+"#;
 
 /// Behaviour 1: starting a service starts its dependencies, and these first.
 #[test]
@@ -23,7 +27,7 @@ fn b01_starting_a_service_starts_its_dependencies() {
     site.child(
         "top",
         &[&format!("file={top}"), "sleep"],
-        "requires = [\"base\"]",
+        "requires = ['base']",
     );
     site.start_ready();
     site.ctl(&["stop", "base", "top"]).ok();
@@ -49,8 +53,8 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
     let verbs = [format!("stop-file={stops}"), "sleep".to_owned()];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
     site.child("base", &verbs, "");
-    site.child("middle", &verbs, "requires = [\"base\"]");
-    site.child("top", &verbs, "requires = [\"middle\"]");
+    site.child("middle", &verbs, "requires = ['base']");
+    site.child("top", &verbs, "requires = ['middle']");
     site.start_ready();
     let before = site.status();
     let told = site.ctl(&["stop", "base"]).ok();
@@ -92,7 +96,7 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
 fn b07_stop_while_waiting_for_dependencies_returns_at_once() {
     let mut site = Site::new();
     site.child("base", &["sleep"], READY_WHEN_TOLD);
-    site.child("top", &["sleep"], "requires = [\"base\"]");
+    site.child("top", &["sleep"], "requires = ['base']");
     site.start();
     site.wait_state("top", "waiting");
     let told = site.ctl(&["stop", "top"]).ok();
@@ -114,7 +118,7 @@ fn b08_restart_while_waiting_on_a_dependency_does_not_start_early() {
     site.child(
         "top",
         &[&format!("file={top}"), "sleep"],
-        "requires = [\"base\"]",
+        "requires = ['base']",
     );
     site.start();
     site.wait_state("top", "waiting");
@@ -134,10 +138,16 @@ fn b14_exit_before_readiness_holds_back_only_what_requires_it() {
     site.child(
         "base",
         &["delay=50", "exit=9"],
-        &format!("{READY_WHEN_TOLD}\n[restart]\npolicy = \"never\""),
+        &format!(
+            r#"
+                {READY_WHEN_TOLD}
+                [restart]
+                policy = "never"
+            "#
+        ),
     );
-    site.child("strict", &["sleep"], "requires = [\"base\"]");
-    site.child("easy", &["sleep"], "wants = [\"base\"]");
+    site.child("strict", &["sleep"], "requires = ['base']");
+    site.child("easy", &["sleep"], "wants = ['base']");
     site.start_ready();
     let status = site.status();
     assert_eq!(status.state("base"), "failed");
@@ -156,9 +166,15 @@ fn b16_start_timeout_of_a_soft_dependency_does_not_fail_its_dependent() {
     site.child(
         "base",
         &["sleep"],
-        "[ready]\nnotify = true\ntimeout = \"200ms\"\n[restart]\npolicy = \"never\"",
+        r#"
+            [ready]
+            notify = true
+            timeout = "200ms"
+            [restart]
+            policy = "never"
+        "#,
     );
-    site.child("top", &["sleep"], "wants = [\"base\"]");
+    site.child("top", &["sleep"], "wants = ['base']");
     site.start_ready();
     let status = site.status();
     assert_eq!(status.state("base"), "failed");
@@ -170,8 +186,8 @@ fn b16_start_timeout_of_a_soft_dependency_does_not_fail_its_dependent() {
 fn b35_crash_of_a_dependency_bounces_only_what_binds_to_it() {
     let mut site = Site::new();
     site.child("base", &["sleep"], "");
-    site.child("loose", &["sleep"], "requires = [\"base\"]");
-    site.child("bound", &["sleep"], "binds_to = [\"base\"]");
+    site.child("loose", &["sleep"], "requires = ['base']");
+    site.child("bound", &["sleep"], "binds_to = ['base']");
     site.start_ready();
     let before = site.status();
     mattervisor_tests::kill(before.pid("base"), nix::sys::signal::Signal::SIGKILL);
@@ -187,7 +203,7 @@ fn b35_crash_of_a_dependency_bounces_only_what_binds_to_it() {
 fn a_start_lifts_the_holds_of_what_it_requires_and_says_so() {
     let mut site = Site::new();
     site.child("base", &["sleep"], "");
-    site.child("top", &["sleep"], "requires = [\"base\"]");
+    site.child("top", &["sleep"], "requires = ['base']");
     site.start_ready();
     site.ctl(&["stop", "base"]).ok();
     let refused = site.ctl(&["restart", "top"]);
@@ -214,7 +230,7 @@ fn b41_a_cycle_of_twenty_is_reported_not_hung() {
         site.child(
             &format!("ring{number}"),
             &["sleep"],
-            &format!("requires = [\"ring{next}\"]"),
+            &format!("requires = ['ring{next}']"),
         );
     }
     let checked = site.ctl(&["check-config"]).expect_code(1);

@@ -97,7 +97,7 @@ fn alike(line: &str) -> String {
 fn every_console_block_is_true() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let mut count = 0;
     for document in documents() {
@@ -121,6 +121,100 @@ fn every_console_block_is_true() {
         }
     }
     assert!(count > 0, "no document has a console block");
+}
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+/// Every document of the repository that is not written by a program.
+fn all_documents() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let others = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "tests/README.md",
+    ];
+    let others = others.map(|name| top.join(name));
+    documents().into_iter().chain(others).collect()
+}
+
+/// What programs print or write cannot be wrapped: ```text, ```console, and the engine's state
+/// table.
+#[test]
+fn no_line_is_longer_than_a_screen_is_wide() {
+    let mut long = Vec::new();
+    for document in all_documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let mut printed = false;
+        for (index, line) in text.lines().enumerate() {
+            if line.starts_with("```") || line.starts_with("<!--") {
+                printed = matches!(line, "```text" | "```console" | "<!-- state table -->");
+            } else if !printed && line.chars().count() > WIDTH {
+                long.push(format!("{}:{}", document.display(), index + 1));
+            }
+        }
+    }
+    assert!(
+        long.is_empty(),
+        "over {WIDTH} columns:\n{}",
+        long.join("\n")
+    );
+}
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|it| it.is_alphanumeric() || " -_".contains(*it));
+    kept.map(|it| if it == ' ' { '-' } else { it }).collect()
+}
+
+/// The targets of a document's links, but for those of the web.
+fn links(text: &str) -> Vec<&str> {
+    let ends = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
+    let targets = ends.map(|(target, _)| target);
+    targets
+        .filter(|it| !it.contains("://") && !it.contains(char::is_whitespace))
+        .collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    for document in all_documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in links(&text) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => document.clone(),
+                file => document.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: no {link}", document.display());
+            if !heading.is_empty() {
+                let page = std::fs::read_to_string(&target).unwrap();
+                let mut headings = page.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|it| anchor(it) == heading);
+                assert!(found, "{}: no heading {link}", document.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn headings_have_the_anchors_of_github() {
+    assert_eq!(
+        anchor("## Maintenance, and what users see"),
+        "maintenance-and-what-users-see"
+    );
+    assert_eq!(anchor("### Mattermost's own `ctl`"), "mattermosts-own-ctl");
+    assert_eq!(
+        links("[a](b.md#c), [d](https://x), [e](f.md)"),
+        ["b.md#c", "f.md"]
+    );
 }
 
 /// The TOML blocks of a document, each with the number of its first line.

@@ -1,5 +1,5 @@
-//! docs/email.md against a real mail server, Postfix, with the stand-in as Mattermost: what it tells
-//! people to write sends mail, and what goes wrong shows up where it says.
+//! docs/email.md against a real mail server, Postfix, with the stand-in as Mattermost: what it
+//! tells people to write sends mail, and what goes wrong shows up where it says.
 
 use std::{
     fs::{self, Permissions},
@@ -36,13 +36,13 @@ struct Office {
 }
 
 impl Office {
-    /// Started; without settings for mail.
+    /// A running stack without settings for mail.
     fn open(bin: PathBuf, mail: Postfix) -> Self {
         let authority = mail.authority().display().to_string();
         let mut stack = Stack::new(
             bin,
             &format!(
-                "STANDIN_STOP_MS = \"100\", STANDIN_BATCH_MS = \"5000\", SSL_CERT_FILE = \"{authority}\""
+                "STANDIN_STOP_MS = '100', STANDIN_BATCH_MS = '5000', SSL_CERT_FILE = '{authority}'"
             ),
         );
         let file = stack.site.path("etc/mattervisor/mattervisor.toml");
@@ -98,7 +98,7 @@ impl Office {
         let more = longer.iter().filter(|_| !given);
         let lines = settings.iter().chain(more).map(|(name, value)| {
             let value = value.trim_matches('"');
-            format!("MM_EMAILSETTINGS_{name} = \"{value}\", ")
+            format!("MM_EMAILSETTINGS_{name} = '{value}', ")
         });
         let env = format!("mattermost.env = {{ {}", lines.collect::<String>());
         let site = &self.stack.site;
@@ -285,7 +285,8 @@ fn what_goes_wrong_is_told() {
     assert_eq!(office.mail.inbox(), Vec::<String>::new());
 }
 
-/// An authority that nobody has told Mattermost of; and whoever answers, if it is to look at no certificate.
+/// An authority that nobody has told Mattermost of; and whoever answers, if it is to look at no
+/// certificate.
 #[test]
 fn certificates_are_looked_at_unless_they_are_not() {
     let bin = need!(postgres());

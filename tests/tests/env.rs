@@ -50,8 +50,8 @@ fn variable(all: &Value, name: &str) -> Value {
         .clone()
 }
 
-/// The proxy example of GitLab's documentation: the server has the variables, exactly; what they set
-/// wins over config.json, and what is removed is gone and config.json counts again.
+/// The proxy example of GitLab's documentation: the server has the variables, exactly; what they
+/// set wins over config.json, and what is removed is gone and config.json counts again.
 #[test]
 fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
     let bin = need!(postgres());
@@ -72,7 +72,7 @@ fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
     let max_users = |config: &Value| config["TeamSettings"]["MaxUsersPerTeam"].as_i64();
     assert_eq!(max_users(&live_config(site)), Some(500));
 
-    // The file keeps its own value, and says what would count.
+    // config.json keeps its own value; `--against-config` shows both.
     let file = site.path("var/lib/mattervisor/mattermost/config.json");
     let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_ne!(max_users(&config), Some(500), "a variable was written back");
@@ -170,7 +170,7 @@ fn shipped(lines: &str) -> Site {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     site.site_file(&format!(
-        "mattermost_external_url = \"http://chat.example.com\"\n{lines}\n"
+        "mattermost_external_url = 'http://chat.example.com'\n{lines}\n"
     ));
     site
 }
@@ -207,10 +207,10 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
         ("SQLSETTINGS_ALLOWCORSFROM", "SERVICESETTINGS_ALLOWCORSFROM"),
         ("WEBRTCSETTINGS_STUN_URI", "WEBRTCSETTINGS_STUNURI"),
     ];
-    let lines = names.map(|(wrong, _)| format!("mattermost.env.MM_{wrong} = \"https://x\""));
+    let lines = names.map(|(wrong, _)| format!("mattermost.env.MM_{wrong} = 'https://x'"));
     let site = shipped(&lines.join("\n"));
     let checked = site.ctl(&["check-config"]).ok().stdout;
-    // The same beside the environment itself.
+    // `ctl env` shows the same notes beside the variables.
     let shown = site.ctl(&["env", "mattermost"]).ok().stdout;
     for (index, (wrong, right)) in names.iter().enumerate() {
         let line = index + 2;
@@ -234,7 +234,7 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
 fn variables_are_held_to_the_installed_version() {
     let told = |version: &str, name: &str| {
         let site = shipped(&format!(
-            "mattermost.version = \"{version}\"\nmattermost.env.{name} = \"true\""
+            "mattermost.version = '{version}'\nmattermost.env.{name} = 'true'"
         ));
         let told = site.ctl(&["check-config"]).ok().stdout;
         let line = told.lines().find(|line| line.contains(name));
@@ -270,8 +270,8 @@ fn values_are_found_wrong_before_the_server_is() {
         assert!(told.contains(said), "no {said} in {told}");
     }
     for (deadly, why) in [
-        ("MM_SQLSETTINGS_DATASOURCEREPLICAS = \"\"", "hangs"),
-        ("MM_SQLSETTINGS_REPLICALAGSETTINGS = \"x\"", "panics"),
+        ("MM_SQLSETTINGS_DATASOURCEREPLICAS = ''", "hangs"),
+        ("MM_SQLSETTINGS_REPLICALAGSETTINGS = 'x'", "panics"),
         (
             "MM_LOGSETTINGS_ADVANCEDLOGGINGJSON = \"{\"",
             "refuses to start",
@@ -288,18 +288,18 @@ fn values_are_found_wrong_before_the_server_is() {
     }
 }
 
-/// It works for any service, running or not, and says which of the two it shows.
+/// `ctl env` works for any service, running or not, and says which of the two it shows.
 #[test]
 fn any_service_has_an_environment_that_can_be_asked_for() {
     let mut site = Site::new();
-    site.child("a", &["sleep"], "[env]\nX = \"1\"");
+    site.child("a", &["sleep"], "[env]\nX = '1'");
     site.child("off", &["sleep"], "enable = false");
     let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("no supervisor answers"), "{told}");
     site.start_ready();
     let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("This is what runs"), "{told}");
-    site.child("a", &["sleep"], "[env]\nX = \"2\"");
+    site.child("a", &["sleep"], "[env]\nX = '2'");
     let told = site.ctl(&["env", "a"]).ok().stdout;
     assert!(told.contains("env X changed"), "{told}");
     let exported = site.ctl(&["env", "a", "--export"]).ok().stdout;
@@ -321,7 +321,7 @@ fn any_service_has_an_environment_that_can_be_asked_for() {
     site.ctl(&["env"]).expect_code(2);
 }
 
-/// Who cannot read the secrets is told so.
+/// A user who may not read the secrets is told so.
 #[test]
 fn reveal_without_the_right_to_read_is_six() {
     if !nix::unistd::geteuid().is_root() {
@@ -330,7 +330,7 @@ fn reveal_without_the_right_to_read_is_six() {
     let site = Site::new();
     site.child("a", &["sleep"], "");
     let secrets = site.path("etc/mattervisor/secrets.toml");
-    std::fs::write(&secrets, "a.env = { PASSWORD = \"hunter2\" }\n").unwrap();
+    std::fs::write(&secrets, "a.env = { PASSWORD = 'hunter2' }\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&secrets, mode).unwrap();
     let copy = site.path("ctl");

@@ -42,7 +42,12 @@ fn changes_are_kept_with_who_and_how_they_ended() {
     site.child("b", &["sleep"], "");
     let bad = site.file("bad");
     let broken = format!("shift-exit={bad}:1");
-    let once = "[ready]\nnotify = true\n[restart]\npolicy = \"never\"";
+    let once = r#"
+        [ready]
+        notify = true
+        [restart]
+        policy = "never"
+    "#;
     site.child("c", &[&broken, "notify=READY=1", "sleep"], once);
     site.start_ready();
     site.ctl(&["restart", "a"]).ok();
@@ -172,7 +177,8 @@ fn a_reconfigure_that_was_left_alone_ends_in_the_history() {
     }
 }
 
-/// Who follows events loses none, gets none twice and is told of no gap when the control process dies.
+/// Who follows events loses none, gets none twice and is told of no gap when the control process
+/// dies.
 #[test]
 fn events_are_followed_over_the_death_of_control() {
     let mut site = Site::new();

@@ -2,7 +2,8 @@
 
 use mattervisor_tests::{Site, StatusExt, stamps};
 
-/// `data` requires `prepare`, a oneshot that requires `base`; `app` requires `data`, `front` nothing.
+/// `data` requires `prepare`, a oneshot that requires `base`; `app` requires `data`, `front`
+/// nothing.
 fn stack() -> (Site, String) {
     let mut site = Site::new();
     let prepared = site.file("prepared");
@@ -10,10 +11,10 @@ fn stack() -> (Site, String) {
     site.child(
         "prepare",
         &[&format!("file={prepared}")],
-        "type = \"oneshot\"\nrequires = [\"base\"]",
+        "type = 'oneshot'\nrequires = ['base']",
     );
-    site.child("data", &["sleep"], "requires = [\"prepare\"]");
-    site.child("app", &["sleep"], "requires = [\"data\"]");
+    site.child("data", &["sleep"], "requires = ['prepare']");
+    site.child("app", &["sleep"], "requires = ['data']");
     site.child("front", &["sleep"], "");
     site.start_ready();
     (site, prepared)
@@ -62,7 +63,7 @@ fn what_is_excepted_is_not_started_and_who_needs_it_says_so() {
         "stopped",
         "nothing was started"
     );
-    // What it needs itself is one of all the others.
+    // What the excepted service requires is one of the others.
     site.ctl(&["start-except", "data", "app"]).ok();
     let status = site.status();
     assert_eq!(status.state("data"), "stopped");

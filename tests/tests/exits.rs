@@ -36,7 +36,11 @@ fn kill_main(site: &Site, name: &str) -> i32 {
 #[test]
 fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_daemon() {
     let mut site = Site::new();
-    let again = "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"";
+    let again = r#"
+        [restart]
+        delay = "10ms"
+        max_delay = "10ms"
+    "#;
     site.child("a", &["print=last words", "sleep"], again);
     site.start_ready();
     site.wait_log("a", |line| line == "last words");
@@ -66,7 +70,7 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
     assert!(told.contains("killed by KILL after "), "{told}");
     assert!(told.contains("; starts again at once"), "{told}");
 
-    // Long after, of another daemon.
+    // Later, after a restart of the daemon.
     assert_eq!(site.stop(), 0);
     site.start_ready();
     let again = exits(&site, "a", 4);
@@ -88,7 +92,7 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
 #[test]
 fn a_log_has_a_mark_behind_each_run() {
     let mut site = Site::new();
-    let never = "[restart]\npolicy = \"never\"";
+    let never = "[restart]\npolicy = 'never'";
     site.child("a", &["print=one", "exit=3"], never);
     site.start_ready();
     let log = eventually("the mark is there", || {
@@ -102,7 +106,7 @@ fn a_log_has_a_mark_behind_each_run() {
     );
 }
 
-/// Nobody saw it: said as such, once.
+/// The end of a run that nobody saw is reported as such, once.
 #[test]
 fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
     let mut site = Site::new();
@@ -131,7 +135,7 @@ fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
     assert_eq!(exits(&site, "a", 2)[1].cause, ExitCause::Shutdown);
 }
 
-/// Of a kill by command it is known who asked.
+/// After a signal by `ctl` the history names who sent it.
 #[test]
 fn a_signal_by_command_is_the_cause() {
     let mut site = Site::new();
@@ -151,7 +155,13 @@ fn a_restart_for_a_file_that_changed_says_which() {
     let list = site.path("list");
     std::fs::write(&list, "1").unwrap();
     let path = list.display().to_string();
-    let watches = format!("[[watches]]\npath = '{path}'\non_change = 'restart'\n");
+    let watches = format!(
+        "
+            [[watches]]
+            path = '{path}'
+            on_change = 'restart'
+        "
+    );
     site.child("a", &["sleep"], &watches);
     site.child("above", &["sleep"], "requires = ['a']");
     site.start_ready();

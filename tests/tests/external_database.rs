@@ -53,12 +53,12 @@ impl Elsewhere {
         it
     }
 
-    /// Mattermost is to use it.
+    /// Configures Mattermost to use this database.
     fn is_the_source_of(&self, site: &Site) {
         let secrets = site.path("etc/mattervisor/secrets.toml");
         let before = fs::read_to_string(&secrets).unwrap_or_default();
         let source = format!(
-            "mattermost.sql_data_source = \"postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable\"\n",
+            "mattermost.sql_data_source = 'postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable'\n",
             self.port
         );
         fs::write(&secrets, source + &before).unwrap();
@@ -105,7 +105,7 @@ impl Drop for Elsewhere {
     }
 }
 
-/// A directory that is there.
+/// Whether the directory exists.
 fn any<'p>(site: &Site, paths: &[&'p str]) -> Option<&'p str> {
     paths.iter().copied().find(|path| site.path(path).exists())
 }
@@ -114,7 +114,7 @@ fn any<'p>(site: &Site, paths: &[&'p str]) -> Option<&'p str> {
 fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let usual = fs::read_to_string(&site_file).unwrap();
     stack
@@ -160,12 +160,13 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     stack.site.stop();
 }
 
-/// The one that runs here may go on beside it, and says nothing of the other: not what schema that has.
+/// The one that runs here may go on beside it, and says nothing of the other: not what schema that
+/// has.
 #[test]
 fn the_database_here_says_nothing_of_one_elsewhere() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.sql("create table if not exists db_migrations (version bigint, name text)");
     stack.sql("insert into db_migrations values (999999, 'of_the_future')");
@@ -178,12 +179,12 @@ fn the_database_here_says_nothing_of_one_elsewhere() {
     assert!(stack.site.status().ready("postgresql"));
 }
 
-/// What was ours before stays where it is.
+/// Data of the shipped PostgreSQL stay where they are.
 #[test]
 fn data_of_a_disabled_database_stay() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let version = stack
         .site
@@ -191,8 +192,11 @@ fn data_of_a_disabled_database_stay() {
     assert!(Path::new(&version).exists());
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let usual = fs::read_to_string(&site_file).unwrap();
-    let off =
-        "mattermost.enable = false\npostgresql.enable = false\nmattermost_nginx.enable = false\n";
+    let off = "
+        mattermost.enable = false
+        postgresql.enable = false
+        mattermost_nginx.enable = false
+    ";
     stack.site.site_file(&format!("{usual}{off}"));
     stack.site.ctl(&["reconfigure"]).ok();
     let status = stack.site.wait_for("all is down", |status| {

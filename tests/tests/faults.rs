@@ -138,7 +138,7 @@ fn too_few_descriptors_end_nothing() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// Both processes die at once.
+/// Keeper and control process die at the same moment.
 fn kill_both(site: &mut Site) {
     let control = site.control_pid();
     kill(control, Signal::SIGSTOP);
@@ -226,7 +226,8 @@ fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
     drop(disk);
 }
 
-/// Control dies again and again while changes are asked for: each is done, once, and in the history.
+/// Control dies again and again while changes are asked for: each is done, once, and in the
+/// history.
 #[test]
 fn each_change_is_done_once_though_control_dies_all_the_time() {
     const CHANGES: usize = 20;

@@ -6,12 +6,13 @@ use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
 
 use crate::stack::Stack;
 
-/// Mattermost never becomes ready here: users get an answer all the same, also over a restart of nginx.
+/// Mattermost never becomes ready here: users get an answer all the same, also over a restart of
+/// nginx.
 #[test]
 fn nginx_answers_while_mattermost_starts() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_HANG = \"1\"");
+    let mut stack = Stack::new(bin, "STANDIN_HANG = '1'");
     stack.site.start();
     let (site, port) = (&stack.site, stack.nginx_port);
     site.wait_for_within(

@@ -86,7 +86,7 @@ fn reauthorize_renews_or_replaces() {
         assert_eq!(after["application_id"] == before["application_id"], keeps);
         ask(&site, "authorize", &[]).ok();
 
-        site.site_file("mattermost_external_url = \"https://moved.example.com\"\n");
+        site.site_file("mattermost_external_url = 'https://moved.example.com'\n");
         let wrong = ask(&site, "authorize", &[]).expect_code(1);
         assert!(
             wrong
@@ -117,11 +117,16 @@ fn what_was_authorized_by_hand_is_found() {
     let made = gitlab.add("our chat", &both_uris());
     let (url, id, secret) = (gitlab.url(), &made["application_id"], &made["secret"]);
     site.site_file(&format!(
-        "mattermost_external_url = \"{SITE_URL}\"\nmattermost.gitlab_enable = true\n\
-         mattermost.gitlab_id = {id}\nmattermost.gitlab_secret = {secret}\nmattermost.gitlab_scope = \"read_user\"\n\
-         mattermost.gitlab_auth_endpoint = \"{url}/oauth/authorize\"\n\
-         mattermost.gitlab_token_endpoint = \"{url}/oauth/token\"\n\
-         mattermost.gitlab_user_api_endpoint = \"{url}/api/v4/user\"\n"
+        r#"
+            mattermost_external_url = "{SITE_URL}"
+            mattermost.gitlab_enable = true
+            mattermost.gitlab_id = {id}
+            mattermost.gitlab_secret = {secret}
+            mattermost.gitlab_scope = "read_user"
+            mattermost.gitlab_auth_endpoint = "{url}/oauth/authorize"
+            mattermost.gitlab_token_endpoint = "{url}/oauth/token"
+            mattermost.gitlab_user_api_endpoint = "{url}/api/v4/user"
+        "#
     ));
     let site_file = site.path("etc/mattervisor/mattervisor.toml");
     std::fs::set_permissions(&site_file, PermissionsExt::from_mode(0o600)).unwrap();

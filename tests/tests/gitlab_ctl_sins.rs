@@ -54,7 +54,7 @@ fn stop_of_all_follows_dependencies_not_the_alphabet() {
     site.child(
         "zzz-server",
         &[&stop, "sleep"],
-        "requires = [\"aaa-database\"]",
+        "requires = ['aaa-database']",
     );
     site.start_ready();
     let before = site.status();
@@ -96,7 +96,13 @@ fn stop_of_all_is_parallel() {
 #[test]
 fn exit_codes_are_not_summed() {
     let mut site = Site::new();
-    let never = "[ready]\nnotify = true\ntimeout = \"200ms\"\n[restart]\npolicy = \"never\"";
+    let never = r#"
+        [ready]
+        notify = true
+        timeout = "200ms"
+        [restart]
+        policy = "never"
+    "#;
     for number in 0..5 {
         site.child(&format!("s{number}"), &["sleep"], never);
     }
@@ -127,7 +133,7 @@ fn a_stubborn_service_is_stopped_and_that_counts_as_done() {
     site.child(
         "stuck",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"200ms\"",
+        "[stop]\ntimeout = '200ms'",
     );
     site.start_ready();
     site.wait_log("stuck", |line| line == "set");
@@ -218,7 +224,11 @@ fn a_crash_loop_does_not_look_like_running() {
     site.child(
         "a",
         &["exit=1"],
-        "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+        r#"
+            [restart]
+            delay = "1h"
+            max_delay = "1h"
+        "#,
     );
     site.start_ready();
     site.wait_state("a", "backoff");

@@ -17,7 +17,7 @@ fn shipped(lines: &str) -> Site {
 
 #[test]
 fn what_cannot_run_here_is_in_no_list() {
-    let off = UNAVAILABLE.map(|name| format!("{name}.enable = false\n{name}.dir = \"/x\"\n"));
+    let off = UNAVAILABLE.map(|name| format!("{name}.enable = false\n{name}.dir = '/x'\n"));
     let mut site = shipped(&off.concat());
     site.start_ready();
     let lists = [

@@ -26,7 +26,7 @@ fn https_with_redirect_and_a_broken_certificate() {
     let bin = need!(postgres());
     need!(nginx());
     let plain = free_port();
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.over_tls(plain);
     let ssl = stack.site.path("etc/mattervisor/ssl");
     make_certificate(&ssl);
@@ -84,8 +84,11 @@ fn no_copy_is_left_of_what_was_refused(stack: &Stack) {
     let site_file = std::fs::read_to_string(file).unwrap();
     let other = other.display();
     let site_file = format!(
-        "{site_file}mattermost_nginx.ssl_certificate = '{other}/localhost.crt'\n\
-         mattermost_nginx.ssl_certificate_key = '{other}/localhost.key'\n"
+        "
+            {site_file}
+            mattermost_nginx.ssl_certificate = '{other}/localhost.crt'
+            mattermost_nginx.ssl_certificate_key = '{other}/localhost.key'
+        "
     );
     stack.site.site_file(&site_file);
     stack.site.ctl(&["reconfigure", "--dry-run"]).ok();
@@ -108,7 +111,7 @@ fn no_copy_is_left_of_what_was_refused(stack: &Stack) {
 fn no_value_leaves_its_directive() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = std::fs::read_to_string(&file).unwrap();
     let monitor = free_port();
@@ -162,12 +165,13 @@ fn no_value_leaves_its_directive() {
     );
 }
 
-/// Variables of GitLab's nginx are known, and lines that its template had in locations may be said again.
+/// Variables of GitLab's nginx are known, and lines that its template had in locations may be said
+/// again.
 #[test]
 fn what_a_gitlab_rb_said_to_nginx_works() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = std::fs::read_to_string(&file).unwrap();
     let said = "mattermost_nginx.proxy_set_headers = { Upgrade = '$http_upgrade', Connection = '$connection_upgrade' }\n\
@@ -192,12 +196,13 @@ fn what_a_gitlab_rb_said_to_nginx_works() {
     });
 }
 
-/// Everybody's first mistake. What runs goes on, and the answer has the ways out.
+/// HTTPS without a certificate, everybody's first mistake: what runs goes on, and the message has
+/// the ways out.
 #[test]
 fn https_without_a_certificate_is_refused_with_what_to_do() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.over_tls(free_port());
     let missing = stack.site.file("etc/mattervisor/ssl/localhost.crt");

@@ -225,8 +225,8 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A site as GitLab's package had it, imported: everything comes up, `ctl env` says what the process
-/// has, and that is what the package gave it.
+/// A site as GitLab's package had it, imported: everything comes up, `ctl env` says what the
+/// process has, and that is what the package gave it.
 #[test]
 fn what_was_imported_runs_with_the_environment_that_it_had() {
     let bin = need!(postgres());

@@ -9,7 +9,7 @@ use std::{
 
 use mattervisor_tests::{Site, binary};
 
-/// What is the test's own, or comes and goes.
+/// Files of the test itself, and those that come and go.
 const NOT_LOOKED_AT: [&str; 4] = ["supervisor.log", "strange", "init", "catalog"];
 
 /// Every file and directory below, with its mode.
@@ -39,16 +39,16 @@ fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     fs::write(&script, lines).unwrap();
     fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
     site.program(&script);
-    let more = "[[directories]]\npath = \"{{ state_dir }}/own\"\n";
+    let more = "[[directories]]\npath = '{{ state_dir }}/own'\n";
     site.child("a", &["print=hello", "sleep"], more);
     site.start_ready();
     site.wait_log("a", |line| line == "hello");
-    // It has heard of the end of its children.
+    // The supervisor has reaped its children.
     site.ctl(&["restart", "a"]).ok();
     let mut found = BTreeMap::new();
     modes(site.root(), site.root(), &mut found);
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
-    // What has a number or a time for its name.
+    // Files with a number or a time as their name.
     let passing = [
         "run/mattervisor/runs",
         "var/lib/mattervisor/changes",
@@ -56,7 +56,7 @@ fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     ];
     let passing = passing.map(Path::new);
     found.retain(|path, _| !passing.iter().any(|dir| path.parent() == Some(dir)));
-    // What is just being written.
+    // Files that are being written.
     found.retain(|path, _| path.extension().is_none_or(|it| it != "new"));
     found
 }

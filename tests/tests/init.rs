@@ -26,7 +26,15 @@ fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
     let mut site = Site::new();
     let gate = site.file("gate");
     let verbs = [&format!("wait-file={gate}"), "notify=READY=1", "sleep"];
-    site.child("slow", &verbs, "[ready]\nnotify = true\ntimeout = \"1m\"");
+    site.child(
+        "slow",
+        &verbs,
+        r#"
+            [ready]
+            notify = true
+            timeout = "1m"
+        "#,
+    );
     site.child("failing", &["exit=1"], "");
     site.start();
     let before = told(&site, "more time is asked for", |line| {
@@ -41,12 +49,13 @@ fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
     told(&site, "ready", |line| line == "READY=1");
 }
 
-/// Work that somebody has asked for is nothing that a start waits for, nor is it a service that is down.
+/// Work that somebody has asked for is nothing that a start waits for, nor is it a service that is
+/// down.
 #[test]
 fn the_init_is_not_told_of_jobs() {
     let mut site = Site::new();
     site.child("a", &["sleep"], "");
-    site.child("work", &["exit=1"], "type = \"oneshot\"\njob = true\n");
+    site.child("work", &["exit=1"], "type = 'oneshot'\njob = true\n");
     site.start_ready();
     let request = serde_json::json!({ "id": "one", "wait": true });
     assert_eq!(site.ask("POST", "/v1/jobs/work", &request).status, 200);

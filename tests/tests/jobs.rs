@@ -1,23 +1,30 @@
-//! Jobs: work that outlives whoever asked for it, and its right to keep services stopped, which ends
-//! with it whatever dies.
+//! Jobs: work that outlives whoever asked for it, and its right to keep services stopped, which
+//! ends with it whatever dies.
+
+mod leases;
 
 use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 use api::{JobResult, Outcome, Verdict};
-use mattervisor_tests::{Reply, Site, StatusExt, StatusReply, alive, eventually, kill, stamps};
+use mattervisor_tests::{Reply, Site, StatusExt, StatusReply, eventually, kill, stamps};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-const JOB: &str = "type = \"oneshot\"\njob = true\n";
+const JOB: &str = "type = 'oneshot'\njob = true\n";
 /// The same, and what has to be tried again is tried soon.
-const HASTY: &str =
-    "type = \"oneshot\"\njob = true\n[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"\n";
+const HASTY: &str = r#"
+    type = "oneshot"
+    job = true
+    [restart]
+    delay = "10ms"
+    max_delay = "10ms"
+"#;
 
 /// Two services, of which one requires the other, and a job with these verbs.
 fn site(verbs: &[&str], more: &str) -> Site {
     let mut site = Site::new();
     site.child("base", &["sleep"], "");
-    site.child("web", &["sleep"], "requires = [\"base\"]");
+    site.child("web", &["sleep"], "requires = ['base']");
     let stamp = format!("file={}", site.file("runs"));
     let verbs: Vec<&str> = std::iter::once(stamp.as_str())
         .chain(verbs.iter().copied())
@@ -32,7 +39,7 @@ fn request(site: &Site, id: &str, wait: bool) -> Reply {
     site.ask("POST", "/v1/jobs/work", &body)
 }
 
-/// Asks for its work and goes away.
+/// Requests the job without waiting for it.
 #[track_caller]
 fn begin(site: &Site, id: &str) {
     let reply = request(site, id, false);
@@ -66,7 +73,7 @@ fn lines_of(reply: &Reply) -> Vec<Value> {
     lines.map(Result::unwrap).collect()
 }
 
-/// No start, restart or boot.
+/// Neither a start, a restart nor a boot runs a job; only a request does.
 #[test]
 fn nothing_but_a_request_starts_a_job() {
     let mut site = Site::new();
@@ -132,7 +139,7 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     };
     assert_eq!(done.job.as_deref(), Some(&result));
     assert_eq!(done.results[0].verdict, Verdict::Done);
-    // It is known later too, also to another control process.
+    // The outcome is known later too, also to another control process.
     kill(site.control_pid(), Signal::SIGKILL);
     assert_eq!(outcome(&site, "one").job.as_deref(), Some(&result));
     let events = site.ctl(&["events", "work", "-n", "50"]).ok().stdout;
@@ -141,7 +148,7 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     assert!(changes.contains(r#""what":"job""#), "{changes}");
 }
 
-/// And what it is asked lies in a directory that is closed to others.
+/// Its request lies in a directory that is closed to others.
 #[test]
 fn one_job_at_a_time_has_a_directory_and_the_control_socket() {
     let mut site = Site::new();
@@ -192,7 +199,7 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
     ];
     for (name, verb, _) in codes {
         let stamp = format!("file={}", site.file(name));
-        let more = format!("{HASTY}limit = {{ starts = 2, within = \"1h\" }}\n");
+        let more = format!("{HASTY}limit = {{ starts = 2, within = '1h' }}\n");
         site.child(name, &[&stamp, "result=false:no room", verb], &more);
     }
     site.start_ready();
@@ -205,17 +212,21 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
         assert!(done.results[0].detail.starts_with("no room; "), "{done:?}");
         assert_eq!(stamps(&site.path(name)).len(), expected, "{name}");
     }
-    // Work that has failed keeps nobody from being served.
+    // A failed job holds no other request up.
     assert_eq!(site.get("/readyz").status, 200);
 }
 
-/// What it requires has failed: it does not begin, and nobody waits for that for ever.
+/// A job whose required service has failed does not begin, and no client waits for ever.
 #[test]
 fn a_job_ends_where_what_it_requires_has_failed() {
     let mut site = Site::new();
-    site.child("base", &["exit=3"], "[restart]\npolicy = \"never\"\n");
+    site.child("base", &["exit=3"], "[restart]\npolicy = 'never'\n");
     let stamp = format!("file={}", site.file("runs"));
-    let requires = "type = \"oneshot\"\njob = true\nrequires = [\"base\"]\n";
+    let requires = r#"
+        type = "oneshot"
+        job = true
+        requires = ["base"]
+    "#;
     site.child("work", &[&stamp], requires);
     site.start();
     site.wait_state("base", "failed");
@@ -234,7 +245,7 @@ fn a_job_ends_where_what_it_requires_has_failed() {
     assert!(metrics.contains("mattervisor_job_active{service=\"work\"} 0\n"));
 }
 
-/// Its client is told where the result is that cannot be read.
+/// If the result of a job cannot be read, its client is told where it is.
 #[test]
 fn a_result_that_cannot_be_read_is_named() {
     let mut site = Site::new();
@@ -259,228 +270,19 @@ fn a_result_that_cannot_be_read_is_named() {
     );
 }
 
-#[test]
-fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
-    let mut site = Site::new();
-    let (go, end) = (site.file("go"), site.file("end"));
-    site.child("base", &["sleep"], "");
-    site.child("web", &["sleep"], "requires = [\"base\"]");
-    site.child("aside", &["sleep"], "");
-    let verbs = [
-        "lease=base",
-        &format!("write={}:", site.file("down")),
-        &format!("wait-file={go}"),
-        "release",
-        &format!("write={}:", site.file("up")),
-        &format!("wait-file={end}"),
-    ];
-    site.child("work", &verbs, JOB);
-    site.start_ready();
-    let pid = site.status().pid("base");
-    begin(&site, "one");
-    eventually("it is told that all is down", || {
-        site.path("down").exists().then_some(())
-    });
-    assert!(!alive(pid));
-    let status = site.status();
-    assert!(is_down(&status), "{status:#?}");
-    let base = status.service("base");
-    assert_eq!(base.leased.as_ref().unwrap().job, "work");
-    let reason = base.reason.clone().unwrap();
-    assert!(
-        reason.starts_with("stopped for the job work (since 2"),
-        "{reason}"
-    );
-    let reason = status.service("web").reason.clone().unwrap();
-    assert_eq!(reason, "waiting on base (stopped for a job)");
-    assert_eq!(
-        status.service("work").job.as_ref().unwrap().leases,
-        ["base"]
-    );
-    for words in [
-        ["start", "base"],
-        ["restart", "base"],
-        ["start", "web"],
-        ["once", "web"],
-    ] {
-        let refused = site.ctl(&words).expect_code(1);
-        assert!(
-            refused.stderr.contains("kept stopped by the job work"),
-            "{refused:?}"
-        );
-        assert!(refused.stderr.contains("ctl stop work"), "{refused:?}");
-    }
-    let refused = site.ctl(&["reconfigure"]).expect_code(1);
-    assert!(
-        refused
-            .stderr
-            .contains("the job work keeps services stopped"),
-        "{refused:?}"
-    );
-    site.ctl(&["reconfigure", "--dry-run"]).ok();
-    // All means what can be started.
-    site.ctl(&["restart"]);
-    assert!(is_down(&site.status()));
-    fs::write(go, "").unwrap();
-    eventually("it is told that all is up", || {
-        site.path("up").exists().then_some(())
-    });
-    // What requires it comes up behind it.
-    let status = site.wait_for("all is up", is_up);
-    assert_eq!(status.service("base").leased, None);
-    fs::write(end, "").unwrap();
-    assert_eq!(outcome(&site, "one").results[0].verdict, Verdict::Done);
-}
-
-/// SIGHUP is not lost: it waits until nothing is kept stopped any more.
-#[test]
-fn a_hangup_waits_for_the_end_of_a_lease() {
-    let mut site = Site::new();
-    let go = format!("wait-file={}", site.file("go"));
-    site.child("base", &["sleep"], "");
-    let down = format!("write={}:", site.file("down"));
-    site.child("work", &["lease=base", &down, &go], JOB);
-    site.start_ready();
-    begin(&site, "one");
-    eventually("base is down", || site.path("down").exists().then_some(()));
-    site.child("new", &["sleep"], "");
-    site.signal(Signal::SIGHUP);
-    let events = site.ctl(&["status", "base"]).both();
-    assert!(!events.contains("new"));
-    fs::write(site.path("go"), "").unwrap();
-    site.wait_for("the new service is there", |status| {
-        status
-            .services
-            .iter()
-            .any(|it| it.name == "new" && it.ready)
-            && status.ready("base")
-    });
-}
-
-/// Whatever dies while services are kept stopped: the work is done in the end, once, and they run.
-#[test]
-fn a_lease_ends_whoever_dies() {
-    for victims in [
-        &["control"][..],
-        &["job"],
-        &["control", "job"],
-        &["job", "control", "job"],
-    ] {
-        let mut site = Site::new();
-        let (go, down) = (site.file("go"), site.file("down"));
-        site.child("base", &["sleep"], "");
-        site.child("web", &["sleep"], "requires = [\"base\"]");
-        let verbs = [
-            &format!("file={}", site.file("runs")),
-            "lease=base",
-            &format!("file={down}"),
-            &format!("wait-file={go}"),
-            "result=true:done",
-        ];
-        site.child("work", &verbs, HASTY);
-        site.start_ready();
-        begin(&site, "one");
-        let mut expected = 1;
-        for victim in victims {
-            eventually("it has what it wants", || {
-                (stamps(down.as_ref()).len() >= expected).then_some(())
-            });
-            if *victim == "control" {
-                kill(site.control_pid(), Signal::SIGKILL);
-            } else {
-                let status = site.wait_state("work", "starting");
-                kill(status.pid("work"), Signal::SIGKILL);
-                expected += 1;
-            }
-            assert!(is_down(&site.status()), "{victims:?}");
-        }
-        fs::write(&go, "").unwrap();
-        let outcome = outcome(&site, "one");
-        assert_eq!(outcome.results[0].verdict, Verdict::Done, "{outcome:?}");
-        assert_eq!(outcome.job.unwrap().message, "done");
-        site.wait_for("all is up", is_up);
-        assert_eq!(runs(&site), expected, "{victims:?}");
-        assert_eq!(site.stop(), 0);
-    }
-}
-
-/// It is not in a state to be asked for it, and the next one comes up with it.
-#[test]
-fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
-    let mut site = site(&["lease=base", "sleep"], JOB);
-    begin(&site, "one");
-    site.wait_for("base is down", is_down);
-    let stopped = site.ctl(&["stop", "work"]).ok();
-    site.wait_for("all is up", is_up);
-    let ended = outcome(&site, "one");
-    assert_eq!(
-        ended.results[0].verdict,
-        Verdict::Failed,
-        "{stopped:?} {ended:?}"
-    );
-    assert!(
-        ended.results[0].detail.contains("stopped by root"),
-        "{ended:?}"
-    );
-    assert_eq!(runs(&site), 1);
-    // The next request lifts that.
-    begin(&site, "two");
-    site.wait_for("base is down", is_down);
-    site.ctl(&["stop", "base"]).ok();
-    site.ctl(&["stop", "work"]).ok();
-    let status = site.wait_for("the lease is over", |it| {
-        it.service("base").leased.is_none()
-    });
-    assert_eq!(
-        status.state("base"),
-        "stopped",
-        "that was somebody else's word"
-    );
-    site.ctl(&["start", "base"]).ok();
-    // An ordered shutdown ends all, and the next start knows nothing of it.
-    begin(&site, "three");
-    site.wait_for("base is down", is_down);
-    assert_eq!(site.stop(), 0);
-    site.start_ready();
-    let status = site.status();
-    assert!(
-        is_up(&status) && status.service("work").is_resting_job(),
-        "{status:#?}"
-    );
-    assert_eq!(runs(&site), 3);
-}
-
-#[test]
-fn nothing_of_a_job_outlives_the_keeper() {
-    let mut site = site(&["lease=base", "sleep"], JOB);
-    begin(&site, "one");
-    site.wait_for("base is down", is_down);
-    let pid = site.status().pid("work");
-    site.signal(Signal::SIGKILL);
-    site.wait_end(mattervisor_tests::LIMIT);
-    eventually("the job has been stopped", || (!alive(pid)).then_some(()));
-    eventually("all has gone", || site.leftovers().is_empty().then_some(()));
-    site.start_ready();
-    let status = site.status();
-    assert!(
-        is_up(&status) && status.service("work").is_resting_job(),
-        "{status:#?}"
-    );
-    let request = fs::read_to_string(site.path("var/lib/mattervisor/jobs/work/request.json"));
-    assert!(
-        request.unwrap().contains("\"one\""),
-        "what it was doing can be found"
-    );
-}
-
-/// What its schedule asks for is in the service file.
+/// The schedule of a job passes the arguments of the service file.
 #[test]
 fn a_schedule_asks_a_job_for_its_work() {
     let mut site = Site::new();
     let dir = site.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("schedule.json"), r#"{"until": {"work": 1000000}}"#).unwrap();
-    let schedule = "[schedule]\nat = \"00:00\"\ncatch_up = true\narguments = { keep = 3 }\n";
+    let schedule = r#"
+        [schedule]
+        at = "00:00"
+        catch_up = true
+        arguments = { keep = 3 }
+    "#;
     site.child("work", &["result=true:done"], &format!("{JOB}{schedule}"));
     site.start_ready();
     let changes = eventually("it has run", || {
@@ -490,43 +292,4 @@ fn a_schedule_asks_a_job_for_its_work() {
     assert!(changes.contains(r#""by":"its schedule""#), "{changes}");
     let result = fs::read_to_string(dir.join("jobs/work/result.json")).unwrap();
     assert!(result.contains(r#""report":{"keep":3}"#), "{result}");
-}
-
-/// Only a job that runs has anything stopped, and it never stops itself.
-#[test]
-fn a_lease_is_refused_to_all_others() {
-    let mut site = Site::new();
-    let asked = format!("wait-file={}", site.file("go"));
-    site.child("base", &["sleep"], "");
-    site.child("work", &[&asked], &format!("requires = [\"base\"]\n{JOB}"));
-    site.start_ready();
-    let lease = |job: &str, service: &str| {
-        let body = json!({ "job": job, "services": [service] });
-        site.ask("POST", "/v1/leases", &body)
-    };
-    let cases = [
-        (lease("work", "base"), 409, "the job work does not run"),
-        (lease("base", "work"), 409, "base is no job"),
-        (lease("nobody", "base"), 404, "there is no service 'nobody'"),
-    ];
-    for (reply, status, message) in &cases {
-        assert_eq!(reply.status, *status, "{reply:?}");
-        assert!(reply.body.contains(message), "{reply:?}");
-    }
-    begin(&site, "one");
-    site.wait_state("work", "starting");
-    let reply = lease("work", "base");
-    assert!(reply.body.contains("which it is or requires"), "{reply:?}");
-    let reply = site.ask("DELETE", "/v1/leases", &json!({ "job": "work" }));
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let not = site.ask(
-        "POST",
-        "/v1/jobs/base",
-        &json!({ "id": "two", "wait": true }),
-    );
-    assert!(
-        not.status == 409 && not.body.contains("base is no job"),
-        "{not:?}"
-    );
-    fs::write(site.path("go"), "").unwrap();
 }

@@ -17,7 +17,7 @@ fn kill_9_of_the_keeper_stops_all_and_the_next_start_has_no_second_copy() {
     let mut site = Site::new();
     let file = site.file("stamps");
     site.child("a", &[&format!("file={file}"), "trap-term=0", "sleep"], "");
-    site.child("b", &["setsid-child", "sleep"], "requires = [\"a\"]");
+    site.child("b", &["setsid-child", "sleep"], "requires = ['a']");
     site.start_ready();
     let (a, control) = (site.status().pid("a"), site.control_pid());
     site.signal(Signal::SIGKILL);
@@ -45,7 +45,7 @@ fn gaps(site: &Site, service: &str) -> usize {
     })
 }
 
-/// Nobody has read what the service wrote at last, though it is gone itself.
+/// Output that nobody had read when the keeper died is marked, though the service is gone.
 #[test]
 fn both_killed_the_gap_is_marked_also_for_what_has_ended_meanwhile() {
     let mut site = Site::new();
@@ -63,7 +63,7 @@ fn both_killed_the_gap_is_marked_also_for_what_has_ended_meanwhile() {
     });
     site.start_ready();
     assert_eq!(gaps(&site, "a"), 1);
-    // Not at the next start, which follows an orderly end.
+    // The next start, after an orderly stop, marks nothing.
     assert_eq!(site.stop(), 0);
     site.start_ready();
     site.ctl(&["restart", "a"]).ok();
@@ -145,11 +145,12 @@ fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
     }
 }
 
-/// What an earlier daemon has left of a service that is to be down counts until it is gone, and no longer.
+/// What an earlier daemon has left of a service that is to be down counts until it is gone, and no
+/// longer.
 #[test]
 fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     let mut site = Site::new();
-    site.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    site.child("a", &["sleep"], "[stop]\ntimeout = '100ms'");
     site.start_ready();
     let (a, control) = (site.status().pid("a"), site.control_pid());
     let tracer = Tracer::hold(a);
@@ -168,7 +169,8 @@ fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     site.wait_state("a", "stopped");
 }
 
-/// In the middle of a `ctl reexec` two control processes lose the same keeper: both would read the same log pipes.
+/// In the middle of a `ctl reexec` two control processes lose the same keeper: both would read the
+/// same log pipes.
 #[test]
 fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
     let mut site = Site::new();
@@ -191,7 +193,8 @@ fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
                 site.ctl(&["reexec"]);
             }
         });
-        // The keeper is stopped, so that it gives neither of them up. Each has been told all, and serves clients.
+        // The keeper is stopped, so that it gives neither of them up. Each has been told all, and
+        // serves clients.
         let both = eventually("there are two at work", || {
             if controls().len() < 2 {
                 return None;

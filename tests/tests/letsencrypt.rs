@@ -128,10 +128,12 @@ impl Authority {
     /// Lines for the site file.
     fn site_file(&self) -> String {
         format!(
-            "letsencrypt.enable = true\n\
-             letsencrypt.acme_directory = \"https://localhost:{}/dir\"\n\
-             letsencrypt.acme_ca_file = \"{}\"\n\
-             letsencrypt.contact_emails = [\"admin@mv.test\"]\n",
+            r#"
+                letsencrypt.enable = true
+                letsencrypt.acme_directory = "https://localhost:{}/dir"
+                letsencrypt.acme_ca_file = "{}"
+                letsencrypt.contact_emails = ["admin@mv.test"]
+            "#,
             self.port,
             self.dir.path().join("ca.crt").display()
         )
@@ -151,16 +153,25 @@ impl Front {
         site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
         let port = free_port();
         let nobody = if nix::unistd::geteuid().is_root() {
-            "nginx.username = \"nobody\"\nnginx.group = \"nogroup\"\nmattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\n"
+            r#"
+                nginx.username = "nobody"
+                nginx.group = "nogroup"
+                mattermost.username = "nobody"
+                mattermost.group = "nogroup"
+            "#
         } else {
             ""
         };
         let site_file = format!(
-            "mattermost_nginx.listen_addresses = [\"127.0.0.1\"]\n\
-             mattermost_nginx.redirect_http_to_https_port = {plain}\n\
-             nginx.worker_processes = 1\npostgresql.enable = false\n\
-             mattermost.sql_data_source = \"postgres://127.0.0.1:1/none\"\n\
-             mattermost.service_port = {}\n{nobody}",
+            r#"
+                mattermost_nginx.listen_addresses = ["127.0.0.1"]
+                mattermost_nginx.redirect_http_to_https_port = {plain}
+                nginx.worker_processes = 1
+                postgresql.enable = false
+                mattermost.sql_data_source = "postgres://127.0.0.1:1/none"
+                mattermost.service_port = {}
+                {nobody}
+            "#,
             free_port()
         );
         Self {
@@ -172,7 +183,7 @@ impl Front {
 
     fn write(&self, scheme: &str, more: &str) {
         let url = format!(
-            "mattermost_external_url = \"{scheme}://{HOST}:{}\"\n",
+            "mattermost_external_url = '{scheme}://{HOST}:{}'\n",
             self.port
         );
         self.site
@@ -308,8 +319,8 @@ fn by_hand(front: &Front) {
     front.serves_its_file();
 }
 
-/// From the first start on: nginx is up with a certificate of our own, says so, and has the real one
-/// as soon as the authority can reach it. What it says when it cannot is shown and told.
+/// From the first start on: nginx is up with a certificate of our own, says so, and has the real
+/// one as soon as the authority can reach it. What it says when it cannot is shown and told.
 #[test]
 fn what_the_authority_says_is_shown_and_told() {
     need!(nginx());
@@ -321,7 +332,7 @@ fn what_the_authority_says_is_shown_and_told() {
     // As the catalogue has it, but without the pause between the attempts.
     front
         .site
-        .service("letsencrypt", "[restart]\ndelay = \"100ms\"\n");
+        .service("letsencrypt", "[restart]\ndelay = '100ms'\n");
     front.site.start();
     front.wait_state("letsencrypt", "failed");
     front.serves_its_file();

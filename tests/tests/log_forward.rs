@@ -34,12 +34,12 @@ fn syslog_and_journal_get_the_lines_and_so_does_the_file() {
     site.child(
         "a",
         &["print=to syslog", "sleep"],
-        "[log]\nforward = \"syslog\"",
+        "[log]\nforward = 'syslog'",
     );
     site.child(
         "b",
         &["print=to journal", "sleep"],
-        "[log]\nforward = \"journal\"",
+        "[log]\nforward = 'journal'",
     );
     site.start_ready();
     let message = receive(&syslog, "to syslog");
@@ -56,10 +56,10 @@ fn syslog_and_journal_get_the_lines_and_so_does_the_file() {
 #[test]
 fn stdout_gets_the_lines_of_all_services() {
     let mut site = Site::new();
-    site.site_file("log.forward = \"stdout\"\n");
+    site.site_file("log.forward = 'stdout'\n");
     site.child("a", &["print=one", "sleep"], "");
-    site.child("b", &["print=two", "sleep"], "[log]\nformat = \"json\"");
-    site.child("c", &["print=three", "sleep"], "[log]\nforward = \"none\"");
+    site.child("b", &["print=two", "sleep"], "[log]\nformat = 'json'");
+    site.child("c", &["print=three", "sleep"], "[log]\nforward = 'none'");
     site.start_ready();
     site.wait_log("c", |line| line == "three");
     let printed = || fs::read_to_string(site.path("supervisor.log")).unwrap();

@@ -77,7 +77,12 @@ fn b42_following_shows_every_line_once_whatever_dies() {
     site.child(
         "a",
         &verbs,
-        "[log]\nsize = \"200K\"\nkeep = 1000\ncompress = true",
+        r#"
+            [log]
+            size = "200K"
+            keep = 1000
+            compress = true
+        "#,
     );
     site.child("b", &["print=quiet", "sleep"], "");
     site.start_ready();
@@ -147,7 +152,12 @@ fn searches_reach_into_rotated_and_compressed_files() {
     site.child(
         "a",
         &[&flood, "print=flooded", "sleep"],
-        "[log]\nsize = \"100K\"\nkeep = 1000\ncompress = true",
+        r#"
+            [log]
+            size = "100K"
+            keep = 1000
+            compress = true
+        "#,
     );
     site.start_ready();
     site.wait_log("a", |line| line == "flooded");
@@ -229,7 +239,7 @@ fn files_of_services_are_shown_and_followed() {
         "{\"timestamp\":\"2026-11-22 10:00:00.000 Z\",\"msg\":\"first\"}\n",
     )
     .unwrap();
-    let pattern = format!("log_files = [\"{}\"]", own.join("*.log").display());
+    let pattern = format!("log_files = ['{}']", own.join("*.log").display());
     site.child("a", &["print=on stdout", "sleep"], &pattern);
     site.start_ready();
     site.wait_log("a", |line| line == "on stdout");

@@ -73,7 +73,12 @@ fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
     site.env(DELAY, "10");
     let flood = format!("flood={LINES}:150");
     let verbs = [flood.as_str(), "print=flooded", "sleep"];
-    let log = "[log]\nsize = \"300K\"\nkeep = 1000\nage = \"20ms\"";
+    let log = r#"
+        [log]
+        size = "300K"
+        keep = 1000
+        age = "20ms"
+    "#;
     site.child("a", &verbs, log);
     site.start_ready();
     site.wait_log("a", |line| line == "flooded");
@@ -100,7 +105,15 @@ fn files_are_compressed_at_the_lowest_priority_and_without_control() {
         "print=flooded",
         "sleep",
     ];
-    site.child("a", &verbs, "[log]\nsize = \"10M\"\nkeep = 1000");
+    site.child(
+        "a",
+        &verbs,
+        r#"
+            [log]
+            size = "10M"
+            keep = 1000
+        "#,
+    );
     site.start_ready();
     let control = site.control_pid();
     let keeper = site.keeper_pid();
@@ -152,7 +165,11 @@ fn a_failure_to_compress_is_told_once_and_harms_nothing() {
     site.child(
         "a",
         &["flood=1000:150", "print=flooded", "sleep"],
-        "[log]\nsize = \"20K\"\nkeep = 1000",
+        r#"
+            [log]
+            size = "20K"
+            keep = 1000
+        "#,
     );
     site.start_ready();
     let told = "rotated files could not be compressed and stay as they are: is a directory";
@@ -202,8 +219,12 @@ fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
     site.service(
         "a",
         &format!(
-            "command = [\"{}\", \"--root\", \"{root}\", \"logs\", \"-f\", \"a\"]\n\
-             [log]\nsize = \"50K\"\nkeep = 2\n",
+            r#"
+                command = ["{}", "--root", "{root}", "logs", "-f", "a"]
+                [log]
+                size = "50K"
+                keep = 2
+            "#,
             ctl.display()
         ),
     );

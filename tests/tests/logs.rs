@@ -49,7 +49,15 @@ fn b44_rotation_keeps_every_line_once_and_whole() {
         "sleep".to_owned(),
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    site.child("a", &verbs, "[log]\nsize = \"100K\"\nkeep = 100");
+    site.child(
+        "a",
+        &verbs,
+        r#"
+            [log]
+            size = "100K"
+            keep = 100
+        "#,
+    );
     site.start_ready();
     site.wait_log("a", |line| line == "flooded");
     let all = all_lines(&site, "a");
@@ -80,7 +88,11 @@ fn old_log_files_are_removed() {
     site.child(
         "a",
         &["flood=4000:150", "print=flooded", "sleep"],
-        "[log]\nsize = \"50K\"\nkeep = 3",
+        r#"
+            [log]
+            size = "50K"
+            keep = 3
+        "#,
     );
     site.start_ready();
     site.wait_log("a", |line| line == "flooded");
@@ -100,7 +112,7 @@ fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
         "print=after",
         "exit=0",
     ];
-    site.child("a", &verbs, "type = \"oneshot\"");
+    site.child("a", &verbs, "type = 'oneshot'");
     site.start_ready();
     site.wait_log("a", |line| line == "after");
     let raw = fs::read(site.log_dir("a").join("current")).unwrap();
@@ -131,7 +143,7 @@ fn an_unfinished_last_line_is_not_lost() {
     site.child(
         "a",
         &["print-part=panic: no end", "exit=2"],
-        "[restart]\npolicy = \"never\"",
+        "[restart]\npolicy = 'never'",
     );
     site.start_ready();
     site.wait_state("a", "failed");
@@ -223,14 +235,20 @@ fn escapes_in_a_log_are_shown_not_executed() {
 fn dev_stdout_can_be_reopened() {
     let mut site = Site::new();
     let user = if nix::unistd::geteuid().is_root() {
-        "user = \"nobody\"\n"
+        "user = 'nobody'\n"
     } else {
         ""
     };
     let shell = "echo reopened > /dev/stdout && echo told > /dev/stderr";
     site.service(
         "a",
-        &format!("command = [\"/bin/sh\", \"-c\", \"{shell}\"]\ntype = \"oneshot\"\n{user}"),
+        &format!(
+            r#"
+                command = ["/bin/sh", "-c", "{shell}"]
+                type = "oneshot"
+                {user}
+            "#
+        ),
     );
     site.start_ready();
     assert_eq!(site.status().state("a"), "completed", "{:?}", site.log("a"));
@@ -238,8 +256,8 @@ fn dev_stdout_can_be_reopened() {
     site.wait_log("a", |line| line == "told");
 }
 
-/// A log on a full disk: status and why say that lines are lost, also a new control process does, and say
-/// no more of it once lines are written again.
+/// A log on a full disk: status and why say that lines are lost, also a new control process does,
+/// and say no more of it once lines are written again.
 #[test]
 fn lines_that_are_lost_are_told_in_status_and_why() {
     if !nix::unistd::geteuid().is_root() {

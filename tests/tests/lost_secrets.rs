@@ -1,13 +1,16 @@
-//! A secret that was applied and is gone from `secrets.toml` is put back, aloud; only one that never
-//! was is made.
+//! A secret that was applied and is gone from `secrets.toml` is put back, aloud; only one that
+//! never was is made.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use mattervisor_tests::{Site, StatusExt, alive, eventually, kill};
 use nix::sys::signal::Signal;
 
-const KEY: &str = "[settings]\nkey = { type = 'string', secret = true, generate = 'hex:16', env = 'KEY' }\n\
-     token = { type = 'string', secret = true, env = 'TOKEN' }\n";
+const KEY: &str = "
+    [settings]
+    key = { type = 'string', secret = true, generate = 'hex:16', env = 'KEY' }
+    token = { type = 'string', secret = true, env = 'TOKEN' }
+";
 
 fn secrets(site: &Site) -> PathBuf {
     site.path("etc/mattervisor/secrets.toml")
@@ -69,8 +72,8 @@ fn lose(site: &Site, how: &str) {
     }
 }
 
-/// Lost under a living supervisor: each look says what would be done, a reconfigure does it, nothing
-/// restarts.
+/// Lost under a living supervisor: each look says what would be done, a reconfigure does it,
+/// nothing restarts.
 #[test]
 fn a_lost_secret_is_put_back_by_a_reconfigure() {
     for how in ["the file", "all in it", "the key"] {

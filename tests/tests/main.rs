@@ -1,7 +1,6 @@
 //! The behaviours of the whole, each a test by its name, in files by topic.
 //!
-//! `bNN_…` are behaviours that supervisors have been found wanting in, kept as a numbered list so
-//! that one finds them all: `cargo test -p mattervisor-tests -- --list | grep ::b`.
+//! `tests/README.md` says what belongs here, and what the numbers in the names `bNN_…` mean.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod accounts;
@@ -9,6 +8,7 @@ mod addresses;
 mod attacks_by_path;
 mod backups;
 mod bad_input;
+mod behaviours;
 mod beside_gitlab;
 mod broken_stderr;
 mod certificates;
@@ -95,7 +95,7 @@ mod watchdog;
 mod websocket;
 mod why;
 
-/// A file that nobody names here would never run.
+/// The tests of a file that is not named here would never run.
 #[test]
 fn every_file_here_is_registered() {
     let registered = include_str!("main.rs");

@@ -1,5 +1,5 @@
-//! Which Mattermost may start on which database: the catalogue's guard, with a program that says its
-//! version and carries migrations, and a database that tells what it is told to.
+//! Which Mattermost may start on which database: the catalogue's guard, with a program that says
+//! its version and carries migrations, and a database that tells what it is told to.
 
 use std::{
     fs,
@@ -69,14 +69,14 @@ impl Host {
         run(&mut command)
     }
 
-    /// It may start, and nothing is to be said.
+    /// The guard lets Mattermost start, without a message.
     #[track_caller]
     fn starts(&self, database: Option<&str>) -> &Self {
         assert_eq!(self.judge(database).ok().both(), "");
         self
     }
 
-    /// It may not.
+    /// The guard refuses.
     #[track_caller]
     fn refused(&self, database: Option<&str>, words: &str) -> &Self {
         let said = self.judge(database).expect_code(1).both();
@@ -84,7 +84,7 @@ impl Host {
         self
     }
 
-    /// It may start, with a warning.
+    /// The guard lets Mattermost start, with a warning.
     #[track_caller]
     fn warned(&self, database: Option<&str>, words: &str) -> &Self {
         let said = self.judge(database).ok().both();
@@ -143,7 +143,7 @@ fn without_the_database_what_ran_here_last_decides() {
     host.starts(AT_NEW).starts(None);
 }
 
-/// The one that runs here says nothing of it.
+/// For a database elsewhere, the local PostgreSQL is not asked.
 #[test]
 fn the_database_here_is_not_asked_about_one_elsewhere() {
     let mut host = Host::new();

@@ -1,4 +1,5 @@
-//! Which Mattermost is installed is asked of it, in a way that starts no server and migrates nothing.
+//! Which Mattermost is installed is asked of it, in a way that starts no server and migrates
+//! nothing.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -11,14 +12,14 @@ const SCRIPT: &str = concat!(
     "/../services.d/mattermost/version.sh.j2"
 );
 
-/// Like 5.x to 6.4: without the option, `version` works on the database.
+/// Like Mattermost 5.x to 6.4: without the option, `version` changes the database.
 const OLD: &str = r#"#!/bin/sh
 case "$*" in
 "version --skip-server-start") printf 'Version: 5.36.1\nBuild Number: 5.36.1\nDB Version: 5.36.0\n' ;;
 *) touch "$0.migrated"; printf 'Version: 5.36.1\n' ;;
 esac
 "#;
-/// Like 6.5 and later: there is no such option.
+/// Like Mattermost 6.5 and later: there is no such option.
 const NEW: &str = r#"#!/bin/sh
 case "$*" in
 version) printf 'Version: 11.6.0\nBuild Number: 1\n' ;;
@@ -67,7 +68,7 @@ fn each_mattermost_is_asked_as_it_can_be_asked() {
 fn the_stack_writes_it_down() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let file = stack.site.path("var/lib/mattervisor/mattermost/VERSION");
     let version = eventually("the version is there", || fs::read_to_string(&file).ok());

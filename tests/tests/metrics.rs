@@ -30,9 +30,18 @@ fn value(text: &str, sample: &str) -> f64 {
 /// A site with a service that crashes, one that is probed and one with a child.
 fn site() -> Site {
     let mut site = Site::new();
-    let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    let policy = r#"
+        [restart]
+        delay = "1h"
+        max_delay = "1h"
+    "#;
     site.child("crash", &["print=bye", "exit=3"], policy);
-    let probe = "[health]\nexec = [\"sh\", \"-c\", \"exit 1\"]\ninterval = \"50ms\"\nfailures = 1";
+    let probe = r#"
+        [health]
+        exec = ["sh", "-c", "exit 1"]
+        interval = "50ms"
+        failures = 1
+    "#;
     site.child("sick", &["sleep"], probe);
     site.child("parent", &["setsid-child", "sleep"], "");
     site.site_file("");
@@ -124,7 +133,7 @@ fn probes_of_containers_get_a_word_and_a_status() {
     );
     std::fs::write(
         site.path("etc/mattervisor/services.d/crash.toml"),
-        "enable = false\ncommand = [\"x\"]\n",
+        "enable = false\ncommand = ['x']\n",
     )
     .unwrap();
     site.ctl(&["reconfigure"]).ok();

@@ -12,13 +12,19 @@ fn site() -> Site {
     let mut site = Site::new();
     let dir = site.file("run/app");
     let more = format!(
-        "[[directories]]\npath = \"{dir}\"\nmode = \"0711\"\n\
-         [[files]]\npath = \"{dir}/conf\"\ncontent = \"word: fine\\n\"\n\
-         validate = [\"/bin/grep\", \"word\", \"{{{{ candidate }}}}\"]\n"
+        r#"
+            [[directories]]
+            path = "{dir}"
+            mode = "0711"
+            [[files]]
+            path = "{dir}/conf"
+            content = "word: fine\n"
+            validate = ["/bin/grep", "word", "{{{{ candidate }}}}"]
+        "#
     );
     let verbs = [format!("file={dir}/started"), "sleep".to_owned()];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    let more = format!("validate = [\"/bin/grep\", \"word\", \"{dir}/conf\"]\n{more}");
+    let more = format!("validate = ['/bin/grep', 'word', '{dir}/conf']\n{more}");
     site.child("app", &verbs, &more);
     site.child("other", &["sleep"], "");
     site.start_ready();
@@ -100,7 +106,7 @@ fn a_reconfigure_that_only_makes_a_directory_says_so() {
     site.child(
         "other",
         &["sleep"],
-        &format!("[[directories]]\npath = \"{dir}/more\"\n"),
+        &format!("[[directories]]\npath = '{dir}/more'\n"),
     );
     site.ctl(&["reconfigure"]).ok();
     fs::remove_dir(format!("{dir}/more")).unwrap();
@@ -119,7 +125,7 @@ fn a_reconfigure_that_only_makes_a_directory_says_so() {
 fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let site = &stack.site;
     site.ctl(&["stop", "postgresql"]).ok();
@@ -134,7 +140,8 @@ fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
     });
 }
 
-/// Each is told before, fails alone, and says what brings it.
+/// A missing program is reported before the start, fails its service alone, and names what installs
+/// it.
 #[test]
 fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
     let mut site = Site::new();
@@ -143,16 +150,25 @@ fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
     site.service(
         "found",
         &format!(
-            "command = \"{found}\"\n[settings]\n\
-             binary = {{ type = \"path\", find = [\"{bin}/found\"], find_hint = \"install it: get found\" }}\n"
+            r#"
+                command = "{found}"
+                [settings]
+                binary = {{ type = "path", find = ["{bin}/found"], find_hint = "install it: get found" }}
+            "#
         ),
     );
-    let brings = "command_hint = \"unpack it there\"\n";
-    site.service("named", &format!("command = [\"{bin}/named\"]\n{brings}"));
+    let brings = "command_hint = 'unpack it there'\n";
+    site.service("named", &format!("command = ['{bin}/named']\n{brings}"));
     site.child(
         "placed",
         &["sleep"],
-        &format!("working_dir = \"{bin}\"\nvalidate = [\"/bin/true\"]\n{brings}"),
+        &format!(
+            r#"
+                working_dir = "{bin}"
+                validate = ["/bin/true"]
+                {brings}
+            "#
+        ),
     );
     site.child("other", &["sleep"], "");
     let lacks = format!("binary was not found; looked for {bin}/found; install it: get found");

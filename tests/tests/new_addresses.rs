@@ -17,10 +17,19 @@ fn deaf(site: &Site, name: &str, port: u16) {
     site.service(
         name,
         &format!(
-            "command = [\"/bin/sh\", \"-c\", \"exec {child} site={root} ignore=HUP listen=$(cat {conf})\"]\n\
-             listens = [\"127.0.0.1:{port}\"]\n[reload]\nsignal = \"HUP\"\n\
-             [ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n\
-             [[files]]\npath = \"{conf}\"\ncontent = \"{port}\"\non_change = \"reload\"\n",
+            r#"
+                command = ["/bin/sh", "-c", "exec {child} site={root} ignore=HUP listen=$(cat {conf})"]
+                listens = ["127.0.0.1:{port}"]
+                [reload]
+                signal = "HUP"
+                [ready]
+                tcp = "127.0.0.1:{port}"
+                interval = "50ms"
+                [[files]]
+                path = "{conf}"
+                content = "{port}"
+                on_change = "reload"
+            "#,
             child = binary("testchild").display(),
             root = site.root().display(),
         ),
@@ -29,7 +38,7 @@ fn deaf(site: &Site, name: &str, port: u16) {
 
 /// A service that restarts for another port.
 fn restarted(site: &Site, name: &str, port: u16) {
-    let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
+    let listens = format!("listens = ['127.0.0.1:{port}']\n");
     site.child(name, &[&format!("listen={port}")], &listens);
 }
 
@@ -43,7 +52,8 @@ fn is_open(host: &str, port: u16) -> bool {
     TcpStream::connect((host, port)).is_ok()
 }
 
-/// Who restarts would be stopped for it first; who reloads would go on as it was and say nothing.
+/// A service that restarts would be stopped before the port is known to be taken; one that reloads
+/// would keep its old port in silence.
 #[test]
 fn an_address_that_a_stranger_has_refuses_the_change_and_its_dry_run() {
     for service in [deaf, restarted] {
@@ -98,7 +108,7 @@ fn a_reload_after_which_the_service_does_not_listen_is_gone_back_from() {
     site.ctl(&["restart", "web"]).ok();
     assert!(is_open("127.0.0.1", old) && !is_open("127.0.0.1", new));
 
-    // What it takes only at its start it gets by one.
+    // A port that the service takes only at its start needs a restart.
     site.ctl(&["stop", "web"]).ok();
     site.ctl(&["reconfigure"]).ok();
     site.ctl(&["start", "web"]).ok();
@@ -124,7 +134,8 @@ fn a_control_process_that_takes_over_looks_whether_the_service_listens() {
     assert!(site.status().ready("web") && is_open("127.0.0.1", old));
 }
 
-/// A reload cannot wait for the other one: both restart, one after the other.
+/// A port goes from one service to another: a reload cannot wait for the other service, so both
+/// restart.
 #[test]
 fn a_port_goes_between_two_services_that_would_only_reload() {
     let mut site = Site::new();
@@ -146,17 +157,18 @@ fn a_port_goes_between_two_services_that_would_only_reload() {
     assert!(!is_open("127.0.0.1", ports[1]));
 }
 
-/// nginx, which keeps its old configuration over HUP when it cannot bind, and says so in its log alone.
+/// nginx, which keeps its old configuration over HUP when it cannot bind, and says so in its log
+/// alone.
 #[test]
 fn nginx_gets_the_addresses_that_it_can_have_and_no_others() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let narrow = fs::read_to_string(file).unwrap();
     let wide = narrow.replace(
-        "nginx.listen_addresses = [\"127.0.0.1\"]",
-        "nginx.listen_addresses = [\"*\"]",
+        r#"nginx.listen_addresses = ["127.0.0.1"]"#,
+        "nginx.listen_addresses = ['*']",
     );
     assert_ne!(narrow, wide);
     stack.site.site_file(&wide);

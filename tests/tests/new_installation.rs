@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::stack::Stack;
 
-/// More than any server takes into memory at once.
+/// Size of an upload, in bytes: more than a server takes into memory at once.
 const FILE: usize = 3 << 20;
 
-/// As the release archive's own config.json has it, and as Omnibus began: what would be a line for each
-/// request by Mattermost's own defaults, and mail to a server that nobody has named.
+/// As the release archive's own config.json has it, and as Omnibus began: what would be a line for
+/// each request by Mattermost's own defaults, and mail to a server that nobody has named.
 #[test]
 fn it_logs_at_info_and_sends_no_mail() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     assert_eq!(http_get(stack.nginx_port, "/").unwrap().0, 200);
     let user = br#"{"username": "ada", "email": "ada@example.com", "password": "x"}"#;
@@ -36,7 +36,7 @@ fn it_logs_at_info_and_sends_no_mail() {
     for key in ["FeedbackEmail", "ReplyToAddress", "SMTPServer", "SMTPPort"] {
         assert_eq!(mail[key], "", "{key}");
     }
-    // Its last words come after all that.
+    // The last log line comes after everything else.
     stack.site.ctl(&["stop", "mattermost"]).ok();
     stack
         .site
@@ -57,7 +57,7 @@ fn it_logs_at_info_and_sends_no_mail() {
 fn files_get_through_nginx() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let file: Vec<u8> = (0..FILE)
         .map(|at| b'a' + u8::try_from(at % 23).unwrap())

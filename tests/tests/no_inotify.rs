@@ -63,7 +63,13 @@ fn without_inotify_watched_files_are_looked_at_and_status_warns() {
     let mut site = site();
     let (watched, started) = (site.file("watched"), site.file("started"));
     fs::write(&watched, "one").unwrap();
-    let table = format!("[[watches]]\npath = \"{watched}\"\non_change = \"restart\"");
+    let table = format!(
+        r#"
+            [[watches]]
+            path = "{watched}"
+            on_change = "restart"
+        "#
+    );
     site.child("a", &[&format!("file={started}"), "sleep"], &table);
     site.start_ready();
     let status = site.wait_for("status warns", |status| {

@@ -1,98 +1,24 @@
-//! People are told when something goes wrong, by webhook, command and mail, and nothing waits for it.
+//! People are told when something goes wrong, by webhook, command and mail, and nothing waits for
+//! it.
+
+mod hooks;
+mod occasions;
 
 use std::{
-    collections::VecDeque,
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
-    path::Path,
     process::Command,
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use mattervisor_tests::{
-    Site, StatusExt, binary, eventually, free_port, install, kill, need, nginx, run, skip,
-};
+use mattervisor_tests::{Site, StatusExt, eventually, free_port, kill, need, nginx, run};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+
+use hooks::Hooks;
 
 /// What stands in the path of a webhook, and must stand nowhere else.
 const PLANTED: &str = "planted-q7x-secret";
-
-/// One request that has come in.
-#[derive(Clone, Debug)]
-struct Posted {
-    head: String,
-    body: Value,
-    at: Instant,
-}
-
-/// A server that takes webhooks; its answers come from a list, then 200.
-struct Hooks {
-    port: u16,
-    posted: Arc<Mutex<Vec<Posted>>>,
-}
-
-impl Hooks {
-    fn new(answers: &[&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let posted: Arc<Mutex<Vec<Posted>>> = Arc::default();
-        let kept = Arc::clone(&posted);
-        let mut answers: VecDeque<_> = answers.iter().copied().collect();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let answer = answers.pop_front().unwrap_or("200 OK");
-                if let Some(one) = take(stream, answer) {
-                    kept.lock().unwrap().push(one);
-                }
-            }
-        });
-        Self { port, posted }
-    }
-
-    fn site_file(&self, on: &str) -> String {
-        let port = self.port;
-        format!("[notify.chat]\nwebhook = \"http://127.0.0.1:{port}/hooks/{PLANTED}\"\non = {on}\n")
-    }
-
-    fn posted(&self) -> Vec<Posted> {
-        self.posted.lock().unwrap().clone()
-    }
-
-    #[track_caller]
-    fn wait(&self, count: usize) -> Vec<Posted> {
-        eventually(&format!("{count} messages"), || {
-            let posted = self.posted();
-            (posted.len() >= count).then_some(posted)
-        })
-    }
-}
-
-fn take(stream: TcpStream, answer: &str) -> Option<Posted> {
-    let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let lower = head.to_lowercase();
-    let length = lower
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))?;
-    let mut body = vec![0; length.trim().parse().ok()?];
-    reader.read_exact(&mut body).ok()?;
-    let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    reader.into_inner().write_all(answer.as_bytes()).ok()?;
-    Some(Posted {
-        head,
-        body: serde_json::from_slice(&body).ok()?,
-        at: Instant::now(),
-    })
-}
 
 /// The site file may be read by its owner alone, since it holds a secret.
 fn site_file(site: &Site, text: &str) {
@@ -110,7 +36,7 @@ fn command_lines() -> String {
         .collect()
 }
 
-const ONE_RUN: &str = "[restart]\npolicy = \"never\"\n";
+const ONE_RUN: &str = "[restart]\npolicy = 'never'\n";
 
 /// A failure and the recovery from it arrive as JSON that Mattermost and Slack take, each once, and
 /// the webhook's URL is nowhere to be read.
@@ -207,20 +133,26 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
     );
     let path = site.file("nginx.conf");
     fs::write(&path, conf).unwrap();
-    let command = format!("command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{path}\"]\n");
+    let command = format!("command = ['nginx', '-e', 'stderr', '-c', '{path}']\n");
     site.service(
         "nginx",
-        &format!("{command}[ready]\ntcp = \"127.0.0.1:{tls}\"\n"),
+        &format!("{command}[ready]\ntcp = '127.0.0.1:{tls}'\n"),
     );
     site.child(
         "a",
         &["exit=3"],
-        &format!("requires = [\"nginx\"]\n{ONE_RUN}"),
+        &format!("requires = ['nginx']\n{ONE_RUN}"),
     );
     let url = format!("https://127.0.0.1:{tls}/hooks/{PLANTED}");
     site_file(
         &site,
-        &format!("[notify.chat]\nwebhook = \"{url}\"\non = [\"failed\"]\n"),
+        &format!(
+            r#"
+                [notify.chat]
+                webhook = "{url}"
+                on = ["failed"]
+            "#
+        ),
     );
     site.start();
     // Nobody vouches for that certificate: nothing is sent.
@@ -262,7 +194,11 @@ fn a_server_that_hangs_delays_nothing() {
     let hooks = Hooks::new(&[]);
     let mut site = Site::new();
     let hanging = format!(
-        "[notify.dead]\nwebhook = \"http://127.0.0.1:{port}/{PLANTED}\"\non = [\"failed\"]\n"
+        r#"
+            [notify.dead]
+            webhook = "http://127.0.0.1:{port}/{PLANTED}"
+            on = ["failed"]
+        "#
     );
     site_file(
         &site,
@@ -299,7 +235,13 @@ fn a_command_is_told_by_its_environment() {
     let script = script.display();
     site_file(
         &site,
-        &format!("[notify.page]\ncommand = [\"{script}\"]\non = [\"restarted\"]\n"),
+        &format!(
+            r#"
+                [notify.page]
+                command = ["{script}"]
+                on = ["restarted"]
+            "#
+        ),
     );
     site.child("a", &["sleep"], "");
     site.start_ready();
@@ -331,7 +273,12 @@ fn a_mail_goes_out_by_sendmail() {
     site.env("MATTERVISOR_SENDMAIL", &program.display().to_string());
     site_file(
         &site,
-        "[notify.ops]\nsendmail = [\"ops@example.com\"]\nfrom = \"mv@example.com\"\non = [\"failed\"]\n",
+        r#"
+            [notify.ops]
+            sendmail = ["ops@example.com"]
+            from = "mv@example.com"
+            on = ["failed"]
+        "#,
     );
     site.child("a", &["exit=3"], ONE_RUN);
     site.start();
@@ -346,149 +293,4 @@ fn a_mail_goes_out_by_sendmail() {
         "{text}"
     );
     assert!(!text.contains("MATTERVISOR_DELIVERY"), "{text}");
-}
-
-/// A service that crashes again and again: three messages, then silence; status and events say
-/// that it flaps, also after the control process was replaced.
-#[test]
-fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
-    let hooks = Hooks::new(&[]);
-    let mut site = Site::new();
-    site_file(
-        &site,
-        &hooks.site_file("[\"restarted\", \"failed\", \"unhealthy\", \"recovered\"]"),
-    );
-    let pace = "[restart]\ndelay = \"20ms\"\nmax_delay = \"20ms\"";
-    site.child("a", &["exit=3"], pace);
-    site.start();
-    site.wait_for("it flaps", |status| {
-        let reason = status.service("a").reason.clone().unwrap_or_default();
-        status.service("a").restarts > 20 && reason.contains("flapping: restarted")
-    });
-    let posted = hooks.wait(2);
-    let text = posted[1].body["text"].as_str().unwrap();
-    assert!(
-        text.contains("a is flapping: restarted 5 times within 10m"),
-        "{text}"
-    );
-    let events = site
-        .ctl(&["events", "-n", "1000", "--format", "json"])
-        .ok()
-        .stdout;
-    assert_eq!(
-        events.matches("\"kind\":\"flapping\"").count(),
-        1,
-        "{events}"
-    );
-    let control = site.control_pid();
-    kill(control, Signal::SIGKILL);
-    let status = site.wait_for("another control process", |status| {
-        status.supervisor.pid != control && status.service("a").restarts > 40
-    });
-    let reason = status.service("a").reason.clone().unwrap_or_default();
-    assert!(reason.contains("flapping: restarted"), "{reason}");
-    assert_eq!(hooks.posted().len(), 2, "{:?}", hooks.posted());
-}
-
-/// A health probe that says no, and then yes again.
-#[test]
-fn what_is_unhealthy_is_told() {
-    let hooks = Hooks::new(&[]);
-    let mut site = Site::new();
-    site_file(&site, &hooks.site_file("[\"unhealthy\", \"recovered\"]"));
-    let sick = site.file("sick");
-    let health = format!(
-        "[health]\nexec = [\"/bin/sh\", \"-c\", \"! test -e {sick}\"]\ninterval = \"50ms\"\nfailures = 1\n"
-    );
-    site.child("a", &["sleep"], &health);
-    site.start_ready();
-    fs::write(&sick, "").unwrap();
-    let posted = hooks.wait(1);
-    let text = posted[0].body["text"].as_str().unwrap();
-    assert!(text.contains("a is unhealthy"), "{text}");
-    fs::remove_file(&sick).unwrap();
-    let posted = hooks.wait(2);
-    let text = posted[1].body["text"].as_str().unwrap();
-    assert!(text.contains("a has recovered"), "{text}");
-}
-
-/// A package has put another program in the place of the one that runs.
-#[test]
-fn a_program_that_was_replaced_is_told_once() {
-    let hooks = Hooks::new(&[]);
-    let mut site = Site::new();
-    site_file(&site, &hooks.site_file("[\"deleted-binary\"]"));
-    let program = site.path("program");
-    install(&binary("testchild"), &program);
-    site.service(
-        "a",
-        &format!("command = [\"{}\", \"sleep\"]\n", program.display()),
-    );
-    site.child("b", &["sleep"], "");
-    site.start_ready();
-    fs::remove_file(&program).unwrap();
-    install(&binary("testchild"), &program);
-    // What a start has changed is looked at soon.
-    site.ctl(&["restart", "b"]).ok();
-    let posted = hooks.wait(1);
-    let text = posted[0].body["text"].as_str().unwrap();
-    assert!(
-        text.contains("runs a program that has been replaced"),
-        "{text}"
-    );
-    assert!(text.contains("ctl restart a"), "{text}");
-}
-
-/// A disk with little room left.
-#[test]
-fn a_disk_that_is_nearly_full_is_told() {
-    if !nix::unistd::geteuid().is_root() {
-        skip!("needs root to mount a small disk");
-    }
-    let hooks = Hooks::new(&[]);
-    let mut site = Site::new();
-    site_file(&site, &hooks.site_file("[\"disk\"]"));
-    let data = site.path("data");
-    fs::create_dir(&data).unwrap();
-    let disk = Small::mount(&data);
-    fs::write(data.join("fill"), vec![b'x'; 950 << 10]).unwrap();
-    let directory = format!(
-        "[[directories]]\npath = \"{}\"\nmode = \"0755\"\n",
-        data.display()
-    );
-    site.child("a", &["sleep"], &directory);
-    site.start_ready();
-    let posted = hooks.wait(1);
-    let text = posted[0].body["text"].as_str().unwrap();
-    assert!(
-        text.contains("is nearly full") && text.contains("(7 %)"),
-        "{text}"
-    );
-    assert!(text.contains(&data.display().to_string()), "{text}");
-    drop(disk);
-}
-
-/// A disk of a megabyte.
-struct Small<'a>(&'a Path);
-
-impl<'a> Small<'a> {
-    fn mount(path: &'a Path) -> Self {
-        use nix::mount::{MsFlags, mount};
-        let options = Some("size=1024k,mode=755");
-        mount(
-            Some("tmpfs"),
-            path,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            options,
-        )
-        .unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let _ = nix::mount::umount2(self.0, nix::mount::MntFlags::MNT_DETACH);
-    }
 }

@@ -1,5 +1,5 @@
-//! A Mattermost that is older than its database does not start: it would save nothing there. What the
-//! database says of itself counts, then what ran here last.
+//! A Mattermost that is older than its database does not start: it would save nothing there. What
+//! the database says of itself counts, then what ran here last.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use crate::stack::{DATABASE, Stack};
 
 /// Number of the newest migration that the older releases here have.
 const OLD_SCHEMA: usize = 6;
-const QUICK: &str = "STANDIN_STOP_MS = \"100\"";
+const QUICK: &str = "STANDIN_STOP_MS = '100'";
 const RECORD: &str = "var/lib/mattervisor/mattermost/STARTED";
 
 /// Puts a release in the place of the installed one, as a switched link does it.
@@ -136,7 +136,8 @@ fn the_word_of_the_database_wins_over_the_record() {
     let said = refused(&stack);
     assert!(said.contains("migration 7 (posts_rootid)"), "{said}");
 
-    // The dump from before the upgrade is restored, and the record is of after it: the older one starts.
+    // The dump from before the upgrade is restored, and the record is of after it: the older one
+    // starts.
     fs::write(&record, "11.6.0 0:0:0:0 7:posts_rootid\n").unwrap();
     stack.site.ctl(&["stop", "mattermost"]).ok();
     restore(&stack, &dump);

@@ -71,11 +71,15 @@ fn exit_when_failed_stops_all_in_order_and_ends_with_one() {
     let (stops, go) = (site.file("stops"), site.file("go"));
     let stop = format!("stop-file={stops}");
     site.child("base", &[&stop, "sleep"], "");
-    site.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
+    site.child("top", &[&stop, "sleep"], "requires = ['base']");
     site.child(
         "vital",
         &[&format!("wait-file={go}"), "exit=7"],
-        "exit_when_failed = true\n[restart]\npolicy = \"never\"",
+        r#"
+            exit_when_failed = true
+            [restart]
+            policy = "never"
+        "#,
     );
     site.start_ready();
     let status = site.status();

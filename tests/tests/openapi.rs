@@ -88,10 +88,14 @@ fn reply_of<'f>(file: &'f Value, path: &str) -> (&'f String, &'f Value) {
 #[test]
 fn answers_are_as_the_file_says() {
     let mut site = Site::new();
-    let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    let policy = r#"
+        [restart]
+        delay = "1h"
+        max_delay = "1h"
+    "#;
     site.child("crash", &["print=bye", "exit=3"], policy);
     site.child("held", &["sleep"], "");
-    site.child("waits", &["sleep"], "requires = [\"held\"]");
+    site.child("waits", &["sleep"], "requires = ['held']");
     site.child("off", &["sleep"], "enable = false");
     site.start_ready();
     site.wait_state("crash", "backoff");

@@ -24,7 +24,7 @@ fn site_file_of(stack: &Stack) -> String {
 fn by_plain_http_only_the_own_names_are_answered() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let page = format!("http://127.0.0.1:{}/", stack.nginx_port);
     let ok = |arguments: &[&str]| curl(arguments).stdout.starts_with("HTTP/1.1 200");
@@ -59,7 +59,7 @@ fn by_tls_nobody_else_sees_a_certificate() {
     let bin = need!(postgres());
     need!(nginx());
     let plain = free_port();
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.over_tls(plain);
     let ssl = stack.site.path("etc/mattervisor/ssl");
     fs::create_dir_all(&ssl).unwrap();
@@ -67,8 +67,11 @@ fn by_tls_nobody_else_sees_a_certificate() {
     openssl::self_signed(&at("crt"), &at("key"), "DNS:localhost", 2);
     let site_file = site_file_of(&stack);
     stack.site.site_file(&format!(
-        "{site_file}mattermost_nginx.ssl_protocols = 'TLSv1.2'\n\
-         mattermost_nginx.server_names = ['localhost', 'chat.example']\n"
+        "
+            {site_file}
+            mattermost_nginx.ssl_protocols = 'TLSv1.2'
+            mattermost_nginx.server_names = ['localhost', 'chat.example']
+        "
     ));
     stack.start();
     let port = stack.nginx_port;

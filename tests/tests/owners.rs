@@ -1,11 +1,12 @@
-//! Accounts of services that have something on the disk: nothing that is there changes until all has been
-//! checked, and owners only while the services that have it are down.
+//! Accounts of services that have something on the disk: nothing that is there changes until all
+//! has been checked, and owners only while the services that have it are down.
+
+mod tree;
 
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -17,12 +18,15 @@ use nix::{
     unistd::{User, geteuid},
 };
 
+use tree::{assert_same, file, rights, tree};
+
 use crate::{
     accounts::{in_private_etc, private_etc},
     stack::Stack,
 };
 
-/// Accounts of every machine that nothing runs as, instead of those that the tests' site file names.
+/// Accounts of every machine that nothing runs as, instead of those that the tests' site file
+/// names.
 const DATABASE: &str = "backup";
 const SERVER: &str = "daemon";
 const STATE: &str = "var/lib/mattervisor";
@@ -40,80 +44,19 @@ fn site_file_of(stack: &Stack) -> String {
 
 /// The same site with Mattermost under another account.
 fn with_server_as(site_file: &str, name: &str) -> String {
-    site_file.replace(
-        "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"",
-        &format!("mattermost.username = \"{name}\"\nmattermost.group = \"{name}\""),
-    )
+    site_file
+        .replace(
+            r#"mattermost.username = "nobody""#,
+            &format!("mattermost.username = '{name}'"),
+        )
+        .replace(
+            r#"mattermost.group = "nogroup""#,
+            &format!("mattermost.group = '{name}'"),
+        )
 }
 
 fn with_database_as(site_file: &str, name: &str) -> String {
-    format!("{site_file}postgresql.username = \"{name}\"\n")
-}
-
-/// All that lies below, by its path, with what one wants to know of it.
-fn tree<T>(dir: &Path, look: &dyn Fn(&Path) -> Option<T>) -> BTreeMap<PathBuf, T> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.is_symlink() {
-            all.extend(tree(&path, look));
-        }
-        if let Some(seen) = look(&path) {
-            all.insert(path, seen);
-        }
-    }
-    all
-}
-
-/// Owner, group and mode.
-type Rights = (u32, u32, u32);
-/// The same, the inode and the content.
-type File = (Rights, u64, Vec<u8>);
-
-fn rights(path: &Path) -> Option<Rights> {
-    let now = fs::symlink_metadata(path).ok()?;
-    Some((now.uid(), now.gid(), now.mode()))
-}
-
-/// Of what neither a database nor the supervisor writes by itself.
-fn file(path: &Path) -> Option<File> {
-    let text = path.display().to_string();
-    let own = [
-        "/data/",
-        "/runs/",
-        "/notify",
-        "/changes/",
-        "-status/",
-        ".pid",
-        "lock",
-        ".json",
-    ];
-    let kept = fs::symlink_metadata(path).is_ok_and(|now| now.is_file());
-    if !kept || own.iter().any(|it| text.contains(it)) {
-        return None;
-    }
-    Some((
-        rights(path)?,
-        fs::metadata(path).ok()?.ino(),
-        fs::read(path).ok()?,
-    ))
-}
-
-/// Says which file has changed, and from what to what.
-fn assert_same(now: &BTreeMap<PathBuf, File>, before: &BTreeMap<PathBuf, File>) {
-    let words = |file: Option<&File>| {
-        file.map(|(rights, inode, content)| {
-            (
-                *rights,
-                *inode,
-                String::from_utf8_lossy(content).into_owned(),
-            )
-        })
-    };
-    for path in now.keys().chain(before.keys()) {
-        let (now, before) = (words(now.get(path)), words(before.get(path)));
-        assert_eq!(now, before, "{}", path.display());
-    }
+    format!("{site_file}postgresql.username = '{name}'\n")
 }
 
 fn pids(site: &Site) -> [i32; 3] {
@@ -136,7 +79,8 @@ fn sql(stack: &Stack, bin: &Path, user: &str, query: &str) -> String {
         .to_owned()
 }
 
-/// A mistake in nginx's lines, and two accounts besides: nothing is touched, and the database goes on.
+/// A mistake in nginx's lines, and two accounts besides: nothing is touched, and the database goes
+/// on.
 #[test]
 fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     if !geteuid().is_root() {
@@ -144,7 +88,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     }
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.settle();
     let site = &stack.site;
@@ -159,7 +103,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     assert!(files_before[1].len() > 5, "{files_before:?}");
     let site_file = with_database_as(&with_server_as(&site_file_of(&stack), SERVER), DATABASE);
     stack.site.site_file(&format!(
-        "{site_file}mattermost_nginx.custom_nginx_config = \"bogus_directive on;\"\n"
+        "{site_file}mattermost_nginx.custom_nginx_config = 'bogus_directive on;'\n"
     ));
     for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
         let told = site.ctl(arguments).expect_code(1).both();
@@ -183,8 +127,8 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     assert_eq!(sql(&stack, &bin, "postgres", "select 6 * 7"), "42");
 }
 
-/// The database and Mattermost under other accounts, and back: all that they have goes along while they
-/// are down, with a lock that a killed server has left.
+/// The database and Mattermost under other accounts, and back: all that they have goes along while
+/// they are down, with a lock that a killed server has left.
 #[test]
 fn accounts_change_and_change_back_with_what_they_have() {
     if !geteuid().is_root() {
@@ -192,7 +136,7 @@ fn accounts_change_and_change_back_with_what_they_have() {
     }
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = '100'");
     stack.start();
     stack.settle();
     let site = &stack.site;
@@ -305,14 +249,21 @@ fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
     assert_eq!(count, "t");
 }
 
-/// A service of uid 65534 with many files in a directory of its own, and the same for another account.
+/// A service of uid 65534 with many files in a directory of its own, and the same for another
+/// account.
 fn many(site: &Site, user: u32) {
     let own = site.file("own");
     site.child(
         "a",
         &["sleep"],
         &format!(
-            "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
+            "
+                user = '{user}'
+                group = '{user}'
+                [[directories]]
+                path = '{own}'
+                recursive = true
+            "
         ),
     );
 }
@@ -372,8 +323,14 @@ fn what_a_refused_change_has_made_is_taken_away_or_told() {
     site.start_ready();
     let new = site.file("new/below");
     let keys = format!(
-        "user = 'app'\n[[directories]]\npath = '{new}'\n\
-         [[files]]\npath = '{new}/conf'\ncontent = 'wrong'\n"
+        "
+            user = 'app'
+            [[directories]]
+            path = '{new}'
+            [[files]]
+            path = '{new}/conf'
+            content = 'wrong'
+        "
     );
     let checked = format!("{keys}validate = ['/bin/grep', 'right', '{{{{ candidate }}}}']\n");
     site.child("app", &["sleep"], &checked);
@@ -399,13 +356,21 @@ fn a_directory_that_two_services_have_waits_for_both() {
     let own = site.file("own");
     let write = |site: &Site, user: u32| {
         let more = format!(
-            "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
+            "
+                user = '{user}'
+                group = '{user}'
+                [[directories]]
+                path = '{own}'
+                recursive = true
+            "
         );
         site.child("quick", &["sleep"], &more);
         // It says which owner it sees as the last thing that it does.
         let slow = format!(
-            "command = ['/bin/sh', '-c', 'trap \"stat -c %u {own} >{own}/seen; exit\" TERM; \
-             : >{own}/up; while :; do /bin/sleep 0.1; done']\n{more}"
+            r#"
+                command = ['/bin/sh', '-c', 'trap "stat -c %u {own} >{own}/seen; exit" TERM; : >{own}/up; while :; do /bin/sleep 0.1; done']
+                {more}
+            "#
         );
         site.service("slow", &slow);
     };

@@ -114,7 +114,7 @@ fn each_parameter_reaches_the_server() {
 #[test]
 fn unset_the_server_decides_and_no_statement_is_cut_off() {
     let bin = need!(postgres());
-    let database = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    let database = Database::start(bin, "postgresql.shared_buffers = '16MB'\n");
     assert_eq!(database.show("statement_timeout"), "0");
     assert_eq!(database.show("idle_in_transaction_session_timeout"), "0");
     assert_eq!(database.show("wal_level"), "replica");
@@ -124,16 +124,16 @@ fn unset_the_server_decides_and_no_statement_is_cut_off() {
 #[test]
 fn a_value_that_postgresql_does_not_take_changes_nothing() {
     let bin = need!(postgres());
-    let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
-    let Database { site, .. } = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    let small = "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n";
+    let Database { site, .. } = Database::start(bin, "postgresql.shared_buffers = '16MB'\n");
     let pid = site.status().pid("postgresql");
     for (line, said) in [
         ("postgresql.parameters = { no_such = 1 }", "no_such"),
         (
-            "postgresql.max_worker_processes = \"many\"",
+            "postgresql.max_worker_processes = 'many'",
             "max_worker_processes",
         ),
-        ("postgresql.work_mem = \"4 megs\"", "work_mem"),
+        ("postgresql.work_mem = '4 megs'", "work_mem"),
     ] {
         site.site_file(&format!("{small}{line}\n"));
         let told = site.ctl(&["reconfigure"]).expect_code(1).both();
@@ -143,7 +143,7 @@ fn a_value_that_postgresql_does_not_take_changes_nothing() {
         );
         assert_eq!(site.status().pid("postgresql"), pid);
     }
-    site.site_file(&format!("{small}postgresql.work_mem = \"4MB\"\n"));
+    site.site_file(&format!("{small}postgresql.work_mem = '4MB'\n"));
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(site.status().pid("postgresql"), pid);
 }
@@ -203,8 +203,8 @@ const NOT_TAKEN: [&str; 17] = [
 #[test]
 fn lines_of_pg_hba_are_judged_as_postgresql_does() {
     let bin = need!(postgres());
-    let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
-    let database = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    let small = "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n";
+    let database = Database::start(bin, "postgresql.shared_buffers = '16MB'\n");
     let site = &database.site;
     let hba = site.path("run/mattervisor/postgresql-conf/pg_hba.conf");
     let ours = fs::read_to_string(&hba).unwrap();
@@ -237,7 +237,7 @@ fn lines_of_pg_hba_are_judged_as_postgresql_does() {
         told.contains("md5_auth_cidr_addresses: must be a network") && told.contains("10.1.2.3/32"),
         "{told}"
     );
-    site.site_file("postgresql.enable = true\npostgresql.shared_buffers = \"900TB\"\n");
+    site.site_file("postgresql.enable = true\npostgresql.shared_buffers = '900TB'\n");
     let told = site.ctl(&["check-config"]).expect_code(1).both();
     assert!(
         told.contains("mattervisor.toml:2: error: postgresql.shared_buffers: 900TB is more than"),

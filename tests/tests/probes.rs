@@ -17,7 +17,13 @@ fn probed(site: &Site, name: &str, table: &str, more: &str) {
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
     let probe = format!(
-        "[{table}]\nhttp = \"http://127.0.0.1:{port}/\"\nstatus = [200]\ninterval = \"50ms\"\nfailures = 3\n"
+        r#"
+            [{table}]
+            http = "http://127.0.0.1:{port}/"
+            status = [200]
+            interval = "50ms"
+            failures = 3
+        "#
     );
     site.child(name, &verbs, &format!("{probe}{more}"));
 }
@@ -64,9 +70,13 @@ fn health_is_shown_and_restarts_nothing() {
 #[test]
 fn b37_a_failing_check_during_backoff_does_not_restart_twice() {
     let mut site = Site::new();
-    let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    let policy = r#"
+        [restart]
+        delay = "1h"
+        max_delay = "1h"
+    "#;
     probed(&site, "a", "liveness", policy);
-    site.child("while", &["delay=600"], "type = \"oneshot\"");
+    site.child("while", &["delay=600"], "type = 'oneshot'");
     site.start_ready();
     site.ctl(&["stop", "while"]).ok();
     std::fs::write(site.path("a.answer"), "500").unwrap();
@@ -81,7 +91,11 @@ fn b37_a_failing_check_during_backoff_does_not_restart_twice() {
 #[test]
 fn b38_failures_are_counted_anew_for_each_run() {
     let mut site = Site::new();
-    let policy = "[restart]\ndelay = \"1ms\"\nmax_delay = \"1ms\"";
+    let policy = r#"
+        [restart]
+        delay = "1ms"
+        max_delay = "1ms"
+    "#;
     probed(&site, "a", "liveness", policy);
     site.start_ready();
     std::fs::write(site.path("a.answer"), "500").unwrap();
@@ -152,7 +166,13 @@ fn names_that_do_not_resolve_starve_nobody() {
     site.behind(&["unshare", "-m", "sh", "-c", &mount, "sh"]);
     let probe = |host: &str, port: u16| {
         format!(
-            "[health]\ntcp = \"{host}:{port}\"\ninterval = \"50ms\"\ntimeout = \"50ms\"\nfailures = 2\n"
+            r#"
+                [health]
+                tcp = "{host}:{port}"
+                interval = "50ms"
+                timeout = "50ms"
+                failures = 2
+            "#
         )
     };
     for number in 0..8 {
@@ -162,7 +182,7 @@ fn names_that_do_not_resolve_starve_nobody() {
     let port = free_port();
     let verbs = [format!("http={port}:200:")];
     let answering = format!(
-        "{}timeout = \"10s\"\n",
+        "{}timeout = '10s'\n",
         probe("localhost", port).replace("timeout = \"50ms\"\n", "")
     );
     site.child("good", &[&verbs[0]], &answering);
@@ -193,7 +213,8 @@ fn names_that_do_not_resolve_starve_nobody() {
     assert_eq!(status.service("lost7").healthy, Some(false));
 }
 
-/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and it shows.
+/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and
+/// it shows.
 #[test]
 fn a_removed_socket_of_postgresql_is_shown() {
     need!(postgres());

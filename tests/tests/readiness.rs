@@ -1,5 +1,7 @@
 //! When a service is ready, who may say so, and how long one waits.
 
+mod notify;
+
 use std::time::Duration;
 
 use mattervisor_tests::{Site, StatusExt, free_port};
@@ -11,7 +13,13 @@ fn b15_start_timeout_stops_the_process_and_says_so() {
     site.child(
         "a",
         &["sleep"],
-        "[ready]\nnotify = true\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
+        r#"
+            [ready]
+            notify = true
+            timeout = "300ms"
+            [restart]
+            policy = "never"
+        "#,
     );
     site.start_ready();
     let status = site.status();
@@ -29,7 +37,11 @@ fn b15_start_timeout_stops_the_process_and_says_so() {
 fn b17_only_a_newline_on_the_readiness_fd_counts() {
     let mut site = Site::new();
     let go = site.file("go");
-    let ready = "[ready]\nfd = 3\ntimeout = \"1m\"";
+    let ready = r#"
+        [ready]
+        fd = 3
+        timeout = "1m"
+    "#;
     let verbs = [
         "ready-fd=3:almost",
         "print=said",
@@ -41,7 +53,13 @@ fn b17_only_a_newline_on_the_readiness_fd_counts() {
     site.child(
         "impatient",
         &["ready-fd=3:never", "sleep"],
-        "[ready]\nfd = 3\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
+        r#"
+            [ready]
+            fd = 3
+            timeout = "300ms"
+            [restart]
+            policy = "never"
+        "#,
     );
     site.start();
     site.wait_log("a", |line| line == "said");
@@ -68,7 +86,11 @@ fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
         "print=5",
         "sleep",
     ];
-    let ready = "[ready]\nlog = 'listening on \\d+$'\ntimeout = \"1m\"";
+    let ready = r#"
+        [ready]
+        log = 'listening on \d+$'
+        timeout = "1m"
+    "#;
     site.child("a", &verbs, ready);
     site.start();
     site.wait_log("a", |line| line.contains("now listen"));
@@ -97,7 +119,15 @@ fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
         "print=really up",
         "sleep",
     ];
-    let ready = |pattern: &str| format!("[ready]\nlog = \"{pattern}\"\ntimeout = \"1m\"");
+    let ready = |pattern: &str| {
+        format!(
+            r#"
+                [ready]
+                log = "{pattern}"
+                timeout = "1m"
+            "#
+        )
+    };
     site.child("a", &verbs, &ready("^really"));
     site.child("b", &["delay=100", "print=b is up", "sleep"], &ready("up$"));
     site.start();
@@ -126,13 +156,20 @@ fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
 fn delay_and_unix_sockets_make_ready() {
     let mut site = Site::new();
     let (go, socket) = (site.file("go"), site.file("s"));
-    site.child("slow", &["sleep"], "[ready]\ndelay = \"700ms\"");
+    site.child("slow", &["sleep"], "[ready]\ndelay = '700ms'");
     site.child(
         "socket",
         &[&format!("wait-file={go}"), &format!("unix={socket}")],
-        &format!("[ready]\nunix = \"{socket}\"\ninterval = \"50ms\"\ntimeout = \"1m\""),
+        &format!(
+            r#"
+                [ready]
+                unix = "{socket}"
+                interval = "50ms"
+                timeout = "1m"
+            "#
+        ),
     );
-    site.child("after", &["sleep"], "requires = [\"slow\"]");
+    site.child("after", &["sleep"], "requires = ['slow']");
     site.start();
     let started = std::time::Instant::now();
     let status = site.wait_state("after", "running");
@@ -141,119 +178,6 @@ fn delay_and_unix_sockets_make_ready() {
     assert_eq!(status.state("socket"), "starting");
     std::fs::write(go, "").unwrap();
     assert!(site.wait_state("socket", "running").ready("socket"));
-}
-
-/// Behaviour 18: RELOADING of any service that has a notify socket lasts until its READY, however
-/// it was begun, and its end in between is an end.
-#[test]
-fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
-    let mut site = Site::new();
-    let (go, die) = (site.file("go"), site.file("die"));
-    let begins = [
-        "notify=RELOADING=1",
-        &format!("wait-file={go}"),
-        "notify=READY=1",
-        "sleep",
-    ];
-    // Not by its readiness: exec is enough for that.
-    site.child("a", &begins, "notify_access = \"all\"");
-    let dies = ["notify=RELOADING=1", &format!("wait-file={die}"), "exit=5"];
-    site.child(
-        "dies",
-        &dies,
-        "notify_access = \"main\"\n[restart]\npolicy = \"never\"",
-    );
-    site.start_ready();
-    site.wait_state("a", "reloading");
-    site.wait_state("dies", "reloading");
-    std::fs::write(go, "").unwrap();
-    site.wait_state("a", "running");
-    std::fs::write(die, "").unwrap();
-    let status = site.wait_state("dies", "failed");
-    assert_eq!(
-        status.service("dies").last_exit.as_ref().unwrap().code,
-        Some(5)
-    );
-}
-
-/// Behaviour 19: what another service's process says on a notify socket is not believed; what a
-/// child of the service itself says is.
-#[test]
-fn b19_messages_from_other_services_are_rejected() {
-    let mut site = Site::new();
-    let socket = site.file("socket");
-    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
-    site.child("honest", &["notify-from-child=READY=1", "sleep"], ready);
-    site.child(
-        "victim",
-        &[&format!("write={socket}:$NOTIFY_SOCKET"), "sleep"],
-        ready,
-    );
-    let verbs = [
-        &format!("wait-file={socket}"),
-        &format!("notify-to={socket}:READY=1"),
-        &format!("notify-to={socket}:MAINPID=1"),
-        "print=lied",
-        "sleep",
-    ];
-    site.child("liar", &verbs.map(|verb| verb as &str), "");
-    site.start();
-    site.wait_log("liar", |line| line == "lied");
-    let status = site.wait_state("honest", "running");
-    assert!(status.ready("honest"));
-    // Whatever was sent before this change has been seen by now.
-    site.ctl(&["restart", "liar"]).ok();
-    let status = site.status();
-    assert_eq!(status.state("victim"), "starting", "{status:#?}");
-    assert!(!status.ready("victim"));
-}
-
-/// Behaviour 20: `EXTEND_TIMEOUT_USEC` prolongs the start.
-#[test]
-fn b20_extend_timeout_prolongs_the_start() {
-    let mut site = Site::new();
-    let verbs = [
-        "notify=EXTEND_TIMEOUT_USEC=20000000",
-        "notify-after=900:READY=1",
-        "sleep",
-    ];
-    site.child(
-        "asks",
-        &verbs,
-        "[ready]\nnotify = true\ntimeout = \"400ms\"",
-    );
-    site.start();
-    let status = site.wait_state("asks", "running");
-    assert_eq!(status.service("asks").restarts, 0);
-    assert!(status.ready("asks"));
-}
-
-/// Behaviour 18: READY after RELOADING ends the reload; an end while reloading is an end.
-#[test]
-fn b18_reload_lasts_until_ready_and_an_exit_does_not_leave_it_reloading() {
-    let mut site = Site::new();
-    let reload = "[ready]\nnotify = true\ntimeout = \"5s\"\n[reload]\nsignal = \"HUP\"\n";
-    let verbs = [
-        "notify-on-hup=RELOADING=1",
-        "notify-on-hup=READY=1",
-        "on-hup=reread",
-        "notify=READY=1",
-        "sleep",
-    ];
-    site.child("good", &verbs, reload);
-    site.child(
-        "dies",
-        &["trap=HUP:3", "notify=READY=1", "sleep"],
-        &format!("{reload}[restart]\npolicy = \"never\""),
-    );
-    site.start_ready();
-    let pid = site.status().pid("good");
-    site.ctl(&["reload", "good"]).ok();
-    assert_eq!(site.status().state("good"), "running");
-    assert_eq!(site.status().pid("good"), pid);
-    assert!(site.log("good").iter().any(|line| line == "reread"));
-    assert_eq!(site.ctl(&["reload", "dies"]).code, 1);
-    assert_eq!(site.status().state("dies"), "failed");
 }
 
 /// READY of an earlier run does not make a later one ready.
@@ -265,7 +189,14 @@ fn readiness_is_each_runs_own() {
     site.child(
         "a",
         &verbs,
-        "[ready]\nnotify = true\ntimeout = \"1m\"\n[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+        r#"
+            [ready]
+            notify = true
+            timeout = "1m"
+            [restart]
+            delay = "1h"
+            max_delay = "1h"
+        "#,
     );
     site.start_ready();
     std::fs::write(&quiet, "").unwrap();
@@ -280,23 +211,41 @@ fn http_tcp_and_exec_make_ready() {
     let mut site = Site::new();
     let (web, plain) = (free_port(), free_port());
     let (answer, flag) = (site.file("answer"), site.file("flag"));
-    let fast = "interval = \"50ms\"\ntimeout = \"1m\"";
+    let fast = "interval = '50ms'\ntimeout = '1m'";
     site.child(
         "http",
         &[&format!("http={web}:@{answer}:all is well")],
         &format!(
-            "[ready]\nhttp = \"http://127.0.0.1:{web}/up\"\nstatus = [200]\nbody = \"well\"\n{fast}"
+            r#"
+                [ready]
+                http = "http://127.0.0.1:{web}/up"
+                status = [200]
+                body = "well"
+                {fast}
+            "#
         ),
     );
     site.child(
         "tcp",
         &["delay=200", &format!("listen={plain}")],
-        &format!("[ready]\ntcp = \"127.0.0.1:{plain}\"\n{fast}"),
+        &format!(
+            r#"
+                [ready]
+                tcp = "127.0.0.1:{plain}"
+                {fast}
+            "#
+        ),
     );
     site.child(
         "exec",
         &["sleep"],
-        &format!("[ready]\nexec = [\"/usr/bin/test\", \"-e\", \"{flag}\"]\n{fast}"),
+        &format!(
+            r#"
+                [ready]
+                exec = ["/usr/bin/test", "-e", "{flag}"]
+                {fast}
+            "#
+        ),
     );
     site.start();
     site.wait_for("tcp is ready", |status| status.ready("tcp"));
@@ -319,7 +268,12 @@ fn a_probe_that_cannot_be_executed_is_named() {
     site.child(
         "a",
         &["sleep"],
-        "[ready]\nexec = [\"/no/such/probe\"]\ninterval = \"50ms\"\ntimeout = \"1m\"",
+        r#"
+            [ready]
+            exec = ["/no/such/probe"]
+            interval = "50ms"
+            timeout = "1m"
+        "#,
     );
     site.start();
     site.wait_for("the probe's failure is told", |status| {
@@ -333,7 +287,11 @@ fn a_probe_that_cannot_be_executed_is_named() {
 fn ctl_wait_waits_and_gives_up() {
     let mut site = Site::new();
     let go = site.file("go");
-    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    let ready = r#"
+        [ready]
+        notify = true
+        timeout = "1m"
+    "#;
     site.child(
         "a",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
@@ -348,18 +306,4 @@ fn ctl_wait_waits_and_gives_up() {
     std::fs::write(go, "").unwrap();
     site.ctl(&["wait", "a", "--timeout", "20s"]).ok();
     assert!(site.status().ready("a"));
-}
-
-/// A helper that says READY=1 and ends at once, as `systemd-notify` in a script does, is heard.
-#[test]
-fn a_notification_of_a_process_that_has_ended_is_heard() {
-    let mut site = Site::new();
-    let child = mattervisor_tests::binary("testchild");
-    let script = format!("{} notify=READY=1 exit=0; exec sleep 1000", child.display());
-    site.service(
-        "script",
-        &format!("command = [\"/bin/sh\", \"-c\", \"{script}\"]\n[ready]\nnotify = true\ntimeout = \"1m\""),
-    );
-    site.start_ready();
-    assert!(site.status().ready("script"));
 }

@@ -54,28 +54,36 @@ fn everything(dir: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
 /// The service file of one whose rendered file is checked by `grep`, and reloads it.
 fn with_file(path: &str) -> String {
     format!(
-        "[settings]\nword = {{ type = \"string\", default = \"fine\" }}\n[reload]\nsignal = \"HUP\"\n\
-         [[files]]\npath = \"{path}\"\ncontent = \"word: {{{{ word }}}}\\n\"\n\
-         validate = [\"/bin/grep\", \"fine\", \"{{{{ candidate }}}}\"]\non_change = \"reload\"\n"
+        r#"
+            [settings]
+            word = {{ type = "string", default = "fine" }}
+            [reload]
+            signal = "HUP"
+            [[files]]
+            path = "{path}"
+            content = "word: {{{{ word }}}}\n"
+            validate = ["/bin/grep", "fine", "{{{{ candidate }}}}"]
+            on_change = "reload"
+        "#
     )
 }
 
 /// Each service with the action that it must be given.
 fn changed_in_every_way(site: &Site) {
-    site.site_file("conf.word = \"fine too\"\nheld.word = \"x\"\n");
-    site.child("changed", &["sleep"], "[env]\nNEW = \"1\"\n");
-    site.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"\n");
+    site.site_file("conf.word = 'fine too'\nheld.word = 'x'\n");
+    site.child("changed", &["sleep"], "[env]\nNEW = '1'\n");
+    site.child("policy", &["sleep"], "[restart]\ndelay = '7s'\n");
     site.child("added", &["sleep"], "");
     site.without("removed");
 }
 
-/// One for each thing that can become of a service.
+/// One service for each action that a reconfigure can take.
 fn services(site: &Site, conf: &str) {
     for name in ["same", "changed", "removed", "policy"] {
         site.child(name, &["sleep"], "");
     }
-    site.child("dependent", &["sleep"], "requires = [\"changed\"]\n");
-    let held = "[settings]\nword = { type = \"string\", default = \"a\", env = \"WORD\" }\n";
+    site.child("dependent", &["sleep"], "requires = ['changed']\n");
+    let held = "[settings]\nword = { type = 'string', default = 'a', env = 'WORD' }\n";
     site.child("held", &["sleep"], held);
     site.child("conf", &["on-hup=reread", "sleep"], &with_file(conf));
 }
@@ -144,7 +152,7 @@ fn a_dry_run_says_what_the_real_one_then_does() {
     does(&site, &before, &preview);
 }
 
-/// What has been foretold.
+/// Checks the actions that the dry run has named.
 fn does(site: &Site, before: &StatusReply, preview: &Preview) {
     let told = site.ctl(&["reconfigure", "--format", "json"]).ok();
     let did = outcome(&told);
@@ -159,7 +167,7 @@ fn does(site: &Site, before: &StatusReply, preview: &Preview) {
     judge(site, before, preview);
 }
 
-/// Pids say whether it was so.
+/// Compares the pids with the foretold actions.
 fn judge(site: &Site, before: &StatusReply, preview: &Preview) {
     let after = site.wait_for("the removed one is gone", |status| {
         status.services.iter().all(|it| it.name != "removed")
@@ -188,13 +196,13 @@ fn a_dry_run_makes_no_secret_and_tells_none() {
     let mut site = Site::new();
     site.child("a", &["sleep"], "");
     site.start_ready();
-    let more = "[settings]\nkey = { secret = true, generate = \"hex:16\", env = \"KEY\" }\n";
+    let more = "[settings]\nkey = { secret = true, generate = 'hex:16', env = 'KEY' }\n";
     site.child("a", &["sleep"], more);
     let dir = site.file("made");
     site.child(
         "b",
         &["sleep"],
-        &format!("[[directories]]\npath = \"{dir}\"\n"),
+        &format!("[[directories]]\npath = '{dir}'\n"),
     );
     let preview = dry_run(&site, &[]);
     let host: Vec<String> = preview
@@ -215,7 +223,7 @@ fn a_dry_run_makes_no_secret_and_tells_none() {
     let secrets = fs::read_to_string(site.path("etc/mattervisor/secrets.toml")).unwrap();
     let value = secrets.split('"').nth(1).unwrap().to_owned();
     assert_eq!(value.len(), 32);
-    site.child("a", &["sleep"], &more.replace(", env = \"KEY\"", ""));
+    site.child("a", &["sleep"], &more.replace(", env = 'KEY'", ""));
     for told in [
         site.ctl(&["reconfigure", "--dry-run"]),
         site.ctl(&["reconfigure"]),
@@ -241,8 +249,8 @@ fn a_file_that_does_not_check_changes_nothing_at_all() {
     let before = site.status();
     let plan = fs::read(site.path("var/lib/mattervisor/plan.json")).unwrap();
     let files = everything(&site.path("conf"));
-    site.site_file("a.word = \"bad\"\n");
-    site.child("b", &["sleep"], "[env]\nNEW = \"1\"\n");
+    site.site_file("a.word = 'bad'\n");
+    site.child("b", &["sleep"], "[env]\nNEW = '1'\n");
     let checker = with_file(&conf).replace("/bin/grep\", \"fine\"", "/bin/ls\", \"--nonsense\"");
     site.child("a", &["sleep"], &checker);
     for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
@@ -264,8 +272,9 @@ fn a_file_that_does_not_check_changes_nothing_at_all() {
     );
 }
 
-/// The line that the checker complains of is told, since its candidate is gone; and so are warnings,
-/// which often say in plain words what the checker does not, of a change that is applied too.
+/// The line that the checker complains of is told, since its candidate is gone; and so are
+/// warnings, which often say in plain words what the checker does not, of a change that is applied
+/// too.
 #[test]
 fn what_a_checker_means_and_warnings_are_told() {
     let mut site = Site::new();
@@ -281,16 +290,16 @@ fn what_a_checker_means_and_warnings_are_told() {
     site.child("a", &["sleep"], &service);
     site.start_ready();
     let secrets = site.path("etc/mattervisor/secrets.toml");
-    fs::write(&secrets, "a.word = \"other\"\n").unwrap();
+    fs::write(&secrets, "a.word = 'other'\n").unwrap();
     fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
-    site.site_file("a.word = \"bad\"\n");
+    site.site_file("a.word = 'bad'\n");
     let warning = "warning: a.word: secrets.toml has another value for this; the one here counts";
     for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
         let told = site.ctl(arguments).expect_code(1).both();
         assert!(told.contains("\nline 1 is: word: bad\n"), "{told}");
         assert!(told.contains(warning), "{told}");
     }
-    site.site_file("a.word = \"good\"\n");
+    site.site_file("a.word = 'good'\n");
     let told = site.ctl(&["reconfigure"]).ok().both();
     assert!(
         told.contains(warning) && told.contains("a reloads"),
@@ -315,7 +324,7 @@ fn an_altered_file_is_put_back_and_reloads() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// While one is under way a second is refused, and says who is at it.
+/// While one reconfigure works, a second is refused, and the message names who asked for the first.
 #[test]
 fn a_second_one_is_refused_while_the_first_is_at_work() {
     let mut site = Site::new();
@@ -323,7 +332,12 @@ fn a_second_one_is_refused_while_the_first_is_at_work() {
     site.child("a", &["sleep"], "");
     site.start_ready();
     let more = format!(
-        "[[files]]\npath = \"{conf}\"\ncontent = \"x\"\nvalidate = [\"/bin/sh\", \"-c\", \"touch {gate}; while test -e {gate}; do sleep 0.02; done\"]\n"
+        r#"
+            [[files]]
+            path = "{conf}"
+            content = "x"
+            validate = ["/bin/sh", "-c", "touch {gate}; while test -e {gate}; do sleep 0.02; done"]
+        "#
     );
     site.child("a", &["sleep"], &more);
     let mut first = site.ctl_command();

@@ -33,10 +33,14 @@ pub(crate) fn until_kept(site: &Site, count: usize) {
     assert_eq!(mode & 0o7777, 0o600);
 }
 
-/// Two that work: A, then B which does not come up, and the way back.
+/// A site with plan A, which works, and plan B, which does not come up.
 fn broken_site() -> Site {
     let mut site = Site::new();
-    let ready = "[ready]\nnotify = true\ntimeout = \"2s\"\n";
+    let ready = r#"
+        [ready]
+        notify = true
+        timeout = "2s"
+    "#;
     site.child("web", &["notify=READY=1", "sleep"], ready);
     site.child("same", &["sleep"], "");
     site.start_ready();
@@ -59,7 +63,7 @@ fn what_does_not_come_up_is_explained_and_can_be_gone_back_from() {
     ] {
         assert!(told.both().contains(said), "no {said:?} in {}", told.both());
     }
-    // Asked again, it is no better.
+    // A second reconfigure reports the same failure.
     let again = site
         .ctl(&["reconfigure", "--format", "json"])
         .expect_code(1);
@@ -94,7 +98,7 @@ fn rolled_back(status: &StatusReply) -> bool {
     warnings.any(|it| it.contains("rolled back by"))
 }
 
-/// Until somebody changes a file.
+/// A rollback lasts over restarts of the supervisor until somebody changes a file.
 fn the_bad_one_stays_away(site: &mut Site) {
     // The control process may die, and the machine may boot: the bad one stays away.
     let control = site.control_pid();
@@ -148,7 +152,7 @@ fn what_dies_right_after_its_start_is_no_success() {
     until_kept(&site, 2);
 }
 
-/// There is nothing to go back to: said so, and nothing done.
+/// Without an earlier configuration a rollback is refused, and nothing changes.
 #[test]
 fn nothing_to_go_back_to_is_an_error() {
     let mut site = Site::new();
@@ -179,7 +183,13 @@ fn the_first_configuration_can_be_gone_back_to_though_not_all_was_up() {
     site.child(
         "web",
         &["sleep"],
-        "[ready]\nnotify = true\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"\n",
+        r#"
+            [ready]
+            notify = true
+            timeout = "300ms"
+            [restart]
+            policy = "never"
+        "#,
     );
     let told = site
         .ctl(&["reconfigure", "--format", "json"])
@@ -195,7 +205,13 @@ fn the_first_configuration_can_be_gone_back_to_though_not_all_was_up() {
 #[test]
 fn a_control_process_that_dies_meanwhile_loses_neither_verdict_nor_the_way_back() {
     let site = broken_site();
-    let ready = "[ready]\nnotify = true\ntimeout = \"2s\"\n[restart]\npolicy = \"never\"\n";
+    let ready = r#"
+        [ready]
+        notify = true
+        timeout = "2s"
+        [restart]
+        policy = "never"
+    "#;
     site.child("web", &["print=new", "sleep"], ready);
     let mut asked = site.ctl_command();
     asked.args(["reconfigure", "--format", "json"]);
@@ -218,7 +234,7 @@ fn a_boot_with_a_bad_site_file_runs_the_last_good_plan_and_says_so() {
     site.child("a", &["sleep"], "");
     site.start_ready();
     assert_eq!(site.stop(), 0);
-    site.site_file("a.envv = { X = \"1\" }\n");
+    site.site_file("a.envv = { X = '1' }\n");
     site.start();
     let refused = |status: &StatusReply| {
         let mut warnings = status.supervisor.warnings.iter();

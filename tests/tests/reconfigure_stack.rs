@@ -23,7 +23,7 @@ fn add(stack: &Stack, line: &str) {
 fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let site = &stack.site;
     let before = site.status();
@@ -44,7 +44,7 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
     let site_file = fs::read_to_string(site.path("etc/mattervisor/mattervisor.toml")).unwrap();
     add(
         &stack,
-        "mattermost_nginx.proxy_read_timeout = 3601\nmattermost_nginx.custom_nginx_config = \"no_such_directive on;\"",
+        "mattermost_nginx.proxy_read_timeout = 3601\nmattermost_nginx.custom_nginx_config = 'no_such_directive on;'",
     );
     for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
         let told = site.ctl(arguments).expect_code(1).both();
@@ -110,7 +110,7 @@ fn only_nginx_would_reload(stack: &Stack) {
 fn nothing_changed_is_over_at_once() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let plan = stack.site.path("var/lib/mattervisor/plan.json");
     let written = fs::metadata(&plan).unwrap().ino();

@@ -41,7 +41,7 @@ fn controls(site: &Site) -> Vec<i32> {
 fn the_program_that_is_installed_now_takes_over() {
     let (mut site, program) = packaged();
     site.child("a", &["print=hello", "sleep"], "");
-    site.child("b", &["exit=3"], "[restart]\npolicy = \"never\"");
+    site.child("b", &["exit=3"], "[restart]\npolicy = 'never'");
     site.start();
     site.wait_for("both are where they belong", |status| {
         status.ready("a") && status.state("b") == "failed"
@@ -98,7 +98,7 @@ fn a_program_that_does_not_work_changes_nothing() {
     fs::remove_file(&program).unwrap();
     let why = site.ctl(&["reexec"]).expect_code(1).stderr;
     assert!(why.contains("cannot open"), "{why}");
-    // As a control process it hangs.
+    // A testchild as a control process hangs.
     replace(&site, &program, &binary("testchild"));
     let pid = before.pid("a");
     let (hangs, restarts) = std::thread::scope(|scope| {
@@ -121,8 +121,8 @@ fn a_program_that_does_not_work_changes_nothing() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// A program that takes over and then dies, again and again: the one that worked before comes back, says so, and
-/// no service has noticed.
+/// A program that takes over and then dies, again and again: the one that worked before comes back,
+/// says so, and no service has noticed.
 #[test]
 fn a_program_that_takes_over_and_dies_is_given_up() {
     let (mut site, program) = packaged();
@@ -151,15 +151,15 @@ fn a_program_that_takes_over_and_dies_is_given_up() {
     assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
-/// The old one is killed while the new one comes, and the new one while it comes: somebody is always
-/// in charge afterwards, and no service is touched.
+/// The old one is killed while the new one comes, and the new one while it comes: somebody is
+/// always in charge afterwards, and no service is touched.
 #[test]
 fn either_may_be_killed_in_the_middle() {
     let (mut site, program) = packaged();
     site.child("a", &["sleep"], "");
     site.start_ready();
     let pid = site.status().pid("a");
-    // As a control process it hangs.
+    // A testchild as a control process hangs.
     replace(&site, &program, &binary("testchild"));
     for victim in ["new", "old"] {
         let old = site.control_pid();
@@ -199,7 +199,11 @@ fn nobody_notices_under_load() {
     site.child(
         "crash",
         &["delay=60", "exit=1"],
-        "[restart]\ndelay = \"50ms\"\nmax_delay = \"50ms\"",
+        r#"
+            [restart]
+            delay = "50ms"
+            max_delay = "50ms"
+        "#,
     );
     site.child("a", &[&format!("file={stamps}"), "sleep"], "");
     site.start_ready();
@@ -252,7 +256,11 @@ fn who_waits_learns_the_outcome() {
     site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
-        "[ready]\nnotify = true\ntimeout = \"1m\"",
+        r#"
+            [ready]
+            notify = true
+            timeout = "1m"
+        "#,
     );
     site.start();
     site.wait_state("slow", "starting");

@@ -13,8 +13,8 @@ fn b39_unchanged_keep_their_pid_changed_restart_removed_stop_added_start() {
     }
     site.start_ready();
     let before = site.status();
-    site.child("changed", &["sleep"], "[env]\nNEW = \"1\"");
-    site.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"");
+    site.child("changed", &["sleep"], "[env]\nNEW = '1'");
+    site.child("policy", &["sleep"], "[restart]\ndelay = '7s'");
     site.child("added", &["sleep"], "");
     site.without("removed");
     site.ctl(&["reconfigure"]).ok();
@@ -48,11 +48,16 @@ fn b40_a_bad_file_changes_nothing_and_names_the_fault() {
     site.child("b", &["sleep"], "");
     site.start_ready();
     let before = site.status();
-    site.child("a", &["sleep"], "[env]\nNEW = \"1\"");
+    site.child("a", &["sleep"], "[env]\nNEW = '1'");
     site.child(
         "b",
         &["sleep"],
-        "[restart]\npolcy = \"never\"\n[stop]\nsignal = \"TREM\"",
+        r#"
+            [restart]
+            polcy = "never"
+            [stop]
+            signal = "TREM"
+        "#,
     );
     let told = site.ctl(&["reconfigure"]).expect_code(1);
     for word in ["b.toml", "polcy", "policy", "TREM", "TERM"] {
@@ -72,7 +77,7 @@ fn at_boot_the_last_good_plan_runs() {
     site.child("a", &["sleep"], "");
     site.start_ready();
     assert_eq!(site.stop(), 0);
-    site.service("a", "comand = [\"x\"]\n");
+    site.service("a", "comand = ['x']\n");
     site.start();
     let status = site.wait_for("the last good plan runs", |status| {
         status
@@ -112,10 +117,15 @@ fn sighup_applies_the_configuration() {
 fn b46_environment_is_literal_and_a_removed_key_vanishes() {
     let mut site = Site::new();
     site.env("LEAKED", "from outside");
-    let more = "[settings]\nword = { type = \"string\", default = \"plain\", env = \"WORD\" }\n\
-                [env]\nODD = '%d $HOME ${X} \"q\"'\nGOES = \"soon\"\n";
+    let more = r#"
+        [settings]
+        word = { type = "string", default = "plain", env = "WORD" }
+        [env]
+        ODD = '%d $HOME ${X} "q"'
+        GOES = "soon"
+    "#;
     site.child("a", &["env", "sleep"], more);
-    site.site_file("a.word = \"from the setting\"\na.env = { SITE = \"%(x)s\", EMPTY = \"\" }\n");
+    site.site_file("a.word = 'from the setting'\na.env = { SITE = '%(x)s', EMPTY = '' }\n");
     site.start_ready();
     site.wait_log("a", |line| line == "env-end");
     let log = site.log("a");
@@ -151,9 +161,17 @@ fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
     let mut site = Site::new();
     let (target, starts) = (site.file("out.conf"), site.file("starts"));
     let more = format!(
-        "[settings]\nword = {{ type = \"string\", default = \"fine\" }}\n[reload]\nsignal = \"HUP\"\n\
-         [[files]]\npath = \"{target}\"\ntemplate = \"a.j2\"\n\
-         validate = [\"/bin/grep\", \"-q\", \"fine\", \"{{{{ candidate }}}}\"]\non_change = \"reload\"\n"
+        r#"
+            [settings]
+            word = {{ type = "string", default = "fine" }}
+            [reload]
+            signal = "HUP"
+            [[files]]
+            path = "{target}"
+            template = "a.j2"
+            validate = ["/bin/grep", "-q", "fine", "{{{{ candidate }}}}"]
+            on_change = "reload"
+        "#
     );
     std::fs::write(
         site.path("etc/mattervisor/services.d/a.j2"),
@@ -173,20 +191,26 @@ fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
     site.start_ready();
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "word: fine\n");
     site.wait_log("a", |line| line == "up");
-    site.site_file("a.word = \"fine too\"\n");
+    site.site_file("a.word = 'fine too'\n");
     site.ctl(&["reconfigure"]).ok();
     site.wait_log("a", |line| line == "reread");
     assert_eq!(
         std::fs::read_to_string(&target).unwrap(),
         "word: fine too\n"
     );
-    site.site_file("a.word = \"bad\"\n");
+    site.site_file("a.word = 'bad'\n");
     assert_eq!(site.ctl(&["reconfigure"]).code, 1);
     assert_eq!(
         std::fs::read_to_string(&target).unwrap(),
         "word: fine too\n"
     );
     assert_eq!(stamps(starts.as_ref()).len(), 1);
+}
+
+fn set_token(site: &Site, value: &str) {
+    let path = site.path("etc/mattervisor/secrets.toml");
+    std::fs::write(&path, format!("a.token = '{value}'\n")).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 /// The plan that runs is shown without its secrets, and what the files would change is told before
@@ -196,21 +220,26 @@ fn show_config_and_diff_config_tell_before_and_after() {
     let mut site = Site::new();
     let more = |word: &str| {
         format!(
-            "[settings]\ntoken = {{ secret = true, env = \"TOKEN\" }}\n[env]\nWORD = \"{word}\"\n"
+            r#"
+                [settings]
+                token = {{ secret = true, env = "TOKEN" }}
+                [env]
+                WORD = "{word}"
+            "#
         )
     };
-    let secret = |value: &str| {
-        let path = site.path("etc/mattervisor/secrets.toml");
-        std::fs::write(&path, format!("a.token = \"{value}\"\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
-    };
-    secret("hush-one");
+    set_token(&site, "hush-one");
     let (open, closed) = (site.file("open.conf"), site.file("closed.conf"));
     let files = |size: u8| {
         format!(
-            "[[files]]\npath = \"{open}\"\ncontent = \"size {size}\\nsame\\n\"\n\
-            [[files]]\npath = \"{closed}\"\ncontent = \"size {size}\\nkey {{{{ token }}}}\\n\"\n"
+            r#"
+                [[files]]
+                path = "{open}"
+                content = "size {size}\nsame\n"
+                [[files]]
+                path = "{closed}"
+                content = "size {size}\nkey {{{{ token }}}}\n"
+            "#
         )
     };
     site.child("a", &["sleep"], &(more("one") + &files(1)));
@@ -223,8 +252,7 @@ fn show_config_and_diff_config_tell_before_and_after() {
     assert!(shown.contains("env.TOKEN = \"(secret)\""), "{shown}");
     assert!(!shown.contains("hush") && !shown.contains("[b]"), "{shown}");
 
-    let path = site.path("etc/mattervisor/secrets.toml");
-    std::fs::write(&path, "a.token = \"hush-two\"\n").unwrap();
+    set_token(&site, "hush-two");
     site.child("a", &["sleep"], &(more("two") + &files(2)));
     site.child("added", &["sleep"], "");
     site.without("b");
@@ -255,7 +283,7 @@ fn show_config_and_diff_config_tell_before_and_after() {
     let json = json.expect_code(1).stdout;
     assert!(!json.contains("hush") && !json.contains("added"), "{json}");
 
-    site.service("bad", "comand = [\"x\"]\n");
+    site.service("bad", "comand = ['x']\n");
     let said = site.ctl(&["diff-config"]).expect_code(1).both();
     assert!(said.contains("comand"), "{said}");
     site.without("bad");

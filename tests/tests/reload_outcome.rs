@@ -1,76 +1,28 @@
 //! The outcome of a reload is seen, said, and stays said.
 
+mod program;
+
 use std::time::Duration;
 
 use api::{ActionResult, ReloadOutcome, StatusReply, Verdict};
 use mattervisor_tests::{Ctl, Running, Site, StatusExt, eventually, free_port, kill};
 use nix::sys::signal::Signal;
 
+use program::Program;
+
 use crate::{reconfigure::outcome, reconfigure_rollback::until_kept};
 
 /// A reconfigure and the way back, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const WORD: &str = "[settings]\nword = { type = \"string\", default = \"old\" }\n\
-                    [env]\nWORD = \"{{ word }}\"\n[ready]\nnotify = true\n";
-
-/// A program that takes its file when it starts and at SIGHUP, except one with the word "bad" in it,
-/// as servers do. What it runs with is in another file.
-struct Program {
-    file: String,
-    loaded: String,
-}
-
-impl Program {
-    fn new(site: &Site) -> Self {
-        Self {
-            file: site.file("a.conf"),
-            loaded: site.file("a.loaded"),
-        }
-    }
-
-    fn verbs(&self) -> [String; 2] {
-        let (file, loaded) = (&self.file, &self.loaded);
-        [
-            format!("copy={file}:{loaded}"),
-            format!("copy-on-hup={file}:{loaded}:bad"),
-        ]
-    }
-
-    /// How it is reloaded and what of it is rendered.
-    fn more(&self, reload: &str) -> String {
-        let file = &self.file;
-        format!(
-            "[settings]\nword = {{ type = \"string\", default = \"one\" }}\n\
-             [reload]\nsignal = \"HUP\"\n{reload}\n\
-             [[files]]\npath = \"{file}\"\non_change = \"reload\"\n\
-             content = \"word: {{{{ word }}}}\\nanswer: {{{{ reload_token }}}}\\n\"\n"
-        )
-    }
-
-    /// Asks what it runs with.
-    fn asks(&self) -> String {
-        let loaded = &self.loaded;
-        format!(
-            "[reload.confirm]\nexec = [\"/bin/grep\", \"-q\", \"{{{{ reload_token }}}}\", \"{loaded}\"]\ninterval = \"20ms\"\n"
-        )
-    }
-
-    fn rendered(&self) -> String {
-        std::fs::read_to_string(&self.file).unwrap()
-    }
-
-    fn loaded(&self) -> String {
-        std::fs::read_to_string(&self.loaded).unwrap()
-    }
-
-    fn add(&self, site: &Site, reload: &str, further: &[&str]) {
-        let own = self.verbs();
-        let verbs = own.iter().map(String::as_str);
-        let verbs: Vec<&str> = verbs.chain(further.iter().copied()).collect();
-        site.child("a", &verbs, &self.more(reload));
-    }
-}
+const WORD: &str = r#"
+    [settings]
+    word = { type = "string", default = "old" }
+    [env]
+    WORD = "{{ word }}"
+    [ready]
+    notify = true
+"#;
 
 fn last_reload(status: &StatusReply) -> Option<ReloadOutcome> {
     let outcome = status.service("a").last_reload.as_ref();
@@ -91,7 +43,7 @@ fn a_reload_is_done_when_the_program_answers_with_what_was_rendered_for_it() {
     site.start_ready();
     let pid = site.status().pid("a");
     assert_eq!(last_reload(&site.status()), None);
-    site.site_file("a.word = \"two\"\n");
+    site.site_file("a.word = 'two'\n");
     site.ctl(&["reconfigure"]).ok();
     let first = program.loaded();
     assert!(first.starts_with("word: two\nanswer: reload-0"), "{first}");
@@ -122,13 +74,17 @@ const GONE_BACK: [&str; 6] = [
     "mattervisor.toml still holds the change that failed",
 ];
 
-/// It is gone back from, in the plan and on the disk, and stays so until the files are mended.
+/// The configuration before runs again, in the plan and on the disk, until the files are mended.
 #[test]
 fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     let mut site = Site::new();
     let program = Program::new(&site);
-    let reload = format!("timeout = \"2s\"\n{}", program.asks());
-    let health = "[health]\nexec = [\"/bin/true\"]\ninterval = \"10ms\"\n";
+    let reload = format!("timeout = '2s'\n{}", program.asks());
+    let health = r#"
+        [health]
+        exec = ["/bin/true"]
+        interval = "10ms"
+    "#;
     program.add(&site, &format!("{reload}{health}"), &["sleep"]);
     site.child("b", &["notify=READY=1", "sleep"], WORD);
     site.start_ready();
@@ -141,10 +97,10 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     };
 
     // Of a plan that has not run for long enough to be kept.
-    site.site_file("a.word = \"two\"\n");
+    site.site_file("a.word = 'two'\n");
     site.ctl(&["reconfigure"]).ok();
     // One configuration is one whole: what else it has changed goes back as well.
-    site.site_file("a.word = \"bad\"\nb.word = \"new\"\n");
+    site.site_file("a.word = 'bad'\nb.word = 'new'\n");
     for _ in 0..2 {
         let told = site.ctl(&["reconfigure"]).expect_code(1);
         said(&told, &GONE_BACK);
@@ -188,7 +144,7 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     site.start();
     site.wait_for("it runs again", |status| status.ready("a"));
     word("two");
-    site.site_file("a.word = \"good\"\n");
+    site.site_file("a.word = 'good'\n");
     site.ctl(&["reconfigure"]).ok();
     word("good");
     let warnings = site.status().supervisor.warnings;
@@ -205,11 +161,15 @@ fn verdicts(results: &[ActionResult]) -> Vec<(&str, Verdict)> {
 fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
     let mut site = Site::new();
     let program = Program::new(&site);
-    let reload = format!("timeout = \"2s\"\n{}", program.asks());
-    let health = "[health]\nexec = [\"/bin/true\"]\ninterval = \"10ms\"\n";
+    let reload = format!("timeout = '2s'\n{}", program.asks());
+    let health = r#"
+        [health]
+        exec = ["/bin/true"]
+        interval = "10ms"
+    "#;
     program.add(&site, &format!("{reload}{health}"), &["sleep"]);
     // What it does not take at a reload it takes at its start.
-    site.site_file("a.word = \"bad\"\n");
+    site.site_file("a.word = 'bad'\n");
     site.start_ready();
     until_kept(&site, 1);
     let (pid, old) = (site.status().pid("a"), program.loaded());
@@ -235,7 +195,7 @@ fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
     assert_eq!(outcome(&told.expect_code(1)).gone_back, None);
     assert_eq!(program.loaded(), old);
 
-    site.site_file("a.word = \"good\"\n");
+    site.site_file("a.word = 'good'\n");
     site.ctl(&["reconfigure"]).ok();
     until_kept(&site, 2);
     let told = site.ctl(&["reconfigure", "--rollback"]).expect_code(1);
@@ -255,13 +215,13 @@ fn a_way_back_that_fails_says_what_is_to_be_done() {
     let program = Program::new(&site);
     let fine = site.file("fine");
     std::fs::write(&fine, "").unwrap();
-    let validate = format!("validate = [\"/bin/ls\", \"{fine}\"]\n");
+    let validate = format!("validate = ['/bin/ls', '{fine}']\n");
     let own = program.verbs();
     let more = format!("{validate}{}", program.more(&program.asks()));
     site.child("a", &[&own[0], &own[1], "sleep"], &more);
     site.start_ready();
     std::fs::remove_file(&fine).unwrap();
-    site.site_file("a.word = \"two\"\n");
+    site.site_file("a.word = 'two'\n");
     let told = site.ctl(&["reconfigure"]).expect_code(1);
     let words = [
         "the reload was refused by its validator",
@@ -282,14 +242,14 @@ fn a_way_back_that_fails_says_what_is_to_be_done() {
 fn a_way_back_outlives_the_control_process() {
     let mut site = Site::new();
     let program = Program::new(&site);
-    let reload = format!("timeout = \"2s\"\n{}", program.asks());
+    let reload = format!("timeout = '2s'\n{}", program.asks());
     program.add(&site, &reload, &["sleep"]);
     site.start_ready();
     let pid = site.status().pid("a");
     for goes_back in [false, true] {
         let goes = || site.supervisor_log().matches(": goes back to the").count();
         let before = goes();
-        site.site_file(&format!("a.word = \"bad {goes_back}\"\n"));
+        site.site_file(&format!("a.word = 'bad {goes_back}'\n"));
         let mut asked = site.ctl_command();
         let asked = Running::start(asked.args(["reconfigure", "--format", "json"]));
         eventually("the moment has come", || {
@@ -320,10 +280,10 @@ fn a_way_back_outlives_the_control_process() {
 fn a_hangup_is_gone_back_from_too() {
     let mut site = Site::new();
     let program = Program::new(&site);
-    let reload = format!("timeout = \"2s\"\n{}", program.asks());
+    let reload = format!("timeout = '2s'\n{}", program.asks());
     program.add(&site, &reload, &["sleep"]);
     site.start_ready();
-    site.site_file("a.word = \"bad\"\n");
+    site.site_file("a.word = 'bad'\n");
     site.signal(Signal::SIGHUP);
     let changes = eventually("it is gone back from", || {
         let changes = site.ctl(&["events", "--changes"]).ok().stdout;
@@ -344,13 +304,13 @@ fn a_reload_that_its_validator_refuses_stays_said_until_it_is_mended() {
     let program = Program::new(&site);
     let fine = site.file("fine");
     std::fs::write(&fine, "").unwrap();
-    let validate = format!("validate = [\"/bin/ls\", \"{fine}\"]\n");
+    let validate = format!("validate = ['/bin/ls', '{fine}']\n");
     let own = program.verbs();
     let more = format!("{validate}{}", program.more(&program.asks()));
     site.child("a", &[&own[0], &own[1], "sleep"], &more);
     site.start_ready();
     std::fs::remove_file(&fine).unwrap();
-    site.site_file("a.word = \"two\"\n");
+    site.site_file("a.word = 'two'\n");
     let words = ["the reload was refused by its validator", "No such file"];
     said(&site.ctl(&["reconfigure"]).expect_code(1), &words);
     said(&site.ctl(&["status", "a"]).ok(), &words);
@@ -375,7 +335,13 @@ fn a_file_that_somebody_else_writes_is_seen_to_be_taken() {
     let program = Program::new(&site);
     let watched = site.file("watched");
     std::fs::write(&watched, "first").unwrap();
-    let watches = format!("[[watches]]\npath = \"{watched}\"\non_change = \"reload\"\n");
+    let watches = format!(
+        r#"
+            [[watches]]
+            path = "{watched}"
+            on_change = "reload"
+        "#
+    );
     program.add(&site, &format!("{}{watches}", program.asks()), &["sleep"]);
     site.start_ready();
     let before = program.loaded();
@@ -393,7 +359,13 @@ fn a_program_answers_over_http_with_what_was_rendered_for_it() {
     let program = Program::new(&site);
     let port = free_port();
     let reload = format!(
-        "timeout = \"2s\"\n[reload.confirm]\nhttp = \"http://127.0.0.1:{port}/\"\nbody = \"answer: {{{{ reload_token }}}}\"\ninterval = \"20ms\"\n"
+        r#"
+            timeout = "2s"
+            [reload.confirm]
+            http = "http://127.0.0.1:{port}/"
+            body = "answer: {{{{ reload_token }}}}"
+            interval = "20ms"
+        "#
     );
     let loaded = &program.loaded;
     program.add(&site, &reload, &[&format!("http={port}:200:@{loaded}")]);
@@ -401,13 +373,13 @@ fn a_program_answers_over_http_with_what_was_rendered_for_it() {
     site.wait_for("it answers", |_| {
         mattervisor_tests::http_get(port, "/").is_some()
     });
-    site.site_file("a.word = \"bad\"\n");
+    site.site_file("a.word = 'bad'\n");
     let told = site.ctl(&["reconfigure"]).expect_code(1);
     said(
         &told,
         &["the reload was not confirmed", "has no 'answer: reload-0"],
     );
-    site.site_file("a.word = \"good\"\n");
+    site.site_file("a.word = 'good'\n");
     site.ctl(&["reconfigure"]).ok();
     assert!(program.loaded().starts_with("word: good\n"));
 }

@@ -1,5 +1,7 @@
 //! What follows an end: at once, later, or never.
 
+mod exec;
+
 use std::time::Duration;
 
 use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, stamps};
@@ -21,7 +23,7 @@ fn b04_manual_stop_inhibits_the_restart() {
     let mut site = Site::new();
     let file = site.file("stamps");
     site.child("a", &[&format!("file={file}"), "trap-term=1", "sleep"], "");
-    site.child("while", &["delay=300"], "type = \"oneshot\"");
+    site.child("while", &["delay=300"], "type = 'oneshot'");
     site.start_ready();
     site.ctl(&["stop", "a", "while"]).ok();
     let_pass(&site, "while");
@@ -78,9 +80,13 @@ fn b09_stop_during_the_restart_delay_never_starts() {
     site.child(
         "a",
         &[&format!("file={file}"), "exit=1"],
-        "[restart]\ndelay = \"500ms\"\nmax_delay = \"500ms\"",
+        r#"
+            [restart]
+            delay = "500ms"
+            max_delay = "500ms"
+        "#,
     );
-    site.child("while", &["delay=900"], "type = \"oneshot\"");
+    site.child("while", &["delay=900"], "type = 'oneshot'");
     site.start_ready();
     site.ctl(&["stop", "while"]).ok();
     site.wait_state("a", "backoff");
@@ -111,69 +117,6 @@ fn b10_stop_right_after_the_start_returns_promptly() {
     }
 }
 
-/// Behaviour 12: what cannot be executed has failed, with stage and reason, and is not retried.
-#[test]
-fn b12_exec_failure_names_the_stage_and_the_reason() {
-    let mut site = Site::new();
-    let plain = site.file("plain");
-    std::fs::write(&plain, "no program").unwrap();
-    site.service("gone", "command = [\"/nonexistent/program\"]\n");
-    site.service("plain", &format!("command = [\"{plain}\"]\n"));
-    site.service(
-        "nodir",
-        "command = [\"/bin/true\"]\nworking_dir = \"/nonexistent/dir\"\n",
-    );
-    site.child("fine", &["sleep"], "");
-    site.start_ready();
-    let status = site.status();
-    let reason = |name: &str| {
-        let service = status.service(name);
-        assert_eq!(service.state, "failed", "{service:#?}");
-        assert_eq!(service.restarts, 0);
-        service.reason.clone().unwrap_or_default().to_lowercase()
-    };
-    assert!(
-        reason("gone").contains("no such file"),
-        "{}",
-        reason("gone")
-    );
-    assert!(
-        reason("plain").contains("permission denied"),
-        "{}",
-        reason("plain")
-    );
-    assert!(
-        reason("nodir").contains("chdir") || reason("nodir").contains("director"),
-        "{}",
-        reason("nodir")
-    );
-    assert!(status.ready("fine"));
-}
-
-/// Behaviour 13: a child that ends before anybody looks is counted once.
-#[test]
-fn b13_an_end_before_exec_is_noticed_is_handled_once() {
-    let mut site = Site::new();
-    let file = site.file("stamps");
-    for number in 0..20 {
-        site.child(
-            &format!("s{number}"),
-            &[&format!("file={file}"), "exit=0"],
-            "type = \"oneshot\"",
-        );
-    }
-    site.start_ready();
-    let status = site.status();
-    for service in &status.services {
-        assert_eq!(
-            (service.state.as_str(), service.restarts),
-            ("completed", 0),
-            "{service:#?}"
-        );
-    }
-    assert_eq!(stamps(file.as_ref()).len(), 20);
-}
-
 /// Behaviour 30: restarts by hand, however many and however slow their stops, use up no limit.
 #[test]
 fn b30_clean_restarts_by_hand_and_slow_stops_use_up_no_limit() {
@@ -183,7 +126,12 @@ fn b30_clean_restarts_by_hand_and_slow_stops_use_up_no_limit() {
     site.child(
         "a",
         &["stop-delay=50", "trap-term=0", "sleep"],
-        "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"\nlimit = { starts = 2, within = \"1h\" }",
+        r#"
+            [restart]
+            delay = "10ms"
+            max_delay = "10ms"
+            limit = { starts = 2, within = "1h" }
+        "#,
     );
     site.start_ready();
     for _ in 0..5 {
@@ -207,7 +155,13 @@ fn b29_restart_limit_ends_in_failed_and_a_manual_start_resets_it() {
     let mut site = Site::new();
     let file = site.file("stamps");
     let policy = format!(
-        "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"\n{NO_JITTER}limit = {{ starts = 3, within = \"1m\" }}"
+        r#"
+            [restart]
+            delay = "10ms"
+            max_delay = "10ms"
+            limit = {{ starts = 3, within = "1m" }}
+            {NO_JITTER}
+        "#
     );
     site.child("a", &[&format!("file={file}"), "exit=1"], &policy);
     site.start_ready();
@@ -226,7 +180,12 @@ fn b29_restart_limit_ends_in_failed_and_a_manual_start_resets_it() {
 #[test]
 fn b31_on_failure_restarts_failures_only() {
     let mut site = Site::new();
-    let policy = "[restart]\npolicy = \"on-failure\"\ndelay = \"10ms\"\nsuccess = [7, \"USR1\"]";
+    let policy = r#"
+        [restart]
+        policy = "on-failure"
+        delay = "10ms"
+        success = [7, "USR1"]
+    "#;
     for (name, verb) in [
         ("zero", "exit=0"),
         ("seven", "exit=7"),
@@ -256,9 +215,14 @@ fn b32_success_codes_satisfy_dependents() {
     site.child(
         "setup",
         &["exit=4"],
-        "type = \"oneshot\"\n[restart]\npolicy = \"on-failure\"\nsuccess = [4]",
+        r#"
+            type = "oneshot"
+            [restart]
+            policy = "on-failure"
+            success = [4]
+        "#,
     );
-    site.child("top", &["sleep"], "requires = [\"setup\"]");
+    site.child("top", &["sleep"], "requires = ['setup']");
     site.start_ready();
     assert_eq!(site.status().state("setup"), "completed");
     assert_eq!(site.status().state("top"), "running");
@@ -269,8 +233,15 @@ fn b32_success_codes_satisfy_dependents() {
 fn b33_backoff_grows_to_its_cap() {
     let mut site = Site::new();
     let file = site.file("stamps");
-    let policy =
-        format!("[restart]\ndelay = \"100ms\"\nfactor = 2\nmax_delay = \"400ms\"\n{NO_JITTER}");
+    let policy = format!(
+        r#"
+            [restart]
+            delay = "100ms"
+            factor = 2
+            max_delay = "400ms"
+            {NO_JITTER}
+        "#
+    );
     site.child("a", &[&format!("file={file}"), "exit=1"], &policy);
     site.start();
     site.wait_for("six restarts", |status| status.service("a").restarts >= 6);
@@ -294,7 +265,11 @@ fn b34_manual_start_during_a_long_delay_starts_now() {
     let mut site = Site::new();
     let (file, bad) = (site.file("stamps"), site.file("bad"));
     std::fs::write(&bad, "").unwrap();
-    let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    let policy = r#"
+        [restart]
+        delay = "1h"
+        max_delay = "1h"
+    "#;
     site.child(
         "a",
         &[
@@ -327,7 +302,11 @@ fn b47_sigkills_in_a_row_leave_exactly_one_child() {
     site.child(
         "a",
         &["sleep"],
-        "[restart]\ndelay = \"1ms\"\nmax_delay = \"1ms\"",
+        r#"
+            [restart]
+            delay = "1ms"
+            max_delay = "1ms"
+        "#,
     );
     site.start_ready();
     let mut pid = site.status().pid("a");
@@ -348,7 +327,11 @@ fn b47_sigkills_in_a_row_leave_exactly_one_child() {
 #[test]
 fn a_crash_loop_is_explained() {
     let mut site = Site::new();
-    let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    let policy = r#"
+        [restart]
+        delay = "1h"
+        max_delay = "1h"
+    "#;
     site.child("a", &["print=cannot find the dragon", "exit=17"], policy);
     site.start_ready();
     let status = site.wait_state("a", "backoff");

@@ -1,4 +1,5 @@
-//! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies meanwhile.
+//! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies
+//! meanwhile.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -21,7 +22,7 @@ struct Saved {
 
 impl Saved {
     fn make(bin: PathBuf) -> Self {
-        let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+        let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '200'");
         stack.start();
         insert(&stack, "saved", 100_000);
         fs::write(file(&stack), "saved").unwrap();
@@ -98,7 +99,7 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
     let before = saved.change();
     let file = saved.backup.to_str().unwrap();
 
-    // Nobody can be asked here.
+    // There is no terminal to ask on.
     let refused = site.ctl(&["restore", file]).expect_code(2);
     assert!(refused.stderr.contains("--yes"), "{refused:?}");
     assert!(refused.stderr.contains("takes the place of"), "{refused:?}");
@@ -168,7 +169,7 @@ fn misused(site: &Site, dump: &str, archive: &str) {
 fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '200'");
     stack.start();
     insert(&stack, "saved", 2000);
     fs::write(file(&stack), "saved").unwrap();

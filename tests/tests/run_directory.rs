@@ -1,5 +1,5 @@
-//! Somebody cleans the run directory, or puts another state directory in the place of ours, while the
-//! supervisor lives: it stays the only one, is reached again, and nothing it runs is touched.
+//! Somebody cleans the run directory, or puts another state directory in the place of ours, while
+//! the supervisor lives: it stays the only one, is reached again, and nothing it runs is touched.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 

@@ -37,9 +37,9 @@ fn a_oneshot_runs_at_its_time_and_not_with_the_daemon() {
     site.child(
         "job",
         &[&verb],
-        "type = \"oneshot\"\nschedule = \"* * * * *\"\n",
+        "type = 'oneshot'\nschedule = '* * * * *'\n",
     );
-    site.child("needs-it", &["sleep"], "after = [\"job\"]\n");
+    site.child("needs-it", &["sleep"], "after = ['job']\n");
     site.env("TZ", &zone_with_minute_in(10));
     site.start_ready();
     let status = site.status();
@@ -71,7 +71,11 @@ fn a_oneshot_runs_at_its_time_and_not_with_the_daemon() {
 fn what_was_missed_while_the_daemon_was_down_is_made_up_for_if_asked_for() {
     let mut site = Site::new();
     let (owed, lost) = (site.path("owed"), site.path("lost"));
-    let daily = "type = \"oneshot\"\n[schedule]\nat = \"00:00\"\n";
+    let daily = r#"
+        type = "oneshot"
+        [schedule]
+        at = "00:00"
+    "#;
     let verb = format!("file={}", owed.display());
     site.child("owed", &[&verb], &format!("{daily}catch_up = true\n"));
     site.start_ready();
@@ -99,7 +103,12 @@ fn a_held_one_does_not_run_and_a_named_one_runs_now() {
     let mut site = Site::new();
     let runs = site.path("runs");
     let verb = format!("file={}", runs.display());
-    let more = "type = \"oneshot\"\n[schedule]\nat = \"00:00\"\ncatch_up = true\n";
+    let more = r#"
+        type = "oneshot"
+        [schedule]
+        at = "00:00"
+        catch_up = true
+    "#;
     site.child("job", &[&verb], more);
     site.start_ready();
     site.ctl(&["start", "job"]).ok();

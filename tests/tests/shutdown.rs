@@ -12,7 +12,7 @@ fn sigterm_stops_all_in_order_and_exits_zero() {
     let stops = site.file("stops");
     let stop = format!("stop-file={stops}");
     site.child("base", &[&stop, "sleep"], "");
-    site.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
+    site.child("top", &[&stop, "sleep"], "requires = ['base']");
     site.start_ready();
     let status = site.status();
     let (base, top) = (
@@ -38,10 +38,14 @@ fn sigterm_stops_all_in_order_and_exits_zero() {
 fn b11_shutdown_while_services_are_starting_leaves_none() {
     let mut site = Site::new();
     for number in 0..8 {
-        let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+        let ready = r#"
+            [ready]
+            notify = true
+            timeout = "1m"
+        "#;
         site.child(&format!("s{number}"), &["child", "sleep"], ready);
     }
-    site.child("late", &["sleep"], "requires = [\"s0\"]");
+    site.child("late", &["sleep"], "requires = ['s0']");
     site.start();
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     assert_eq!(site.leftovers(), Vec::<String>::new());
@@ -54,7 +58,7 @@ fn a_second_sigterm_shortens_the_deadlines() {
     site.child(
         "a",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"10m\"",
+        "[stop]\ntimeout = '10m'",
     );
     site.start_ready();
     site.wait_log("a", |line| line == "set");
@@ -77,7 +81,11 @@ fn a_second_sigterm_shortens_the_deadlines() {
 fn init_hears_ready_only_when_all_has_settled() {
     let mut site = Site::new();
     let go = site.file("go");
-    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    let ready = r#"
+        [ready]
+        notify = true
+        timeout = "1m"
+    "#;
     site.child(
         "slow",
         &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
@@ -86,7 +94,11 @@ fn init_hears_ready_only_when_all_has_settled() {
     site.child(
         "crash",
         &["exit=1"],
-        "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+        r#"
+            [restart]
+            delay = "1h"
+            max_delay = "1h"
+        "#,
     );
     site.start();
     site.wait_state("crash", "backoff");
@@ -107,7 +119,11 @@ fn a_shutdown_over_what_will_not_go_ends_and_names_it() {
     site.child(
         "a",
         &["sleep"],
-        "requires = [\"base\"]\n[stop]\ntimeout = \"100ms\"",
+        r#"
+            requires = ["base"]
+            [stop]
+            timeout = "100ms"
+        "#,
     );
     site.start_ready();
     let status = site.status();
@@ -132,7 +148,7 @@ fn a_shutdown_names_what_needed_sigkill() {
     site.child(
         "deaf",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"100ms\"",
+        "[stop]\ntimeout = '100ms'",
     );
     site.child("good", &["sleep"], "");
     site.start_ready();

@@ -38,18 +38,27 @@ impl Stack {
         site.use_catalog(&catalog);
         let root = site.root().display().to_string();
         let nobody = if nix::unistd::geteuid().is_root() {
-            "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\nnginx.username = \"nobody\"\nnginx.group = \"nogroup\"\n"
+            r#"
+                mattermost.username = "nobody"
+                mattermost.group = "nogroup"
+                nginx.username = "nobody"
+                nginx.group = "nogroup"
+            "#
         } else {
             ""
         };
         site.site_file(&format!(
-            "mattermost_external_url = \"http://127.0.0.1:{nginx_port}\"\n\
-             mattermost.install_dir = \"{root}/opt\"\n\
-             mattermost.service_port = {mattermost_port}\n\
-             mattermost.env = {{ {environment} }}\n\
-             nginx.listen_addresses = [\"127.0.0.1\"]\n\
-             nginx.worker_processes = \"1\"\n\
-             postgresql.shared_buffers = \"16MB\"\npostgresql.max_connections = 40\n{nobody}"
+            r#"
+                mattermost_external_url = "http://127.0.0.1:{nginx_port}"
+                mattermost.install_dir = "{root}/opt"
+                mattermost.service_port = {mattermost_port}
+                mattermost.env = {{ {environment} }}
+                nginx.listen_addresses = ["127.0.0.1"]
+                nginx.worker_processes = "1"
+                postgresql.shared_buffers = "16MB"
+                postgresql.max_connections = 40
+                {nobody}
+            "#
         ));
         Self {
             site,
@@ -65,8 +74,11 @@ impl Stack {
         let site_file = std::fs::read_to_string(file).unwrap();
         let site_file = site_file.replace("\"http://127.0.0.1:", "\"https://localhost:");
         self.site.site_file(&format!(
-            "{site_file}mattermost_nginx.redirect_http_to_https = true\n\
-             mattermost_nginx.redirect_http_to_https_port = {plain}\n"
+            "
+                {site_file}
+                mattermost_nginx.redirect_http_to_https = true
+                mattermost_nginx.redirect_http_to_https_port = {plain}
+            "
         ));
     }
 
@@ -131,7 +143,7 @@ impl Stack {
 fn the_stack_comes_up_and_goes_down() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let (code, body) = http_get(stack.nginx_port, "/").unwrap();
     assert_eq!(code, 200);
@@ -153,7 +165,7 @@ fn the_stack_comes_up_and_goes_down() {
 fn kill_9_of_each_comes_back_and_bounces_nobody() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     for name in ["mattermost", "nginx", "postgresql"] {
         let before = stack.site.status();
@@ -209,7 +221,7 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
 fn stopping_postgresql_stops_mattermost_first() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let before = stack.site.status();
     stack.site.ctl(&["stop", "postgresql"]).ok();
@@ -249,11 +261,11 @@ fn a_lost_database_is_degraded_not_restarted() {
     .unwrap();
     let mut stack = Stack::new(
         bin,
-        &format!("STANDIN_STOP_MS = \"100\", STANDIN_MOOD_FILE = \"{path}\""),
+        &format!("STANDIN_STOP_MS = '100', STANDIN_MOOD_FILE = '{path}'"),
     );
     stack
         .site
-        .service("mattermost", "[health]\ninterval = \"100ms\"\n");
+        .service("mattermost", "[health]\ninterval = '100ms'\n");
     stack.start();
     let pid = stack.site.status().pid("mattermost");
     stack.site.wait_for("it is healthy", |status| {
@@ -275,7 +287,7 @@ fn a_lost_database_is_degraded_not_restarted() {
 fn an_install_directory_may_be_a_symlink() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let real = stack.site.path("opt-11.6");
     std::fs::rename(stack.site.path("opt"), &real).unwrap();
     symlink(&real, stack.site.path("opt")).unwrap();
@@ -291,7 +303,7 @@ fn the_stack_comes_up_where_nothing_in_run_can_be_executed() {
     if !nix::unistd::geteuid().is_root() {
         skip!("needs root to mount a run directory");
     }
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let run_dir = stack.site.path("run");
     let _disk = Disk::mount_with(&run_dir, "16m", MsFlags::MS_NOEXEC);
     stack.start();

@@ -1,5 +1,5 @@
-//! A supervisor that was stopped for a while, or had no turn, judges what has come before it judges by the
-//! clock.
+//! A supervisor that was stopped for a while, or had no turn, judges what has come before it judges
+//! by the clock.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,15 @@ fn what_was_said_in_time_counts_after_a_stall() {
         "sleep".to_owned(),
     ];
     let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
-    site.child("slow", &verbs, "[ready]\nnotify = true\ntimeout = \"3s\"");
+    site.child(
+        "slow",
+        &verbs,
+        r#"
+            [ready]
+            notify = true
+            timeout = "3s"
+        "#,
+    );
     let begun = Instant::now();
     site.start();
     site.wait_state("slow", "starting");
@@ -42,7 +50,8 @@ fn what_was_said_in_time_counts_after_a_stall() {
 /// For so long the keeper does not run: longer than any limit below.
 const KEEPER_STOPPED: Duration = Duration::from_secs(4);
 
-/// The keeper does not run for a while, in which something is done, and at last something has happened.
+/// The keeper does not run for a while, in which something is done, and at last something has
+/// happened.
 fn stop_keeper(site: &Site, meanwhile: impl FnOnce(), happened: impl Fn() -> bool) {
     let begun = Instant::now();
     kill(site.keeper_pid(), Signal::SIGSTOP);
@@ -60,15 +69,32 @@ fn what_speaks_in_time_is_left_alone_though_the_keeper_was_stopped() {
     let (alive, go, said) = (site.file("alive"), site.file("go"), site.file("said"));
     std::fs::write(&alive, "").unwrap();
     let pings = ["notify=READY=1", &format!("ping-while={alive}:50")];
-    let table = "[ready]\nnotify = true\n[watchdog]\ntimeout = \"1s\"";
+    let table = r#"
+        [ready]
+        notify = true
+        [watchdog]
+        timeout = "1s"
+    "#;
     site.child("watched", &pings, table);
     let (wait, told) = (format!("wait-file={go}"), format!("file={said}"));
     let notifies = [&wait, "notify=READY=1", &told, "sleep"];
-    let table = "[ready]\nnotify = true\ntimeout = \"3s\"";
+    let table = r#"
+        [ready]
+        notify = true
+        timeout = "3s"
+    "#;
     site.child("notifies", &notifies, table);
     let writes = [&wait, "ready-fd=5:\\n", "sleep"];
-    site.child("writes", &writes, "[ready]\nfd = 5\ntimeout = \"3s\"");
-    site.child("while", &["delay=2500"], "type = \"oneshot\"");
+    site.child(
+        "writes",
+        &writes,
+        r#"
+            [ready]
+            fd = 5
+            timeout = "3s"
+        "#,
+    );
+    site.child("while", &["delay=2500"], "type = 'oneshot'");
     site.start();
     site.wait_state("while", "completed");
     let begun = Instant::now();
@@ -97,7 +123,7 @@ fn what_speaks_in_time_is_left_alone_though_the_keeper_was_stopped() {
 fn what_is_asked_to_stop_has_its_time_though_the_keeper_was_stopped() {
     let mut site = Site::new();
     let verbs = ["stop-delay=700", "trap-term=0", "sleep"];
-    site.child("slow", &verbs, "[stop]\ntimeout = \"2s\"");
+    site.child("slow", &verbs, "[stop]\ntimeout = '2s'");
     site.start_ready();
     let stop = || drop(site.ctl(&["stop", "slow", "--no-wait"]).ok());
     stop_keeper(&site, stop, || true);

@@ -1,5 +1,5 @@
-//! The stand-in for Mattermost ends where a released server ends: what would pass here and fail there
-//! would hide a fault of the catalogue.
+//! The stand-in for Mattermost ends where a released server ends: what would pass here and fail
+//! there would hide a fault of the catalogue.
 
 use std::{path::Path, process::Command};
 

@@ -78,7 +78,11 @@ fn what_is_no_state_file_is_told_and_put_aside() {
         site.child(
             "often",
             &["exit=0"],
-            "type = 'oneshot'\n[schedule]\ncron = '0 4 * * *'",
+            "
+                type = 'oneshot'
+                [schedule]
+                cron = '0 4 * * *'
+            ",
         );
         let dir = site.path("var/lib/mattervisor");
         fs::create_dir_all(&dir).unwrap();

@@ -12,7 +12,7 @@ fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
     site.child(
         "a",
         &["ignore-term", "print=ignoring", "sleep"],
-        "[stop]\ntimeout = \"300ms\"",
+        "[stop]\ntimeout = '300ms'",
     );
     site.start_ready();
     site.wait_log("a", |line| line == "ignoring");
@@ -47,7 +47,11 @@ fn b20_extend_timeout_prolongs_the_stop() {
         "print=set",
         "sleep",
     ];
-    let more = "notify_access = \"main\"\n[stop]\ntimeout = \"500ms\"";
+    let more = r#"
+        notify_access = "main"
+        [stop]
+        timeout = "500ms"
+    "#;
     site.child("asks", &verbs, more);
     site.start_ready();
     site.wait_log("asks", |line| line == "set");
@@ -66,7 +70,13 @@ fn b23_custom_stop_signals() {
         site.child(
             &name.to_lowercase(),
             &verbs,
-            &format!("[stop]\nsignal = \"{name}\"\ntimeout = \"5s\""),
+            &format!(
+                r#"
+                    [stop]
+                    signal = "{name}"
+                    timeout = "5s"
+                "#
+            ),
         );
     }
     site.start_ready();
@@ -92,12 +102,12 @@ fn b24_the_kill_delay_is_per_service() {
     site.child(
         "short",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"100ms\"",
+        "[stop]\ntimeout = '100ms'",
     );
     site.child(
         "long",
         &["ignore-term", "print=set", "sleep"],
-        "[stop]\ntimeout = \"2s\"",
+        "[stop]\ntimeout = '2s'",
     );
     site.start_ready();
     for name in ["short", "long"] {
@@ -116,7 +126,7 @@ fn a_paused_service_stops_by_its_signal() {
     site.child(
         "a",
         &["trap-term=0", "print=set", "sleep"],
-        "[stop]\ntimeout = \"30s\"",
+        "[stop]\ntimeout = '30s'",
     );
     site.start_ready();
     site.wait_log("a", |line| line == "set");
@@ -161,12 +171,12 @@ fn a_needless_start_or_stop_says_so() {
     assert!(stopped.stdout.contains("already stopped"), "{stopped:#?}");
 }
 
-/// What SIGKILL does not end is not stopped: said, named, never started a second time beside it, and what
-/// its goal says as soon as it has gone.
+/// What SIGKILL does not end is not stopped: said, named, never started a second time beside it,
+/// and what its goal says as soon as it has gone.
 #[test]
 fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
     let mut site = Site::new();
-    site.child("a", &["sleep"], "[stop]\ntimeout = \"300ms\"");
+    site.child("a", &["sleep"], "[stop]\ntimeout = '300ms'");
     site.child("b", &["sleep"], "");
     site.start_ready();
     let (pid, b) = (site.status().pid("a"), site.status().pid("b"));
@@ -213,7 +223,7 @@ fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
 #[test]
 fn what_goes_at_last_is_stopped_if_that_is_what_was_asked() {
     let mut site = Site::new();
-    site.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    site.child("a", &["sleep"], "[stop]\ntimeout = '100ms'");
     site.start_ready();
     let tracer = Tracer::hold(site.status().pid("a"));
     assert_eq!(site.ctl(&["stop", "a"]).code, 1);

@@ -13,7 +13,7 @@ fn a_hundred_crash_loops_stay_controllable() {
         site.child(
             &format!("s{number:03}"),
             &["exit=1"],
-            "[restart]\nlimit = { starts = 1000000, within = \"1m\" }",
+            "[restart]\nlimit = { starts = 1000000, within = '1m' }",
         );
     }
     site.child("fine", &["sleep"], "");
@@ -53,7 +53,11 @@ fn a_flood_of_output_delays_nobody() {
     site.child(
         "flood",
         &["flood=100000000:100"],
-        "[log]\nsize = \"1M\"\nkeep = 2",
+        r#"
+            [log]
+            size = "1M"
+            keep = 2
+        "#,
     );
     site.child("quiet", &["print=here", "sleep"], "");
     site.start_ready();

@@ -100,7 +100,7 @@ fn b27_a_grandchild_that_holds_stdout_does_not_delay_the_exit() {
     site.child(
         "a",
         &["hold-pipe=600", "print=leaving", "exit=5"],
-        "[restart]\npolicy = \"never\"",
+        "[restart]\npolicy = 'never'",
     );
     site.start_ready();
     let status = site.wait_state("a", "failed");
@@ -121,7 +121,11 @@ fn b28_orphans_are_reaped() {
     site.child(
         "b",
         &["orphans=20", "exit=1"],
-        "[restart]\ndelay = \"5ms\"\nmax_delay = \"5ms\"",
+        r#"
+            [restart]
+            delay = "5ms"
+            max_delay = "5ms"
+        "#,
     );
     site.start_ready();
     site.wait_log("a", |line| line == "left");
@@ -146,7 +150,7 @@ fn what_a_oneshot_leaves_is_swept() {
             &format!("setsid-child={left}"),
             &format!("double-fork={left}"),
         ],
-        "type = \"oneshot\"",
+        "type = 'oneshot'",
     );
     site.start_ready();
     assert_eq!(site.status().state("once"), "completed");
@@ -163,7 +167,7 @@ fn what_belongs_to_no_service_is_a_warning_of_the_supervisor() {
         "(setsid env -i /bin/sh -c 'echo $$ > {left}; exec /bin/sleep 300' >/dev/null 2>&1 &) & wait; \
          exec /bin/sleep 300"
     );
-    let command = format!("command = [\"/bin/sh\", \"-c\", \"{script}\"]\n");
+    let command = format!("command = ['/bin/sh', '-c', '{script}']\n");
     site.service("a", &command);
     site.start_ready();
     let pid = noted(&site, "left", 1)[0];

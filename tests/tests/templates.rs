@@ -10,9 +10,9 @@ fn names(site: &Site) -> Vec<String> {
 #[test]
 fn instances_run_are_told_apart_and_come_and_go() {
     let mut site = Site::new();
-    let more = "[settings]\nqueue = { default = \"q-{{ instance }}\", env = \"QUEUE\" }\n";
+    let more = "[settings]\nqueue = { default = 'q-{{ instance }}', env = 'QUEUE' }\n";
     site.child("worker@", &["print={{ instance }}", "env", "sleep"], more);
-    site.site_file("worker.instances = [\"1\", \"blue\"]\n\"worker@1\".queue = \"own\"\n");
+    site.site_file("worker.instances = ['1', 'blue']\n'worker@1'.queue = 'own'\n");
     site.start_ready();
     assert_eq!(names(&site), ["worker@1", "worker@blue"]);
     for (name, line) in [("worker@1", "QUEUE=own"), ("worker@blue", "QUEUE=q-blue")] {
@@ -31,7 +31,7 @@ fn instances_run_are_told_apart_and_come_and_go() {
     assert!(site.status().ready("worker@1"));
 
     let kept = site.status().pid("worker@1");
-    site.site_file("worker.instances = [\"1\", \"green\"]\n\"worker@1\".queue = \"own\"\n");
+    site.site_file("worker.instances = ['1', 'green']\n'worker@1'.queue = 'own'\n");
     site.ctl(&["reconfigure"]).ok();
     let status = site.wait_for("green is up and blue has left", |status| {
         let mut services = status.services.iter();

@@ -23,8 +23,11 @@ fn database() -> Site {
     let mut site = Site::new();
     site.use_catalog(catalogue());
     site.site_file(
-        "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n\
-         mattermost.database_name = 'chat'\n",
+        "
+            postgresql.enable = true
+            postgresql.shared_buffers = '16MB'
+            mattermost.database_name = 'chat'
+        ",
     );
     site.start_ready();
     let made = "create database chat";
@@ -158,8 +161,11 @@ fn who_may_not_is_told_what_to_do() {
     let mut site = Site::new();
     site.use_catalog(catalogue());
     site.site_file(
-        "postgresql.enable = true\npostgresql.shared_buffers = '16MB'\n\
-         control.viewer_group = 'games'\n",
+        "
+            postgresql.enable = true
+            postgresql.shared_buffers = '16MB'
+            control.viewer_group = 'games'
+        ",
     );
     site.start_ready();
     let (ctl, services) = (site.path("ctl"), site.path("catalogue"));
@@ -211,7 +217,7 @@ fn who_may_not_is_told_what_to_do() {
 fn mmctl_speaks_with_the_server() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let site = &stack.site;
     let make = |name: &str| {
@@ -290,8 +296,11 @@ fn mmctl_is_run_as_its_account() {
     let mut site = site;
     site.use_catalog(catalogue());
     site.site_file(&format!(
-        "mattermost_external_url = 'http://mm.example.com'\nmattermost.username = 'daemon'\n\
-         mattermost.install_dir = '{}'\n",
+        "
+            mattermost_external_url = 'http://mm.example.com'
+            mattermost.username = 'daemon'
+            mattermost.install_dir = '{}'
+        ",
         install_dir.display()
     ));
     let mut command = site.ctl_command();

@@ -32,10 +32,14 @@ fn b48_wait_returns_the_exit_status_survives_kill_9_and_reconfigure_and_fails_if
     let go = site.file("go");
     let job = |go: &str, code| [format!("wait-file={go}"), format!("exit={code}")];
     let verbs = job(&go, 42);
-    let never = "[restart]\npolicy = \"never\"";
+    let never = "[restart]\npolicy = 'never'";
     site.child("job", &[&verbs[0], &verbs[1]], never);
     site.child("victim", &["sleep"], never);
-    let slow = "[ready]\nnotify = true\ntimeout = \"1h\"";
+    let slow = r#"
+        [ready]
+        notify = true
+        timeout = "1h"
+    "#;
     site.child("leaver", &["sleep"], slow);
     site.start();
     site.wait_for("all run", |status| {
@@ -73,8 +77,15 @@ fn ready_healthy_and_stopped_are_told_apart() {
     let go = site.file("go");
     let well = site.file("well");
     let health = format!(
-        "[ready]\nnotify = true\ntimeout = \"1h\"\n\
-         [health]\nexec = [\"test\", \"-e\", \"{well}\"]\ninterval = \"50ms\"\nfailures = 1"
+        r#"
+            [ready]
+            notify = true
+            timeout = "1h"
+            [health]
+            exec = ["test", "-e", "{well}"]
+            interval = "50ms"
+            failures = 1
+        "#
     );
     let verb = format!("wait-file={go}");
     site.child("a", &[&verb, "notify=READY=1", "sleep"], &health);

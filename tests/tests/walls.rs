@@ -38,8 +38,9 @@ fn holds(stack: &Stack, service: &str, capabilities: &str) -> i32 {
     pid
 }
 
-/// nginx's master has its account and the right to low ports, over starts and reloads; Mattermost and
-/// `PostgreSQL` have nothing at all. What only root could read is found before it is put in place.
+/// nginx's master has its account and the right to low ports, over starts and reloads; Mattermost
+/// and `PostgreSQL` have nothing at all. What only root could read is found before it is put in
+/// place.
 #[test]
 fn no_process_of_the_stack_has_more_than_it_needs() {
     let bin = need!(postgres());
@@ -48,12 +49,12 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
         eprintln!("not run: low ports and other accounts need root");
         return;
     }
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(&file).unwrap();
     let site_file = site_file.replace(
-        "nginx.listen_addresses = [\"127.0.0.1\"]",
-        &format!("nginx.listen_addresses = [\"{ADDRESS}\"]\nmattermost_nginx.listen_port = {PORT}"),
+        r#"nginx.listen_addresses = ["127.0.0.1"]"#,
+        &format!("nginx.listen_addresses = ['{ADDRESS}']\nmattermost_nginx.listen_port = {PORT}"),
     );
     stack.site.site_file(&site_file);
     stack.start();
@@ -72,7 +73,7 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     let log = closed.join("access.log").display().to_string();
     stack.site.site_file(&format!(
-        "{site_file}mattermost_nginx.access_log = \"{log}\"\n"
+        "{site_file}mattermost_nginx.access_log = '{log}'\n"
     ));
     let refused = stack.site.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(
@@ -82,8 +83,8 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     holds(&stack, "nginx", LOW_PORTS);
 }
 
-/// nginx as root gave its temporary directories to its workers' account by path: a link in the place of
-/// one gave that account any file.
+/// nginx as root gave its temporary directories to its workers' account by path: a link in the
+/// place of one gave that account any file.
 fn a_link_in_nginx_s_directory_gives_nothing_away(stack: &Stack) {
     let victim = stack.site.path("var/victim");
     fs::write(&victim, "root:hash").unwrap();

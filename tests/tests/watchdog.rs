@@ -10,7 +10,14 @@ fn watched(site: &Site, name: &str, table: &str) {
     site.child(
         name,
         &verbs,
-        &format!("[ready]\nnotify = true\n[watchdog]\n{table}"),
+        &format!(
+            "
+                [ready]
+                notify = true
+                [watchdog]
+                {table}
+            "
+        ),
     );
 }
 
@@ -22,8 +29,8 @@ fn fall_silent(site: &Site, name: &str) {
 #[test]
 fn silence_ends_the_run_by_the_watchdogs_signal_and_restarts() {
     let mut site = Site::new();
-    watched(&site, "a", "timeout = \"1s\"\nsignal = \"ABRT\"");
-    site.child("told", &["env", "sleep"], "[watchdog]\ntimeout = \"90s\"");
+    watched(&site, "a", "timeout = '1s'\nsignal = 'ABRT'");
+    site.child("told", &["env", "sleep"], "[watchdog]\ntimeout = '90s'");
     site.start_ready();
     let pid = site.status().pid("a");
     fall_silent(&site, "a");
@@ -41,8 +48,8 @@ fn silence_ends_the_run_by_the_watchdogs_signal_and_restarts() {
 #[test]
 fn what_speaks_is_left_alone_also_when_control_dies() {
     let mut site = Site::new();
-    watched(&site, "a", "timeout = \"1s\"");
-    site.child("while", &["delay=2500"], "type = \"oneshot\"");
+    watched(&site, "a", "timeout = '1s'");
+    site.child("while", &["delay=2500"], "type = 'oneshot'");
     site.start_ready();
     let pid = site.status().pid("a");
     mattervisor_tests::kill(site.control_pid(), nix::sys::signal::Signal::SIGKILL);
@@ -56,7 +63,7 @@ fn what_speaks_is_left_alone_also_when_control_dies() {
 #[test]
 fn silence_may_only_degrade_and_ends_with_the_next_word() {
     let mut site = Site::new();
-    watched(&site, "a", "timeout = \"1s\"\naction = \"degrade\"");
+    watched(&site, "a", "timeout = '1s'\naction = 'degrade'");
     site.start_ready();
     let pid = site.status().pid("a");
     fall_silent(&site, "a");
@@ -89,9 +96,16 @@ fn a_run_triggers_its_watchdog_and_sets_its_timeout() {
     site.child(
         "a",
         &verbs,
-        "[ready]\nnotify = true\n[watchdog]\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
+        r#"
+            [ready]
+            notify = true
+            [watchdog]
+            timeout = "300ms"
+            [restart]
+            policy = "never"
+        "#,
     );
-    site.child("while", &["delay=1500"], "type = \"oneshot\"");
+    site.child("while", &["delay=1500"], "type = 'oneshot'");
     site.start_ready();
     assert_eq!(site.status().state("a"), "running", "it need not speak");
     std::fs::write(go, "").unwrap();

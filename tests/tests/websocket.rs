@@ -84,7 +84,7 @@ impl Socket {
 fn a_websocket_works_through_nginx_and_outlives_its_reload() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let mut socket = Socket::open(stack.nginx_port);
     assert_eq!(socket.echo("before"), "before");
@@ -124,13 +124,18 @@ impl Upload {
     }
 }
 
-/// Uploads and websockets that were begun before a reload go on after it, and a stop waits for none of them.
+/// Uploads and websockets that were begun before a reload go on after it, and a stop waits for none
+/// of them.
 #[test]
 fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
-    let seconds = "type = \"oneshot\"\n[schedule]\ncron = \"0 0 1 1 *\"";
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
+    let seconds = r#"
+        type = "oneshot"
+        [schedule]
+        cron = "0 0 1 1 *"
+    "#;
     stack.site.child("seconds", &["delay=7000"], seconds);
     stack.start();
     let mut socket = Socket::open(stack.nginx_port);
@@ -152,7 +157,8 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     assert!(socket.has_ended() && new.has_ended());
 }
 
-/// What each reload leaves is there for ten minutes: not more of it than is allowed, and the newest.
+/// What each reload leaves is there for ten minutes: not more of it than is allowed, and the
+/// newest.
 #[test]
 fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     const RELOADS: usize = 15;
@@ -160,7 +166,7 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     const OLD_MAX: usize = 8;
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let master = stack.site.status().pid("nginx");
     // Those that finish, and those that take new connections.
@@ -188,12 +194,13 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     assert_eq!(stack.site.status().pid("nginx"), master);
 }
 
-/// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that on.
+/// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that
+/// on.
 #[test]
 fn a_page_of_another_site_gets_no_websocket() {
     let bin = need!(postgres());
     need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let (_, head) = Socket::ask(stack.nginx_port, "https://elsewhere.example.com");
     assert!(head.starts_with("HTTP/1.1 403"), "{head}");

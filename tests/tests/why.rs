@@ -44,8 +44,8 @@ fn advice(told: &str) -> &str {
 fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
     let mut site = Site::new();
     site.child("disk", &["sleep"], "");
-    site.child("database", &["sleep"], "requires = [\"disk\"]");
-    site.child("app", &["sleep"], "requires = [\"database\"]");
+    site.child("database", &["sleep"], "requires = ['disk']");
+    site.child("app", &["sleep"], "requires = ['database']");
     site.start_ready();
     site.ctl(&["stop", "disk"]).ok();
     let by = site.status().service("disk").held.clone().unwrap().by;
@@ -70,12 +70,18 @@ fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
 #[test]
 fn a_dependency_in_a_crash_loop_is_the_cause_with_its_last_words() {
     let mut site = Site::new();
-    let policy = "[ready]\nnotify = true\n[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    let policy = r#"
+        [ready]
+        notify = true
+        [restart]
+        delay = "1h"
+        max_delay = "1h"
+    "#;
     site.child("database", &["print=no space left", "exit=127"], policy);
     site.child(
         "app",
         &["print=unheard", "sleep"],
-        "requires = [\"database\"]",
+        "requires = ['database']",
     );
     site.start_ready();
     site.wait_state("database", "backoff");
@@ -99,7 +105,7 @@ fn a_dependency_in_a_crash_loop_is_the_cause_with_its_last_words() {
 fn a_disabled_dependency_is_told_and_no_cause() {
     let mut site = Site::new();
     site.child("redis", &["sleep"], "enable = false");
-    site.child("app", &["sleep"], "requires = [\"redis\"]");
+    site.child("app", &["sleep"], "requires = ['redis']");
     site.start_ready();
     assert_eq!(
         why(&site, "app"),
@@ -117,14 +123,14 @@ fn a_disabled_dependency_is_told_and_no_cause() {
 #[test]
 fn an_unhealthy_service_is_told_with_its_probes_words_and_what_it_needs() {
     let mut site = Site::new();
-    let probe = "[health]\nexec = [\"sh\", \"-c\", \"echo the queue is full; exit 1\"]
-interval = \"50ms\"\nfailures = 1";
+    let probe = r#"
+        [health]
+        exec = ["sh", "-c", "echo the queue is full; exit 1"]
+        interval = "50ms"
+        failures = 1
+    "#;
     site.child("queue", &["sleep"], probe);
-    site.child(
-        "app",
-        &["sleep"],
-        &format!("requires = [\"queue\"]\n{probe}"),
-    );
+    site.child("app", &["sleep"], &format!("requires = ['queue']\n{probe}"));
     site.start_ready();
     site.wait_for("both are unhealthy", |status| {
         ["queue", "app"].map(|name| status.service(name).healthy) == [Some(false); 2]
@@ -145,8 +151,14 @@ interval = \"50ms\"\nfailures = 1";
 #[test]
 fn a_start_that_took_too_long_names_the_probe_and_the_timeout() {
     let mut site = Site::new();
-    let ready = "[ready]\nexec = [\"sh\", \"-c\", \"echo still migrating; exit 1\"]
-interval = \"50ms\"\ntimeout = \"700ms\"\n[restart]\npolicy = \"never\"";
+    let ready = r#"
+        [ready]
+        exec = ["sh", "-c", "echo still migrating; exit 1"]
+        interval = "50ms"
+        timeout = "700ms"
+        [restart]
+        policy = "never"
+    "#;
     site.child("app", &["sleep"], ready);
     site.start_ready();
     site.wait_state("app", "failed");
@@ -166,8 +178,11 @@ interval = \"50ms\"\ntimeout = \"700ms\"\n[restart]\npolicy = \"never\"";
 #[test]
 fn a_validator_that_refuses_is_quoted() {
     let mut site = Site::new();
-    let more = "validate = [\"sh\", \"-c\", \"echo line 3: no such word; exit 2\"]
-[restart]\npolicy = \"never\"";
+    let more = r#"
+        validate = ["sh", "-c", "echo line 3: no such word; exit 2"]
+        [restart]
+        policy = "never"
+    "#;
     site.child("proxy", &["sleep"], more);
     site.start_ready();
     let told = why(&site, "proxy");
@@ -193,7 +208,7 @@ fn a_command_that_puts_itself_into_the_background_is_told_to_stay() {
     site.child(
         "daemon",
         &["double-fork", "exit=0"],
-        "[restart]\ndelay = \"1m\"\n",
+        "[restart]\ndelay = '1m'\n",
     );
     site.start();
     site.wait_for("it pauses", |status| {

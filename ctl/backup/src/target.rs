@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -25,8 +25,6 @@ use crate::{
 const LOCK: &str = ".mattervisor-backup.lock";
 /// Names that are looked at.
 const NAMES_MAX: usize = 100_000;
-/// A longer table of mounts is none.
-const MOUNTS_BYTES_MAX: u64 = 16 << 20;
 
 /// The directory.
 #[derive(Debug)]
@@ -255,30 +253,7 @@ pub(crate) fn is_mounted(path: &Path) -> Result<bool, Error> {
 /// All places where something is mounted.
 pub(crate) fn mount_points() -> Result<Vec<PathBuf>, Error> {
     let table = Path::new("/proc/self/mountinfo");
-    let mut text = String::new();
-    let read = safe_path::open(table)
-        .and_then(|file| file.take(MOUNTS_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(Error::with("read", table))?;
-    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
-    Ok(points.map(|point| unescaped(point).into()).collect())
-}
-
-/// `\040` is a blank.
-fn unescaped(point: &str) -> String {
-    let mut out = String::new();
-    let mut rest = point;
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let digits = after
-            .get(..3)
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match digits {
-            Some(byte) => out.push(char::from(byte)),
-            None => out.push('\\'),
-        }
-        rest = if digits.is_some() { &after[3..] } else { after };
-    }
-    out + rest
+    proc::mount_points().map_err(Error::with("read", table))
 }
 
 /// Bytes that an ordinary user could still write to a directory's file system.

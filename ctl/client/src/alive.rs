@@ -12,12 +12,8 @@ use std::{
 
 use nix::sys::stat::{major, minor};
 
-/// The kernel's list of locks.
-const LOCKS: &str = "/proc/locks";
 /// A lock file is not longer.
 const LOCK_BYTES_MAX: u64 = 64;
-/// Place of the start time among the fields of `/proc/PID/stat` that follow the name.
-const START_FIELD: usize = 19;
 
 /// The process that holds a supervisor's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +26,12 @@ pub(crate) enum Holder {
 
 /// The process that holds one of these locks.
 pub(crate) fn holder(locks: &[PathBuf]) -> Option<Holder> {
-    let list = fs::read_to_string(LOCKS).unwrap_or_default();
+    let list = proc::locks();
     locks.iter().find_map(|lock| {
         let file = fs::symlink_metadata(lock).ok()?;
         let device = (major(file.dev()), minor(file.dev()));
         match taken_by(&list, device, file.ino()) {
-            Some(pid) if fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
-                Some(Holder::Keeper(pid))
-            }
+            Some(pid) if proc::exists(pid) => Some(Holder::Keeper(pid)),
             Some(_) => Some(Holder::Rest),
             None => named_in(lock).map(Holder::Keeper),
         }
@@ -61,10 +55,9 @@ fn taken_by(list: &str, device: (u64, u64), inode: u64) -> Option<i32> {
 fn named_in(lock: &Path) -> Option<i32> {
     let text = String::from_utf8(safe_path::read(lock, LOCK_BYTES_MAX).ok()?).ok()?;
     let (pid, start) = text.trim().split_once(' ')?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let same = fields.split_ascii_whitespace().nth(START_FIELD) == Some(start);
-    same.then(|| pid.parse().ok())?
+    let pid = pid.parse().ok()?;
+    let start: u64 = start.parse().ok()?;
+    (proc::stat(pid)?.start == start).then_some(pid)
 }
 
 #[cfg(test)]
@@ -104,9 +97,7 @@ mod tests {
     fn the_file_names_a_living_process_or_none() {
         let dir = tempfile::tempdir().unwrap();
         let lock = dir.path().join("lock");
-        let stat = fs::read_to_string("/proc/self/stat").unwrap();
-        let fields = stat.rsplit_once(") ").unwrap().1;
-        let start = fields.split(' ').nth(START_FIELD).unwrap();
+        let start = proc::stat(own()).unwrap().start;
         fs::write(&lock, format!("{} {start}\n", own())).unwrap();
         assert_eq!(named_in(&lock), Some(own()));
         fs::write(&lock, format!("{} 1\n", own())).unwrap();

@@ -9,7 +9,11 @@ use crate::{Context, Error, Format, Global, Kind, Output, complete, render::runi
 /// Global options and one command of `C`.
 #[derive(Debug, Parser)]
 #[command(name = "ctl", bin_name = "ctl", version)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_flag = true
+)]
 pub struct Cli<C: Subcommand + Debug> {
     /// What every command takes.
     #[command(flatten)]

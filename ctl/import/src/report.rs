@@ -33,7 +33,7 @@ impl fmt::Display for Origin {
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// It is said by these keys now.
     Converted(Vec<String>),
     /// Nothing has to say it here, and why.
@@ -44,13 +44,13 @@ pub(crate) enum Fate {
     New(String),
 }
 
-impl Fate {
-    /// See [`Fate::NotNeeded`].
+impl Disposition {
+    /// See [`Disposition::NotNeeded`].
     pub(crate) fn not_needed(why: impl Into<String>) -> Self {
         Self::NotNeeded(why.into())
     }
 
-    /// See [`Fate::Person`].
+    /// See [`Disposition::Person`].
     pub(crate) fn person(why: impl Into<String>) -> Self {
         Self::Person(why.into())
     }
@@ -64,7 +64,7 @@ pub(crate) struct Line {
     pub(crate) what: String,
     /// The statement, without secrets; may be empty.
     pub(crate) text: String,
-    pub(crate) fate: Fate,
+    pub(crate) fate: Disposition,
     /// What else is to be known.
     pub(crate) remark: Option<String>,
 }
@@ -92,21 +92,21 @@ impl Report {
             origin,
             what: what.to_owned(),
             text: String::new(),
-            fate: Fate::person(why),
+            fate: Disposition::person(why),
             remark: None,
         });
     }
 
     /// How many lines are converted, not needed, and for a person.
     pub(crate) fn counts(&self) -> [usize; 3] {
-        let count = |wanted: fn(&Fate) -> bool| {
+        let count = |wanted: fn(&Disposition) -> bool| {
             let of = self.lines.iter().filter(|line| wanted(&line.fate));
             of.count()
         };
         [
-            count(|it| matches!(it, Fate::Converted(_))),
-            count(|it| matches!(it, Fate::NotNeeded(_))),
-            count(|it| matches!(it, Fate::Person(_))),
+            count(|it| matches!(it, Disposition::Converted(_))),
+            count(|it| matches!(it, Disposition::NotNeeded(_))),
+            count(|it| matches!(it, Disposition::Person(_))),
         ]
     }
 }
@@ -156,10 +156,10 @@ impl Report {
         };
         for line in &self.lines {
             let (list, keys, reason): (_, &[String], &str) = match &line.fate {
-                Fate::Converted(keys) => (&mut json.converted, keys, ""),
-                Fate::NotNeeded(why) => (&mut json.not_needed, &[], why),
-                Fate::Person(why) => (&mut json.person, &[], why),
-                Fate::New(why) => (&mut json.new, &[], why),
+                Disposition::Converted(keys) => (&mut json.converted, keys, ""),
+                Disposition::NotNeeded(why) => (&mut json.not_needed, &[], why),
+                Disposition::Person(why) => (&mut json.person, &[], why),
+                Disposition::New(why) => (&mut json.new, &[], why),
             };
             list.push(JsonLine {
                 origin: line.origin.to_string(),

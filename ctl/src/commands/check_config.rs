@@ -83,6 +83,7 @@ fn nothing_there(etc_dir: PathBuf) -> plan::Problem {
             "--root or MATTERVISOR_ROOT names the directory above etc/mattervisor".to_owned(),
         ),
         variable: None,
+        denied: false,
     }
 }
 

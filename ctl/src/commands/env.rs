@@ -9,10 +9,10 @@ mod print;
 
 use std::path::PathBuf;
 
-use api::Problem;
+use api::{Problem, VariableDiff};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use client::{Context, Error, Format, Kind, complete::services, names, render::json};
+use client::{Context, Error, Format, Kind, complete::services, render::json, service_query};
 use serde::Serialize;
 
 use crate::mattermost::against_config;
@@ -30,7 +30,7 @@ Examples:
 
 // Whose environment.
 #[derive(Debug, Args)]
-pub(crate) struct Env {
+pub(crate) struct EnvArgs {
     /// Service
     #[arg(value_name = "SERVICE", add = ArgValueCompleter::new(services))]
     name: String,
@@ -54,8 +54,8 @@ pub(crate) struct Environment {
     pub(crate) from: &'static str,
     /// Variables by name.
     pub(crate) variables: Vec<Entry>,
-    /// What the files would change: `env X changed`.
-    differs: Vec<String>,
+    /// The variables that the files would change.
+    differs: Vec<VariableDiff>,
     /// What is wrong with it.
     findings: Vec<Problem>,
     /// For people only.
@@ -89,8 +89,8 @@ pub(crate) struct Entry {
 }
 
 /// Prints the environment, or what it does to config.json.
-pub(crate) async fn run(context: &Context, asked: &Env) -> Result<u8, Error> {
-    if names::is_pattern(&asked.name) {
+pub(crate) async fn run(context: &Context, asked: &EnvArgs) -> Result<u8, Error> {
+    if service_query::is_pattern(&asked.name) {
         let message = format!(
             "'{}' is a pattern, and this is about one service",
             asked.name

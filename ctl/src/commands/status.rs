@@ -6,8 +6,8 @@ use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
     complete::services,
-    names,
     render::{YELLOW, json, runit, shown, styled, table},
+    service_query,
 };
 use jiff::Timestamp;
 
@@ -39,9 +39,9 @@ Examples:
 pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<u8, Error> {
     let names = &arguments.names;
     let path = if arguments.usage {
-        names::usage_path(names)
+        service_query::usage_path(names)
     } else {
-        names::status_path(names)
+        service_query::status_path(names)
     };
     let mut reply: StatusReply = context.client.get(&path).await?;
     let named = !names.is_empty();

@@ -23,6 +23,7 @@ use nix::{
     libc,
     sys::stat::{Mode, fstat},
 };
+use proc::{Mount, members};
 
 /// Name reserved for the keeper and the control process, should they need a group.
 const OWN: &str = "supervisor";
@@ -38,12 +39,6 @@ pub(crate) struct Cgroups {
     base: PathBuf,
     /// What stands before `base` in the path that `/proc/PID/cgroup` shows is not under `base`.
     mount: Mount,
-}
-
-#[derive(Debug)]
-struct Mount {
-    point: PathBuf,
-    root: PathBuf,
 }
 
 /// A directory that holds the processes of one service or helper run.
@@ -62,12 +57,9 @@ impl Cgroups {
         if std::env::var_os("MATTERVISOR_NO_CGROUP").is_some() {
             return None;
         }
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let mount = mounts.lines().find_map(parse_mount)?;
-        let shown = crate::proc::cgroup(i32::try_from(std::process::id()).ok()?)?;
-        let name = format!("mattervisor-{hash}");
-        let below = Path::new(&shown).strip_prefix(&mount.root).ok()?;
-        let base = mount.point.join(below).join(name);
+        let mount = Mount::find()?;
+        let shown = proc::cgroup(i32::try_from(std::process::id()).ok()?)?;
+        let base = mount.directory(&shown)?.join(format!("mattervisor-{hash}"));
         make_dir(&base).ok()?;
         Some(Self { base, mount })
     }
@@ -131,7 +123,7 @@ impl Group {
 
     /// A process shows this group as its own.
     pub(crate) fn holds(&self, pid: i32) -> bool {
-        crate::proc::cgroup(pid).is_some_and(|shown| {
+        proc::cgroup(pid).is_some_and(|shown| {
             shown
                 .strip_prefix(&self.shown)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -181,14 +173,15 @@ impl AsFd for Group {
     }
 }
 
-/// Sends SIGKILL to every process in the group. The caller repeats it until the group is empty, since processes fork
-/// meanwhile.
+/// Sends SIGKILL to every process in the group. The caller repeats it until the group is empty,
+/// since processes fork meanwhile.
 ///
-/// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process that
-/// is later spawned in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of kills with
-/// that of the parent's group), so that no run after the first sweep would live.
+/// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process
+/// that is later spawned in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of
+/// kills with that of the parent's group), so that no run after the first sweep would live.
 pub(crate) fn kill(dir: &Path) {
-    // In a frozen group nothing forks while the list is read; a frozen process still dies of SIGKILL.
+    // In a frozen group nothing forks while the list is read; a frozen process still dies of
+    // SIGKILL.
     let frozen = fs::write(dir.join("cgroup.freeze"), "1").is_ok();
     for pid in members(dir) {
         let _ = crate::sys::pidfd::kill(pid, libc::SIGKILL);
@@ -196,22 +189,6 @@ pub(crate) fn kill(dir: &Path) {
     if frozen {
         let _ = fs::write(dir.join("cgroup.freeze"), "0");
     }
-}
-
-/// Every process in the group and in the groups below it.
-pub(crate) fn members(dir: &Path) -> Vec<i32> {
-    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    let mut found: Vec<i32> = text
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .filter(|pid| *pid > 0)
-        .collect();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(members(&entry.path()));
-        }
-    }
-    found
 }
 
 fn below_has_id(dir: &Path, id: u64) -> bool {
@@ -224,44 +201,5 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
-    }
-}
-
-fn parse_mount(line: &str) -> Option<Mount> {
-    let (left, right) = line.split_once(" - ")?;
-    if right.split(' ').next() != Some("cgroup2") {
-        return None;
-    }
-    let mut fields = left.split(' ');
-    let root = fields.nth(3)?;
-    let point = fields.next()?;
-    // Only a blank is likely enough in a mount point to be worth decoding.
-    let decode = |text: &str| PathBuf::from(text.replace("\\040", " "));
-    Some(Mount {
-        point: decode(point),
-        root: decode(root),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_unified_mount_is_found_on_pure_and_hybrid_hosts() {
-        let hybrid = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
-        let mount = parse_mount(hybrid).unwrap();
-        assert_eq!(mount.point, Path::new("/sys/fs/cgroup/unified"));
-        let bind = "41 31 0:38 /a/b /mnt/my\\040group rw shared:4 - cgroup2 cgroup2 rw";
-        let mount = parse_mount(bind).unwrap();
-        assert_eq!(mount.point, Path::new("/mnt/my group"));
-        assert_eq!(mount.root, Path::new("/a/b"));
-        let old = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
-        assert!(parse_mount(old).is_none());
-    }
-
-    #[test]
-    fn a_group_that_is_gone_has_no_members() {
-        assert!(members(Path::new("/nonexistent")).is_empty());
     }
 }

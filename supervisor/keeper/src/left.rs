@@ -1,12 +1,13 @@
-//! Processes that SIGKILL has not ended: which they are, and what keeps them, as far as can be seen from outside.
+//! Processes that SIGKILL has not ended: which they are, and what keeps them, as far as can be seen
+//! from outside.
 //!
 //! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
 
 use nix::{errno::Errno, libc};
+use proc::Stat;
 
 use crate::{
     message::{Kept, Left},
-    proc::{self, Stat},
     sys::pidfd,
 };
 

@@ -1,13 +1,10 @@
-//! Whose a process is, by what it shows of itself, for those who know a run by its record alone: its keeper
-//! has died.
+//! Whose a process is, by what it shows of itself, for those who know a run by its record alone:
+//! its keeper has died.
 
+use proc::Stat;
 use std::path::Path;
 
-use crate::{
-    cookie::COOKIE,
-    proc::{self, Stat},
-    record::Record,
-};
+use crate::{cookie::COOKIE, record::Record};
 
 /// What the directory of a daemon's groups begins with: no other group is ever emptied.
 const GROUPS: &str = "mattervisor-";

@@ -41,7 +41,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("ctl/client/src/accounts.rs", "/etc/passwd and /etc/group"),
     (
         "ctl/client/src/alive.rs",
-        "/proc, and what file a lock is; written and read by safe_path",
+        "what file a lock is; written and read by safe_path",
     ),
     (
         "ctl/client/src/client.rs",
@@ -82,7 +82,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/keeper/src/listener.rs",
         "a handle of the run directory, which is the keeper's, to bind by",
     ),
-    ("supervisor/keeper/src/lock/holder.rs", "/proc"),
     (
         "supervisor/keeper/src/log/file.rs",
         "whether `current` is still the open file: nothing is opened",
@@ -91,7 +90,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/keeper/src/runs/notify/directory.rs",
         "whether the directory is still the open one: nothing is opened",
     ),
-    ("supervisor/keeper/src/proc.rs", "/proc"),
     (
         "supervisor/keeper/src/control/successor.rs",
         "the binary that the administrator installed, executed as what it is",
@@ -101,29 +99,23 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/keeper/src/sys/",
         "/proc; records in the run directory, which is the keeper's",
     ),
-    ("supervisor/plan/src/host/machine.rs", "/proc and /sys"),
+    (
+        "supervisor/proc/src/",
+        "/proc and the kernel's files of groups",
+    ),
     ("supervisor/safe_path/src/", "the one opener"),
     ("supervisor/src/load_plan.rs", "/dev/urandom"),
     (
         "supervisor/src/control/monitors/inotify.rs",
         "names and links on the way to a watched file: nothing is opened",
     ),
-    ("supervisor/src/control/alerts/delivery.rs", "/proc"),
     (
         "supervisor/src/control/monitors/host_checks.rs",
         "how full disks are: nothing is opened",
     ),
-    ("supervisor/src/port_owner.rs", "/proc"),
-    ("supervisor/src/logs/segment.rs", "/proc/self/fd"),
     (
         "supervisor/src/server/permissions.rs",
         "the control socket in the run directory, which is the keeper's, and /proc/self/fd",
-    ),
-    ("supervisor/src/sockets/", "/proc"),
-    ("supervisor/src/store.rs", "/proc"),
-    (
-        "supervisor/src/usage.rs",
-        "/proc and the kernel's files of groups",
     ),
 ];
 

@@ -10,12 +10,12 @@ use plan::{Plan, Service};
 use super::{Database, System};
 use crate::programs::{self, PATH};
 
-/// What the plan's accounts ask for.
+/// Accounts and groups that the plan's services need and the host lacks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Accounts {
-    /// What makes those that are missing, in this order.
+    /// Commands that make the missing ones, in this order.
     pub(crate) commands: Vec<MakeCommand>,
-    /// Why a service cannot have what it wants, by service.
+    /// Why a service cannot have its account, by service.
     pub(crate) clashes: BTreeMap<String, String>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Accounts {
 pub(crate) struct MakeCommand {
     /// Services that want it, at least one.
     pub(crate) services: Vec<String>,
-    /// What it makes, in words: `user www`, `file /etc/x`.
+    /// The thing that the command makes, in words: `user www`, `file /etc/x`.
     pub(crate) what: String,
     /// `useradd …`, `groupadd …` or another, absolute.
     pub(crate) argv: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) fn look(plan: &Plan) -> Accounts {
     compare(plan, &System)
 }
 
-/// What the services want of one name.
+/// What all services together want of one account's name.
 #[derive(Debug, Default)]
 struct Want {
     services: Vec<String>,
@@ -71,7 +71,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// What it is called, its number, and the tool that changes that.
+    /// The names of the kind and of its number, and the tool that changes that number.
     const fn words(self) -> [&'static str; 3] {
         match self {
             Self::User => ["user", "uid", "usermod --uid"],
@@ -192,7 +192,7 @@ impl Work<'_> {
         );
         self.settle(Kind::Group, &groups);
         self.settle(Kind::User, &users);
-        // What cannot be had whole is not made in part.
+        // An account that cannot be made with all its attributes is not made at all.
         let clashes = &self.accounts.clashes;
         self.accounts
             .commands

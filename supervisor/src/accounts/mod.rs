@@ -32,7 +32,7 @@ impl User {
     /// Its primary group.
     ///
     /// # Errors
-    /// It has none.
+    /// The uid has no account, and so no primary group.
     pub(crate) fn gid(&self) -> Result<u32, Unready> {
         self.gid.ok_or_else(|| {
             let uid = self.uid;
@@ -45,7 +45,7 @@ impl User {
 /// Ids that a service runs with; none: the supervisor's own.
 ///
 /// # Errors
-/// There is no such account, which lasts; or nobody can say, which can pass.
+/// There is no such account (lasting), or no name server answers (may pass).
 pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, Unready> {
     if !Uid::effective().is_root() || (service.user.is_none() && service.group.is_none()) {
         return Ok(None);

@@ -48,7 +48,7 @@ pub(crate) struct Boot {
 )]
 pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) {
     let paths = Paths::new(options);
-    let kernel_boot_id = store::boot_id();
+    let kernel_boot_id = proc::boot_id();
     let own_uid = Uid::effective();
     let own_user = match User::from_uid(own_uid) {
         Ok(Some(user)) => user.name,

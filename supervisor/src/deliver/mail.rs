@@ -10,7 +10,7 @@ use std::{
 
 use super::Message;
 
-/// Where mail systems put it.
+/// Where mail systems put `sendmail`.
 const PLACES: [&str; 3] = [
     "/usr/sbin/sendmail",
     "/usr/lib/sendmail",
@@ -29,7 +29,7 @@ pub(super) fn send(to: &[String], from: Option<&str>, message: &Message) -> Resu
     let mail = compose(to, from, message);
     let failed = |what: &'static str| move |error: nix::Error| format!("cannot {what}: {error}");
     let (reader, writer) = nix::unistd::pipe().map_err(failed("make a pipe"))?;
-    // It is shorter than a pipe holds, so this does not wait for a reader.
+    // A message is shorter than a pipe holds, so this does not wait for a reader.
     let written = nix::unistd::write(&writer, mail.as_bytes()).map_err(failed("write the mail"))?;
     if written < mail.len() {
         return Err("the mail is too long".to_owned());

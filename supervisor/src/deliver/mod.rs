@@ -19,18 +19,18 @@ use crate::exit;
 /// The variable that holds the [`Errand`].
 pub(crate) const VARIABLE: &str = "MATTERVISOR_DELIVERY";
 
-/// What there is to tell.
+/// A message about one thing that has happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
     /// The service; empty if it is about the machine.
     pub(crate) service: String,
-    /// What kind of thing has happened.
+    /// The cause.
     pub(crate) cause: NotifyOn,
     /// State of the service then; may be empty.
     pub(crate) state: String,
-    /// One sentence.
+    /// The event in one sentence.
     pub(crate) text: String,
-    /// When, milliseconds of the Unix epoch.
+    /// Time of the event, in milliseconds of the Unix epoch.
     pub(crate) at_unix_ms: u64,
     /// How often it has happened, if more than once since the last message.
     pub(crate) count: u32,
@@ -41,9 +41,9 @@ pub(crate) struct Message {
 /// One message to one target.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Errand {
-    /// How.
+    /// The way of delivery.
     pub(crate) by: NotifyBy,
-    /// What.
+    /// The message.
     pub(crate) message: Message,
 }
 
@@ -62,7 +62,7 @@ impl Message {
         }
     }
 
-    /// When, RFC 3339 in UTC.
+    /// Time of the event, RFC 3339 in UTC.
     pub(crate) fn at(&self) -> String {
         text::rfc3339_seconds(self.moment())
     }
@@ -77,7 +77,7 @@ pub(crate) fn run() -> ExitCode {
     match errand().and_then(|errand| carry_out(&errand)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            // Whoever reads it is the control process; one that has gone needs no answer.
+            // The control process reads this; if it has gone, nobody needs the answer.
             let _ = writeln!(std::io::stdout(), "{why}");
             ExitCode::from(exit::FAILURE)
         }

@@ -87,7 +87,7 @@ fn attempt_once(agent: &ureq::Agent, url: &str, body: &str) -> Result<(), Failed
     judge(answer.status().as_u16(), pause.map(Duration::from_secs))
 }
 
-/// What a status says.
+/// The verdict that an HTTP status means.
 fn judge(status: u16, pause: Option<Duration>) -> Result<(), Failed> {
     let more = match status {
         200..=299 => return Ok(()),
@@ -104,7 +104,7 @@ fn judge(status: u16, pause: Option<Duration>) -> Result<(), Failed> {
 
 /// An error in words that have nothing of the URL: some of the library's quote it.
 fn failure(error: &ureq::Error) -> Failed {
-    // What TLS says comes wrapped as what the connection says.
+    // Errors of TLS come wrapped in errors of the connection.
     let tls: Option<&rustls::Error> = match error {
         ureq::Error::Io(error) => error.get_ref().and_then(|it| it.downcast_ref()),
         ureq::Error::Rustls(error) => Some(error),

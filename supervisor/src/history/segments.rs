@@ -19,11 +19,11 @@ use crate::aside;
 
 /// A segment that is longer is followed by a new one, in bytes.
 pub(super) const SEGMENT_BYTES: u64 = 1 << 20;
-/// So is one that began this long ago, so that whole segments grow too old.
+/// A segment that began this long ago is closed, so that whole segments grow too old.
 pub(super) const SEGMENT_AGE_MS: u64 = 30 * DAY_MS;
 /// The oldest give way.
 pub(super) const SEGMENTS_MAX: usize = 64;
-/// What is older is not kept; a leap year and a day.
+/// Older segments are removed; a leap year and a day.
 pub(super) const KEPT_MS: u64 = 367 * DAY_MS;
 /// A line that is longer was not written by us.
 const LINE_BYTES_MAX: usize = 4 << 20;
@@ -32,7 +32,7 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 const NAMES_MAX: usize = 4096;
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// What has become of lines once they are added.
+/// How lasting added lines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
     /// The kernel has them: a power cut may take the last seconds.
@@ -121,7 +121,7 @@ pub(super) fn name(start: u64) -> String {
 /// Puts aside what bears the name of a segment and is none; says so in words.
 pub(super) fn look(path: &Path) -> Vec<String> {
     let Ok(directory) = Dir::open(path) else {
-        // One that is not there has no segments; what else it may be is told by who writes to it.
+        // An absent directory has no segments; other errors are told by the writer.
         return Vec::new();
     };
     let mut told = Vec::new();
@@ -151,7 +151,7 @@ fn prune(directory: &Dir, now_ms: u64, segments: &[u64]) {
     let too_many = segments.len().saturating_sub(SEGMENTS_MAX);
     for (index, pair) in segments.windows(2).enumerate() {
         if index < too_many || pair[1] + KEPT_MS < now_ms {
-            // One that stays is tried again the next time.
+            // A segment that cannot be removed is tried again the next time.
             let _ = directory.remove(name(pair[0]));
         }
     }

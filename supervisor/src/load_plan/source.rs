@@ -6,12 +6,12 @@ use plan::Plan;
 
 use crate::plan_store::{AppliedBy, Inputs, Kept};
 
-/// Where a plan comes from.
+/// The source that a plan is made from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// All configuration files; secrets that are made or put back are stored. With the plan that runs.
     Files(Arc<Plan>),
-    /// The same, at the daemon's start: one that was gone back from stays away.
+    /// As `Files`, at the daemon's start: a plan that was rolled back is not taken again.
     FirstFiles,
     /// The same, and nothing is stored.
     FilesAsTheyAre(Arc<Plan>),
@@ -28,7 +28,7 @@ pub(crate) struct Loaded {
     pub(crate) plan: Box<Plan>,
     /// Secrets, by section and key, that were gone from the files.
     pub(crate) put_back: Vec<(String, String)>,
-    /// It is one that was kept.
+    /// The plan is one of those that were kept.
     pub(crate) kept: Option<api::KeptPlan>,
     /// What the files say that it stands in the place of.
     pub(crate) rejected: Option<Inputs>,
@@ -41,6 +41,6 @@ pub(crate) struct Loaded {
 pub(crate) enum NotLoaded {
     /// The files do not check.
     Problems(Vec<plan::Problem>),
-    /// There is none to go back to.
+    /// No plan is kept that could be gone back to.
     NothingKept,
 }

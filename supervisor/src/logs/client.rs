@@ -18,7 +18,8 @@ use super::{
     cursor::{Cursor, Origin},
     marker, program_files,
     reader::{POLL_EVERY, Shared},
-    seek::{Seek, resume},
+    resume::resume,
+    seek::Seek,
     segment::{Id, Segment},
     source::{Filled, Source},
     watch::{Changes, Watch, Watcher},
@@ -32,7 +33,7 @@ const TURN_BYTES: usize = 1 << 20;
 /// Files of one service that are remembered as read.
 const READ_MAX: usize = 1024;
 
-/// One who asked.
+/// A client that reads logs.
 #[derive(Debug)]
 pub(super) struct Client {
     query: Query,
@@ -44,11 +45,11 @@ pub(super) struct Client {
     pending: VecDeque<usize>,
     /// Stamps of the lines that the others show.
     heads: BinaryHeap<Reverse<(String, usize)>>,
-    /// To be said before anything else.
+    /// Markers that the client gets before any line.
     notes: VecDeque<LogLine>,
     /// The channel is full, and a task rings when it no longer is.
     full: bool,
-    /// It has been said that it looks at intervals.
+    /// The client has been told that its logs are looked at by intervals.
     said_polls: bool,
     /// Given back when the client is dropped; none: one of our own.
     _seat: Option<Seat>,
@@ -62,7 +63,7 @@ struct FileSet {
     watches: Vec<Watch>,
     /// Files that have been begun, so that one that is renamed is not begun again.
     read: BTreeSet<(Id, i64)>,
-    /// It has been said that there are too many.
+    /// The client has been told that there are too many files.
     said: bool,
     /// A directory of them is not watched.
     unwatched: bool,
@@ -70,9 +71,9 @@ struct FileSet {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pumped {
-    /// There may be more at once.
+    /// More lines may follow at once.
     More,
-    /// All that there is has been sent.
+    /// All lines that exist have been sent.
     Drained,
     /// Nobody takes it.
     Full,
@@ -129,7 +130,7 @@ impl Client {
         }
     }
 
-    /// One more source, at the place that the query says.
+    /// Adds a source, at the place that the query names.
     fn add(&mut self, service: &Arc<str>, origin: Origin, watcher: &mut Watcher) {
         // Watched before it is read: what is written in between is seen twice, and not missed.
         let watch = self.watch(service, origin.dir(), watcher);
@@ -139,7 +140,7 @@ impl Client {
         };
         let (service, filter) = (Arc::clone(service), Arc::clone(&self.query.filter));
         let source = if let Some(place) = self.query.after.of(&service, file.as_deref()) {
-            // What comes after it is wanted whenever it was written.
+            // Lines behind the place are wanted whenever they were written.
             let filter = filter.whenever();
             Source::reading(service, resume(&origin, place), Arc::new(filter))
         } else {
@@ -300,7 +301,7 @@ impl Client {
         for set in 0..self.sets.len() {
             if changes.names(&self.sets[set].watches) {
                 for source in &self.sources {
-                    // What a file of ours has become meanwhile is no new one either.
+                    // A file that was renamed meanwhile is no new one either.
                     let meta = source.path().and(source.segment()).map(Segment::metadata);
                     let set = &mut self.sets[set];
                     if let Some(Ok(meta)) = meta
@@ -380,7 +381,7 @@ impl Client {
     }
 }
 
-/// What tells a file from one that has its inode later.
+/// Tells a file from a later one with the same inode.
 fn identity(path: &Path) -> Option<(Id, i64)> {
     path.symlink_metadata().ok().map(|meta| identity_of(&meta))
 }

@@ -29,26 +29,26 @@ pub(super) struct Line {
     pub(super) at: String,
     /// The rest.
     pub(super) text: String,
-    /// Not written by the service.
+    /// The keeper wrote the line, not the service.
     pub(super) marker: bool,
-    /// Where it is; none: in no file.
+    /// The line's position; none: the line is in no file.
     pub(super) place: Option<Position>,
 }
 
-/// What there is at the place.
+/// What the cursor has found at its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A line that is wanted.
     Line(Line),
     /// No more for now.
     Idle,
-    /// So many bytes have been read that others should have their turn.
+    /// The client's budget of bytes for this turn is used up.
     Busy,
     /// No more that could be wanted.
     Over,
 }
 
-/// What the files of a log are.
+/// The files that a log consists of.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     /// `current` and the rotated files of this directory, which the keeper writes.
@@ -79,7 +79,7 @@ impl Origin {
 pub(super) struct Cursor {
     origin: Origin,
     segment: Option<Segment>,
-    /// Where in the file the next read begins.
+    /// Offset of the next read.
     offset: u64,
     /// Read and not yet handed on: from `begin` on, whole lines up to `whole`.
     buffer: Vec<u8>,
@@ -89,7 +89,7 @@ pub(super) struct Cursor {
     block: usize,
     /// Stamp of the last line that had one.
     last: Vec<u8>,
-    /// To be said before anything else.
+    /// A marker that comes before the next line.
     note: Option<String>,
 }
 
@@ -134,7 +134,7 @@ impl Cursor {
         &self.last
     }
 
-    /// What watches it.
+    /// The files that the cursor reads.
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -220,7 +220,7 @@ impl Cursor {
         filter.judge(&self.buffer[begin..end], &self.last, style)
     }
 
-    /// What has just been judged.
+    /// The line that has just been judged.
     fn line(&self, begin: usize, end: usize) -> Line {
         let line = &self.buffer[begin..end];
         let (at, text, marker) = match self.origin.style() {
@@ -283,7 +283,7 @@ impl Cursor {
         let Some((next, gap)) = found else {
             return Turn::Stay;
         };
-        // It may have grown between our reading its end and the rotation. Now it grows no more.
+        // The file may have grown between our read of its end and the rotation. It grows no more.
         if self.read() {
             return Turn::Moved;
         }
@@ -309,7 +309,7 @@ impl Cursor {
     }
 }
 
-/// What is said where lines are missing.
+/// The marker where lines are missing.
 pub(super) const GAP: &str = "lines may be missing here: files were deleted before they were read";
 
 enum Turn {

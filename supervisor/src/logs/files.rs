@@ -20,7 +20,7 @@ const NAMES_MAX: usize = 1 << 16;
 /// A rotated file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rotated {
-    /// When it was rotated.
+    /// Time of the rotation, in microseconds of the Unix epoch.
     pub(super) at: i64,
     /// Its path while it is plain.
     path: PathBuf,

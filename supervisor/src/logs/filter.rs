@@ -22,7 +22,7 @@ pub(crate) struct Moment {
 /// The lines that are wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// From here on.
+    /// Lines from this moment on.
     pub(super) since: Option<Moment>,
     /// And before that.
     pub(super) until: Option<Moment>,
@@ -38,14 +38,14 @@ struct Grep {
     plain: bool,
 }
 
-/// What a filter says of a line.
+/// A filter's verdict on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is wanted.
+    /// The line is wanted.
     Wanted,
-    /// It is not.
+    /// The line is not wanted.
     Unwanted,
-    /// Nor is any after it.
+    /// Neither this line nor any after it is wanted.
     Over,
 }
 
@@ -87,7 +87,7 @@ impl Filter {
         })
     }
 
-    /// The same, whenever the lines were written.
+    /// As this filter, without limits of time.
     pub(super) fn whenever(&self) -> Filter {
         Filter {
             since: None,

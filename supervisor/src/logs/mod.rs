@@ -11,6 +11,7 @@
 //! read, and what the segments say of themselves.
 
 mod await_line;
+mod by_time;
 mod client;
 mod cursor;
 mod files;
@@ -18,6 +19,7 @@ mod filter;
 mod position;
 mod program_files;
 mod reader;
+mod resume;
 mod seek;
 mod segment;
 mod source;
@@ -56,9 +58,9 @@ const QUEUE_LINES: usize = 256;
 /// What a client wants to see.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
-    /// Where the logs are.
+    /// Directories of the logs.
     pub(crate) places: Vec<LogPlace>,
-    /// Those that the programs write themselves, too.
+    /// Include files that the programs write themselves.
     pub(crate) files: bool,
     /// The last so many of the wanted lines of each log; none: all.
     pub(crate) lines: Option<usize>,

@@ -15,7 +15,7 @@ const SUM_BYTES: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) inode: u64,
-    /// Of the line's first byte.
+    /// Offset of the line's first byte.
     pub(super) offset: u64,
     pub(super) sum: u32,
     /// Its stamp, or the one before it; microseconds since 1970, 0 for none.
@@ -34,7 +34,7 @@ impl Position {
         }
     }
 
-    /// As a word.
+    /// The position as one word, for a client to send back.
     pub(super) fn text(self, service: &str, file: Option<&str>) -> String {
         let Position {
             inode,

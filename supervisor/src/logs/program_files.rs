@@ -21,7 +21,7 @@ pub(super) const FILES_MAX: usize = 64;
 const PATHS_MAX: usize = 4096;
 /// Names in a directory that are looked at for a file that was renamed.
 const NAMES_MAX: usize = 4096;
-/// What ends like this is no text.
+/// Extensions of files that are no text.
 const PACKED: [&str; 6] = ["gz", "zst", "xz", "bz2", "zip", "tgz"];
 
 /// The files that these patterns mean now, sorted; the flag says that there are too many.

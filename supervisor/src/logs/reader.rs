@@ -21,10 +21,10 @@ use super::{
     watch::{Changes, Watcher},
 };
 
-/// From one look to the next for what nobody tells of.
+/// Interval of looks at files that the kernel does not report changes of.
 pub(super) const POLL_EVERY: Duration = Duration::from_secs(1);
 
-/// What the thread and those who ask share.
+/// State that the reader thread and its callers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     new: Mutex<Vec<Client>>,
@@ -59,7 +59,7 @@ pub(super) fn start() -> io::Result<Arc<Shared>> {
 
 /// Hands over a client.
 pub(super) fn add(shared: &Arc<Shared>, client: Client) {
-    // One who leaves while nothing is written would else be noticed only with the next line.
+    // Without this a client that leaves would be noticed only with the next line.
     let (own, sender) = (Arc::clone(shared), client.sender.clone());
     if client.follows() {
         tokio::spawn(async move {

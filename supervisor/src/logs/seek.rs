@@ -1,19 +1,19 @@
-//! Finds where the wanted lines of a log begin: from a moment on, the last so many that match, or
-//! behind a line that was read before.
+//! Finds where the wanted lines of a log begin: from a moment on, or the last so many that match.
 //!
 //! Files that cannot have wanted lines are not opened, by their names; within a plain file a moment
-//! is searched for by halves. Only the last so many that match are looked for by reading, backward,
-//! a piece at a time.
+//! is searched for by halves (`by_time.rs`). Only the last so many that match are looked for by
+//! reading, backward, a piece at a time. Owner of what a search has read so far; a client's turn
+//! ends it in the middle, and the next one goes on.
 
 use std::io;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::{
-    cursor::{Cursor, GAP, Origin},
+    by_time::bound,
+    cursor::{Cursor, Origin},
     files::{self, Rotated},
     filter::{Filter, Moment},
-    position::Position,
     program_files,
     segment::Segment,
     stamp::Style,
@@ -22,13 +22,6 @@ use super::{
 /// Files are read backward in pieces of the first size, the next ones larger, up to the other; a
 /// line that is longer than that is cut.
 const PIECE_BYTES: std::ops::Range<usize> = 16 << 10..512 << 10;
-/// What is left of a file when a search by halves turns to reading.
-const WINDOW_BYTES: u64 = 32 << 10;
-/// A stamp is looked for in so many bytes.
-const LOOK_BYTES: u64 = 1 << 20;
-/// Compressed files that are looked into for a line by its stamp: of a burst many have lines from
-/// about that moment.
-const TRIES_MAX: usize = 64;
 
 /// A search under way.
 #[derive(Debug)]
@@ -39,7 +32,7 @@ pub(super) struct Seek {
     /// Files to look at, the newest one last.
     todo: Vec<Todo>,
     work: Option<Work>,
-    /// Where the oldest wanted line so far is.
+    /// Place of the oldest wanted line so far.
     found: Option<(Segment, u64)>,
 }
 
@@ -77,9 +70,9 @@ struct Packed {
     count: usize,
 }
 
-/// What one step has brought.
+/// Result of one step.
 enum Step {
-    /// There is more of this file, in `work`.
+    /// The file is not done: the rest is in `work`.
     More,
     /// The file is done.
     Done,
@@ -88,7 +81,7 @@ enum Step {
 }
 
 impl Seek {
-    /// For the last `lines` lines that are wanted, or for all.
+    /// A search for the last `lines` lines that are wanted, or for all.
     pub(super) fn new(origin: Origin, lines: Option<usize>, filter: &Filter) -> io::Result<Seek> {
         let todo = match &origin {
             Origin::Log(dir) => {
@@ -150,7 +143,7 @@ impl Seek {
         }
     }
 
-    /// All lines: where the first one is.
+    /// Place of the first line, where all are wanted.
     fn first(&mut self, filter: &Filter) -> Cursor {
         let style = self.origin.style();
         for todo in std::mem::take(&mut self.todo) {
@@ -237,7 +230,7 @@ impl Seek {
                 None => {}
             }
         }
-        // What has no end yet is not handed on yet.
+        // A line without its end is not handed on yet.
         let lines = &piece[from..];
         let lines = &lines[..memrchr(b'\n', lines).map_or(0, |end| end + 1)];
         let count = count(filter, lines, self.origin.style());
@@ -255,7 +248,7 @@ impl Seek {
         self.more(Work::Plain(plain))
     }
 
-    /// The same for a compressed file.
+    /// Looks at one more piece of a compressed file.
     fn forward(&mut self, mut packed: Packed, filter: &Filter, budget: &mut usize) -> Step {
         let had = packed.tail.len();
         packed.tail.resize(had + PIECE_BYTES.end, 0);
@@ -290,125 +283,4 @@ fn count(filter: &Filter, lines: &[u8], style: Style) -> usize {
     } else {
         filter.count(lines, style)
     }
-}
-
-/// Behind a line that was read before; if it is gone, behind the gap.
-pub(super) fn resume(origin: &Origin, place: Position) -> Cursor {
-    let found = match origin {
-        Origin::Log(dir) => {
-            let (rotated, current) = files::all(dir);
-            let plain = rotated.iter().rev().filter_map(|it| it.open().ok());
-            // By the inode, newest first, and then into those that have been compressed.
-            current
-                .into_iter()
-                .chain(plain.take_while(|segment| segment.len().is_some()))
-                .filter(|segment| segment.id.1 == place.inode)
-                .find_map(|segment| Cursor::behind(origin, segment, place))
-                .or_else(|| {
-                    let later = rotated.iter().filter(|it| it.at >= place.us);
-                    let segments = later.take(TRIES_MAX).filter_map(|it| it.open().ok());
-                    segments
-                        .filter(|segment| segment.len().is_none())
-                        .find_map(|segment| Cursor::behind(origin, segment, place))
-                })
-        }
-        Origin::File(path) => program_files::open(path)
-            .ok()
-            .filter(|segment| segment.id.1 == place.inode)
-            .or_else(|| program_files::renamed(path, place.inode))
-            .and_then(|segment| Cursor::behind(origin, segment, place)),
-    };
-    found.unwrap_or_else(|| {
-        let mut cursor = match origin {
-            Origin::Log(dir) => {
-                let (rotated, current) = files::all(dir);
-                let mut later = rotated.iter().filter(|it| it.at >= place.us);
-                let segment = later.find_map(|it| it.open().ok()).or(current);
-                Cursor::at(origin.clone(), segment, 0)
-            }
-            Origin::File(_) => Cursor::at(origin.clone(), None, 0),
-        };
-        cursor.say(GAP);
-        cursor
-    })
-}
-
-/// Where the first line begins that is not before this moment, in a file whose lines are in order.
-/// Where no stamp says so: at the beginning if `early`, else at the end; a file without any stamp
-/// counts as written when it was last changed.
-fn bound(segment: &mut Segment, moment: &Moment, style: Style, length: u64, early: bool) -> u64 {
-    let wanted = moment.text.as_bytes();
-    let (mut low, mut high) = (0, length);
-    while high - low > WINDOW_BYTES {
-        let middle = low + (high - low) / 2;
-        let first = stamped(
-            segment,
-            middle,
-            middle > 0,
-            high.min(middle + LOOK_BYTES),
-            style,
-            |_| true,
-        );
-        match first {
-            Some((at, stamp)) if stamp.as_slice() < wanted => low = at,
-            _ => high = middle,
-        }
-    }
-    let to = high + LOOK_BYTES;
-    let mut any = low > 0;
-    let found = stamped(segment, low, false, to, style, |stamp| {
-        any = true;
-        stamp >= wanted
-    });
-    match found {
-        Some((at, _)) => at,
-        None if any && to >= length => length,
-        None if !early => length,
-        None if !any => {
-            let changed = segment.metadata().and_then(|meta| meta.modified()).ok();
-            let changed = changed.and_then(|it| jiff::Timestamp::try_from(it).ok());
-            let before = changed.is_some_and(|it| it.as_microsecond() < moment.us);
-            if before { length } else { 0 }
-        }
-        None => low,
-    }
-}
-
-/// The first line with a stamp that is wanted: its offset and the stamp. `partial`: it begins in the
-/// middle of a line.
-fn stamped(
-    segment: &mut Segment,
-    from: u64,
-    mut partial: bool,
-    to: u64,
-    style: Style,
-    mut wanted: impl FnMut(&[u8]) -> bool,
-) -> Option<(u64, Vec<u8>)> {
-    let mut offset = from;
-    let mut buffer: Vec<u8> = Vec::new();
-    let mut stamp = Vec::new();
-    while offset < to {
-        let had = buffer.len();
-        buffer.resize(had + PIECE_BYTES.start, 0);
-        let bytes = segment.read_at(&mut buffer[had..], offset);
-        buffer.truncate(had + bytes);
-        if bytes == 0 {
-            return None;
-        }
-        let base = offset - had as u64;
-        offset += bytes as u64;
-        let mut begin = 0;
-        for end in memchr_iter(b'\n', &buffer) {
-            if !std::mem::take(&mut partial) {
-                stamp.clear();
-                style.stamp_into(&buffer[begin..end], &mut stamp);
-                if !stamp.is_empty() && wanted(&stamp) {
-                    return Some((base + begin as u64, stamp));
-                }
-            }
-            begin = end + 1;
-        }
-        buffer.drain(..begin);
-    }
-    None
 }

@@ -6,10 +6,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt},
-    },
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     sync::{
         Arc,
@@ -26,7 +23,7 @@ const DECODERS_MAX: usize = 32;
 /// A decoder may look back so far, as a power of two: that is most of what it holds. Our own files
 /// need less; what needs more is refused as broken.
 const WINDOW_LOG_MAX: u32 = 23;
-/// What is decoded only to be passed over is so in pieces of this size.
+/// Decoded bytes that are only skipped are decoded in pieces of this size.
 const SKIP_BYTES: usize = 64 << 10;
 
 /// Device and inode: the same for a file under each of its names.
@@ -37,11 +34,11 @@ pub(super) type Id = (u64, u64);
 pub(super) struct Segment {
     file: Arc<File>,
     pub(super) id: Id,
-    /// When it was rotated; for `current`: when the one before it was, or 0.
+    /// Time of its rotation; for `current`: that of the segment before, or 0.
     pub(super) after: i64,
     packed: bool,
     decoder: Option<Unpacking>,
-    /// Why it cannot be read to its end.
+    /// The reason why the segment cannot be read to its end.
     pub(super) broken: Option<String>,
 }
 
@@ -133,7 +130,7 @@ impl Segment {
         meta.map(|meta| meta.len())
     }
 
-    /// What the file system says of it.
+    /// The file's metadata.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
@@ -144,9 +141,8 @@ impl Segment {
         if self.packed {
             return Some(self.after);
         }
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
-        let name = path.file_name()?.to_str()?;
-        rotated_at(name.strip_suffix(" (deleted)").unwrap_or(name))
+        let path = proc::path_of(&*self.file).ok()?.path;
+        rotated_at(path.file_name()?.to_str()?)
     }
 
     /// Reads what is at this offset of the lines, as much as there is room for or less; 0 at the end.
@@ -186,7 +182,7 @@ impl Segment {
             match unpacking.decoder.read(&mut buffer[filled..]) {
                 Ok(0) => break,
                 Ok(bytes) => filled += bytes,
-                // What came before the break is shown.
+                // Lines before the damage are shown.
                 Err(_) if filled > 0 => break,
                 Err(error) => return Err(error),
             }

@@ -14,7 +14,7 @@ use super::{
 pub(super) struct Source {
     /// Whose.
     pub(super) service: Arc<str>,
-    /// Which, if it is not the service's log itself.
+    /// The program's file, if the source is not the service's log itself.
     pub(super) file: Option<Arc<str>>,
     pub(super) origin: Origin,
     filter: Arc<Filter>,
@@ -39,11 +39,11 @@ enum Stage {
 /// What became of an attempt to read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
-    /// There is a line.
+    /// A line is in `head`.
     Head,
     /// No more for now.
     Idle,
-    /// Not yet: it is others' turn.
+    /// The budget of this turn is used up.
     Busy,
 }
 

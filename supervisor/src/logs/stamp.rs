@@ -22,16 +22,16 @@ const KEYS: [&[u8]; 4] = [
     b"\"ts\":",
     b"\"@timestamp\":",
 ];
-/// What is more than this counts milliseconds.
+/// A larger number counts milliseconds.
 const SECONDS_MAX: i64 = 100_000_000_000;
 const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// How the lines of a file are stamped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// By the keeper.
+    /// The keeper stamps each line.
     Ours,
-    /// By whatever program writes the file.
+    /// The program that writes the file stamps its lines.
     Theirs,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn text_of(line: &[u8], style: Style) -> &[u8] {
     }
 }
 
-/// When a program says that it has written this line.
+/// The time that a program has put into this line.
 fn guess(line: &[u8]) -> Option<Timestamp> {
     let line = &line[..line.len().min(LOOK_BYTES)];
     if line.first() == Some(&b'{') {

@@ -40,7 +40,7 @@ pub(super) struct Watch {
 /// What happened to watched directories since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// By descriptor.
+    /// Events by watch descriptor.
     touched: BTreeMap<WatchDescriptor, Touch>,
     /// Events were lost: anything may have changed.
     all: bool,
@@ -138,14 +138,14 @@ impl Watcher {
             *users -= 1;
             if *users == 0 {
                 self.users.remove(&descriptor);
-                // It may have gone with its directory.
+                // The kernel may have removed the watch with its directory.
                 let inotify = self.inotify.as_ref();
                 let _ = inotify.map(|inotify| inotify.rm_watch(descriptor));
             }
         }
     }
 
-    /// What has happened.
+    /// Takes the events since the last call.
     pub(super) fn changes(&mut self) -> Changes {
         let mut changes = Changes::default();
         let mut other = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;

@@ -25,7 +25,7 @@ const NAME_WAIT: Duration = Duration::from_secs(2);
 /// Threads that may hang in the user database.
 const LOOKUPS_MAX: usize = 2;
 
-/// Who may do what. Root and `own_uid` may do everything.
+/// Roles of users and groups. Root and `own_uid` may do everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
     /// The supervisor's own user.
@@ -40,7 +40,7 @@ pub(crate) struct Access {
     pub(crate) closed: bool,
 }
 
-/// What a peer may do.
+/// The role of a peer, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// Nothing.
@@ -65,7 +65,7 @@ pub(super) struct Credentials {
 }
 
 impl Access {
-    /// What this peer may do.
+    /// The role of this peer.
     pub(super) fn role(&self, peer: &Credentials) -> Role {
         let in_one_of = |gids: &[u32]| peer.groups.iter().any(|gid| gids.contains(gid));
         if peer.uid == 0 || peer.uid == self.own_uid {

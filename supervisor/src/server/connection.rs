@@ -23,7 +23,7 @@ use super::{
 };
 use crate::peer_stream::PeerStream;
 
-/// For what has been read and not parsed, and what is written and not sent, of one connection. It
+/// Buffers for bytes of one connection that are read and not parsed, or written and not sent. Each
 /// starts small; a head with [`api::NAMES_MAX`] names of usual length in its query fits.
 const BUFFER_BYTES: usize = 64 << 10;
 /// Header lines of one request.

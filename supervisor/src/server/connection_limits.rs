@@ -7,7 +7,7 @@ use std::{
 
 use super::{Limits, access::Role};
 
-/// All connections that there may be.
+/// Counts of connections that exist, against the limits.
 #[derive(Clone)]
 pub(super) struct ConnectionLimits {
     limits: Limits,

@@ -15,7 +15,7 @@ const QUEUE_LINES: usize = 16;
 /// The last lines of a service that has gone come within this time of each other.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// The same lines, until the last of these services has left the plan. `left` tells that one has.
+/// Relays lines until the last of these services has left the plan; `left` reports departures.
 pub(super) fn until_gone(
     shared: Arc<Shared>,
     lines: mpsc::Receiver<LogLine>,
@@ -36,7 +36,7 @@ pub(super) fn until_gone(
 struct Relay {
     shared: Arc<Shared>,
     lines: mpsc::Receiver<LogLine>,
-    /// Those that are in the plan, as far as is known.
+    /// Services that are in the plan, as far as is known.
     services: Vec<String>,
     sender: mpsc::Sender<LogLine>,
 }

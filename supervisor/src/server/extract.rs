@@ -23,9 +23,9 @@ pub(super) struct Segments<T>(pub(super) T);
 /// The query.
 pub(super) struct Params<T>(pub(super) T);
 
-/// What a JSON body may be read as.
+/// A type that a JSON body may be parsed as.
 pub(super) trait Readable: DeserializeOwned {
-    /// One of them, for who has sent something else.
+    /// An example body, for the error message.
     const EXAMPLE: &'static str;
 }
 
@@ -190,7 +190,7 @@ pub(super) fn names(list: &str) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// Not too many names.
+/// Refuses more than [`api::NAMES_MAX`] names.
 pub(super) fn check_count(names: &[String]) -> Result<(), Failure> {
     if names.len() <= api::NAMES_MAX {
         return Ok(());

@@ -10,14 +10,14 @@ use axum::{Extension, extract::State, response::Response};
 
 use super::{Shared, access::Credentials, reply::Failure};
 
-/// What a handler answers.
+/// The answer of a handler.
 pub(super) type Answer = Result<Response, Failure>;
-/// By which a handler asks the loop.
+/// The handle by which a handler asks the control loop.
 pub(super) type Loop = State<Arc<Shared>>;
-/// Who asks.
+/// The peer's credentials.
 pub(super) type Caller = Extension<Arc<Credentials>>;
 
-/// For a client that made no id: nobody else has this one.
+/// A unique id of a change, for a client that sent none.
 pub(super) fn fresh_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

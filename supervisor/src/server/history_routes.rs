@@ -106,7 +106,7 @@ pub(super) async fn changes(
     Ok(stream_of(records))
 }
 
-/// How runs ended. The files are read beside both threads, too.
+/// Ends of runs. Files are read on a blocking thread, as for changes.
 pub(super) async fn exits(
     State(shared): State<Arc<Shared>>,
     Params(query): Params<ChangeQuery>,

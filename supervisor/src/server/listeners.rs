@@ -48,7 +48,7 @@ impl Listeners {
         }
     }
 
-    /// Not by what the runtime knows of it, which may be older than the last client.
+    /// Asks the kernel: the runtime's readiness may be older than the last client.
     fn take_all(&mut self, former: UnixListener) {
         let Ok(former) = former.into_std() else {
             return;

@@ -67,7 +67,7 @@ async fn set(
     Ok(json(&shared.ask(ask).await?))
 }
 
-/// It stands on pages, in logs and on terminals.
+/// A message appears on pages, in logs and on terminals.
 fn check_message(message: &str) -> Result<(), Failure> {
     let length = message.chars().count();
     if message.trim().is_empty() {

@@ -55,7 +55,7 @@ use crate::{ask::Ask, peer_stream::Closer, usage::Meter};
 /// Pause after an accept that failed: descriptors or memory may be there again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How much of everything, and how long.
+/// Limits of counts and times.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     /// Connections of all users.
@@ -68,16 +68,16 @@ struct Limits {
     per_user: usize,
     /// From the first byte that may come to the end of the headers; also how long a connection may idle.
     head: Duration,
-    /// For the whole body.
+    /// Time for the whole body.
     body: Duration,
-    /// For the loop's answer.
+    /// Time for the loop's answer.
     answer: Duration,
-    /// Without a byte going out while there is one to go.
+    /// Time without a byte going out while there is one to send.
     write: Duration,
 }
 
 impl Limits {
-    /// Those of a real server.
+    /// The limits of a real server; tests have others.
     const REAL: Self = Self {
         connections: 64,
         reserve: 16,
@@ -90,15 +90,15 @@ impl Limits {
     };
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Shared {
-    /// To the control loop.
+    /// Channel to the control loop.
     asks: mpsc::Sender<Ask>,
-    /// Who may do what; changes with the plan.
+    /// Roles of users; they change with the plan.
     access: watch::Receiver<Access>,
     /// Names of users, for the record.
     names: UserNames,
-    /// See there.
+    /// Limits of counts and times.
     limits: Limits,
     /// The keeper is gone and everything is being stopped: nobody will answer any more.
     orphaned: Arc<AtomicBool>,

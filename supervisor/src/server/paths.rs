@@ -10,7 +10,7 @@ use super::reply::Failure;
 /// lengths, and no route is nearly that long.
 const COMPARED_MAX: usize = 256;
 
-/// All routes; a part in braces stands for anything.
+/// All routes; a segment in braces stands for any text.
 pub(super) const ROUTES: &[(Method, &str)] = &[
     (Method::GET, "/v1/services"),
     (Method::POST, "/v1/services"),

@@ -11,10 +11,10 @@ use std::{
     fs::{File, Permissions},
     io,
     os::{
-        fd::{AsFd, AsRawFd},
+        fd::AsFd,
         unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use nix::{
@@ -27,7 +27,7 @@ use rustix::{
     io::Errno,
 };
 
-/// Why not all of the groups can connect.
+/// The reason why some of the groups cannot connect.
 #[derive(Debug)]
 pub(crate) enum Closed {
     /// None of them, but for those that could before.
@@ -77,7 +77,7 @@ fn open_with(
         .is_some_and(|&gid| before.gid() == gid || give(&file, gid).is_ok());
     let named = if owning { &groups[1..] } else { groups };
     // The descriptor leads to this very file, whatever is at the path by now.
-    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let path = proc::fd_path(&file);
     match set_list(&path, &api::acl_for(owning, named)) {
         Ok(()) => {}
         Err(Errno::OPNOTSUPP) => {
@@ -91,7 +91,7 @@ fn open_with(
         Err(error) => return Err(Closed::Failed(error.into())),
     }
     if groups.is_empty() && before.gid() != getegid().as_raw() {
-        // It is open to its owner alone by now: this is for the eye.
+        // The socket is open to its owner alone by now: its group only shows in `ls`.
         give(&file, getegid().as_raw()).map_err(|error| Closed::Failed(error.into()))?;
     }
     Ok(())
@@ -117,11 +117,11 @@ mod tests {
 
     struct Socket {
         _dir: tempfile::TempDir,
-        path: PathBuf,
+        path: std::path::PathBuf,
     }
 
     impl Socket {
-        /// As the keeper leaves it.
+        /// The socket with the mode that the keeper gives it.
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("s");

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 
-/// What a user without a role can do.
+/// Hint for a user without a role.
 pub(super) const NO_ROLE_HINT: &str = "use sudo, or have an administrator add this user to the \
     group that control.admin_group or control.viewer_group names";
 

@@ -22,7 +22,7 @@ impl Shared {
         }
     }
 
-    /// What the services of a status use, by name.
+    /// Usage of the services of a status, by name.
     pub(super) async fn usage(
         &self,
         status: &StatusReply,

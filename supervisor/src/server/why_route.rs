@@ -25,9 +25,9 @@ const LINES_LOOKED_AT: usize = 100;
 const EXITS_SHOWN: usize = 5;
 /// Ends of runs of all services of a chain that are looked through.
 const EXITS_LOOKED_AT: usize = 10_000;
-/// How long ago an end may be.
+/// Older ends are not shown.
 const EXITS_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// What counts as lately.
+/// The span in which automatic restarts are counted.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The last words of a run may be written this long after its end.
 const LAST_WORDS: SignedDuration = SignedDuration::from_secs(2);
@@ -92,7 +92,7 @@ fn recent(services: Vec<String>, exits: Exits, now: Timestamp) -> io::Result<Vec
     history::exits::read(&exits.state_dir, &query, exits.unwritten)
 }
 
-/// As it stands in records.
+/// A time as records have it.
 fn stamp(now: Timestamp, ago: SignedDuration) -> Option<String> {
     let then = now.checked_sub(ago).ok()?;
     Some(text::rfc3339_millis(then))
@@ -114,7 +114,7 @@ fn add_exits(step: &mut WhyStep, exits: &[ExitRecord], now: Timestamp) {
     });
 }
 
-/// What a run that ended at this moment had logged last.
+/// The last lines of a run that ended at this moment.
 fn last_words(service: &str, dir: &Path, ended_at: &str) -> Vec<LogLine> {
     let until = ended_at.parse::<Timestamp>().ok();
     let until = until.and_then(|at| at.checked_add(LAST_WORDS).ok());

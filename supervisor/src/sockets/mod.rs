@@ -5,7 +5,7 @@
 //! `/proc/net/tcp` and `tcp6` are read. A process in another network namespace is asked about by its
 //! own `/proc/PID/net`, since `sock_diag` speaks of the caller's namespace.
 //!
-//! Whose a socket is, `/proc/PID/fd` says, to root and to the process's own account.
+//! Whose a socket is, [`proc::sockets`] says, to root and to the process's own account.
 //!
 //! Blocks on `/proc`: not for the control thread.
 
@@ -13,11 +13,8 @@ mod diag;
 mod tables;
 
 use std::{
-    collections::BTreeSet,
-    fs,
-    io::{self, ErrorKind},
+    io,
     net::{IpAddr, SocketAddr, TcpListener},
-    path::Path,
 };
 
 use nix::errno::Errno;
@@ -27,16 +24,16 @@ pub(crate) use tables::Entry;
 /// A socket that listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Listener {
-    /// Where; an IPv4 address in IPv6 is the IPv4 address.
+    /// Its address; an IPv4 address in IPv6 is the IPv4 address.
     pub(crate) at: SocketAddr,
-    /// What `/proc/PID/fd` calls it by.
+    /// Its inode, by which [`proc::sockets`] knows it.
     pub(crate) inode: u64,
-    /// It takes no IPv4; none: that is not known.
+    /// The socket takes no IPv4; `None`: unknown.
     v6_only: Option<bool>,
 }
 
 impl Listener {
-    /// Who connects to this address may come to it.
+    /// A client that connects to this address may come to this socket.
     pub(crate) fn serves(&self, address: &SocketAddr) -> bool {
         let (at, wanted) = (self.at.ip(), address.ip());
         let families = match (at, wanted) {
@@ -54,12 +51,12 @@ impl Listener {
 ///
 /// Neither `sock_diag` nor `/proc` says it.
 pub(crate) fn listeners(pid: i32) -> io::Result<Vec<Listener>> {
-    if !has_own_network(pid)
+    if !proc::has_own_network(pid)
         && let Ok(found) = diag::listeners()
     {
         return Ok(found);
     }
-    let entries = tables::read(&format!("/proc/{pid}/net"))?;
+    let entries = tables::read(Some(pid))?;
     let listening = entries.into_iter().filter(|it| it.listens);
     Ok(listening
         .map(|it| Listener::new(it.at, it.inode, None))
@@ -68,7 +65,7 @@ pub(crate) fn listeners(pid: i32) -> io::Result<Vec<Listener>> {
 
 /// All sockets with a port in our own network: those that listen, and ends of connections.
 pub(crate) fn all() -> io::Result<Vec<Entry>> {
-    tables::read("/proc/self/net")
+    tables::read(None)
 }
 
 /// Somebody has all of them. Anything but "in use" is left to whoever binds them to meet.
@@ -87,51 +84,11 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
 }
 
-/// It is in another network namespace than we are, as far as that can be seen.
-pub(crate) fn has_own_network(pid: i32) -> bool {
-    let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-    let (ours, its) = (of("self"), of(&pid.to_string()));
-    its.is_some() && ours != its
-}
-
 impl Listener {
     fn new(at: SocketAddr, inode: u64, v6_only: Option<bool>) -> Self {
         let at = SocketAddr::new(at.ip().to_canonical(), at.port());
         Self { at, inode, v6_only }
     }
-}
-
-/// Inodes of all sockets that a process has open.
-///
-/// # Errors
-///
-/// They are not for us to see. A process that has ended has none.
-pub(crate) fn of_process(pid: i32) -> io::Result<BTreeSet<u64>> {
-    let gone = |error: &io::Error| {
-        error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
-    };
-    let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(entries) => entries,
-        Err(error) if gone(&error) => return Ok(BTreeSet::new()),
-        Err(error) => return Err(error),
-    };
-    let mut inodes = BTreeSet::new();
-    for fd in entries {
-        match fd.and_then(|fd| fs::read_link(fd.path())) {
-            Ok(link) => inodes.extend(inode_of(&link)),
-            // Closed meanwhile.
-            Err(error) if gone(&error) => {}
-            // Its numbers can be listed where what they stand for is not told.
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(inodes)
-}
-
-/// The socket's inode, of a link such as `socket:[123]`.
-fn inode_of(link: &Path) -> Option<u64> {
-    let inside = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-    inside.parse().ok()
 }
 
 #[cfg(test)]
@@ -155,15 +112,15 @@ mod tests {
         let of = |found: Vec<Listener>| found.into_iter().find(|it| it.at == at).unwrap();
         let pid = own_pid();
         let by_diag = diag::listeners().map(of);
-        let by_tables = tables::read(&format!("/proc/{pid}/net")).unwrap();
+        let by_tables = tables::read(Some(pid)).unwrap();
         let by_tables = by_tables.into_iter().find(|it| it.at == at).unwrap();
         assert!(by_tables.listens);
         if let Ok(by_diag) = by_diag {
             assert_eq!(by_diag.inode, by_tables.inode);
         }
         assert_eq!(of(listeners(pid).unwrap()).inode, by_tables.inode);
-        assert!(of_process(pid).unwrap().contains(&by_tables.inode));
-        assert!(of_process(i32::MAX).unwrap().is_empty());
+        assert!(proc::sockets(pid).unwrap().contains(&by_tables.inode));
+        assert!(proc::sockets(i32::MAX).unwrap().is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The kernel's tables of TCP sockets, `/proc/PID/net/tcp` and `tcp6`: all sockets, whatever they do.
 
 use std::{
-    fs, io,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -12,7 +12,7 @@ const LISTEN: &str = "0A";
 pub(crate) struct Entry {
     /// Its own end.
     pub(crate) at: SocketAddr,
-    /// Else it is one end of a connection.
+    /// The socket listens; else it is one end of a connection.
     pub(crate) listens: bool,
     /// The account that made it.
     pub(crate) uid: u32,
@@ -20,10 +20,9 @@ pub(crate) struct Entry {
     pub(crate) inode: u64,
 }
 
-/// Both tables of a directory. Without IPv6 there is one.
-pub(super) fn read(dir: &str) -> io::Result<Vec<Entry>> {
-    let v4 = fs::read_to_string(format!("{dir}/tcp"))?;
-    let v6 = fs::read_to_string(format!("{dir}/tcp6")).unwrap_or_default();
+/// Sockets of the network of this process, or of our own.
+pub(super) fn read(pid: Option<i32>) -> io::Result<Vec<Entry>> {
+    let (v4, v6) = proc::tcp_tables(pid)?;
     let lines = v4.lines().skip(1).chain(v6.lines().skip(1));
     Ok(lines.filter_map(parse).collect())
 }

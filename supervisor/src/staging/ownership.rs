@@ -39,12 +39,12 @@ pub(crate) struct OwnerChange {
     pub(crate) from: Account,
     /// Whose it is to be.
     pub(crate) to: Account,
-    /// What lies in it goes along.
+    /// The directory's content changes hands too.
     pub(crate) recursive: bool,
     mode: u32,
     /// Whose its content may be besides, since an earlier walk was interrupted.
     begun: Vec<Account>,
-    /// What it lies in changes hands too.
+    /// A directory above it changes hands too.
     follows: bool,
 }
 
@@ -80,7 +80,7 @@ impl OwnerChange {
     }
 }
 
-/// As `chown` has it, by numbers where there is no account.
+/// `OWNER:GROUP` as `chown` writes it, numbers where there is no account.
 fn named(account: Account) -> String {
     let Account { uid, gid } = account;
     let user = System.user_of(uid).ok().flatten();
@@ -94,28 +94,28 @@ fn named(account: Account) -> String {
 pub(crate) struct InUse {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Who has it.
+    /// The run that has the directory.
     pub(crate) run: RunId,
     /// Its service.
     pub(crate) service: String,
-    /// It ends by itself or by its kill deadline.
+    /// The run is on its way down, and ends at its kill deadline at the latest.
     pub(crate) ending: bool,
 }
 
-/// What a start may do to directories that are another account's.
+/// Terms on which a start may give directories to another account.
 pub(crate) struct Terms<'a> {
-    /// Where the journal is.
+    /// Directory of the journal.
     pub(crate) state_dir: &'a Path,
-    /// What other runs have.
+    /// Directories that other runs have.
     pub(crate) in_use: &'a [InUse],
     /// Whether it is still wanted.
     pub(crate) wanted: &'a dyn Fn() -> bool,
 }
 
-/// How it went.
+/// Result of a settlement.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    /// All that could change hands has; in words, each.
+    /// All directories have changed hands; each in words.
     Done(Vec<String>),
     /// This run, which is on its way down, still has one of them.
     InUse(RunId),
@@ -155,7 +155,7 @@ fn change(service: &Service, directory: &Directory, journal: &Journal) -> Option
 /// Has directories change hands whose turn it is.
 ///
 /// # Errors
-/// One of them cannot. What has been done stays, and the journal knows of it.
+/// One directory cannot change hands. Finished ones stay, and the journal has them.
 pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Unready> {
     name_links(service);
     let mut journal = journal(terms)?;
@@ -164,7 +164,7 @@ pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Un
         return Ok(Settled::Done(said));
     }
     let _one = WALK.lock().unwrap_or_else(PoisonError::into_inner);
-    // It may be done by now.
+    // An earlier walk may have done it by now.
     let mut journal = self::journal(terms)?;
     said.extend(journal.lost());
     let mut changes = pending(service, &journal);
@@ -187,7 +187,7 @@ pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Un
     if changes.is_empty() {
         return Ok(Settled::Done(said));
     }
-    // From the depths: what it lies in tells whose it was.
+    // Content first: the directory itself tells whose all of it was.
     changes.sort_by_key(|it| std::cmp::Reverse(it.path.components().count()));
     for it in &changes {
         said.push(give(service, it, &mut journal, terms.wanted)?);

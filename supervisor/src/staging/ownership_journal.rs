@@ -15,19 +15,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::store;
 
-/// In the state directory.
+/// Name of the journal in the state directory.
 const FILE: &str = "owner-changes.json";
 /// Directories that are not finished at one time.
 const ENTRIES_MAX: usize = 1024;
 
-/// What follows when it cannot be used.
+/// Consequence of a journal that cannot be used, for messages.
 const LOST: &str = "whether a directory was changing hands when the supervisor ended is not known: where a service may \
                     not read its own files, chown -R them to its account";
 
 /// Uid and gid.
 type Ids = (u32, u32);
 
-/// All that has begun and not ended.
+/// Changes of hands that have begun and not ended.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Journal {
     directories: Vec<Begun>,
@@ -109,7 +109,7 @@ impl Journal {
         self.write()
     }
 
-    /// All of it is done and on the disk.
+    /// The change is done and on the disk: takes it off the journal.
     pub(super) fn end<'a>(&mut self, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
         let done: Vec<&Path> = paths.collect();
         self.directories

@@ -24,7 +24,7 @@ use crate::{
 /// Whose something is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owners {
-    /// In a trusted directory; none: it is left as it comes, since we are not root.
+    /// Owner in a trusted directory; `None`: unchanged, since we are not root.
     pub(super) trusted: Option<Account>,
     /// The account whose own directory it may lie in, and to whom it belongs there.
     pub(super) account: Option<Account>,
@@ -84,7 +84,7 @@ impl Owners {
         }
     }
 
-    /// What is there has an owner that it may have where it lies.
+    /// The existing file has an owner that is allowed at its place.
     pub(super) fn fit(&self, path: &Path, now: &Metadata) -> bool {
         let wanted = self.wanted_at(path);
         wanted.is_none_or(|it| (now.uid(), now.gid()) == (it.uid, it.gid))
@@ -136,7 +136,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Of a candidate that has been written.
+    /// The place of a candidate that has been written.
     pub(super) fn find(file: &StagedFile) -> io::Result<Self> {
         let (dir, name) = parent(&file.path, file.user.as_deref())?;
         Ok(Self {

@@ -92,7 +92,7 @@ fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Sta
         missing.get_or_insert_with(|| format!("file {source} is not there yet"));
     }
     if missing.is_none() {
-        // For the validators; what is new is removed with the candidates.
+        // Validators need the directories; new ones are removed with the candidates.
         super::lay(service, staged);
     }
     for file in &service.files {
@@ -103,7 +103,7 @@ fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Sta
 const MAKE: &str = "make";
 const CHANGE: &str = "change";
 
-/// What is done, or would be, to a directory that is not as wanted.
+/// The change that a directory needs which is not as wanted.
 pub(super) fn of_directory(service: &Service, directory: &Directory, missing: bool) -> HostChange {
     let what = format!("directory {}", directory.path.display());
     if missing {
@@ -126,7 +126,7 @@ fn of_owner(service: &Service, change: &OwnerChange) -> HostChange {
     host_change(service, CHANGE, what)
 }
 
-/// The same in words, of one that has been done.
+/// A change that has been done, in words.
 pub(crate) fn past(change: &HostChange) -> Option<String> {
     let done = match change.action.as_str() {
         MAKE => "made",

@@ -10,7 +10,7 @@ use crate::{prepare::Resolved, unready::Unready};
 /// Ids and programs, by service.
 pub(crate) type Resolutions = BTreeMap<String, Result<Arc<Resolved>, Unready>>;
 
-/// What `Stage` did.
+/// Result of staging.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     /// Candidates, in the order of the plan.
@@ -31,14 +31,14 @@ pub(crate) struct Staged {
     pub(crate) owners: BTreeMap<String, Vec<OwnerChange>>,
     /// Directories that were made or change; of a rehearsal, what would be made and written.
     pub(crate) host: Vec<api::HostChange>,
-    /// Of a rehearsal: files that cannot be checked yet.
+    /// Files that a rehearsal cannot check yet.
     pub(crate) left_out: Vec<api::FileCheck>,
     /// The local time zone, as it is now.
     pub(crate) zone: Option<jiff::tz::TimeZone>,
 }
 
 impl Staged {
-    /// All that is to be removed when nothing comes of it.
+    /// Candidates and directories to remove when the change is abandoned.
     pub(crate) fn leftovers(self) -> (Vec<StagedFile>, Vec<StagedDirectory>) {
         let mut files = self.files;
         files.extend(self.laid);
@@ -56,7 +56,7 @@ impl Staged {
     }
 }
 
-/// Why a service cannot have its directories or files.
+/// The reason why a service cannot have its directories or files.
 #[derive(Clone, Debug)]
 pub(crate) struct Broken {
     /// In words.
@@ -84,9 +84,9 @@ pub(crate) struct StagedDirectory {
 pub(crate) struct StagedFile {
     /// Whose.
     pub(crate) service: String,
-    /// Where it is now.
+    /// Place of the candidate.
     pub(crate) candidate: PathBuf,
-    /// Where it belongs.
+    /// Place of the file.
     pub(crate) path: PathBuf,
     /// Whose own directory both may lie in; none: root's.
     #[serde(default)]

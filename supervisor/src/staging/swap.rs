@@ -30,7 +30,7 @@ pub(crate) struct Undo {
 struct Done {
     dir: Dir,
     name: OsString,
-    /// What the old file is called; none: there was none.
+    /// Name of the old file; `None`: there was none.
     old: Option<OsString>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn swap_each(files: &[StagedFile], modes: &[StagedDirectory]) {
 }
 
 impl Undo {
-    /// Of an error: whether it came about in an account's own directory.
+    /// An error comes with whether it came about in an account's own directory.
     fn put(&mut self, file: &StagedFile) -> Result<(), (io::Error, bool)> {
         let place = Place::find(file).map_err(|error| {
             let foreign = file.path.parent().and_then(safe_path::foreign_owner);
@@ -134,7 +134,7 @@ impl Undo {
         Ok(())
     }
 
-    /// Of an error: whether it came about in an account's own directory.
+    /// An error comes with whether it came about in an account's own directory.
     fn set_mode(&mut self, it: &StagedDirectory) -> Result<(), (io::Error, bool)> {
         let foreign = it.path.parent().and_then(safe_path::foreign_owner);
         let had = mode(it, it.mode).map_err(|error| (error, foreign.is_some()))?;

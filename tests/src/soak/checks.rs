@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use super::{
     clients::Gate,
     footprint::{Footprint, Whose},
-    report::{Findings, Promise},
+    promise::Promise,
+    report::Findings,
     services::{STRAY, Services},
     subject::{LIMIT, Subject},
     watch::{self, Process},

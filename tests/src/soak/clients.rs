@@ -1,8 +1,8 @@
 //! Clients that operate on services of their own, at random, and know what must be true afterwards.
 //!
-//! A client that was told that something was done looks at once whether it is so. What it was not told
-//! is done is not known to be undone either: such a service is left out of the checks until something
-//! is known of it again.
+//! A client that was told that something was done looks at once whether it is so. What it was not
+//! told is done is not known to be undone either: such a service is left out of the checks until
+//! something is known of it again.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,8 @@ use nix::sys::signal::Signal;
 
 use super::{
     dice::Dice,
-    report::{Findings, Promise},
+    promise::Promise,
+    report::Findings,
     services::Services,
     subject::{Answer, LIMIT, Subject},
     watch::{self, Process},
@@ -184,8 +185,9 @@ impl<'a> Client<'a> {
         };
     }
 
-    /// What is not as it must be after an operation that was done. Whoever is to be gone is gone by now; whoever
-    /// is to be there may just be between two lives, if this client has killed it before, or in its exec.
+    /// What is not as it must be after an operation that was done. Whoever is to be gone is gone by
+    /// now; whoever is to be there may just be between two lives, if this client has killed it
+    /// before, or in its exec.
     fn untrue(&self, what: &str, name: &str, before: Option<&Process>) -> Option<String> {
         let mut last = None;
         let limit = if what == "stop" {

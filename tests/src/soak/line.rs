@@ -1,8 +1,8 @@
 //! The numbered lines that the services of a soak write, and the ledgers that tell how many.
 //!
-//! A line is `soak SERVICE LANE RUN NUMBER FILLING.`: who wrote it, in which of its processes (lane),
-//! in which life of that process, and the how-manieth it is, from 0. The filling's length follows from
-//! the number, so a line that was cut or mixed with another is known for what it is.
+//! A line is `soak SERVICE LANE RUN NUMBER FILLING.`: who wrote it, in which of its processes
+//! (lane), in which life of that process, and the how-manieth it is, from 0. The filling's length
+//! follows from the number, so a line that was cut or mixed with another is known for what it is.
 //!
 //! A ledger holds the number of lines that the pipe has taken. It is written after each line, so a
 //! writer that is killed between the two has written one more than it says, never fewer.
@@ -62,7 +62,8 @@ impl Writer {
         })
     }
 
-    /// Writes one line to standard output, and then the ledger. An error means that it was not taken.
+    /// Writes one line to standard output, and then the ledger. An error means that it was not
+    /// taken.
     pub fn write(&mut self) -> io::Result<()> {
         let number = self.next;
         let line = format!("{} {number} {}.\n", self.head, filling(number));

@@ -1,8 +1,9 @@
 //! Accounting for lines: what the ledgers say was written against what stands in the log files.
 //!
-//! Lines of one lane (see [`super::line`]) come in order, life after life. What is missing between two
-//! of them is accounted for if a mark stands there: that lines may be missing, or how many. A line that a
-//! keeper died in the middle of is cut, and such a mark follows: it is one of the missing.
+//! Lines of one lane (see [`super::line`]) come in order, life after life. What is missing between
+//! two of them is accounted for if a mark stands there: that lines may be missing, or how many. A
+//! line that a keeper died in the middle of is cut, and such a mark follows: it is one of the
+//! missing.
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    line,
-    report::{Findings, Promise},
-};
+use super::{line, promise::Promise, report::Findings};
 
 /// What the supervisor's own lines begin with.
 const OURS: &str = "[mattervisor] ";
@@ -79,7 +77,8 @@ pub(super) fn account(root: &Path, log_dir: &Path, service: &str, found: &Findin
     account
 }
 
-/// All files of a log, oldest first. Where a compressed one is just replacing the other, both are there.
+/// All files of a log, oldest first. Where a compressed one is just replacing the other, both are
+/// there.
 fn files(log_dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(log_dir).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| {

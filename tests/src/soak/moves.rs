@@ -13,7 +13,8 @@ use super::{
     clients::Gate,
     dice::Dice,
     disk::Disk,
-    report::{Findings, Promise},
+    promise::Promise,
+    report::Findings,
     services::{KEPT, OBEDIENT, Services},
     subject::{LIMIT, Subject, is_control},
     watch,
@@ -174,8 +175,8 @@ impl Mover<'_> {
         self.wait_back(Instant::now())
     }
 
-    /// Logs and state have no room for a while. What was stopped meanwhile stays so over the death of
-    /// all once nobody is warned any more.
+    /// Logs and state have no room for a while. What was stopped meanwhile stays so over the death
+    /// of all once nobody is warned any more.
     fn fill_disk(&mut self) -> Result<(), Abandoned> {
         let Some(disk) = self.disk else {
             return Ok(());
@@ -290,7 +291,8 @@ impl Mover<'_> {
         Abandoned
     }
 
-    /// Apart from strays no process of a service lives. What does is told, and ended: once told is enough.
+    /// Apart from strays no process of a service lives. What does is told, and ended: once told is
+    /// enough.
     pub(super) fn expect_nothing_left(&self, when: &str) {
         let left = || {
             let all = watch::processes(self.subject.root()).into_iter();

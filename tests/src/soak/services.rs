@@ -82,7 +82,12 @@ impl Services {
         };
         services.add_untouched(site, "leaves".to_owned(), leaves, "");
         services.add_untouched(site, "lonely".to_owned(), "leave=daemon stubborn", "");
-        let watchdog = "[watchdog]\ntimeout = \"2s\"\n[ready]\nnotify = true\n";
+        let watchdog = r#"
+            [watchdog]
+            timeout = "2s"
+            [ready]
+            notify = true
+        "#;
         services.add_untouched(site, "pings".to_owned(), "ping", watchdog);
         for client in 0..scale.clients {
             let names = (0..scale.operated).map(|number| format!("op-{client}-{number}"));
@@ -93,7 +98,11 @@ impl Services {
             services.operated.push(names);
         }
         services.file(site, KEPT, "", "");
-        let crashes = "[restart]\ndelay = \"50ms\"\nmax_delay = \"200ms\"\n";
+        let crashes = r#"
+            [restart]
+            delay = "50ms"
+            max_delay = "200ms"
+        "#;
         services.file(site, "crashes", "crash-after=100 leave=child", crashes);
         if services.strays {
             services.file(site, STRAY, "leave=stray", "");
@@ -129,8 +138,13 @@ impl Services {
             "",
         ];
         let more = format!(
-            "[restart]\ndelay = \"10ms\"\nmax_delay = \"50ms\"\n\
-             [env]\nSOAK_MARK = \"{mark}\"\n"
+            r#"
+                [restart]
+                delay = "10ms"
+                max_delay = "50ms"
+                [env]
+                SOAK_MARK = "{mark}"
+            "#
         );
         self.file(site, name, words[number % words.len()], &more);
     }
@@ -161,8 +175,15 @@ impl Services {
             .collect();
         let command = words.join(", ");
         let text = format!(
-            "command = [{command}]\n[log]\nsize = \"{ROTATED_AT}\"\nkeep = 10000\n\
-             [stop]\ntimeout = \"{timeout_ms}ms\"\n{more}"
+            r#"
+                command = [{command}]
+                [log]
+                size = "{ROTATED_AT}"
+                keep = 10000
+                [stop]
+                timeout = "{timeout_ms}ms"
+                {more}
+            "#
         );
         // Renamed: a reconfiguration that somebody else asked for never reads half a file.
         let path = site.path(&format!("etc/mattervisor/services.d/{name}.toml"));

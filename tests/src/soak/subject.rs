@@ -82,8 +82,8 @@ impl Subject {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Odd while a keeper is there that nobody has killed yet. Who has read the same odd number before and
-    /// after knows that it was one and the same.
+    /// Odd while a keeper is there that nobody has killed yet. Who has read the same odd number
+    /// before and after knows that it was one and the same.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
     }

@@ -1,4 +1,5 @@
-//! Looking at /proc: whose processes there are, and whether two runs of one service live at a moment.
+//! Looking at /proc: whose processes there are, and whether two runs of one service live at a
+//! moment.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::report::{Findings, Promise};
+use super::{promise::Promise, report::Findings};
 use crate::{processes, wait};
 
-/// Between two looks.
+/// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Left without anything that says whose it is.
 pub(super) const STRAY: &str = "stray";
@@ -24,7 +25,8 @@ pub(super) struct Process {
     pub(super) service: String,
     /// The main process of the run to which it belongs.
     pub(super) run: i32,
-    /// Which kind of process was left; `None`: it is a main process, or one that it is just forking.
+    /// Which kind of process was left; `None`: it is a main process, or one that it is just
+    /// forking.
     pub(super) kind: Option<String>,
 }
 

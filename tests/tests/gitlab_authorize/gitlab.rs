@@ -86,7 +86,7 @@ pub(super) fn host(site_file: &str) -> Site {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     site.site_file(&format!(
-        "mattermost_external_url = \"{SITE_URL}\"\n{site_file}"
+        "mattermost_external_url = '{SITE_URL}'\n{site_file}"
     ));
     for (name, token) in [
         ("root", ROOT),

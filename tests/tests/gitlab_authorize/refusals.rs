@@ -86,10 +86,10 @@ fn another_server_is_not_taken_for_gitlab() {
         site.child(&format!("a{port}"), &[&format!("http={port}:{answer}")], "");
     }
     site.site_file(&format!(
-        "mattermost_external_url = \"{SITE_URL}\"\nmattermost.enable = false\n"
+        "mattermost_external_url = '{SITE_URL}'\nmattermost.enable = false\n"
     ));
     site.start();
-    site.site_file(&format!("mattermost_external_url = \"{SITE_URL}\"\n"));
+    site.site_file(&format!("mattermost_external_url = '{SITE_URL}'\n"));
     for (port, words) in ports
         .iter()
         .zip(["is no GitLab", "is no GitLab", "status 503"])

@@ -51,7 +51,7 @@ fn what_cannot_be_stored_is_not_made() {
     let directory = refused();
     mode(&etc, 0o755);
     let secrets = etc.join("secrets.toml");
-    std::fs::write(&secrets, "mattermost.gitlab_scope = \"read_user\"\n").unwrap();
+    std::fs::write(&secrets, "mattermost.gitlab_scope = 'read_user'\n").unwrap();
     mode(&secrets, 0o000);
     let file = refused();
     mode(&secrets, 0o600);

@@ -5,7 +5,8 @@ use std::{fs, os::unix::fs::MetadataExt};
 use mattervisor_tests::Site;
 
 use super::planted::Planted;
-/// Files that must hold a secret: their owner's alone, or root's and to be read by a service's group.
+/// Files that must hold a secret: their owner's alone, or root's and to be read by a service's
+/// group.
 const HOLDERS: [&str; 11] = [
     "etc/mattervisor/mattervisor.toml",
     "etc/mattervisor/secrets.toml",

@@ -113,11 +113,15 @@ impl<'n> Both<'n> {
         self.mattermost.site_file(
             &environment,
             &format!(
-                "mattermost.gitlab_enable = true\nmattermost.gitlab_id = \"{id}\"\n\
-                 mattermost.gitlab_secret = \"{secret}\"\nmattermost.gitlab_scope = \"read_user\"\n\
-                 mattermost.gitlab_auth_endpoint = \"{gitlab}/oauth/authorize\"\n\
-                 mattermost.gitlab_token_endpoint = \"{gitlab}/oauth/token\"\n\
-                 mattermost.gitlab_user_api_endpoint = \"{gitlab}/api/v4/user\"\n"
+                r#"
+                    mattermost.gitlab_enable = true
+                    mattermost.gitlab_id = "{id}"
+                    mattermost.gitlab_secret = "{secret}"
+                    mattermost.gitlab_scope = "read_user"
+                    mattermost.gitlab_auth_endpoint = "{gitlab}/oauth/authorize"
+                    mattermost.gitlab_token_endpoint = "{gitlab}/oauth/token"
+                    mattermost.gitlab_user_api_endpoint = "{gitlab}/api/v4/user"
+                "#
             ),
         );
     }

@@ -27,9 +27,12 @@ fn the_database_may_be_on_the_other_host() {
     let mut gitlab = GitlabHost::new(network.first(), None);
     let client = network.second().address();
     gitlab.site_file(&format!(
-        "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
-         postgresql.listen_address = \"0.0.0.0\"\n\
-         postgresql.md5_auth_cidr_addresses = [\"{client}/32\"]\n"
+        r#"
+            postgresql.enable = true
+            postgresql.shared_buffers = "16MB"
+            postgresql.listen_address = "0.0.0.0"
+            postgresql.md5_auth_cidr_addresses = ["{client}/32"]
+        "#
     ));
     gitlab.start(&["postgresql"]);
     let role = format!("CREATE ROLE mattermost LOGIN PASSWORD '{PASSWORD}'");
@@ -41,13 +44,15 @@ fn the_database_may_be_on_the_other_host() {
     mattermost.site_file(
         "",
         &format!(
-            "postgresql.enable = false\nmattermost.sql_data_source = \
-             \"postgres://mattermost:{PASSWORD}@{GITLAB}:5432/mattermost_production?sslmode=disable\"\n"
+            r#"
+                postgresql.enable = false
+                mattermost.sql_data_source = "postgres://mattermost:{PASSWORD}@{GITLAB}:5432/mattermost_production?sslmode=disable"
+            "#
         ),
     );
     mattermost
         .site
-        .service("mattermost", "health.interval = \"100ms\"\n");
+        .service("mattermost", "health.interval = '100ms'\n");
     mattermost.start(&["mattermost", "nginx"]);
     let query = "select count(*) from standin_starts";
     assert_eq!(sql(&gitlab.site, "mattermost_production", query), "1");

@@ -86,7 +86,7 @@ impl GitlabHost {
 
     /// Writes the site file: the stand-in's token, and these lines.
     pub(super) fn site_file(&self, more: &str) {
-        let token = format!("gitlab.env = {{ GITLAB_STANDIN_ROOT_TOKEN = \"{ROOT_TOKEN}\" }}\n");
+        let token = format!("gitlab.env = {{ GITLAB_STANDIN_ROOT_TOKEN = '{ROOT_TOKEN}' }}\n");
         site_file(&self.site, &format!("{token}{more}"));
     }
 
@@ -94,15 +94,22 @@ impl GitlabHost {
     pub(super) fn everything(redis: bool) -> String {
         let password = REDIS_PASSWORD.replace('"', "\\\"");
         format!(
-            "redis.enable = {redis}\nredis.bind = \"127.0.0.1\"\nredis.port = 6379\n\
-             redis.password = \"{password}\"\n\
-             redis_exporter.enable = true\npostgres_exporter.enable = true\n\
-             postgres_exporter.per_table_stats = true\n\
-             node_exporter.enable = true\nnode_exporter.username = \"nobody\"\n\
-             node_exporter.group = \"nogroup\"\n\
-             node_exporter.flags = {{ \"collector.arp\" = false, \"web.max-requests\" = 7 }}\n\
-             postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
-             postgresql.max_connections = 40\n"
+            r#"
+                redis.enable = {redis}
+                redis.bind = "127.0.0.1"
+                redis.port = 6379
+                redis.password = "{password}"
+                redis_exporter.enable = true
+                postgres_exporter.enable = true
+                postgres_exporter.per_table_stats = true
+                node_exporter.enable = true
+                node_exporter.username = "nobody"
+                node_exporter.group = "nogroup"
+                node_exporter.flags = {{ "collector.arp" = false, "web.max-requests" = 7 }}
+                postgresql.enable = true
+                postgresql.shared_buffers = "16MB"
+                postgresql.max_connections = 40
+            "#
         )
     }
 
@@ -138,8 +145,12 @@ fn stand_in(site: &Site) {
     site.service(
         "gitlab",
         &format!(
-            "command = [\"{}\", \"--listen\", \"127.0.0.1:8080\"]\nuser = \"nobody\"\n\
-             group = \"nogroup\"\nready.tcp = \"127.0.0.1:8080\"\n",
+            r#"
+                command = ["{}", "--listen", "127.0.0.1:8080"]
+                user = "nobody"
+                group = "nogroup"
+                ready.tcp = "127.0.0.1:8080"
+            "#,
             program.display()
         ),
     );
@@ -173,8 +184,12 @@ fn proxy(site: &Site, certificates: Option<&Path>) {
     site.service(
         "gitlab-nginx",
         &format!(
-            "command = [\"{}\", \"-c\", \"{root}/gitlab-nginx/nginx.conf\"]\nwants = [\"gitlab\"]\n\
-             stop.signal = \"QUIT\"\nready.tcp = \"127.0.0.1:{port}\"\n",
+            r#"
+                command = ["{}", "-c", "{root}/gitlab-nginx/nginx.conf"]
+                wants = ["gitlab"]
+                stop.signal = "QUIT"
+                ready.tcp = "127.0.0.1:{port}"
+            "#,
             nginx.display()
         ),
     );
@@ -216,15 +231,24 @@ impl MattermostHost {
         site_file(
             &self.site,
             &format!(
-                "mattermost_external_url = \"{url}\"\n\
-                 # Shut down GitLab services on the Mattermost server\n\
-                 gitlab_rails.enable = false\nredis.enable = false\n\
-                 postgres_exporter.enable = false\ngrafana.enable = false\n\
-                 mattermost.install_dir = \"{root}/opt/mattermost\"\n\
-                 mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\n\
-                 mattermost.env = {{ STANDIN_STOP_MS = \"100\"{environment} }}\n\
-                 nginx.username = \"nobody\"\nnginx.group = \"nogroup\"\nnginx.worker_processes = 1\n\
-                 postgresql.shared_buffers = \"16MB\"\npostgresql.max_connections = 40\n{more}"
+                r#"
+                    mattermost_external_url = "{url}"
+                    # Shut down GitLab services on the Mattermost server
+                    gitlab_rails.enable = false
+                    redis.enable = false
+                    postgres_exporter.enable = false
+                    grafana.enable = false
+                    mattermost.install_dir = "{root}/opt/mattermost"
+                    mattermost.username = "nobody"
+                    mattermost.group = "nogroup"
+                    mattermost.env = {{ STANDIN_STOP_MS = "100"{environment} }}
+                    nginx.username = "nobody"
+                    nginx.group = "nogroup"
+                    nginx.worker_processes = 1
+                    postgresql.shared_buffers = "16MB"
+                    postgresql.max_connections = 40
+                    {more}
+                "#
             ),
         );
     }

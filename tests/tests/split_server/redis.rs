@@ -22,7 +22,13 @@ fn site() -> Result<Site, Missing> {
 
 fn on(more: &str) -> String {
     let password = PASSWORD.replace('"', "\\\"");
-    format!("redis.enable = true\nredis.password = \"{password}\"\n{more}\n")
+    format!(
+        r#"
+            redis.enable = true
+            redis.password = "{password}"
+            {more}
+        "#
+    )
 }
 
 fn socket(site: &Site) -> PathBuf {
@@ -44,11 +50,15 @@ fn redis_runs_as_its_settings_say() {
     let mut site = need!(site());
     site_file(
         &site,
-        &on(
-            "redis.maxmemory = \"64mb\"\nredis.maxmemory_policy = \"allkeys-lru\"\n\
-             redis.maxclients = 200\nredis.save = [\"600 2\", \"60 50\"]\nredis.appendonly = true\n\
-             redis.rename_commands = { FLUSHALL = \"\" }\nredis.parameters = { databases = 4 }",
-        ),
+        &on(r#"
+            redis.maxmemory = "64mb"
+            redis.maxmemory_policy = "allkeys-lru"
+            redis.maxclients = 200
+            redis.save = ["600 2", "60 50"]
+            redis.appendonly = true
+            redis.rename_commands = { FLUSHALL = "" }
+            redis.parameters = { databases = 4 }
+        "#),
     );
     site.start_ready();
     for (name, value) in [
@@ -82,18 +92,19 @@ fn redis_runs_as_its_settings_say() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// A redis.conf that redis would not take changes nothing. Its own words are shown, but no password.
+/// A redis.conf that redis would not take changes nothing. Its own words are shown, but no
+/// password.
 #[test]
 fn redis_checks_its_configuration_before_it_is_used() {
     let mut site = need!(site());
     site_file(&site, &on(""));
     site.start_ready();
     let pid = site.status().pid("redis");
-    let long = format!("redis.unixsocket = \"/tmp/{}\"", "x".repeat(120));
+    let long = format!("redis.unixsocket = '/tmp/{}'", "x".repeat(120));
     for (line, words) in [
-        ("redis.maxmemory = \"plenty\"", "must be a memory value"),
+        ("redis.maxmemory = 'plenty'", "must be a memory value"),
         (
-            "redis.parameters = { masterauth = \"planted two\" }",
+            "redis.parameters = { masterauth = 'planted two' }",
             "wrong number of arguments",
         ),
         (&long, "a socket has 107 bytes at most"),

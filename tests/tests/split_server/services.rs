@@ -120,7 +120,8 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     assert!(network.first().ports().is_empty());
 }
 
-/// On Mattermost's host nothing of GitLab's or for GitLab runs, listens or lies about, and asking for it says how.
+/// On Mattermost's host nothing of GitLab's or for GitLab runs, listens or lies about, and asking
+/// for it says how.
 #[test]
 fn mattermosts_host_runs_nothing_of_gitlabs() {
     let network = need!(network());

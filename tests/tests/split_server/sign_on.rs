@@ -8,7 +8,8 @@ use super::{
     hosts::{GITLAB, MATTERMOST, ROOT_TOKEN, network},
 };
 
-/// The diagram over HTTP, twice: the second time GitLab knows the browser, and the account is there.
+/// The diagram over HTTP, twice: the second time GitLab knows the browser, and the account is
+/// there.
 #[test]
 fn signing_on_over_http() {
     let network = need!(network());
@@ -73,8 +74,9 @@ fn signing_on_over_https() {
     both.logged("UnknownIssuer", &both.secret);
 }
 
-/// The same, where `ctl gitlab authorize` on Mattermost's host has made the application on the other,
-/// with an authority of its own; a second time it finds all in order, and reauthorizing goes on working.
+/// The same, where `ctl gitlab authorize` on Mattermost's host has made the application on the
+/// other, with an authority of its own; a second time it finds all in order, and reauthorizing goes
+/// on working.
 #[test]
 fn signing_on_as_ctl_has_authorized_it() {
     let network = need!(network());

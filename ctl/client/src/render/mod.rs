@@ -2,6 +2,7 @@
 //! comes from programs and files, so it passes through [`shown`] before it reaches a terminal.
 
 pub mod json;
+pub mod outcome;
 pub mod runit;
 pub mod table;
 pub mod why;

@@ -35,7 +35,6 @@ use crate::{
     original::Original,
     places::Places,
     poller::{Poller, Source},
-    proc,
     record::Records,
     removals::Removals,
     runs::Runs,
@@ -49,11 +48,9 @@ use crate::{
 
 /// `oom_score_adj` of the keeper, where allowed: the process that holds all runs is killed last.
 const OOM_SCORE_ADJ: &str = "-900";
-/// Core limit of the keeper. Unlike 0, a limit of 1 also keeps the kernel from piping a core to a program.
+/// Core limit of the keeper. Unlike 0, a limit of 1 also keeps the kernel from piping a core to a
+/// program.
 const NO_CORE: u64 = 1;
-/// What the kernel makes of a process's memory when that changes its user.
-const SUID_DUMPABLE_FILE: &str = "/proc/sys/fs/suid_dumpable";
-const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
 
 /// Why there is no keeper.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +88,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let stderr = duplicate_above(io::stderr(), FDS_RESERVED);
     let stderr = stderr.map_err(doing("keep standard error"))?;
     // An open file, since a package may replace the path while we run.
-    let binary = File::open("/proc/self/exe").map_err(doing("open the program's own binary"))?;
+    let binary = File::open(proc::OWN_PROGRAM).map_err(doing("open the program's own binary"))?;
     let signals = Signals::take().map_err(doing("take signals"))?;
     let stop_asked = Signals::stop_asked().map_err(doing("take signals"))?;
     let init = Init::from_environment();
@@ -168,15 +165,14 @@ fn watch_own(keeper: &mut Keeper) {
 
 /// Root's keeper spawns children on its own memory, which holds the environments of all services: a
 /// child that has changed its user must not be read by others of that user. Without root there is
-/// nothing to hide, for every service has the keeper's own user, and a process whose memory is hidden
-/// cannot write its files in /proc then.
+/// nothing to hide, for every service has the keeper's own user, and a process whose memory is
+/// hidden cannot write its files in /proc then.
 fn hide_memory() -> Result<(), Errno> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     prctl::set_dumpable(false)?;
-    let at_change_of_user = fs::read_to_string(SUID_DUMPABLE_FILE).unwrap_or_default();
-    if at_change_of_user.trim() == "1" {
+    if proc::suid_dumpable() == "1" {
         say!(
             "fs.suid_dumpable is 1: for a moment before its exec a service's process can be read by others of \
              its user, and with it what all services are told; set it to 0 with sysctl"
@@ -185,8 +181,8 @@ fn hide_memory() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Lets go of what our starter left open, its standard input included, whose other ends may be waited for.
-/// Then occupies the low descriptor numbers for good: children move theirs into these.
+/// Lets go of what our starter left open, its standard input included, whose other ends may be
+/// waited for. Then occupies the low descriptor numbers for good: children move theirs into these.
 fn reserve() -> io::Result<File> {
     inherited::close_all();
     loop {
@@ -201,14 +197,11 @@ fn reserve() -> io::Result<File> {
 
 /// Where our program was when it was started; a package may put another there meanwhile.
 fn own_path() -> PathBuf {
-    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
-    let text = path.to_string_lossy();
-    text.strip_suffix(" (deleted)")
-        .map_or(path.clone(), PathBuf::from)
+    proc::own_program().map(|it| it.path).unwrap_or_default()
 }
 
-/// Raises the limit of open files, lowers `oom_score_adj`, and forbids a core, which would hold the secrets of all
-/// services. Children get the original values.
+/// Raises the limit of open files, lowers `oom_score_adj`, and forbids a core, which would hold the
+/// secrets of all services. Children get the original values.
 fn raise_limits() -> Original {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
     if soft < hard
@@ -220,8 +213,8 @@ fn raise_limits() -> Original {
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, NO_CORE.min(core.1), core.1) {
         say!("could not forbid cores of the supervisor itself: {error}");
     }
-    let before = fs::read_to_string(OOM_SCORE_FILE).unwrap_or_default();
-    let lowered = fs::write(OOM_SCORE_FILE, OOM_SCORE_ADJ).is_ok();
+    let before = fs::read_to_string(proc::OWN_OOM_SCORE).unwrap_or_default();
+    let lowered = fs::write(proc::OWN_OOM_SCORE, OOM_SCORE_ADJ).is_ok();
     let nofile = rlimit {
         rlim_cur: soft,
         rlim_max: hard,

@@ -1,18 +1,19 @@
 //! Who of an earlier keeper's runs still lives: by the cgroup, by the record of the run (its first
-//! process, that one's session and group, the log pipe, the cookie of the environment), and by descent
-//! from any of these.
+//! process, that one's session and group, the log pipe, the cookie of the environment), and by
+//! descent from any of these.
 //!
-//! A process that has left all of that, its parent too, cannot be told from others and is left alone.
+//! A process that has left all of that, its parent too, cannot be told from others and is left
+//! alone.
 
+use proc::Stat;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    cgroup::{self, Cgroups},
+    cgroup::Cgroups,
     message::{Role, RunId},
-    proc::{self, Stat},
     record::Record,
     traces::{Traces, group_of, living},
 };
@@ -114,7 +115,7 @@ impl Earlier {
     pub(super) fn find(&self) -> BTreeMap<i32, Left> {
         let mut found = BTreeMap::new();
         for (dir, owner) in &self.groups {
-            for pid in cgroup::members(dir) {
+            for pid in proc::members(dir) {
                 if let Some(stat) = living(pid) {
                     found.insert(pid, owner.left(stat));
                 }
@@ -190,11 +191,13 @@ mod tests {
 
     fn stat(parent: i32) -> Stat {
         Stat {
-            ending: false,
+            exiting: false,
             state: b'S',
             parent,
             group: 0,
             session: 0,
+            own_ticks: 0,
+            reaped_ticks: 0,
             start: 1,
         }
     }

@@ -1,5 +1,6 @@
-//! The end of a main process. It is looked at first, then what is left of its group is killed, and only then it is
-//! reaped: until that, nobody else can get its group's number. Then it is reported, and swept.
+//! The end of a main process. It is looked at first, then what is left of its group is killed, and
+//! only then it is reaped: until that, nobody else can get its group's number. Then it is reported,
+//! and swept.
 //!
 //! A helper's output ends with it: what was in its pipe goes into the fact of its end.
 
@@ -12,7 +13,6 @@ use crate::{
     clock::now_ms,
     kit::Kit,
     message::{Exit, Fact, RunId},
-    proc,
     stderr_log::say,
     sys::{pidfd, wait},
 };
@@ -92,7 +92,7 @@ impl Runs {
             Ok(Some(ended)) => self.main_ended(kit, id, pid, ended.exit, ended.core),
             Ok(None) => {}
             Err(_) => {
-                let exit = proc::exit_of_zombie(pid).unwrap_or(Exit::Code(0));
+                let exit = proc::wait_status(pid).map_or(Exit::Code(0), exit_of);
                 self.main_ended(kit, id, pid, exit, false);
             }
         }
@@ -139,5 +139,13 @@ impl Runs {
             run.timed_out = true;
             self.kill_tree(kit, id);
         }
+    }
+}
+
+/// How a process of this wait status ended.
+fn exit_of(status: i32) -> Exit {
+    match status & 0x7f {
+        0 => Exit::Code(status >> 8 & 0xff),
+        signal => Exit::Signal(signal),
     }
 }

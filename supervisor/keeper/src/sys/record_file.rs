@@ -8,8 +8,6 @@ use std::{
 
 use nix::{errno::Errno, libc};
 
-use crate::proc;
-
 /// A file that lacks only what its process alone knows.
 #[derive(Debug)]
 pub(crate) struct RecordFile {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use safe_path::Dir;
+use sysinfo::{MemoryRefreshKind, System};
 
 use crate::model::capability::CAPABILITIES;
 
@@ -181,8 +182,7 @@ impl Host for RealHost {
     }
 
     fn uid(&self) -> u32 {
-        // The owner of our own entry in /proc is the effective user.
-        fs::metadata("/proc/self").map_or(0, |found| found.uid())
+        nix::unistd::geteuid().as_raw()
     }
 
     #[expect(
@@ -196,12 +196,7 @@ impl Host for RealHost {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let set = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key));
-            line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        };
-        let set = set("CapPrm:").unwrap_or(0) & set("CapBnd:").unwrap_or(0);
+        let set = proc::own_capabilities();
         let names = CAPABILITIES.iter().enumerate();
         names
             .filter(|(number, _)| set & 1 << number != 0)
@@ -220,32 +215,13 @@ impl Host for RealHost {
     }
 
     fn memory_bytes(&self) -> u64 {
-        fs::read_to_string("/proc/meminfo")
-            .ok()
-            .as_deref()
-            .and_then(|text| text.lines().find_map(|line| line.strip_prefix("MemTotal:")))
-            .and_then(|rest| {
-                rest.trim()
-                    .trim_end_matches("kB")
-                    .trim()
-                    .parse::<u64>()
-                    .ok()
-            })
-            .map_or(0, |kib| kib * 1024)
-            .min(container_memory())
+        let mut system = System::new();
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        match system.total_memory() {
+            0 => 0, // Without /proc there are no limits to be asked for.
+            total => system.cgroup_limits().map_or(total, |it| it.total_memory),
+        }
     }
-}
-
-/// What the container that we are in may use; a machine's own root group has no such file.
-fn container_memory() -> u64 {
-    [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ]
-    .iter()
-    .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
-    .min()
-    .unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -44,8 +44,7 @@ pub(in crate::control) fn is_delivery(service: &str) -> bool {
 /// Name of this machine.
 pub(super) fn host() -> String {
     // From memory of the kernel; this does not wait.
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
+    proc::host_name()
 }
 
 /// The process that delivers a message: a command itself, everything else by `deliver`.
@@ -70,7 +69,7 @@ pub(super) fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Resu
         let errand = serde_json::to_string(&errand).expect("an errand is plain data");
         env.insert(deliver::VARIABLE.to_owned(), errand);
         // Ourselves, whatever a package has put in our place meanwhile.
-        let own = format!("/proc/{}/exe", std::process::id());
+        let own = proc::program_path(std::process::id());
         (vec![own, "deliver".to_owned()], DELIVERY_TIMEOUT_MS)
     };
     Ok(Spawn::helper(run.0, OWNER, argv, env, timeout_ms))

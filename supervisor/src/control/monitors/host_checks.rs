@@ -25,8 +25,6 @@ const PAUSE_MS: u64 = 5_000;
 const LOW_PERCENT: u64 = 10;
 /// More than this much free is enough again.
 const ENOUGH_PERCENT: u64 = 12;
-/// What the kernel puts behind the name of a program that is gone.
-const DELETED: &str = " (deleted)";
 
 /// What was seen of disks and programs, and when to look again.
 #[derive(Debug, Default)]
@@ -197,10 +195,8 @@ pub(in crate::control) fn look(watch: &HostLook) -> HostSeen {
         }
     }
     let replaced = watch.mains.iter().filter_map(|(service, pid)| {
-        let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-        let program = program.to_string_lossy().into_owned();
-        let program = program.strip_suffix(DELETED)?.to_owned();
-        Some((*service, *pid, program))
+        let program = proc::program(*pid).ok().filter(|it| it.deleted)?;
+        Some((*service, *pid, program.path.display().to_string()))
     });
     HostSeen {
         replaced: replaced.collect(),

@@ -145,8 +145,8 @@ impl Asker {
             return connect_unix(name, hearing).await.map_err(failed);
         }
         let opened = self.open(path.to_owned()).await.map_err(failed)?;
-        let by = format!("/proc/self/fd/{}", opened.as_raw_fd());
-        connect_unix(Path::new(&by), hearing).await.map_err(failed)
+        let by = proc::fd_path(&opened);
+        connect_unix(&by, hearing).await.map_err(failed)
     }
 
     async fn open(&self, path: PathBuf) -> io::Result<File> {

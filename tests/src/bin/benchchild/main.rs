@@ -1,8 +1,8 @@
 //! The child that the benchmark has supervised: it says when it came to life, and does one thing.
 //!
-//! `benchchild RECORDS ID MODE`. On start it appends `ID PID NANOSECONDS` (`CLOCK_MONOTONIC`) to the
-//! file RECORDS by one write, so that a latency ends when the child runs and not when the benchmark
-//! looks. MODE is one of:
+//! `benchchild RECORDS ID MODE`. On start it appends `ID PID NANOSECONDS` (`CLOCK_MONOTONIC`) to
+//! the file RECORDS by one write, so that a latency ends when the child runs and not when the
+//! benchmark looks. MODE is one of:
 //!
 //! * `sleep`: nothing, until a signal ends it;
 //! * `exit`: exits 1 at once;

@@ -1,7 +1,8 @@
-//! Notifications that wait for others to the same person, in memory alone: who stops the server loses them.
+//! Notifications that wait for others to the same person, in memory alone: who stops the server
+//! loses them.
 //!
-//! A task looks at them every `EmailBatchingInterval`. Who has chosen nothing, and nobody has a choice here,
-//! gets one mail a quarter of an hour after the first mention.
+//! A task looks at them every `EmailBatchingInterval`. Who has chosen nothing, and nobody has a
+//! choice here, gets one mail a quarter of an hour after the first mention.
 
 use std::{
     collections::BTreeMap,

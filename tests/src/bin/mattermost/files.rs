@@ -1,5 +1,5 @@
-//! `/api/v4/files`: uploads and downloads, stored below `FileSettings.Directory`. Nobody is asked who
-//! they are; a file is the whole body of the request, its name is in the query.
+//! `/api/v4/files`: uploads and downloads, stored below `FileSettings.Directory`. Nobody is asked
+//! who they are; a file is the whole body of the request, its name is in the query.
 
 use std::{
     collections::HashMap,

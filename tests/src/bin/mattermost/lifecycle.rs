@@ -196,7 +196,8 @@ async fn answer(server: Arc<Server>, started: Instant) -> ExitCode {
     stop.asked().await;
     log.info("Stopping Server...", &[]);
     let asked = Instant::now();
-    // Both ports are closed at once; open requests get a moment, websockets never end by themselves.
+    // Both ports are closed at once; open requests get a moment, websockets never end by
+    // themselves.
     tcp.abort();
     if let Some(unix) = unix {
         unix.abort();

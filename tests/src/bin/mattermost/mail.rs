@@ -1,5 +1,6 @@
-//! What the server mails, and what it says when that fails: the console's test, a welcome, notifications of who is
-//! mentioned by name. Nobody is ever online here, and nobody has chosen to get no mail.
+//! What the server mails, and what it says when that fails: the console's test, a welcome,
+//! notifications of who is mentioned by name. Nobody is ever online here, and nobody has chosen to
+//! get no mail.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ use crate::{
 
 const SECTION: &str = "EmailSettings";
 
-/// At the start, where notifications by mail are on: whether there is a mail server. It delays nothing.
+/// At the start, where notifications by mail are on: whether there is a mail server. It delays
+/// nothing.
 pub(crate) async fn test(server: &Server) {
     if !notifies(server) {
         return;
@@ -34,7 +36,8 @@ pub(crate) async fn test(server: &Server) {
     }
 }
 
-/// `POST /api/v4/email/test`: mail to the administrator who asks, whether notifications are on or not.
+/// `POST /api/v4/email/test`: mail to the administrator who asks, whether notifications are on or
+/// not.
 pub(crate) async fn try_out(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     let Some(user) = users::signed_in(&server, &headers).await else {
         return users::expired();

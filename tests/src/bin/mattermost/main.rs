@@ -7,8 +7,8 @@
 //! only after the database work is done, says that it is well while its database is gone, takes up
 //! to 15 s to stop when it has just started, and dies of SIGHUP.
 //!
-//! Misbehaviour can be asked for by environment variables named `STANDIN_…`; see [`moods`].
-//! It is not a chat: there are users, who sign up by email or sign on with GitLab, messages and files,
+//! Misbehaviour can be asked for by environment variables named `STANDIN_…`; see [`moods`]. It is
+//! not a chat: there are users, who sign up by email or sign on with GitLab, messages and files,
 //! and no teams or channels.
 
 mod accounts;

@@ -1,7 +1,7 @@
 //! The tables, made under a lock as the real server makes them.
 //!
-//! The lock is a row that expires by itself; a server that is killed in mid-migration leaves it, and
-//! the next start waits until it has expired.
+//! The lock is a row that expires by itself; a server that is killed in mid-migration leaves it,
+//! and the next start waits until it has expired.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ const FOLDER: &str = "migrations/postgres/";
 /// How long a migration takes, unless it is said.
 const USUAL: Duration = Duration::from_millis(20);
 
-/// File and SQL of every migration, oldest first. One whose file's name is overwritten is not carried.
+/// File and SQL of every migration, oldest first. One whose file's name is overwritten is not
+/// carried.
 static ALL: &[(&str, &str)] = &[
     (
         "migrations/postgres/000001_create_systems.up.sql",

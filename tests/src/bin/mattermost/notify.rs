@@ -5,8 +5,8 @@ use std::os::{
     unix::net::{SocketAddr, UnixDatagram},
 };
 
-/// Sends `READY=1` to `NOTIFY_SOCKET`, a path or (with a leading `@`) an abstract name. Nothing else
-/// is ever sent: no STOPPING, no STATUS, no WATCHDOG. Without the variable it does nothing.
+/// Sends `READY=1` to `NOTIFY_SOCKET`, a path or (with a leading `@`) an abstract name. Nothing
+/// else is ever sent: no STOPPING, no STATUS, no WATCHDOG. Without the variable it does nothing.
 pub(crate) fn ready() -> std::io::Result<()> {
     let Some(name) = std::env::var_os("NOTIFY_SOCKET") else {
         return Ok(());

@@ -1,8 +1,8 @@
 //! Signing on with GitLab: the authorization code flow from Mattermost's side.
 //!
-//! The browser is sent to `GitLabSettings.AuthEndpoint` with a state that is bound to a cookie; what
-//! it brings back is exchanged at `TokenEndpoint` for a token, which asks `UserAPIEndpoint` who it is.
-//! The stand-in does this in every edition, as releases before 11 did.
+//! The browser is sent to `GitLabSettings.AuthEndpoint` with a state that is bound to a cookie;
+//! what it brings back is exchanged at `TokenEndpoint` for a token, which asks `UserAPIEndpoint`
+//! who it is. The stand-in does this in every edition, as releases before 11 did.
 
 use std::{
     collections::HashMap,

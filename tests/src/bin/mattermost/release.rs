@@ -1,8 +1,8 @@
 //! Which release this is: its version, and what of its archive it needs beside the program.
 //!
-//! Version and names of migrations stand in the program's own bytes, as they do in a released server,
-//! so that whoever looks for them there finds them. An older release is a copy of the program in
-//! which they are overwritten; see `mattervisor_tests::release`.
+//! Version and names of migrations stand in the program's own bytes, as they do in a released
+//! server, so that whoever looks for them there finds them. An older release is a copy of the
+//! program in which they are overwritten; see `mattervisor_tests::release`.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,15 @@ pub(crate) fn version() -> &'static str {
     text.split_ascii_whitespace().nth(1).unwrap_or_default()
 }
 
-/// Up to 6.3 there were no numbered migrations, but a version of the schema in the table of systems.
+/// Up to 6.3 there were no numbered migrations, but a version of the schema in the table of
+/// systems.
 pub(crate) fn has_numbered_migrations() -> bool {
     let mut numbers = version().split('.').map_while(|it| it.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(6), Some(4))
 }
 
-/// Where the server looks for what has a relative path: near the working directory, then near the program.
+/// Where the server looks for what has a relative path: near the working directory, then near the
+/// program.
 pub(crate) fn places() -> impl Iterator<Item = PathBuf> {
     let program = std::env::current_exe().ok();
     let near = [

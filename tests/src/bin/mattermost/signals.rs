@@ -1,8 +1,8 @@
 //! What signals do, as in the real server.
 //!
-//! Until [`Stop::listen`] is called SIGTERM and SIGINT kill at once, as they do before the server is
-//! ready. SIGHUP is never touched: it kills. SIGUSR1 and SIGUSR2 do nothing, and SIGQUIT writes a
-//! dump and aborts.
+//! Until [`Stop::listen`] is called SIGTERM and SIGINT kill at once, as they do before the server
+//! is ready. SIGHUP is never touched: it kills. SIGUSR1 and SIGUSR2 do nothing, and SIGQUIT writes
+//! a dump and aborts.
 
 use std::sync::Arc;
 

@@ -17,7 +17,8 @@ use tokio_tungstenite::{
 
 use crate::http::Server;
 
-/// Answers the upgrade, or says 403 to a page of another site and 400 to a plain request, as the real server does.
+/// Answers the upgrade, or says 403 to a page of another site and 400 to a plain request, as the
+/// real server does.
 pub(crate) async fn upgrade(State(server): State<Arc<Server>>, mut request: Request) -> Response {
     if !same_origin(request.headers()) {
         return (StatusCode::FORBIDDEN, "request origin not allowed\n").into_response();

@@ -1,5 +1,5 @@
-//! A stand-in for mmctl, Mattermost's own client, beside the stand-in for its server: the commands that an
-//! administrator begins with, their words and exit codes, over the local-mode socket.
+//! A stand-in for mmctl, Mattermost's own client, beside the stand-in for its server: the commands
+//! that an administrator begins with, their words and exit codes, over the local-mode socket.
 //!
 //! `auth login` keeps its credentials where the real one does; nobody signs in with them.
 

@@ -1,5 +1,5 @@
-//! The child that `./dev soak` has supervised: it takes its service's lock, leaves processes that try
-//! to get away, and writes numbered lines.
+//! The child that `./dev soak` has supervised: it takes its service's lock, leaves processes that
+//! try to get away, and writes numbered lines.
 //!
 //! `soakchild main site=ROOT service=NAME …` is the main process of a service:
 //!
@@ -11,8 +11,9 @@
 //! | `ping` | says `WATCHDOG=1` after every burst |
 //! | `crash-after=MS` | exits 1 then |
 //!
-//! It takes the lock `locks/NAME` under ROOT at once, and its children of most kinds keep that lock with it:
-//! who finds it taken is a second one of the service, and says so in the file `violations`.
+//! It takes the lock `locks/NAME` under ROOT at once, and its children of most kinds keep that lock
+//! with it: who finds it taken is a second one of the service, and says so in the file
+//! `violations`.
 //!
 //! | kind | what it is |
 //! | --- | --- |
@@ -147,8 +148,8 @@ pub(crate) fn ignore_term() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the service's lock; or tells that somebody has it, and goes on without: what becomes of two of
-/// one service is not for this process to settle.
+/// Takes the service's lock; or tells that somebody has it, and goes on without: what becomes of
+/// two of one service is not for this process to settle.
 fn take_lock(root: &Path, service: &str) -> io::Result<Option<Flock<File>>> {
     let directory = root.join("locks");
     fs::create_dir_all(&directory)?;

@@ -1,8 +1,8 @@
 //! A child with verbs: what a supervisor has to put up with, on demand.
 //!
 //! `testchild VERB…` does its verbs one after the other and exits 0 if none of them ended it; most
-//! lists end with `sleep`. Signals are taken only where a verb asks for it, and only while it waits.
-//! It starts in about a millisecond: no runtime, no threads.
+//! lists end with `sleep`. Signals are taken only where a verb asks for it, and only while it
+//! waits. It starts in about a millisecond: no runtime, no threads.
 //!
 //! | verb | what it does |
 //! | --- | --- |

@@ -16,7 +16,10 @@ use super::{
     strike::{LIMIT, Victim, held, strike},
 };
 use crate::{
-    soak::report::{Findings, Promise, Row},
+    soak::{
+        promise::Promise,
+        report::{Findings, Row},
+    },
     wait,
 };
 

@@ -1,4 +1,5 @@
-//! What is saved: messages that look like ones, and files, odd ones among them; and how it is compared.
+//! What is saved: messages that look like ones, and files, odd ones among them; and how it is
+//! compared.
 
 use std::{
     collections::BTreeMap,

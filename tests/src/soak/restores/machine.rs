@@ -38,14 +38,18 @@ impl Machine {
         let (root, port, service) = (site.file(""), free_port(), free_port());
         let root = root.trim_end_matches('/');
         site.site_file(&format!(
-            "mattermost_external_url = \"http://127.0.0.1:{port}\"\n\
-             mattermost.install_dir = \"{root}/opt\"\n\
-             mattermost.service_port = {service}\n\
-             mattermost.env = {{ STANDIN_STOP_MS = \"200\" }}\n\
-             mattermost.username = \"{ACCOUNT}\"\nmattermost.group = \"nogroup\"\n\
-             nginx.enable = false\n\
-             postgresql.postgres_binary = \"{}\"\n\
-             postgresql.shared_buffers = \"64MB\"\npostgresql.max_connections = 40\n",
+            r#"
+                mattermost_external_url = "http://127.0.0.1:{port}"
+                mattermost.install_dir = "{root}/opt"
+                mattermost.service_port = {service}
+                mattermost.env = {{ STANDIN_STOP_MS = "200" }}
+                mattermost.username = "{ACCOUNT}"
+                mattermost.group = "nogroup"
+                nginx.enable = false
+                postgresql.postgres_binary = "{}"
+                postgresql.shared_buffers = "64MB"
+                postgresql.max_connections = 40
+            "#,
             bin.join("postgres").display()
         ));
         let machine = Self {

@@ -58,7 +58,8 @@ impl Victim {
     }
 }
 
-/// Waits until the job is held; its pid. None: it has come to its end without, or does not get there.
+/// Waits until the job is held; its pid. None: it has come to its end without, or does not get
+/// there.
 pub(super) fn held(machine: &Machine, job: &str, client: &mut Running) -> Option<i32> {
     wait::within(LIMIT, || {
         let stopped = |pid: &i32| {
@@ -118,7 +119,8 @@ pub(super) fn strike(
         Victim::Client | Victim::Job | Victim::Postgres => {}
     }
     go_on(job, subject.root());
-    // Nobody reads the answer of a client that was not killed: whether it is told is another's test.
+    // Nobody reads the answer of a client that was not killed: whether it is told is another's
+    // test.
     if let Some(mut client) = client {
         let _ = wait::within(LIMIT, || client.has_ended().then_some(()));
     }

@@ -30,6 +30,9 @@ impl Reconfigure {
         operations: &mut Operations,
         accounts: Accounts,
     ) -> Next {
+        let Stage::Accounts { left, .. } = &mut self.attempt.stage else {
+            return Next::Wait;
+        };
         if !self.attempt.first && !accounts.clashes.is_empty() {
             let clashes = accounts.clashes.iter();
             let said: Vec<_> = clashes
@@ -37,10 +40,10 @@ impl Reconfigure {
                 .collect();
             return Next::Say(refused(said.join("\n"), "nothing has changed"));
         }
-        if self.attempt.is_dry_run() {
+        if self.attempt.request.is_dry_run() {
             let made = accounts.commands.iter().map(created);
             self.attempt.loaded.host.extend(made);
-        } else if let Stage::Accounts { left, .. } = &mut self.attempt.stage {
+        } else {
             *left = accounts.commands.into();
         }
         self.next_account(cx, operations)

@@ -102,7 +102,7 @@ impl Reconfigure {
         files: Vec<StagedFile>,
     ) -> Next {
         if files.is_empty() {
-            return self.on_put_back(cx);
+            return self.end_takeover(cx);
         }
         self.attempt.stage = Stage::PuttingBack;
         cx.job(if self.probation.is_swapping() {
@@ -117,6 +117,15 @@ impl Reconfigure {
     }
 
     pub(in crate::control) fn on_put_back(&mut self, cx: &mut Context) -> Next {
+        if matches!(self.attempt.stage, Stage::PuttingBack) {
+            self.end_takeover(cx)
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Files of the plan that runs are in place; candidates of another may still be there.
+    fn end_takeover(&mut self, cx: &mut Context) -> Next {
         if self.clear_left(cx, None) {
             return Next::Wait;
         }
@@ -128,12 +137,12 @@ impl Reconfigure {
     pub(in crate::control) fn on_discarded(&mut self, cx: &mut Context) -> Next {
         match std::mem::take(&mut self.attempt.stage) {
             Stage::Discarding(last) => Next::Say(last),
-            Stage::PuttingBack => self.on_put_back(cx),
+            Stage::PuttingBack => self.end_takeover(cx),
             Stage::Clearing(plan) => {
                 self.probation.note_candidates(cx, None);
                 match plan {
                     Some(plan) => self.stage(cx, plan),
-                    None => self.on_put_back(cx),
+                    None => self.end_takeover(cx),
                 }
             }
             other => {

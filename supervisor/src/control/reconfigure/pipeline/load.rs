@@ -28,6 +28,9 @@ impl Reconfigure {
         state_warnings: &mut StateWarnings,
         result: Result<Loaded, NotLoaded>,
     ) -> Next {
+        if !matches!(self.attempt.stage, Stage::Loading) {
+            return Next::Wait;
+        }
         let mut loaded = match result {
             Ok(loaded) => loaded,
             Err(NotLoaded::Problems(problems)) => return self.on_problems(cx, &problems),

@@ -189,3 +189,6 @@ fn discard(attempt: &mut Attempt, cx: &mut Context, staged: Staged, last: LastWo
     cx.job(Job::Discard { staged, made });
     Next::Wait
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,8 +64,12 @@ impl Reconfigure {
         cx: &mut Context,
         result: Result<Swapped, String>,
     ) -> Next {
-        let Stage::Swapping(mut staged) = std::mem::take(&mut self.attempt.stage) else {
-            return Next::Wait;
+        let mut staged = match std::mem::take(&mut self.attempt.stage) {
+            Stage::Swapping(staged) => staged,
+            other => {
+                self.attempt.stage = other;
+                return Next::Wait;
+            }
         };
         let swapped = match result {
             Ok(mut swapped) => {

@@ -116,8 +116,8 @@ impl Client {
         })
     }
 
-    /// Nobody looks at how it ended: a server that does not offer it gets the rest in plain text, and one
-    /// whose certificate is wrong gets nothing more.
+    /// Nobody looks at how it ended: a server that does not offer it gets the rest in plain text,
+    /// and one whose certificate is wrong gets nothing more.
     fn start_tls(&mut self, relay: &Relay, stream: TcpStream) {
         if self.command(220, "STARTTLS").is_err() {
             return;

@@ -1,5 +1,6 @@
-//! Mail, handed to a mail server the way the real server does it, faults included: Go's `net/smtp` with its
-//! words, no password without TLS, and a STARTTLS that fails noticed only by what comes after it.
+//! Mail, handed to a mail server the way the real server does it, faults included: Go's `net/smtp`
+//! with its words, no password without TLS, and a STARTTLS that fails noticed only by what comes
+//! after it.
 //!
 //! Everything here blocks. After the greeting nothing has a time limit, as in the real one.
 

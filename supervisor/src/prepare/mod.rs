@@ -1,34 +1,37 @@
-//! What a run needs before it can be spawned and that may take its time: ids of its account,
-//! programs, directories that change hands, directories and files that somebody has removed, copies
-//! of credentials, the addresses that names in `listens` stand for, and that no stale socket is in the way.
+//! What a run needs before it can be spawned and that may take its time: ids of its account and
+//! programs (`resolve.rs`), directories that change hands, directories and files that somebody has
+//! removed, copies of credentials, the addresses that names in `listens` stand for
+//! (`addresses.rs`), and that no stale socket is in the way.
 //!
-//! Owner: jobs beside the control thread, asked for at each start (`control/runs/preparation.rs`), since
-//! any of it may have changed after the last one. What starts in the same moment is asked for
-//! together: each account is looked up once, by at most [`WORKERS_MAX`] threads. A name server that
-//! does not answer delays only who needs it, and no longer than [`LOOK_UP_MS_MAX`].
+//! Owner: jobs beside the control thread, asked for at each start
+//! (`control/runs/preparation.rs`), since any of it may have changed after the last start. What
+//! starts in the same moment is asked for together: each account is looked up once, by at most
+//! [`WORKERS_MAX`] threads. A name server that does not answer delays only the services that need
+//! it.
+
+mod addresses;
+mod resolve;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
+use addresses::{addresses, literals};
 use engine::RunId;
-use keeper::message::Ids;
 use plan::Service;
-use tokio::time::Instant;
+
+pub(crate) use addresses::{Address, has_names};
+pub(crate) use resolve::{Resolved, resolve};
 
 use crate::{
     credentials::{self, NotLaid},
     host_names::HostNames,
     lookups::Lookups,
-    port_owner,
-    programs::PATH,
     staging::{self, InUse, Settled, Terms},
     stale_sockets,
     threads::Threads,
@@ -38,8 +41,6 @@ use crate::{
 /// Threads that work on what starts in one moment: one that hangs holds up no other service as long
 /// as there are fewer of them.
 const WORKERS_MAX: usize = 16;
-/// Longest wait for the names in a service's `listens`, in milliseconds.
-const LOOK_UP_MS_MAX: u64 = 10_000;
 
 /// A run that is to be prepared.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(crate) struct Start {
     pub(crate) run: RunId,
     /// Its service, of the plan that runs.
     pub(crate) service: Box<Service>,
-    /// What it needs besides ids and programs.
+    /// Needs of the run besides ids and programs.
     pub(crate) needs: Needs,
     /// The supervisor's.
     pub(crate) state_dir: PathBuf,
@@ -58,7 +59,7 @@ pub(crate) struct Start {
     pub(crate) unwanted: Arc<AtomicBool>,
 }
 
-/// What a run needs besides ids and programs.
+/// Needs of a run besides ids and programs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Needs {
     /// Directories of another account change hands, and what is missing is made again.
@@ -74,7 +75,7 @@ pub(crate) struct Needs {
 /// A run that can be spawned, as far as it is known beforehand.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// What was looked up.
+    /// Ids, programs and addresses.
     pub(crate) resolved: Arc<Resolved>,
     /// Directories that have changed hands, in words.
     pub(crate) changed: Vec<String>,
@@ -103,60 +104,8 @@ impl Prepared {
     }
 }
 
-/// What can be looked up of a service, at the time that it was.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Resolved {
-    /// Ids; none: the supervisor's own.
-    pub(crate) ids: Option<Ids>,
-    /// Absolute path of `command[0]`.
-    pub(crate) program: String,
-    /// The same of its validators, reload command and probes, by the name that they are given.
-    pub(crate) helpers: BTreeMap<String, Result<String, String>>,
-    /// Where it listens.
-    pub(crate) listens: Vec<Address>,
-}
-
-/// An address that a service listens on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    /// As the service file has it.
-    pub(crate) said: String,
-    /// What that stands for; empty: a name that was not looked up, or means nothing.
-    pub(crate) at: Vec<SocketAddr>,
-}
-
-impl Address {
-    /// What it stands for without a look-up; a name stands for nothing.
-    pub(crate) fn literal(said: &str) -> Self {
-        let plain = match said.strip_prefix("*:") {
-            Some(port) => format!("0.0.0.0:{port}"),
-            None => said.to_owned(),
-        };
-        Self {
-            said: said.to_owned(),
-            at: plain.parse().into_iter().collect(),
-        }
-    }
-
-    /// Two that one machine cannot serve both: the same port, and one of them or both of all hosts.
-    pub(crate) fn meets(&self, other: &Self) -> bool {
-        let meet = |one: &SocketAddr, two: &SocketAddr| {
-            let all = one.ip().is_unspecified() || two.ip().is_unspecified();
-            one.port() == two.port() && (all || one.ip() == two.ip())
-        };
-        let mut ours = self.at.iter();
-        ours.any(|one| other.at.iter().any(|two| meet(one, two)))
-    }
-}
-
 /// A result for a run.
 pub(crate) type Outcome = Result<Prepared, Unready>;
-
-/// Whether its addresses cannot be told without a look-up.
-pub(crate) fn has_names(service: &Service) -> bool {
-    let mut listens = service.listens.iter();
-    listens.any(|said| Address::literal(said).at.is_empty())
-}
 
 /// Prepares all of them beside the control thread; each is told as it is done.
 pub(crate) fn begin(
@@ -253,91 +202,10 @@ fn lay(service: &Service, prune: bool) -> Result<(), NotLaid> {
     Ok(())
 }
 
-/// Ids and programs of a service, and those of its addresses that are no names.
-pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, Unready> {
-    let path = service.env.get("PATH").map_or(PATH, |it| it.value.as_str());
-    let name = service.command.first().map_or("", String::as_str);
-    let helpers = helpers(service)
-        .filter_map(|argv| argv.first())
-        .map(|name| (name.clone(), lookups.program(name, path)));
-    Ok(Resolved {
-        ids: lookups.ids(service)?,
-        program: lookups
-            .program(name, path)
-            .map_err(|why| Unready::lasting(port_owner::with_hint(why, &service.command_hint)))?,
-        helpers: helpers.collect(),
-        listens: literals(service),
-    })
-}
-
-/// Commands that are executed as the service's account besides its own.
-fn helpers(service: &Service) -> impl Iterator<Item = &Vec<String>> {
-    let reload = service.reload.as_ref();
-    let command = reload.and_then(|it| match &it.how {
-        plan::ReloadHow::Command(argv) => Some(argv),
-        plan::ReloadHow::Signal(_) => None,
-    });
-    let confirm = reload.and_then(|it| it.confirm.as_ref());
-    let ready = match &service.ready.kind {
-        plan::ReadyKind::Probe(probe) => Some(probe),
-        _ => None,
-    };
-    let probes = [
-        ready,
-        confirm,
-        service.liveness.as_ref(),
-        service.health.as_ref(),
-    ];
-    let probes = probes.into_iter().flatten().filter_map(|it| match &it.ask {
-        plan::Ask::Exec(argv) => Some(argv),
-        _ => None,
-    });
-    let files = service.files.iter().map(|file| &file.validate);
-    let validate = std::iter::once(&service.validate);
-    validate.chain(command).chain(probes).chain(files)
-}
-
-fn literals(service: &Service) -> Vec<Address> {
-    let listens = service.listens.iter();
-    listens.map(|said| Address::literal(said)).collect()
-}
-
-/// All addresses of a service, names looked up.
-async fn addresses(service: &Service, names: &HostNames) -> Vec<Address> {
-    let by = Instant::now() + Duration::from_millis(LOOK_UP_MS_MAX);
-    let mut found = literals(service);
-    for address in found.iter_mut().filter(|it| it.at.is_empty()) {
-        match tokio::time::timeout_at(by, look_up(&address.said, names)).await {
-            Ok(Ok(at)) => address.at = at,
-            Ok(Err(why)) => not_checked(service, address, &why),
-            Err(_) => not_checked(service, address, "nobody answers in time"),
-        }
-    }
-    found
-}
-
-fn not_checked(service: &Service, address: &Address, why: &str) {
-    tracing::warn!(
-        service = service.name,
-        "starts without a look at whether {} is free, which cannot be looked up: {why}",
-        address.said
-    );
-}
-
-/// What a name and its port stand for.
-async fn look_up(said: &str, names: &HostNames) -> Result<Vec<SocketAddr>, String> {
-    let host_and_port = said.rsplit_once(':');
-    let host_and_port = host_and_port.and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = host_and_port.ok_or("it is not HOST:PORT")?;
-    let found = names.addresses(host).await?;
-    Ok(found
-        .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn start(number: u64, service: Service) -> Start {
@@ -397,16 +265,5 @@ mod tests {
                 Err(why) => assert!(lacks(number) && !why.transient, "{why:?}"),
             }
         }
-    }
-
-    #[test]
-    fn literal_addresses_need_no_look_up_and_meet_as_the_kernel_has_it() {
-        let literal = |said: &str| Address::literal(said);
-        assert!(literal("localhost:80").at.is_empty());
-        assert!(literal("*:80").meets(&literal("127.0.0.1:80")));
-        assert!(literal("[::]:80").meets(&literal("127.0.0.1:80")));
-        assert!(!literal("127.0.0.1:80").meets(&literal("127.0.0.2:80")));
-        assert!(!literal("127.0.0.1:80").meets(&literal("127.0.0.1:81")));
-        assert!(!literal("localhost:80").meets(&literal("localhost:80")));
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub enum Failure {
+pub enum TransportError {
     /// It certainly did not arrive.
     NotConnected(io::Error),
     /// The connection broke: it may have arrived.
@@ -28,21 +28,21 @@ pub enum Failure {
 
 impl Client {
     /// Says for people why there is no answer.
-    pub fn explain(&self, failure: Failure) -> Error {
+    pub fn explain(&self, failure: TransportError) -> Error {
         let socket = self.socket.display();
         match failure {
-            Failure::NotConnected(error) => self.not_connected(&error),
-            Failure::Broken(why) => Error::new(
+            TransportError::NotConnected(error) => self.not_connected(&error),
+            TransportError::Broken(why) => Error::new(
                 Kind::Unreachable,
                 format!("the connection to {socket} broke: {why}"),
             )
             .hint("the control process may be restarting: try again"),
-            Failure::Silent(waited) => Error::new(
+            TransportError::Silent(waited) => Error::new(
                 Kind::Unreachable,
                 format!("the supervisor does not answer: nothing came from {socket} in {waited:?}"),
             )
             .hint("look at its log: journalctl -u mattervisor"),
-            Failure::Replied(error) => error,
+            TransportError::Replied(error) => error,
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
 
     fn explained(errno: Errno) -> (u8, String) {
         let client = Client::new("/run/mattervisor/ctl.sock".into());
-        let error = client.explain(Failure::NotConnected(errno.into()));
+        let error = client.explain(TransportError::NotConnected(errno.into()));
         let text = format!("{}\n{}", error.message, error.hints.join("\n"));
         (error.kind.exit_code(), text)
     }

@@ -98,7 +98,7 @@ pub(crate) fn no_such_command(words: &[OsString], tools: Result<Vec<Tool>, Error
     match tools {
         // It may be a tool of a plan that cannot be had.
         Err(why) => why,
-        Ok(_) => error.hint("ctl --help lists the commands, ctl tools what else it runs"),
+        Ok(_) => error.hint("ctl help lists the commands, ctl tools what else it runs"),
     }
 }
 
@@ -215,6 +215,25 @@ mod tests {
         let (text, code) = stopped("ctl help restart");
         assert_eq!(code, 0);
         assert!(text.contains("Usage: ctl restart"), "{text}");
+    }
+
+    #[test]
+    fn ctl_alone_shows_the_help_and_fails_as_a_wrong_command_line_does() {
+        let (text, code) = stopped("ctl");
+        assert_eq!(code, 2);
+        assert!(text.contains("Exit codes:"), "{text}");
+    }
+
+    #[test]
+    fn options_of_every_command_are_listed_by_ctl_help_alone() {
+        let (text, _) = stopped("ctl help");
+        assert!(text.contains("--socket <PATH>"), "{text}");
+        for command in Cli::command().get_subcommands() {
+            let (text, code) = stopped(&format!("ctl {} --help", command.get_name()));
+            assert_eq!(code, 0, "{text}");
+            assert!(!text.contains("--socket"), "{text}");
+            assert!(text.contains("ctl help lists"), "{text}");
+        }
     }
 
     #[test]

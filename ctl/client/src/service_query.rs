@@ -12,7 +12,7 @@ use crate::{complete::services, escaped};
     reason = "it would be the help of the command that takes it"
 )]
 #[derive(Debug, Args)]
-pub struct Names {
+pub struct ServicesArgs {
     /// Services; none means all
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub names: Vec<String>,
