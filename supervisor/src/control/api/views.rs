@@ -62,7 +62,7 @@ impl Views<'_> {
         if !waiting_on.is_empty() {
             return Reason::other(self.waiting_reason(&waiting_on));
         }
-        if let State::Validating { run } | State::Spawning { run } = view.state
+        if let State::Validating { run, .. } | State::Spawning { run, .. } = view.state
             && let Some(waits) = self.starts.waits_for(self.cx, run)
         {
             return Reason::other(waits);

@@ -158,12 +158,12 @@ impl KnownRuns<'_> {
         let lost = || Err(LOST.to_owned());
         let is_planned = cx.service(id).is_some();
         Some(match cx.engine.view(id)?.state {
-            State::Spawning { run } if is_planned && !self.has(run) => LostRun::Main(run),
-            State::Validating { run } if is_planned && !self.has(run) => {
+            State::Spawning { run, .. } if is_planned && !self.has(run) => LostRun::Main(run),
+            State::Validating { run, .. } if is_planned && !self.has(run) => {
                 LostRun::Helper(run, Purpose::Validator)
             }
             // In state `stopping` it is a validator that had not been started yet.
-            State::Validating { run } | State::Stopping { run, .. } if !self.has(run) => {
+            State::Validating { run, .. } | State::Stopping { run, .. } if !self.has(run) => {
                 LostRun::GivenUp(Fact::Validated {
                     run,
                     verdict: lost(),
