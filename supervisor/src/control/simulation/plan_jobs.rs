@@ -1,4 +1,5 @@
-//! Jobs that a plan needs on its way: loading, accounts, candidates, the swap, and what each start has to know.
+//! Jobs that a plan needs on its way: loading, accounts, candidates, the swap, and what each start
+//! has to know.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -185,5 +186,6 @@ fn problem() -> Problem {
         message: "is not a URL".to_owned(),
         hint: None,
         variable: None,
+        denied: false,
     }
 }

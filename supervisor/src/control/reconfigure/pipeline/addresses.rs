@@ -106,7 +106,7 @@ fn running(cx: &Context) -> Vec<Target> {
     let names = cx.plan.services.keys();
     let running = names.filter_map(|name| {
         let run = cx.main_run_of(name)?;
-        let pid = cx.runs.get(&run)?.pid?;
+        let pid = cx.run(run)?.pid?;
         let name = name.clone();
         Some(Target { name, pid })
     });
@@ -143,6 +143,7 @@ fn unverified(plan: &Plan, why: &str) -> Problem {
         message: format!("whether the addresses that are new are free was not verified: {why}"),
         hint: None,
         variable: None,
+        denied: false,
     }
 }
 
