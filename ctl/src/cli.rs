@@ -6,7 +6,7 @@ use clap::{CommandFactory, Subcommand};
 use clap_complete::engine::SubcommandCandidates;
 
 use crate::commands::{
-    actions::{self, ExceptArgs, SomeNames},
+    actions::{self, ExceptArgs, NamedServicesArgs},
     check_config,
     completions::{self, CompletionsArgs},
     diff_config, env,
@@ -19,8 +19,9 @@ use crate::commands::{
 };
 use client::{
     complete,
-    names::Names,
+    options::with_global_options,
     programs::{PROGRAMS, Program},
+    service_query::ServicesArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -57,16 +58,16 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Start services and what they require, and wait until they are ready
     #[command(after_help = actions::START_EXAMPLES)]
-    Start(Names),
+    Start(ServicesArgs),
     /// Stop services and hold them until they are started again
     #[command(after_help = actions::STOP_EXAMPLES)]
-    Stop(Names),
+    Stop(ServicesArgs),
     /// Stop and start services, and wait until they are ready
     #[command(after_help = actions::RESTART_EXAMPLES)]
-    Restart(Names),
+    Restart(ServicesArgs),
     /// Start services, and leave them down when they end
     #[command(after_help = actions::ONCE_EXAMPLES)]
-    Once(SomeNames),
+    Once(NamedServicesArgs),
     /// Start all services but these
     #[command(after_help = actions::START_EXCEPT_EXAMPLES)]
     StartExcept(ExceptArgs),
@@ -76,33 +77,33 @@ pub(crate) enum Command {
     /// Restart all services but these
     #[command(after_help = actions::RESTART_EXCEPT_EXAMPLES)]
     RestartExcept(ExceptArgs),
-    /// Let services take a new configuration without ending
+    /// Have services load a new configuration without a restart
     #[command(after_help = actions::RELOAD_EXAMPLES)]
-    Reload(SomeNames),
+    Reload(NamedServicesArgs),
     /// Tell users that there is maintenance, in Mattermost's place, or let them in again
     #[command(after_help = maintenance::EXAMPLES)]
-    Maintenance(maintenance::Maintenance),
+    Maintenance(maintenance::MaintenanceArgs),
     /// Send SIGHUP to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Hup(SomeNames),
+    Hup(NamedServicesArgs),
     /// Send SIGINT to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Int(SomeNames),
+    Int(NamedServicesArgs),
     /// Send SIGTERM to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Term(SomeNames),
+    Term(NamedServicesArgs),
     /// Send SIGKILL to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Kill(SomeNames),
+    Kill(NamedServicesArgs),
     /// Send SIGUSR1 to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Usr1(SomeNames),
+    Usr1(NamedServicesArgs),
     /// Send SIGUSR2 to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Usr2(SomeNames),
+    Usr2(NamedServicesArgs),
     /// Send SIGQUIT to the main process
     #[command(after_help = actions::SIGNAL_EXAMPLES)]
-    Quit(SomeNames),
+    Quit(NamedServicesArgs),
     /// Wait until services are ready, healthy or stopped
     #[command(after_help = wait::EXAMPLES)]
     Wait(WaitArgs),
@@ -111,10 +112,10 @@ pub(crate) enum Command {
     ServiceList,
     /// Show what services have logged
     #[command(after_help = logs::EXAMPLES)]
-    Logs(logs::LogLines),
+    Logs(logs::LogsArgs),
     /// Follow what services log
     #[command(after_help = logs::TAIL_EXAMPLES)]
-    Tail(logs::Which),
+    Tail(logs::TailArgs),
     /// Show what has happened
     #[command(after_help = events::EXAMPLES)]
     Events(EventsArgs),
@@ -126,20 +127,20 @@ pub(crate) enum Command {
     CheckConfig,
     /// Show the configuration that runs, without its secrets
     #[command(after_help = show_config::EXAMPLES)]
-    ShowConfig(Names),
+    ShowConfig(ServicesArgs),
     /// Show what a reconfigure would change; 1 if it would change anything
     #[command(after_help = diff_config::EXAMPLES)]
-    DiffConfig(Names),
+    DiffConfig(ServicesArgs),
     /// Show the environment of a service, and what is wrong with it
     #[command(after_help = env::EXAMPLES)]
-    Env(env::Env),
+    Env(env::EnvArgs),
     /// Apply the configuration files: what did not change keeps running
     #[command(after_help = reconfigure::EXAMPLES)]
-    Reconfigure(reconfigure::How),
+    Reconfigure(reconfigure::ReconfigureArgs),
     /// Print the completions for a shell: source <(ctl completions bash)
     #[command(after_help = completions::EXAMPLES)]
     Completions(CompletionsArgs),
-    /// Let the program that is installed now take over control; no service notices
+    /// Replace the running control process with the installed binary; services keep running
     #[command(after_help = reexec::EXAMPLES)]
     Reexec,
     /// List the programs of services that ctl runs by their names, such as psql and mmctl
@@ -223,9 +224,18 @@ pub(crate) fn command() -> clap::Command {
         .add(SubcommandCandidates::new(complete::tools))
         .subcommands(PROGRAMS.iter().map(elsewhere));
     let groups = groups(&command);
+    let options = global_options();
     command.help_template(format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{groups}\nOptions:\n{{options}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} ctl [OPTIONS] <COMMAND>\n{groups}\n\
+         Options of every command:\n{options}{{after-help}}"
     ))
+}
+
+/// The options of every command as the help of `ctl` lists them, wrapped for the terminal.
+fn global_options() -> String {
+    let mut shown = with_global_options(Cli::command()).help_template("{options}");
+    let text = shown.render_help().to_string();
+    text.trim_end().to_owned()
 }
 
 /// The place in the help of a command that another program has.
@@ -302,7 +312,7 @@ mod tests {
           stop            Stop services and hold them until they are started again
           restart         Stop and start services, and wait until they are ready
           once            Start services, and leave them down when they end
-          reload          Let services take a new configuration without ending
+          reload          Have services load a new configuration without a restart
           start-except    Start all services but these
           stop-except     Stop all services but these
           restart-except  Restart all services but these
@@ -336,21 +346,20 @@ mod tests {
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
-          reexec          Let the program that is installed now take over control; no service notices
+          reexec          Replace the running control process with the installed binary; services keep running
           version         Show the versions of ctl and of the supervisor
 
-        Options:
-              --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
-                                    others [env: MATTERVISOR_ROOT] [default: /]
+        Options of every command:
+              --root <DIR>          Prefix for all paths [env: MATTERVISOR_ROOT] [default: /]
               --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
-              --catalog <DIR>       Catalogue of services, for commands that read the files themselves [env:
+              --catalog <DIR>       Directory of the catalogue, for commands that read service files [env:
                                     MATTERVISOR_CATALOG]
               --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:
                                     table] [possible values: table, json, runit]
               --no-wait             Return as soon as the change is accepted
               --timeout <DURATION>  Give up waiting after this long (90s, 5m, 1h30m); the change itself goes
                                     on
-          -h, --help                Print help (see more with '--help')
+          -h, --help                Print help; ctl help lists the options of every command
           -V, --version             Print version
 
         No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names

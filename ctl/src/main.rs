@@ -5,12 +5,12 @@
 mod cli;
 mod commands;
 mod mattermost;
+mod parse_args;
 mod preview;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod unanswered;
-mod usage;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -21,11 +21,11 @@ fn main() -> ExitCode {
     if complete::asked() {
         // A shell asks; what it is answered by does not come back.
         let line: Vec<OsString> = complete::line(arguments.iter().cloned()).collect();
-        if let Some(program) = usage::program(&line) {
+        if let Some(program) = parse_args::program(&line) {
             let error = program.execute(&arguments);
             return ExitCode::from(error.kind.exit_code());
         }
-        if usage::is_past_tool(&line) {
+        if parse_args::is_past_tool(&line) {
             // What a tool takes it knows itself.
             return ExitCode::SUCCESS;
         }
@@ -36,11 +36,11 @@ fn main() -> ExitCode {
 
 /// Does what the arguments ask and answers the exit code.
 fn run(arguments: &[OsString], output: Output) -> u8 {
-    if let Some(program) = usage::program(arguments) {
+    if let Some(program) = parse_args::program(arguments) {
         let error = program.execute(arguments);
         return Stop::Error(error).told(output);
     }
-    match usage::parse(arguments) {
+    match parse_args::parse(arguments) {
         Ok(cli) => commands::run(cli, output),
         Err(stop) => stop.told(output),
     }

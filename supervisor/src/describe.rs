@@ -3,6 +3,7 @@
 
 use api::{
     ConfigKey, DiffReply, ErrorKind, ErrorReply, KeyDiff, PlanReply, ServiceConfig, ServiceDiff,
+    VariableChange, VariableDiff,
 };
 use plan::{Options, Plan, PlanImpact, RenderedFile, Service, describe, file_diff};
 
@@ -63,6 +64,7 @@ pub(crate) fn diff(
         changes.filter(|(name, change)| change.impact != PlanImpact::Keep && wanted(name));
     let services = changes.map(|(name, change)| ServiceDiff {
         keys: keys(running, &new, &name),
+        variables: variables(running, &new, &name),
         name,
         action: change.impact,
         reasons: change.reasons,
@@ -120,6 +122,30 @@ fn keys(old: &Plan, new: &Plan, name: &str) -> Vec<KeyDiff> {
         lines(&mut differ, &key, gone, come);
     }
     differ
+}
+
+/// Variables that differ, for a service that is in both plans.
+fn variables(old: &Plan, new: &Plan, name: &str) -> Vec<VariableDiff> {
+    let (Some(old), Some(new)) = (old.services.get(name), new.services.get(name)) else {
+        return Vec::new();
+    };
+    let diff = |name: &String, change| VariableDiff {
+        name: name.clone(),
+        change,
+    };
+    let set = new
+        .env
+        .iter()
+        .filter_map(|(name, after)| match old.env.get(name) {
+            None => Some(diff(name, VariableChange::Added)),
+            Some(before) if before.value != after.value => {
+                Some(diff(name, VariableChange::Changed))
+            }
+            Some(_) => None,
+        });
+    let removed = old.env.keys().filter(|name| !new.env.contains_key(name));
+    set.chain(removed.map(|name| diff(name, VariableChange::Removed)))
+        .collect()
 }
 
 /// Files of both, that differ in what they contain alone.

@@ -178,6 +178,7 @@ fn store_secrets(path: &Path, mended: &Mended) -> Result<(), Vec<Problem>> {
             message,
             hint: Some(hint.to_owned()),
             variable: None,
+            denied: false,
         }]
     };
     let new = mended.plan.missing_secrets.iter().map(made);

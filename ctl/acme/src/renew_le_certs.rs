@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use client::{Context, Error, Kind, moment, programs};
+use client::{Context, Error, Kind, programs, time_arg};
 
 use crate::{Order, Outcome};
 
@@ -111,7 +111,7 @@ fn placeholder(arguments: &Renew) -> Result<u8, Error> {
 }
 
 fn day(unix_seconds: i64) -> String {
-    moment::day(unix_seconds)
+    time_arg::day(unix_seconds)
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ use tokio::{
 use crate::{
     alive::{Holder, holder},
     error::{Error, Kind},
-    failure::{Failure, not_understood, refusal},
-    lines::Lines,
+    ndjson::Lines,
+    transport_error::{TransportError, not_understood, refusal},
 };
 
 /// Longest path that fits into a socket address, without its NUL.
@@ -88,7 +88,7 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| not_understood(&error))
     }
 
-    /// The same, but none where the answer is 404.
+    /// Like [`Client::get`], but none where the answer is 404.
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
         let (status, body) = self.fetch(Method::GET, path, &[]).await?;
         match status {
@@ -101,7 +101,10 @@ impl Client {
     }
 
     /// Asks for a stream of lines.
-    pub async fn follow<T: DeserializeOwned>(&self, path: &str) -> Result<Lines<T>, Failure> {
+    pub async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Lines<T>, TransportError> {
         self.stream(Method::GET, path, Vec::new()).await
     }
 
@@ -110,7 +113,7 @@ impl Client {
         &self,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Lines<T>, Failure> {
+    ) -> Result<Lines<T>, TransportError> {
         self.stream(Method::POST, path, body).await
     }
 
@@ -126,9 +129,9 @@ impl Client {
             {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
-                Err(_) => Failure::Silent(self.answer_max),
+                Err(_) => TransportError::Silent(self.answer_max),
             };
-            if !matches!(failure, Failure::Broken(_)) || Instant::now() >= give_up {
+            if !matches!(failure, TransportError::Broken(_)) || Instant::now() >= give_up {
                 return Err(self.explain(failure));
             }
             sleep(RETRY_PAUSE).await;
@@ -140,7 +143,7 @@ impl Client {
         method: &Method,
         path: &str,
         body: &[u8],
-    ) -> Result<(StatusCode, Bytes), Failure> {
+    ) -> Result<(StatusCode, Bytes), TransportError> {
         let response = self.request(method.clone(), path, body.to_vec()).await?;
         let status = response.status();
         Ok((status, whole(response).await?))
@@ -151,22 +154,22 @@ impl Client {
         method: Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Lines<T>, Failure> {
+    ) -> Result<Lines<T>, TransportError> {
         let response = timeout(self.answer_max, self.request(method, path, body))
             .await
-            .unwrap_or(Err(Failure::Silent(self.answer_max)))?;
+            .unwrap_or(Err(TransportError::Silent(self.answer_max)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(Lines::new(response.into_body()));
         }
         let body = timeout(self.answer_max, whole(response))
             .await
-            .unwrap_or(Err(Failure::Silent(self.answer_max)))?;
+            .unwrap_or(Err(TransportError::Silent(self.answer_max)))?;
         // A change is refused in the stream's own words.
         if let Ok(api::Progress::Refused(reply)) = serde_json::from_slice(&body) {
-            return Err(Failure::Replied(reply.into()));
+            return Err(TransportError::Replied(reply.into()));
         }
-        Err(Failure::Replied(refusal(status, &body)))
+        Err(TransportError::Replied(refusal(status, &body)))
     }
 
     async fn request(
@@ -174,9 +177,9 @@ impl Client {
         method: Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let stream = self.connect().await.map_err(Failure::NotConnected)?;
-        let broken = |error: hyper::Error| Failure::Broken(error.to_string());
+    ) -> Result<Response<Incoming>, TransportError> {
+        let stream = self.connect().await.map_err(TransportError::NotConnected)?;
+        let broken = |error: hyper::Error| TransportError::Broken(error.to_string());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;
@@ -189,7 +192,7 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| {
                 let message = format!("cannot ask for `{path}`: {error}");
-                Failure::Replied(Error::new(Kind::Usage, message))
+                TransportError::Replied(Error::new(Kind::Usage, message))
             })?;
         sender.send_request(request).await.map_err(broken)
     }
@@ -234,12 +237,12 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(proc::fd_path(&directory).join(name)).await
 }
 
-async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {
+async fn whole(response: Response<Incoming>) -> Result<Bytes, TransportError> {
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
         .collect()
         .await;
     body.map(http_body_util::Collected::to_bytes)
-        .map_err(|error| Failure::Broken(error.to_string()))
+        .map_err(|error| TransportError::Broken(error.to_string()))
 }
 
 /// A word as it may stand in a path or query.
@@ -313,7 +316,7 @@ mod tests {
         let failure = runtime
             .block_on(client.post::<u8>("/v1/services", Vec::new()))
             .err();
-        assert!(matches!(failure, Some(Failure::Silent(_))));
+        assert!(matches!(failure, Some(TransportError::Silent(_))));
         drop(listener);
     }
 }

@@ -8,26 +8,26 @@
 
 pub mod accounts;
 mod alive;
-pub mod change;
 mod client;
 pub mod command_line;
 pub mod complete;
 mod context;
 pub mod error;
-pub mod failure;
 mod job_progress;
-pub mod lines;
-pub mod moment;
-pub mod names;
+pub mod ndjson;
 mod not_allowed;
+pub mod operation;
 pub mod options;
 pub mod output;
 pub mod programs;
 pub mod progress;
 pub mod render;
+pub mod service_query;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod time_arg;
 pub mod toml_text;
+pub mod transport_error;
 
 pub use client::{Client, escaped};
 pub use context::{Context, socket};

@@ -1,15 +1,16 @@
-//! What every command takes: where the supervisor is, and how to speak.
+//! The options of every command: which supervisor is meant, and how to print and wait.
+//!
+//! They are hidden from the help of each command and listed once, by `ctl help`.
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 /// An empty variable counts as none, which clap's own `env` would refuse.
-const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, run/mattervisor and the \
-    others [env: MATTERVISOR_ROOT] [default: /]";
+const ROOT_HELP: &str = "Prefix for all paths [env: MATTERVISOR_ROOT] [default: /]";
 
 const CATALOG_HELP: &str =
-    "Catalogue of services, for commands that read the files themselves [env: MATTERVISOR_CATALOG]";
+    "Directory of the catalogue, for commands that read service files [env: MATTERVISOR_CATALOG]";
 
 // What every command takes.
 #[expect(
@@ -17,26 +18,39 @@ const CATALOG_HELP: &str =
     reason = "it would be the help of the command that takes it"
 )]
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Directory that stands before etc/mattervisor and the others
-    #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]
+    /// Prefix for all paths
+    #[arg(long, global = true, hide = true, value_name = "DIR", help = ROOT_HELP)]
     pub root: Option<PathBuf>,
     /// Control socket [default: ROOT/run/mattervisor/ctl.sock]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, hide = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Catalogue of services, for what reads the files itself
-    #[arg(long, global = true, value_name = "DIR", help = CATALOG_HELP)]
+    /// Directory of the catalogue
+    #[arg(long, global = true, hide = true, value_name = "DIR", help = CATALOG_HELP)]
     pub catalog: Option<PathBuf>,
     /// How to print: a table for people, JSON, or gitlab-ctl's lines
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub format: Format,
     /// Return as soon as the change is accepted
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide = true)]
     pub no_wait: bool,
     /// Give up waiting after this long (90s, 5m, 1h30m); the change itself goes on
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, global = true, hide = true, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// Print help; ctl help lists the options of every command
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    pub help: Option<bool>,
+}
+
+/// The definition with the options of every command shown, which each command's own help leaves out.
+pub fn with_global_options(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.hide(false))
 }
 
 /// How to print.

@@ -93,7 +93,7 @@ pub fn every_state() -> Vec<ServiceStatus> {
             restarts: 7,
             next_try_ms: Some(3200),
             last_exit: Some(exit.clone()),
-            reason: Some("exit code 1, 7 times in a row".into()),
+            reason: Some("exit code 1, 7 times in a row; next try in 3.2s".into()),
             ..down("nginx", "backoff")
         },
         ServiceStatus {

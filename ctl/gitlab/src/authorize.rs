@@ -7,8 +7,8 @@ use client::{Context, Error, Kind, render::shown};
 use super::{
     api::{Gitlab, base_url},
     application::{Application, NAME, SCOPE, Told, by_redirects, redirect_uris},
-    here::Here,
     input::{self, AuthorizeWith},
+    local_config::LocalConfig,
     report::{self, Action, Done},
     store::{self, Prepared, Values},
 };
@@ -24,7 +24,7 @@ pub(crate) enum Mode {
 
 /// Does it and says what was done and what is left to do.
 pub(crate) fn run(context: &Context, with: &AuthorizeWith, mode: Mode) -> Result<u8, Error> {
-    let here = Here::read(context)?;
+    let here = LocalConfig::read(context)?;
     let (token, token_remark) = input::token(&with.token_file)?;
     let url = url(with, &here)?;
     let job = Job {
@@ -58,7 +58,7 @@ fn in_the_clear(url: &str) -> bool {
     })
 }
 
-fn url(with: &AuthorizeWith, here: &Here) -> Result<String, Error> {
+fn url(with: &AuthorizeWith, here: &LocalConfig) -> Result<String, Error> {
     let given = with.url.as_ref().or(here.told.gitlab_url.as_ref());
     let given = given.ok_or_else(|| {
         Error::new(Kind::Usage, "it is not known where GitLab is")
@@ -69,7 +69,7 @@ fn url(with: &AuthorizeWith, here: &Here) -> Result<String, Error> {
 
 /// What is at hand.
 struct Job {
-    here: Here,
+    here: LocalConfig,
     gitlab: Gitlab,
     uris: [String; 2],
     dry_run: bool,

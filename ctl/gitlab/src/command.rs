@@ -10,7 +10,7 @@ use crate::{
     vhost,
 };
 
-/// What stands below the help of `ctl gitlab`.
+/// Text after the help of `ctl gitlab`.
 const EXAMPLES: &str = "\
 Works without a supervisor. What it stores counts after ctl reconfigure.
 
@@ -41,17 +41,17 @@ pub(crate) enum Command {
     Gitlab(Gitlab),
 }
 
-// Which of them.
+// The commands about GitLab.
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Gitlab {
     #[command(subcommand)]
-    command: Which,
+    command: GitlabCommand,
 }
 
 // What to do about GitLab.
 #[derive(Debug, Subcommand)]
-enum Which {
+enum GitlabCommand {
     /// Let users sign on with GitLab: make the OAuth application there, store its secret here
     #[command(after_help = AUTHORIZE)]
     Authorize(AuthorizeWith),
@@ -67,9 +67,9 @@ enum Which {
 pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Error> {
     let Command::Gitlab(gitlab) = command;
     match &gitlab.command {
-        Which::Authorize(with) => authorize::run(context, with, Mode::Authorize),
-        Which::Reauthorize(with) => authorize::run(context, with, Mode::Reauthorize),
-        Which::Vhost(to) => vhost::run(context, to),
+        GitlabCommand::Authorize(with) => authorize::run(context, with, Mode::Authorize),
+        GitlabCommand::Reauthorize(with) => authorize::run(context, with, Mode::Reauthorize),
+        GitlabCommand::Vhost(to) => vhost::run(context, to),
     }
 }
 

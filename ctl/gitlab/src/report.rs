@@ -9,7 +9,7 @@ use client::{
 
 use super::{
     application::{Application, NAME, SCOPE},
-    here::Here,
+    local_config::LocalConfig,
 };
 
 /// What became of the application.
@@ -73,7 +73,7 @@ impl Done {
 /// Prints it.
 pub(super) fn print(
     context: &Context,
-    here: &Here,
+    here: &LocalConfig,
     url: &str,
     uris: &[String; 2],
     done: &Done,

@@ -12,7 +12,7 @@ use plan::{
     secrets_file::{self, Failure, Reserved},
 };
 
-use super::{Secret, here::SERVICE};
+use super::{Secret, local_config::SERVICE};
 
 /// What stands for what GitLab has not told yet: as long as the longest it tells.
 const PLACEHOLDER: &str =

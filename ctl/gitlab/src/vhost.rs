@@ -16,8 +16,8 @@ use plan::{Options, RealHost};
 use safe_path::Dir;
 
 use super::{
-    here::{self, options},
     input::VhostTo,
+    local_config::{self, options},
 };
 
 /// The service whose settings and templates these are.
@@ -34,7 +34,8 @@ const CERTIFICATES: &str = "{% if tls %}\
 /// Writes the virtual host and says what to do with it.
 pub(crate) fn run(context: &Context, to: &VhostTo) -> Result<u8, Error> {
     let options = options(context)?;
-    let plan = plan::load(&RealHost, &options).map_err(|problems| here::wrong(&problems))?;
+    let plan =
+        plan::load(&RealHost, &options).map_err(|problems| local_config::wrong(&problems))?;
     let text = render(&options, to)?;
     let mut remarks = missing(&options)?;
     let Some(output) = &to.output else {
@@ -87,13 +88,13 @@ fn render(options: &Options, to: &VhostTo) -> Result<String, Error> {
         ("asked_socket", ""),
     ];
     plan::render_template(&RealHost, options, PROXY, TEMPLATE, &instead)
-        .map_err(|problems| here::wrong(&problems))
+        .map_err(|problems| local_config::wrong(&problems))
 }
 
 /// What it names and is not there: nginx would not start with it.
 fn missing(options: &Options) -> Result<Vec<String>, Error> {
     let named = plan::render_text(&RealHost, options, PROXY, CERTIFICATES)
-        .map_err(|problems| here::wrong(&problems))?;
+        .map_err(|problems| local_config::wrong(&problems))?;
     let gone = named.lines().filter(|path| !Path::new(path).exists());
     Ok(gone
         .map(|path| format!("{path} is not there yet; nginx refuses the virtual host without it"))

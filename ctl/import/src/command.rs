@@ -11,7 +11,7 @@ use client::{
 
 use crate::{
     Import, Request,
-    report::{Fate, Line, Report},
+    report::{Disposition, Line, Report},
 };
 
 /// What stands below the help.
@@ -138,10 +138,10 @@ fn text(imported: &Import) -> String {
 /// Lines of the report with one fate. `wanted`: 0 converted, 1 not needed, 2 for a person, 3 new.
 fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
     let kind = |line: &&Line| match line.fate {
-        Fate::Converted(_) => wanted == 0,
-        Fate::NotNeeded(_) => wanted == 1,
-        Fate::Person(_) => wanted == 2,
-        Fate::New(_) => wanted == 3,
+        Disposition::Converted(_) => wanted == 0,
+        Disposition::NotNeeded(_) => wanted == 1,
+        Disposition::Person(_) => wanted == 2,
+        Disposition::New(_) => wanted == 3,
     };
     let lines: Vec<&Line> = report.lines.iter().filter(kind).collect();
     if lines.is_empty() {
@@ -158,7 +158,7 @@ fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
 fn entry(out: &mut String, line: &Line, width: usize) {
     let origin = line.origin.to_string();
     // What somebody has to look at is shown as it stands.
-    let left = matches!(line.fate, Fate::Person(_)) && !line.text.is_empty();
+    let left = matches!(line.fate, Disposition::Person(_)) && !line.text.is_empty();
     let name = if left || line.what.is_empty() {
         &line.text
     } else {
@@ -166,15 +166,15 @@ fn entry(out: &mut String, line: &Line, width: usize) {
     };
     let _ = write!(out, "  {origin:<width$}  {}", shown(name));
     match &line.fate {
-        Fate::Converted(keys) => {
+        Disposition::Converted(keys) => {
             if keys.len() != 1 || keys[0] != line.what {
                 let _ = write!(out, " -> {}", shown(&keys.join(", ")));
             }
         }
-        Fate::NotNeeded(why) | Fate::New(why) => {
+        Disposition::NotNeeded(why) | Disposition::New(why) => {
             let _ = write!(out, ": {}", shown(why));
         }
-        Fate::Person(why) => {
+        Disposition::Person(why) => {
             let _ = write!(out, "\n  {:width$}  {}", "", shown(why));
         }
     }

@@ -11,7 +11,7 @@ use super::{
     draft::{Draft, Entry, Part},
     gitlab,
     package::Package,
-    report::{Fate, Line, Origin, Report},
+    report::{Disposition, Line, Origin, Report},
     ruby::Value,
     secrecy,
     settings::Setting,
@@ -26,7 +26,7 @@ pub(super) struct Converter<'a> {
 }
 
 /// What a rule says, and what else is to be known.
-pub(super) type Verdict = (Fate, Option<String>);
+pub(super) type Verdict = (Disposition, Option<String>);
 
 impl Converter<'_> {
     /// One setting of gitlab.rb.
@@ -35,7 +35,7 @@ impl Converter<'_> {
             Some(fate) => (fate, None),
             None => self.verdict(setting),
         };
-        if let Fate::Person(why) = &fate {
+        if let Disposition::Person(why) = &fate {
             let text = if setting.text.is_empty() {
                 setting.what()
             } else {
@@ -51,7 +51,7 @@ impl Converter<'_> {
     /// Adds a line to the report; entries of the draft that it stands for know it from here on.
     pub(super) fn tell(&mut self, line: Line) {
         let keys = match &line.fate {
-            Fate::Converted(keys) => keys.clone(),
+            Disposition::Converted(keys) => keys.clone(),
             _ => Vec::new(),
         };
         let number = self.report.add(line);
@@ -70,12 +70,12 @@ impl Converter<'_> {
         }
     }
 
-    fn top(&mut self, setting: &Setting) -> Fate {
+    fn top(&mut self, setting: &Setting) -> Disposition {
         match setting.key.as_str() {
             "mattermost_external_url" => match coerce::typed(&setting.value, "url") {
-                Ok(None) => Fate::not_needed("it has no value, so Mattermost is off"),
+                Ok(None) => Disposition::not_needed("it has no value, so Mattermost is off"),
                 Ok(Some(Json::String(url))) if url.is_empty() => {
-                    Fate::not_needed("it is empty, so Mattermost is off")
+                    Disposition::not_needed("it is empty, so Mattermost is off")
                 }
                 Ok(Some(url)) => self.put(
                     setting,
@@ -84,30 +84,30 @@ impl Converter<'_> {
                     url,
                     false,
                 ),
-                Err(why) => Fate::Person(why),
+                Err(why) => Disposition::Person(why),
             },
             "external_url" => match setting.value.doubt() {
                 // Its variables say what followed from it.
-                Some(why) if self.package.variables.is_none() => Fate::person(format!(
+                Some(why) if self.package.variables.is_none() => Disposition::person(format!(
                     "{why}; GitLab is taken to run here, and where people sign in with it, mattermost.gitlab_url is to be set to its address"
                 )),
                 _ if self.package.stays() => {
-                    Fate::not_needed("GitLab's own address; it stays in GitLab's gitlab.rb")
+                    Disposition::not_needed("GitLab's own address; it stays in GitLab's gitlab.rb")
                 }
-                _ => Fate::not_needed("GitLab's own address; nothing of GitLab runs here"),
+                _ => Disposition::not_needed("GitLab's own address; nothing of GitLab runs here"),
             },
             "roles" => match setting.value.doubt() {
-                Some(why) => Fate::person(format!(
+                Some(why) => Disposition::person(format!(
                     "{why}; roles say which services of GitLab's package ran: was Mattermost's database among them?"
                 )),
-                None => Fate::not_needed(
+                None => Disposition::not_needed(
                     "roles of GitLab's package: they say which of its services run",
                 ),
             },
-            key if gitlab::is_top(key) => Fate::not_needed("belongs to GitLab"),
+            key if gitlab::is_top(key) => Disposition::not_needed("belongs to GitLab"),
             key => {
                 let tops = ["mattermost_external_url", "external_url", "roles"];
-                Fate::person(format!(
+                Disposition::person(format!(
                     "GitLab has no setting of this name{}",
                     near(key, tops.into_iter())
                 ))
@@ -116,7 +116,7 @@ impl Converter<'_> {
     }
 
     /// A section that is not one of Mattermost's own.
-    fn other(&mut self, setting: &Setting) -> Fate {
+    fn other(&mut self, setting: &Setting) -> Disposition {
         let (section, key) = (setting.section.as_str(), setting.key.as_str());
         let known = gitlab::is_section(section)
             || matches!(section, "letsencrypt" | "manage_accounts")
@@ -126,13 +126,15 @@ impl Converter<'_> {
                 "GitLab has no section of this name{}",
                 near(section, gitlab::known())
             );
-            return Fate::Person(why);
+            return Disposition::Person(why);
         }
         if key == "enable" && section != "manage_storage_directories" {
             return self.switch(setting);
         }
         if section == "letsencrypt" && self.package.stays() {
-            return Fate::not_needed("GitLab's nginx ends TLS on this machine, and renews there");
+            return Disposition::not_needed(
+                "GitLab's nginx ends TLS on this machine, and renews there",
+            );
         }
         let ours = section == "logging"
             || (matches!(section, "letsencrypt" | "postgres_exporter") && !self.package.stays());
@@ -140,37 +142,37 @@ impl Converter<'_> {
             return self.declared(setting, Part::Services, &[section, key], &declared);
         }
         if key == "mattermost_host" && section == "gitlab_rails" {
-            return Fate::not_needed(
+            return Disposition::not_needed(
                 "it tells GitLab where Mattermost is: it stays in GitLab's gitlab.rb",
             );
         }
-        Fate::not_needed(gitlab::reason(section, key))
+        Disposition::not_needed(gitlab::reason(section, key))
     }
 
     /// `SECTION['enable']`.
-    fn switch(&mut self, setting: &Setting) -> Fate {
+    fn switch(&mut self, setting: &Setting) -> Disposition {
         let section = setting.section.as_str();
         let switch = self.catalogue.switch(section);
         let on = match &setting.value {
             Value::Bool(on) => *on,
-            Value::Nil => return Fate::not_needed("it has no value"),
-            Value::Unknown(why) => return Fate::Person(why.clone()),
-            _ => return Fate::person("it is neither true nor false"),
+            Value::Nil => return Disposition::not_needed("it has no value"),
+            Value::Unknown(why) => return Disposition::Person(why.clone()),
+            _ => return Disposition::person("it is neither true nor false"),
         };
         let path = [section, "enable"];
         match (section, on) {
             ("manage_accounts", _) => self.put(setting, Part::Site, &path, Json::from(on), false),
             ("letsencrypt", true) if self.package.stays() => {
-                Fate::not_needed("GitLab's nginx ends TLS on this machine, and renews there")
+                Disposition::not_needed("GitLab's nginx ends TLS on this machine, and renews there")
             }
             ("letsencrypt", true) if switch == Some(Switch::Service) => {
                 self.put(setting, Part::Services, &path, Json::from(on), false)
             }
-            (_, true) => Fate::not_needed("belongs to GitLab, which runs it"),
+            (_, true) => Disposition::not_needed("belongs to GitLab, which runs it"),
             (_, false) if switch.is_some() => {
                 self.put(setting, Part::Services, &path, Json::from(on), false)
             }
-            (_, false) => Fate::not_needed("it does not run here"),
+            (_, false) => Disposition::not_needed("it does not run here"),
         }
     }
 
@@ -181,18 +183,18 @@ impl Converter<'_> {
         part: Part,
         path: &[&str],
         declared: &Declared,
-    ) -> Fate {
+    ) -> Disposition {
         if let Some(why) = &declared.obsolete {
-            return Fate::not_needed(why.clone());
+            return Disposition::not_needed(why.clone());
         }
         match coerce::typed(&setting.value, &declared.kind) {
-            Ok(None) => Fate::not_needed("it has no value: the default counts"),
+            Ok(None) => Disposition::not_needed("it has no value: the default counts"),
             Ok(Some(value)) => {
                 let text = value.as_str().unwrap_or_default();
                 let secret = declared.secret || secrecy::value_secret(text);
                 self.put(setting, part, path, value, secret)
             }
-            Err(why) => Fate::Person(why),
+            Err(why) => Disposition::Person(why),
         }
     }
 
@@ -204,7 +206,7 @@ impl Converter<'_> {
         path: &[&str],
         value: Json,
         secret: bool,
-    ) -> Fate {
+    ) -> Disposition {
         self.add(Origin::Line(setting.line), part, path, value, secret, None)
     }
 
@@ -217,7 +219,7 @@ impl Converter<'_> {
         value: Json,
         secret: bool,
         note: Option<&str>,
-    ) -> Fate {
+    ) -> Disposition {
         let entry = Entry {
             part,
             path: path.iter().map(|it| (*it).to_owned()).collect(),
@@ -229,7 +231,7 @@ impl Converter<'_> {
         };
         let key = entry.key();
         self.draft.set(entry);
-        Fate::Converted(vec![key])
+        Disposition::Converted(vec![key])
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     environment::{DATA_SOURCE, TRUSTED},
     known::Known,
     legacy, package,
-    report::{Fate, Line, Origin},
+    report::{Disposition, Line, Origin},
     settings::{self, Setting},
 };
 
@@ -107,7 +107,7 @@ pub(super) fn ours(name: &str) -> Option<&'static str> {
 
 impl Converter<'_> {
     /// Whether the directory of variables says what a value came to that only Ruby knows.
-    pub(super) fn answered(&self, setting: &Setting) -> Option<Fate> {
+    pub(super) fn answered(&self, setting: &Setting) -> Option<Disposition> {
         setting.value.doubt()?;
         let variables = self.package.variables?;
         let section = setting.section.as_str();
@@ -121,7 +121,9 @@ impl Converter<'_> {
         let other = setting.key == "mattermost_external_url"
             && self.package.said("mattermost", "service_site_url") != Known::Unset;
         ((whole || there) && !other).then(|| {
-            Fate::not_needed("the directory of variables has what it came to, and that counts")
+            Disposition::not_needed(
+                "the directory of variables has what it came to, and that counts",
+            )
         })
     }
 
@@ -290,11 +292,11 @@ impl Converter<'_> {
                 continue;
             }
             let fate = if let Some(why) = package::means_nothing(name, value) {
-                Fate::not_needed(why)
+                Disposition::not_needed(why)
             } else if name == DATA_SOURCE {
-                Fate::not_needed("the PostgreSQL here has its socket at another place")
+                Disposition::not_needed("the PostgreSQL here has its socket at another place")
             } else {
-                Fate::person("it is another here than Mattermost had")
+                Disposition::person("it is another here than Mattermost had")
             };
             self.say(self.origin(), name, fate);
         }
@@ -303,17 +305,19 @@ impl Converter<'_> {
                 continue;
             }
             let fate = match (self.said_by(name), ours(name)) {
-                (Some(line), _) if self.package.variables.is_some() => Fate::person(format!(
-                    "gitlab.rb says it in {line}, and Mattermost ran without: was there no reconfigure since?"
-                )),
-                (_, Some(why)) => Fate::New(why.to_owned()),
-                (_, None) => Fate::person("Mattermost did not have it"),
+                (Some(line), _) if self.package.variables.is_some() => {
+                    Disposition::person(format!(
+                        "gitlab.rb says it in {line}, and Mattermost ran without: was there no reconfigure since?"
+                    ))
+                }
+                (_, Some(why)) => Disposition::New(why.to_owned()),
+                (_, None) => Disposition::person("Mattermost did not have it"),
             };
             self.say(Origin::Machine, name, fate);
         }
     }
 
-    fn say(&mut self, origin: Origin, name: &str, fate: Fate) {
+    fn say(&mut self, origin: Origin, name: &str, fate: Disposition) {
         self.report.add(Line {
             origin,
             what: name.to_owned(),
@@ -326,10 +330,12 @@ impl Converter<'_> {
     /// Whether the report says of a variable more than which key it has become.
     fn told(&self, name: &str) -> bool {
         let of_line = self.report.lines.iter().any(|line| {
-            let bare = matches!(line.fate, Fate::Converted(_)) && line.remark.is_none();
+            let bare = matches!(line.fate, Disposition::Converted(_)) && line.remark.is_none();
             let why = match &line.fate {
-                Fate::NotNeeded(why) | Fate::Person(why) | Fate::New(why) => why,
-                Fate::Converted(_) => "",
+                Disposition::NotNeeded(why) | Disposition::Person(why) | Disposition::New(why) => {
+                    why
+                }
+                Disposition::Converted(_) => "",
             };
             let remark = line.remark.as_deref().unwrap_or_default();
             !bare

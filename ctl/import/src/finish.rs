@@ -17,7 +17,7 @@ use super::{
     draft::{Draft, Entry, Part},
     known::Known,
     package,
-    report::{Fate, Line, Origin},
+    report::{Disposition, Line, Origin},
     ruby::Value,
     write,
 };
@@ -31,7 +31,7 @@ const MAX_ROUNDS: usize = 100;
 impl Converter<'_> {
     /// A statement that sets nothing.
     pub(super) fn stray(&mut self, line: Line) {
-        if let (Fate::Person(why), Origin::Line(number)) = (&line.fate, line.origin) {
+        if let (Disposition::Person(why), Origin::Line(number)) = (&line.fate, line.origin) {
             let comment = format!("gitlab.rb line {number}: {}: {why}", line.text);
             self.draft.comments.push(comment);
         }
@@ -49,16 +49,18 @@ impl Converter<'_> {
                 Some(variables.get(it).cloned().flatten())
             });
             let fate = match (variable, in_dir) {
-                _ if text.is_empty() => Fate::not_needed("it has no value"),
+                _ if text.is_empty() => Disposition::not_needed("it has no value"),
                 _ if self.draft.has(&["mattermost", key]) => {
-                    Fate::not_needed("gitlab.rb says it, and that counts")
+                    Disposition::not_needed("gitlab.rb says it, and that counts")
                 }
-                (None, _) if key.ends_with("_salt") => Fate::not_needed(
+                (None, _) if key.ends_with("_salt") => Disposition::not_needed(
                     "GitLab 11.0 and later did not pass it on; Mattermost has it in config.json",
                 ),
-                (None, _) => Fate::not_needed("Mattermost had nothing of it"),
+                (None, _) => Disposition::not_needed("Mattermost had nothing of it"),
                 (Some(_), Some(there)) if there.as_deref() != Some(text.as_str()) => {
-                    Fate::not_needed("the directory of variables has what Mattermost really had")
+                    Disposition::not_needed(
+                        "the directory of variables has what Mattermost really had",
+                    )
                 }
                 (Some(variable), _) => self.set_variable(Origin::Secrets, &variable, &text),
             };
@@ -169,7 +171,7 @@ impl Converter<'_> {
     pub(super) fn said_in_vain(&self, key: &str) -> bool {
         let lines = self.report.lines.iter();
         let mut lines = lines.filter(|line| line.what == key);
-        lines.any(|line| matches!(line.fate, Fate::Person(_)))
+        lines.any(|line| matches!(line.fate, Disposition::Person(_)))
     }
 
     /// GitLab's nginx has the ports of this machine.
@@ -337,7 +339,7 @@ impl Converter<'_> {
             let why = format!("{key} {}", wrong.message);
             let origin = entry.origin;
             match entry.reported {
-                Some(line) => self.report.lines[line].fate = Fate::Person(why.clone()),
+                Some(line) => self.report.lines[line].fate = Disposition::Person(why.clone()),
                 None => self.report.person(origin, &key, why.clone()),
             }
             let place = match origin {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Where something was said.
+/// Source of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// In gitlab.rb, from 1.
@@ -31,26 +31,26 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What became of it.
+/// What the import did with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is said by these keys now.
+pub(crate) enum Disposition {
+    /// Converted to these keys of the site file.
     Converted(Vec<String>),
-    /// Nothing has to say it here, and why.
+    /// Not needed here, for this reason.
     NotNeeded(String),
-    /// Somebody has to look at it, and why.
+    /// A person has to decide, for this reason.
     Person(String),
-    /// It was not there, and is set here, and why.
+    /// Added by the import, for this reason.
     New(String),
 }
 
-impl Fate {
-    /// See [`Fate::NotNeeded`].
+impl Disposition {
+    /// See [`Disposition::NotNeeded`].
     pub(crate) fn not_needed(why: impl Into<String>) -> Self {
         Self::NotNeeded(why.into())
     }
 
-    /// See [`Fate::Person`].
+    /// See [`Disposition::Person`].
     pub(crate) fn person(why: impl Into<String>) -> Self {
         Self::Person(why.into())
     }
@@ -64,12 +64,12 @@ pub(crate) struct Line {
     pub(crate) what: String,
     /// The statement, without secrets; may be empty.
     pub(crate) text: String,
-    pub(crate) fate: Fate,
+    pub(crate) fate: Disposition,
     /// What else is to be known.
     pub(crate) remark: Option<String>,
 }
 
-/// All of it.
+/// The whole report.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// What was read.
@@ -92,21 +92,21 @@ impl Report {
             origin,
             what: what.to_owned(),
             text: String::new(),
-            fate: Fate::person(why),
+            fate: Disposition::person(why),
             remark: None,
         });
     }
 
     /// How many lines are converted, not needed, and for a person.
     pub(crate) fn counts(&self) -> [usize; 3] {
-        let count = |wanted: fn(&Fate) -> bool| {
+        let count = |wanted: fn(&Disposition) -> bool| {
             let of = self.lines.iter().filter(|line| wanted(&line.fate));
             of.count()
         };
         [
-            count(|it| matches!(it, Fate::Converted(_))),
-            count(|it| matches!(it, Fate::NotNeeded(_))),
-            count(|it| matches!(it, Fate::Person(_))),
+            count(|it| matches!(it, Disposition::Converted(_))),
+            count(|it| matches!(it, Disposition::NotNeeded(_))),
+            count(|it| matches!(it, Disposition::Person(_))),
         ]
     }
 }
@@ -156,10 +156,10 @@ impl Report {
         };
         for line in &self.lines {
             let (list, keys, reason): (_, &[String], &str) = match &line.fate {
-                Fate::Converted(keys) => (&mut json.converted, keys, ""),
-                Fate::NotNeeded(why) => (&mut json.not_needed, &[], why),
-                Fate::Person(why) => (&mut json.person, &[], why),
-                Fate::New(why) => (&mut json.new, &[], why),
+                Disposition::Converted(keys) => (&mut json.converted, keys, ""),
+                Disposition::NotNeeded(why) => (&mut json.not_needed, &[], why),
+                Disposition::Person(why) => (&mut json.person, &[], why),
+                Disposition::New(why) => (&mut json.new, &[], why),
             };
             list.push(JsonLine {
                 origin: line.origin.to_string(),

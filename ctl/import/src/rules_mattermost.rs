@@ -9,7 +9,7 @@ use super::{
     draft::Part,
     known::Known,
     legacy, package,
-    report::{Fate, Origin},
+    report::{Disposition, Origin},
     ruby::Value,
     secrecy,
     settings::Setting,
@@ -30,7 +30,7 @@ impl Converter<'_> {
             let why = format!(
                 "gitlab-secrets.json has{shown}, which counted: GitLab's package took false for not set"
             );
-            return (Fate::NotNeeded(why), None);
+            return (Disposition::NotNeeded(why), None);
         }
         if let Some(fate) = self.mattermost_own(setting) {
             return (fate, None);
@@ -39,10 +39,10 @@ impl Converter<'_> {
             match coerce::variable(&setting.value) {
                 Ok(Some(path)) if package::own_path(key, &path) => {
                     let why = "its place in GitLab's package; the files move, see what is next";
-                    return (Fate::not_needed(why), None);
+                    return (Disposition::not_needed(why), None);
                 }
                 Ok(Some(path)) if !path.starts_with('/') => {
-                    return (Fate::person("it is not an absolute path"), None);
+                    return (Disposition::person("it is not an absolute path"), None);
                 }
                 _ => {}
             }
@@ -53,7 +53,7 @@ impl Converter<'_> {
         if let Some(declared) = declared.filter(|it| it.obsolete.is_none() || legacy.is_none()) {
             if declared.env.is_some() && coerce::variable(&setting.value) == Ok(None) {
                 let why = "it is empty, and GitLab's package set no variable for that";
-                return (Fate::not_needed(why), None);
+                return (Disposition::not_needed(why), None);
             }
             let path = ["mattermost", key];
             let fate = self.declared(setting, Part::Mattermost, &path, &declared);
@@ -66,11 +66,11 @@ impl Converter<'_> {
         let known = self.catalogue.names("mattermost");
         let hint = near(key, known.chain(settings.iter().map(String::as_str)));
         let why = format!("Mattermost never had a setting of this name in gitlab.rb{hint}");
-        (Fate::Person(why), None)
+        (Disposition::Person(why), None)
     }
 
     /// Settings that were about GitLab's package, or that need a look.
-    fn mattermost_own(&mut self, setting: &Setting) -> Option<Fate> {
+    fn mattermost_own(&mut self, setting: &Setting) -> Option<Disposition> {
         let key = setting.key.as_str();
         Some(match key {
             "enable" => self.mattermost_switch(setting),
@@ -80,44 +80,44 @@ impl Converter<'_> {
                     if driver != "postgres"
                         && self.package.said("mattermost", "sql_data_source") == Known::Unset =>
                 {
-                    Fate::person(
+                    Disposition::person(
                         "no mattermost['sql_data_source'] says where that database is, and the one here is PostgreSQL",
                     )
                 }
                 _ => return None,
             },
             _ if legacy::DEAD.contains(&key) => {
-                Fate::not_needed("no Mattermost has read it since version 4")
+                Disposition::not_needed("no Mattermost has read it since version 4")
             }
             _ => return None,
         })
     }
 
-    fn mattermost_switch(&mut self, setting: &Setting) -> Fate {
+    fn mattermost_switch(&mut self, setting: &Setting) -> Disposition {
         let on = match &setting.value {
             Value::Bool(on) => *on,
-            Value::Unknown(why) => return Fate::Person(why.clone()),
-            _ => return Fate::not_needed("mattermost_external_url turns it on"),
+            Value::Unknown(why) => return Disposition::Person(why.clone()),
+            _ => return Disposition::not_needed("mattermost_external_url turns it on"),
         };
         if on && self.package.site_url() != Known::Unset {
-            return Fate::not_needed("mattermost_external_url turns it on");
+            return Disposition::not_needed("mattermost_external_url turns it on");
         }
         let path = ["mattermost", "enable"];
         self.put(setting, Part::Mattermost, &path, Json::from(on), false)
     }
 
-    fn data_source(&mut self, setting: &Setting) -> Fate {
+    fn data_source(&mut self, setting: &Setting) -> Disposition {
         match coerce::variable(&setting.value) {
             Ok(Some(source)) => self.database(Origin::Line(setting.line), &source),
-            Ok(None) => Fate::not_needed("it is empty: the database here counts"),
-            Err(why) => Fate::Person(why),
+            Ok(None) => Disposition::not_needed("it is empty: the database here counts"),
+            Err(why) => Disposition::Person(why),
         }
     }
 
     /// The database that Mattermost had.
-    pub(super) fn database(&mut self, origin: Origin, source: &str) -> Fate {
+    pub(super) fn database(&mut self, origin: Origin, source: &str) -> Disposition {
         match self.package.whose(source) {
-            Database::Undecided(why) => Fate::Person(why),
+            Database::Undecided(why) => Disposition::Person(why),
             Database::Bundled { user, name } => {
                 let part = Part::Mattermost;
                 let note = "as GitLab's package named it, so that a dump fits";
@@ -125,7 +125,7 @@ impl Converter<'_> {
                     let path = ["mattermost", key];
                     self.add(origin, part, &path, Json::from(value), false, Some(note));
                 }
-                Fate::Converted(vec![
+                Disposition::Converted(vec![
                     "mattermost.sql_user".to_owned(),
                     "mattermost.database_name".to_owned(),
                 ])
@@ -151,17 +151,17 @@ impl Converter<'_> {
         });
         if self.package.in_env(variable) {
             let why = format!("mattermost['env'] says {variable} itself, and that counts");
-            return (Fate::NotNeeded(why), remark);
+            return (Disposition::NotNeeded(why), remark);
         }
         let value = match coerce::variable(&setting.value) {
             Ok(Some(value)) => value,
             Ok(None) => {
                 let why = "it is empty, and GitLab's package set no variable for that";
-                return (Fate::not_needed(why), remark);
+                return (Disposition::not_needed(why), remark);
             }
             Err(why) => {
                 return (
-                    Fate::person(format!("{why}; it would be {variable}")),
+                    Disposition::person(format!("{why}; it would be {variable}")),
                     remark,
                 );
             }
@@ -177,7 +177,7 @@ impl Converter<'_> {
             self.draft
                 .comments
                 .push(format!("{line}   gone after Mattermost {last}"));
-            return (Fate::NotNeeded(why), remark);
+            return (Disposition::NotNeeded(why), remark);
         }
         if let Some(variables) = self.package.variables
             && !variables.contains_key(variable)
@@ -185,7 +185,7 @@ impl Converter<'_> {
             let why = format!(
                 "GitLab 11.0 and later ignored this line: Mattermost ran without {variable}, by what its System Console says; mattermost.env.{variable} would set it again"
             );
-            return (Fate::Person(why), remark);
+            return (Disposition::Person(why), remark);
         }
         let part = Part::Variables;
         let fate = self.put(setting, part, &path, Json::from(value), secret);

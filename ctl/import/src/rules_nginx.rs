@@ -6,14 +6,14 @@ use super::{
     convert::{Converter, near},
     draft::Part,
     gitlab,
-    report::Fate,
+    report::Disposition,
     ruby::Value,
     settings::Setting,
 };
 
 impl Converter<'_> {
     /// The site of Mattermost.
-    pub(super) fn mattermost_nginx(&mut self, setting: &Setting) -> Fate {
+    pub(super) fn mattermost_nginx(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         let path = ["mattermost_nginx", key];
         if key == "enable" {
@@ -21,28 +21,28 @@ impl Converter<'_> {
                 Value::Bool(false) => {
                     self.put(setting, Part::Nginx, &path, Json::from(false), false)
                 }
-                Value::Unknown(why) => Fate::Person(why.clone()),
+                Value::Unknown(why) => Disposition::Person(why.clone()),
                 _ if self.package.stays() => {
-                    Fate::not_needed("GitLab's nginx goes on to serve Mattermost's site")
+                    Disposition::not_needed("GitLab's nginx goes on to serve Mattermost's site")
                 }
-                _ => Fate::not_needed("it runs where Mattermost does"),
+                _ => Disposition::not_needed("it runs where Mattermost does"),
             };
         }
         if let Some(declared) = self.catalogue.setting("mattermost_nginx", key).cloned() {
             return self.declared(setting, Part::Nginx, &path, &declared);
         }
         if gitlab::NGINX_OWN.contains(&key) {
-            return Fate::not_needed("the nginx here has its own way with that");
+            return Disposition::not_needed("the nginx here has its own way with that");
         }
         let known = self.catalogue.names("mattermost_nginx");
         let hint = near(key, known);
-        Fate::person(format!(
+        Disposition::person(format!(
             "the nginx here has no such setting{hint}; custom_gitlab_mattermost_server_config takes further lines of its server block"
         ))
     }
 
     /// GitLab's own site, but for what counts for all sites.
-    pub(super) fn nginx(&mut self, setting: &Setting) -> Fate {
+    pub(super) fn nginx(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         if self.package.stays() {
             return match (key, &setting.value) {
@@ -50,7 +50,7 @@ impl Converter<'_> {
                     let path = ["mattermost_nginx", "enable"];
                     self.put(setting, Part::Nginx, &path, Json::from(false), false)
                 }
-                _ => Fate::not_needed("it is about GitLab's nginx, which stays"),
+                _ => Disposition::not_needed("it is about GitLab's nginx, which stays"),
             };
         }
         let path = ["nginx", key];
@@ -58,18 +58,18 @@ impl Converter<'_> {
             ("enable", Value::Bool(false)) => {
                 return self.put(setting, Part::Nginx, &path, Json::from(false), false);
             }
-            ("enable", Value::Unknown(why)) => return Fate::Person(why.clone()),
-            ("enable", _) => return Fate::not_needed("it runs where Mattermost does"),
+            ("enable", Value::Unknown(why)) => return Disposition::Person(why.clone()),
+            ("enable", _) => return Disposition::not_needed("it runs where Mattermost does"),
             _ => {}
         }
         if !gitlab::NGINX_GLOBAL.contains(&key) {
-            return Fate::not_needed(
+            return Disposition::not_needed(
                 "it is about GitLab's own site; Mattermost's has mattermost_nginx",
             );
         }
         match self.catalogue.setting("nginx", key).cloned() {
             Some(declared) => self.declared(setting, Part::Nginx, &path, &declared),
-            None => Fate::not_needed("the nginx here has its own way with that"),
+            None => Disposition::not_needed("the nginx here has its own way with that"),
         }
     }
 }

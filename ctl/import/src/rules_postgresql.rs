@@ -8,7 +8,7 @@ use super::{
     database::{Database, SOCKET_DIR},
     draft::Part,
     gitlab,
-    report::Fate,
+    report::Disposition,
     ruby::{Pair, Value},
     settings::Setting,
 };
@@ -43,7 +43,7 @@ const GITLAB: [&str; 24] = [
 
 impl Converter<'_> {
     /// GitLab's PostgreSQL, as far as it is a model for the one here.
-    pub(super) fn postgresql(&mut self, setting: &Setting) -> Fate {
+    pub(super) fn postgresql(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         if key == "sql_mattermost_user" {
             return match coerce::typed(&setting.value, "string") {
@@ -51,15 +51,15 @@ impl Converter<'_> {
                     let path = ["mattermost", "sql_user"];
                     self.put(setting, Part::Mattermost, &path, user, false)
                 }
-                Ok(None) => Fate::not_needed("it has no value"),
-                Err(why) => Fate::Person(why),
+                Ok(None) => Disposition::not_needed("it has no value"),
+                Err(why) => Disposition::Person(why),
             };
         }
         if key == "enable" {
             return self.postgresql_switch(setting);
         }
         if self.package.stays() {
-            return Fate::not_needed(
+            return Disposition::not_needed(
                 "it is about GitLab's PostgreSQL, which stays; Mattermost has one of its own here",
             );
         }
@@ -69,24 +69,26 @@ impl Converter<'_> {
                 .flatten()
                 .is_none_or(|it| it.starts_with(SOCKET_DIR));
             if own || key == "unix_socket_directory" {
-                return Fate::not_needed(
+                return Disposition::not_needed(
                     "where GitLab's PostgreSQL is; the data moves by dump and restore",
                 );
             }
-            return Fate::person(format!(
+            return Disposition::person(format!(
                 "it is where GitLab's PostgreSQL has its data, which moves by dump and restore: postgresql.{key} is the place of the one here"
             ));
         }
         let declared = self.catalogue.setting("postgresql", key).cloned();
         if let Some(why) = declared.as_ref().and_then(|it| it.obsolete.clone()) {
-            return Fate::NotNeeded(why);
+            return Disposition::NotNeeded(why);
         }
         let own = GITLAB.contains(&key)
             || ["sql_", "svlogd_", "pgbouncer"]
                 .iter()
                 .any(|it| key.starts_with(it));
         if own {
-            return Fate::not_needed("about GitLab's own databases, accounts or replication");
+            return Disposition::not_needed(
+                "about GitLab's own databases, accounts or replication",
+            );
         }
         if let ("custom_pg_hba_entries", Value::Hash(groups)) = (key, &setting.value) {
             return match hba_lines(groups) {
@@ -94,7 +96,7 @@ impl Converter<'_> {
                     let path = ["postgresql", key];
                     self.put(setting, Part::Postgresql, &path, Json::from(lines), false)
                 }
-                Err(why) => Fate::Person(why),
+                Err(why) => Disposition::Person(why),
             };
         }
         if let Some(declared) = declared {
@@ -105,39 +107,39 @@ impl Converter<'_> {
             return self.parameter(setting);
         }
         let hint = near(key, self.catalogue.names("postgresql"));
-        Fate::person(format!(
+        Disposition::person(format!(
             "the PostgreSQL here has no such setting{hint}; postgresql.parameters takes any parameter of postgresql.conf"
         ))
     }
 
-    fn postgresql_switch(&mut self, setting: &Setting) -> Fate {
+    fn postgresql_switch(&mut self, setting: &Setting) -> Disposition {
         match (&setting.value, self.package.database()) {
             (Value::Unknown(_), Database::Elsewhere(_)) => {
-                Fate::not_needed("Mattermost's database is elsewhere")
+                Disposition::not_needed("Mattermost's database is elsewhere")
             }
-            (Value::Unknown(why), _) => Fate::Person(why.clone()),
+            (Value::Unknown(why), _) => Disposition::Person(why.clone()),
             (Value::Bool(false), Database::Elsewhere(_)) => {
                 let path = ["postgresql", "enable"];
                 self.put(setting, Part::Postgresql, &path, Json::from(false), false)
             }
             (Value::Bool(false), Database::Bundled { .. } | Database::Undecided(_)) => {
-                Fate::person(
+                Disposition::person(
                     "PostgreSQL was off in GitLab's package, and where Mattermost's database was instead is not known: set mattermost.sql_data_source",
                 )
             }
-            _ => Fate::not_needed("it runs where Mattermost does"),
+            _ => Disposition::not_needed("it runs where Mattermost does"),
         }
     }
 
-    fn parameter(&mut self, setting: &Setting) -> Fate {
+    fn parameter(&mut self, setting: &Setting) -> Disposition {
         let value = match &setting.value {
-            Value::Nil => return Fate::not_needed("it has no value: the default counts"),
+            Value::Nil => return Disposition::not_needed("it has no value: the default counts"),
             Value::Bool(on) => Json::from(if *on { "on" } else { "off" }),
             Value::Int(it) => Json::from(*it),
             other => match coerce::typed(other, "string") {
                 Ok(Some(text)) => text,
-                Ok(None) => return Fate::not_needed("it has no value"),
-                Err(why) => return Fate::Person(why),
+                Ok(None) => return Disposition::not_needed("it has no value"),
+                Err(why) => return Disposition::Person(why),
             },
         };
         let path = ["postgresql", "parameters", setting.key.as_str()];

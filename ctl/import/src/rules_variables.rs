@@ -7,7 +7,7 @@ use super::{
     convert::{Converter, Verdict},
     draft::Part,
     equalise, legacy, package,
-    report::{Fate, Origin},
+    report::{Disposition, Origin},
     ruby::Value,
     secrecy,
     settings::Setting,
@@ -18,20 +18,20 @@ impl Converter<'_> {
     pub(super) fn variable(&mut self, setting: &Setting) -> Verdict {
         let Some(name) = &setting.variable else {
             let fate = match &setting.value {
-                Value::Unknown(why) => Fate::Person(why.clone()),
-                Value::Hash(_) | Value::Nil => Fate::not_needed("it sets no variable"),
-                _ => Fate::person("it is no hash of variables"),
+                Value::Unknown(why) => Disposition::Person(why.clone()),
+                Value::Hash(_) | Value::Nil => Disposition::not_needed("it sets no variable"),
+                _ => Disposition::person("it is no hash of variables"),
             };
             return (fate, None);
         };
         if !valid(name) {
             let why = "no variable can have this name";
-            return (Fate::person(why), None);
+            return (Disposition::person(why), None);
         }
         let value = match coerce::variable(&setting.value) {
             Ok(Some(value)) => value,
             Ok(None) => return (Self::taken_away(name), None),
-            Err(why) => return (Fate::Person(why), None),
+            Err(why) => return (Disposition::Person(why), None),
         };
         let mut remark = None;
         if value.contains('\n') {
@@ -46,7 +46,9 @@ impl Converter<'_> {
             ));
             if self.draft.has(&["mattermost", "env", right]) {
                 return (
-                    Fate::not_needed(format!("no Mattermost ever had it, and {right} is set")),
+                    Disposition::not_needed(format!(
+                        "no Mattermost ever had it, and {right} is set"
+                    )),
                     None,
                 );
             }
@@ -64,9 +66,9 @@ impl Converter<'_> {
     }
 
     /// Writes a variable: as the setting that services here look at, where there is one.
-    pub(super) fn set_variable(&mut self, origin: Origin, name: &str, value: &str) -> Fate {
+    pub(super) fn set_variable(&mut self, origin: Origin, name: &str, value: &str) -> Disposition {
         if let Some(why) = package::means_nothing(name, value) {
-            return Fate::not_needed(why);
+            return Disposition::not_needed(why);
         }
         if name == "MM_SQLSETTINGS_DATASOURCE" {
             return self.database(origin, value);
@@ -82,7 +84,7 @@ impl Converter<'_> {
                 self.add(origin, part, &["mattermost", key], value, false, None);
                 format!("mattermost.{key}")
             });
-            return Fate::Converted(keys.to_vec());
+            return Disposition::Converted(keys.to_vec());
         }
         let path_of = package::PATHS.iter().find(|(_, it, _)| *it == name);
         let part = if origin == Origin::Package {
@@ -121,13 +123,13 @@ impl Converter<'_> {
     }
 
     /// An empty value took the variable away.
-    fn taken_away(name: &str) -> Fate {
+    fn taken_away(name: &str) -> Disposition {
         if equalise::ours(name).is_some() {
-            return Fate::person(
+            return Disposition::person(
                 "its empty value took the variable away; here a setting has it: look at what it is set to",
             );
         }
-        Fate::not_needed("its empty value took the variable away, and it is not set here")
+        Disposition::not_needed("its empty value took the variable away, and it is not set here")
     }
 }
 

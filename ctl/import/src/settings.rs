@@ -1,7 +1,7 @@
 //! From statements to settings: which value of each counts, and what became of the others.
 
 use super::{
-    report::{Fate, Line, Origin},
+    report::{Disposition, Line, Origin},
     ruby::{Pair, Said, Value, What},
 };
 
@@ -31,7 +31,7 @@ impl Setting {
     }
 
     /// A line of the report about it.
-    pub(super) fn became(&self, fate: Fate, remark: Option<String>) -> Line {
+    pub(super) fn became(&self, fate: Disposition, remark: Option<String>) -> Line {
         Line {
             origin: Origin::Line(self.line),
             what: self.what(),
@@ -56,8 +56,8 @@ pub(super) fn settle(said: &[Said]) -> (Vec<Setting>, Vec<Line>) {
     let (mut settings, mut lines) = (Vec::new(), Vec::new());
     for (index, one) in said.iter().enumerate() {
         let fate = match &one.what {
-            What::Nothing(why) => Fate::not_needed(*why),
-            What::Odd(why) => Fate::person(why.clone()),
+            What::Nothing(why) => Disposition::not_needed(*why),
+            What::Odd(why) => Disposition::person(why.clone()),
             What::Set {
                 section,
                 key,
@@ -67,15 +67,15 @@ pub(super) fn settle(said: &[Said]) -> (Vec<Setting>, Vec<Line>) {
             } => match later(&said[index + 1..], section, key) {
                 // Its variables are told one by one.
                 Some((_, true)) if is_env(key, value) => continue,
-                Some((line, true)) => Fate::not_needed(format!(
+                Some((line, true)) => Disposition::not_needed(format!(
                     "line {line} goes on with it, and has the whole value"
                 )),
                 Some((line, false)) if !maybe && is_unknown(&said[index + 1..], line) => {
-                    Fate::person(format!(
+                    Disposition::person(format!(
                         "line {line} says it again, and its value is not known here: it may hold what this line says"
                     ))
                 }
-                Some((line, false)) if !maybe => Fate::not_needed(format!(
+                Some((line, false)) if !maybe => Disposition::not_needed(format!(
                     "line {line} says it again, and the last one counts"
                 )),
                 _ => {

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::{
     Import, Request,
-    report::{Fate, Line},
+    report::{Disposition, Line},
     run,
 };
 
@@ -135,7 +135,7 @@ fn line<'i>(import: &'i Import, what: &str) -> &'i Line {
 #[track_caller]
 fn converted(import: &Import, what: &str) -> Vec<String> {
     match &line(import, what).fate {
-        Fate::Converted(keys) => keys.clone(),
+        Disposition::Converted(keys) => keys.clone(),
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -143,7 +143,7 @@ fn converted(import: &Import, what: &str) -> Vec<String> {
 #[track_caller]
 fn for_a_person(import: &Import, what: &str) -> String {
     match &line(import, what).fate {
-        Fate::Person(why) => why.clone(),
+        Disposition::Person(why) => why.clone(),
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -151,7 +151,7 @@ fn for_a_person(import: &Import, what: &str) -> String {
 #[track_caller]
 fn not_needed(import: &Import, what: &str) -> String {
     match &line(import, what).fate {
-        Fate::NotNeeded(why) => why.clone(),
+        Disposition::NotNeeded(why) => why.clone(),
         other => panic!("{what}: {other:?}"),
     }
 }

@@ -13,7 +13,7 @@ use plan::{
     lost_secrets::{self, Known},
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Names every problem with file, line, key and the nearest right name, and ends with 1 if there is
 one.
@@ -83,6 +83,7 @@ fn nothing_there(etc_dir: PathBuf) -> plan::Problem {
             "--root or MATTERVISOR_ROOT names the directory above etc/mattervisor".to_owned(),
         ),
         variable: None,
+        denied: false,
     }
 }
 

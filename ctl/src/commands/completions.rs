@@ -24,7 +24,7 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 The shell then asks this program, which asks the supervisor for the names of services.
 
@@ -69,12 +69,14 @@ fn registration(shell: Shell, program: &str, to: &mut dyn Write) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
+    use client::options::with_global_options;
+
     use crate::cli;
 
     #[test]
     fn the_man_page_is_that_of_the_definition() {
         let mut page = Vec::new();
-        clap_mangen::Man::new(cli::command().name("ctl"))
+        clap_mangen::Man::new(with_global_options(cli::command()).name("ctl"))
             .render(&mut page)
             .unwrap();
         // One page for all: the generator refers to a page for each command.

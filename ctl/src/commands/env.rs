@@ -9,10 +9,10 @@ mod print;
 
 use std::path::PathBuf;
 
-use api::Problem;
+use api::{Problem, VariableDiff};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use client::{Context, Error, Format, Kind, complete::services, names, render::json};
+use client::{Context, Error, Format, Kind, complete::services, render::json, service_query};
 use serde::Serialize;
 
 use crate::mattermost::against_config;
@@ -30,7 +30,7 @@ Examples:
 
 // Whose environment.
 #[derive(Debug, Args)]
-pub(crate) struct Env {
+pub(crate) struct EnvArgs {
     /// Service
     #[arg(value_name = "SERVICE", add = ArgValueCompleter::new(services))]
     name: String,
@@ -48,20 +48,20 @@ pub(crate) struct Env {
 /// The environment of a service.
 #[derive(Debug, Serialize)]
 pub(crate) struct Environment {
-    /// Whose.
+    /// Name of the service.
     pub(crate) service: String,
     /// `supervisor`: it runs so; `files`: they say so.
     pub(crate) from: &'static str,
     /// Variables by name.
     pub(crate) variables: Vec<Entry>,
-    /// What the files would change: `env X changed`.
-    differs: Vec<String>,
-    /// What is wrong with it.
+    /// The variables that the files would change.
+    differs: Vec<VariableDiff>,
+    /// Problems of its variables.
     findings: Vec<Problem>,
     /// For people only.
     #[serde(skip)]
     notes: Vec<String>,
-    /// Where relative paths begin.
+    /// Working directory, to which relative paths refer.
     #[serde(skip)]
     pub(crate) working_dir: PathBuf,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Entry {
     /// The setting that became it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) setting: Option<String>,
-    /// Where it is written.
+    /// File that sets the variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,8 +89,8 @@ pub(crate) struct Entry {
 }
 
 /// Prints the environment, or what it does to config.json.
-pub(crate) async fn run(context: &Context, asked: &Env) -> Result<u8, Error> {
-    if names::is_pattern(&asked.name) {
+pub(crate) async fn run(context: &Context, asked: &EnvArgs) -> Result<u8, Error> {
+    if service_query::is_pattern(&asked.name) {
         let message = format!(
             "'{}' is a pattern, and this is about one service",
             asked.name

@@ -1,20 +1,25 @@
 //! `ctl events`: what has happened, who changed what, and how runs ended.
+//!
+//! Events come from the supervisor's memory and can be followed: after a broken connection the stream goes
+//! on behind the last event that was seen, or says that some are missing. `records` has the changes and the
+//! ends of runs, which the supervisor keeps on disk.
+
+mod records;
 
 use std::fmt::Write as _;
 
-use api::{ChangeRecord, ExitRecord, ServiceEvent};
+use api::ServiceEvent;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format,
     complete::services,
     escaped,
-    failure::Failure,
-    moment,
-    render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled, table},
+    render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled},
+    time_arg,
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
 
 // Which events to show.
 #[derive(Debug, Args)]
@@ -29,10 +34,10 @@ pub(crate) struct EventsArgs {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only what happened since then (1h, 30d, today, 10:00, '2026-11-22 10:00')
-    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::read)]
     pub(crate) since: Option<Timestamp>,
     /// Only what happened before then
-    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::read)]
     pub(crate) until: Option<Timestamp>,
     /// Who changed what, and how it ended; kept for a year
     #[arg(long, conflicts_with = "follow")]
@@ -42,7 +47,7 @@ pub(crate) struct EventsArgs {
     pub(crate) exits: bool,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
 or RFC 3339.
@@ -61,18 +66,14 @@ Examples:
 const LINES_DEFAULT: u32 = 50;
 /// As many events as the supervisor sends at once.
 const EVENTS_MAX: u32 = 10_000;
-/// As many changes, or ends of runs.
-const RECORDS_MAX: u32 = 100_000;
-/// Services of one change that are named in a table.
-const NAMES_SHOWN: usize = 5;
 
 /// Prints the last events, and goes on if asked.
 pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Error> {
     if asked.changes {
-        return records(context, asked, "changes", change_table).await;
+        return records::changes(context, asked).await;
     }
     if asked.exits {
-        return records(context, asked, "exits", exit_table).await;
+        return records::exits(context, asked).await;
     }
     let follow = asked.follow;
     let which = which(asked);
@@ -100,7 +101,7 @@ pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Err
         };
         match failure {
             None if !follow => return Ok(0),
-            None | Some(Failure::Broken(_)) if follow => {}
+            None | Some(TransportError::Broken(_)) if follow => {}
             Some(failure) => return Err(context.client.explain(failure)),
             None => return Ok(0),
         }
@@ -139,88 +140,6 @@ fn query(names: &[String], since: Option<Timestamp>, until: Option<Timestamp>) -
         }
     }
     query
-}
-
-/// Records that are kept for a year: the last ones, or all since a time that is given.
-async fn records<T: Serialize + DeserializeOwned>(
-    context: &Context,
-    asked: &EventsArgs,
-    what: &str,
-    table: impl Fn(&[T]) -> String,
-) -> Result<u8, Error> {
-    let lines = asked.lines.unwrap_or(if asked.since.is_some() {
-        RECORDS_MAX
-    } else {
-        LINES_DEFAULT
-    });
-    let path = format!("/v1/{what}?n={lines}{}", which(asked));
-    let explain = |failure| context.client.explain(failure);
-    let mut stream = context.client.follow::<T>(&path).await.map_err(explain)?;
-    let mut records = Vec::new();
-    while let Some(mut batch) = stream.next().await.map_err(explain)? {
-        records.append(&mut batch);
-    }
-    context.print(&match context.format {
-        Format::Json => json::lines(&records)?,
-        _ => table(&records),
-    })?;
-    Ok(0)
-}
-
-fn change_table(records: &[ChangeRecord]) -> String {
-    let row = |record: &ChangeRecord| {
-        let style = match record.outcome.as_str() {
-            "done" => GREEN,
-            "failed" | "refused" => RED,
-            _ => YELLOW,
-        };
-        let field = |text: &str| table::plain(shown(text));
-        let services = match record.services.len() {
-            0 => "-".to_owned(),
-            many if many > NAMES_SHOWN => {
-                let first = record.services[..NAMES_SHOWN].join(" ");
-                format!("{first} and {} more", many - NAMES_SHOWN)
-            }
-            _ => record.services.join(" "),
-        };
-        let mut outcome = record.outcome.clone();
-        if !record.detail.is_empty() {
-            let _ = write!(outcome, ": {}", text::one_line(&record.detail));
-        }
-        vec![
-            (DIM, shown(&record.at).into_owned()),
-            field(&record.by),
-            (BOLD, shown(&record.what).into_owned()),
-            field(&services),
-            (style, shown(&outcome).into_owned()),
-        ]
-    };
-    let rows: Vec<_> = records.iter().map(row).collect();
-    let lines = table::columns(&["AT", "BY", "WHAT", "SERVICES", "OUTCOME"], &rows);
-    lines.join("\n") + "\n"
-}
-
-fn exit_table(records: &[ExitRecord]) -> String {
-    let row = |record: &ExitRecord| {
-        let style = if record.is_automatic_restart() {
-            RED
-        } else {
-            PLAIN
-        };
-        vec![
-            (DIM, shown(&record.at).into_owned()),
-            (BOLD, shown(&record.service).into_owned()),
-            table::plain(
-                record
-                    .pid
-                    .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
-            ),
-            (style, shown(&record.to_string()).into_owned()),
-        ]
-    };
-    let rows: Vec<_> = records.iter().map(row).collect();
-    let lines = table::columns(&["AT", "SERVICE", "PID", "HOW IT ENDED"], &rows);
-    lines.join("\n") + "\n"
 }
 
 fn print(context: &Context, batch: &[ServiceEvent]) -> Result<(), Error> {
@@ -264,185 +183,4 @@ fn line(event: &ServiceEvent) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Answer, Fake, exit};
-
-    fn event(seq: u64) -> ServiceEvent {
-        ServiceEvent {
-            seq,
-            at: "2026-11-22T12:00:00.000001Z".into(),
-            service: "nginx".into(),
-            kind: "state".into(),
-            state: "backoff".into(),
-            ready: false,
-            pid: None,
-            detail: "exit code 1".into(),
-            by: None,
-            exit: None,
-        }
-    }
-
-    #[test]
-    fn each_event_is_a_line() {
-        let daemon = ServiceEvent {
-            service: String::new(),
-            kind: "change".into(),
-            state: String::new(),
-            detail: "restart nginx".into(),
-            by: Some("root".into()),
-            ..event(2)
-        };
-        let text = json::lines(&[event(1), daemon]).unwrap();
-        let fake = Fake::new(vec![Answer::Whole(200, text)]);
-        let ran = fake.ctl("events -n 2");
-        insta::assert_snapshot!(ran.out, @r"
-        2026-11-22T12:00:00.000001Z  nginx  state backoff: exit code 1
-        2026-11-22T12:00:00.000001Z  supervisor  change: restart nginx (by root)
-        ");
-        assert_eq!(
-            fake.requests(),
-            ["GET /v1/events?follow=false&n=2 HTTP/1.1"]
-        );
-    }
-
-    fn change(what: &str, services: &[&str], outcome: &str, detail: &str) -> ChangeRecord {
-        ChangeRecord {
-            id: "x".into(),
-            at: "2026-11-22T12:00:00.000Z".into(),
-            by: "alice (uid 1000)".into(),
-            uid: 1000,
-            what: what.into(),
-            services: services.iter().map(|&name| name.into()).collect(),
-            outcome: outcome.into(),
-            detail: detail.into(),
-            ended_at: None,
-        }
-    }
-
-    #[test]
-    fn changes_are_a_table_and_json_lines() {
-        let records = [
-            change("restart", &["nginx"], "done", ""),
-            change(
-                "stop",
-                &["a", "b", "c", "d", "e", "f", "g"],
-                "failed",
-                "a: stopping",
-            ),
-            change("reconfigure", &[], "accepted", ""),
-            change(
-                "reconfigure",
-                &[],
-                "refused",
-                "it does not check:\n/x:1: no\n  hint: yes",
-            ),
-        ];
-        let text = json::lines(&records).unwrap();
-        let fake = Fake::new(vec![
-            Answer::Whole(200, text.clone()),
-            Answer::Whole(200, text.clone()),
-        ]);
-        let ran = fake.ctl("events --changes --since 2026-11-01T00:00:00Z nginx web-*");
-        insta::assert_snapshot!(ran.out, @r"
-        AT                        BY                WHAT         SERVICES              OUTCOME
-        2026-11-22T12:00:00.000Z  alice (uid 1000)  restart      nginx                 done
-        2026-11-22T12:00:00.000Z  alice (uid 1000)  stop         a b c d e and 2 more  failed: a: stopping
-        2026-11-22T12:00:00.000Z  alice (uid 1000)  reconfigure  -                     accepted
-        2026-11-22T12:00:00.000Z  alice (uid 1000)  reconfigure  -                     refused: it does not check: /x:1: no; hint: yes
-        ");
-        assert_eq!(fake.ctl("events --changes --format json").out, text);
-        assert_eq!(
-            fake.requests(),
-            [
-                "GET /v1/changes?n=100000&services=nginx,web-%2A&since=2026-11-01T00%3A00%3A00Z HTTP/1.1",
-                "GET /v1/changes?n=50 HTTP/1.1"
-            ]
-        );
-    }
-
-    #[test]
-    fn ends_of_runs_are_events_and_a_table_and_json_lines() {
-        let event = ServiceEvent {
-            kind: "exit".into(),
-            pid: Some(812),
-            detail: exit("nginx").to_string(),
-            exit: Some(Box::new(exit("nginx"))),
-            ..event(3)
-        };
-        let records = json::lines(&[exit("nginx")]).unwrap();
-        let fake = Fake::new(vec![
-            Answer::Whole(200, json::lines(&[event]).unwrap()),
-            Answer::Whole(200, records.clone()),
-            Answer::Whole(200, records.clone()),
-        ]);
-        insta::assert_snapshot!(fake.ctl("events").out, @"2026-11-22T12:00:00.000001Z  nginx  exit (pid 812): killed by KILL after 3h2m; starts again at once");
-        let ran = fake.ctl("events --exits --since 2026-11-01T00:00:00Z nginx");
-        insta::assert_snapshot!(ran.out, @r"
-        AT                        SERVICE  PID  HOW IT ENDED
-        2026-11-22T03:12:07.123Z  nginx    812  killed by KILL after 3h2m; starts again at once
-        ");
-        assert_eq!(fake.ctl("events --exits --format json").out, records);
-        assert_eq!(
-            fake.requests()[1..],
-            [
-                "GET /v1/exits?n=100000&services=nginx&since=2026-11-01T00%3A00%3A00Z HTTP/1.1",
-                "GET /v1/exits?n=50 HTTP/1.1"
-            ]
-        );
-        assert_eq!(crate::testing::ctl("ctl events --exits -f").code, 2);
-        assert_eq!(crate::testing::ctl("ctl events --exits --changes").code, 2);
-    }
-
-    #[test]
-    fn names_and_times_are_asked_for() {
-        let fake = Fake::new(vec![Answer::Whole(200, String::new())]);
-        let ran =
-            fake.ctl("events --since 2026-11-01T00:00:00Z --until 2026-11-02T00:00:00Z nginx");
-        assert_eq!((ran.code, ran.out.as_str()), (0, ""));
-        assert_eq!(
-            fake.requests(),
-            [
-                "GET /v1/events?follow=false&n=10000&services=nginx&since=2026-11-01T00%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z HTTP/1.1"
-            ]
-        );
-        assert_eq!(crate::testing::ctl("ctl events --changes -f").code, 2);
-        assert_eq!(crate::testing::ctl("ctl events --since soon").code, 2);
-    }
-
-    #[test]
-    fn json_is_one_event_a_line() {
-        let text = json::lines(&[event(1), event(2)]).unwrap();
-        let ran = Fake::new(vec![Answer::Whole(200, text.clone())]).ctl("events --format json");
-        assert_eq!(ran.out, text);
-    }
-
-    #[test]
-    fn a_broken_stream_is_taken_up_after_the_last_event() {
-        let refused = r#"{"kind":"busy","message":"enough"}"#;
-        let fake = Fake::new(vec![
-            Answer::Cut(json::lines(&[event(1), event(7)]).unwrap()),
-            Answer::Whole(200, "{}".into()),
-            Answer::Whole(503, refused.into()),
-        ]);
-        let ran = fake.ctl("events -f --since 1h nginx");
-        assert_eq!((ran.code, ran.err.as_str()), (1, "error: enough\n"));
-        assert_eq!(
-            fake.requests()[2],
-            "GET /v1/events?follow=true&n=10000&services=nginx&since=2026-11-22T12%3A00%3A00.000001Z&after=7 HTTP/1.1"
-        );
-    }
-
-    #[test]
-    fn a_stream_that_broke_before_any_event_says_so() {
-        let refused = r#"{"kind":"busy","message":"enough"}"#;
-        let fake = Fake::new(vec![
-            Answer::Cut(String::new()),
-            Answer::Whole(200, "{}".into()),
-            Answer::Whole(503, refused.into()),
-        ]);
-        let ran = fake.ctl("events -f");
-        assert_eq!(ran.code, 1);
-        assert!(ran.err.starts_with("the connection broke"), "{}", ran.err);
-    }
-}
+mod tests;

@@ -11,17 +11,17 @@ use std::{fmt::Write as _, time::Duration};
 use api::{LogLine, RotateReply};
 use client::{
     Context, Error, Format, Kind, escaped,
-    failure::Failure,
-    names::is_pattern,
     render::{json, shown},
+    service_query::is_pattern,
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use self::arguments::{Count, EXAMPLES, LogLines, Which};
+pub(crate) use self::arguments::{Count, EXAMPLES, LogsArgs, TailArgs};
 use self::printer::Printer;
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const TAIL_EXAMPLES: &str = "\
 The same as ctl logs -f, with the last 10 lines of each service to begin with.
 
@@ -43,7 +43,7 @@ const UNKNOWN_MAX: Duration = Duration::from_secs(5);
 const CURSORS_BYTES_MAX: usize = 56 << 10;
 
 /// `ctl logs`.
-pub(crate) async fn run(context: &Context, asked: &LogLines) -> Result<u8, Error> {
+pub(crate) async fn run(context: &Context, asked: &LogsArgs) -> Result<u8, Error> {
     if asked.rotate {
         return rotate(context, &asked.which.names).await;
     }
@@ -52,7 +52,7 @@ pub(crate) async fn run(context: &Context, asked: &LogLines) -> Result<u8, Error
 }
 
 /// `ctl tail`.
-pub(crate) async fn tail(context: &Context, which: &Which) -> Result<u8, Error> {
+pub(crate) async fn tail(context: &Context, which: &TailArgs) -> Result<u8, Error> {
     let lines = which.lines.unwrap_or(Count::Last(TAIL_LINES));
     show(context, which, lines, None, true).await
 }
@@ -60,7 +60,7 @@ pub(crate) async fn tail(context: &Context, which: &Which) -> Result<u8, Error> 
 /// Prints the lines, and goes on if asked; then a control process that restarts is waited for.
 async fn show(
     context: &Context,
-    which: &Which,
+    which: &TailArgs,
     lines: Count,
     until: Option<Timestamp>,
     follow: bool,
@@ -103,7 +103,7 @@ async fn show(
 }
 
 /// What every request of this command says.
-fn base(which: &Which, until: Option<Timestamp>, follow: bool) -> String {
+fn base(which: &TailArgs, until: Option<Timestamp>, follow: bool) -> String {
     let names = escaped(&which.names.join(","));
     let mut path = format!("/v1/logs?services={names}&follow={follow}");
     if let Some(until) = until {
@@ -122,7 +122,7 @@ fn base(which: &Which, until: Option<Timestamp>, follow: bool) -> String {
 }
 
 /// The first request. Without a number of lines, what says which ones means all of those.
-fn first(base: &str, which: &Which, lines: Count, until: Option<Timestamp>) -> String {
+fn first(base: &str, which: &TailArgs, lines: Count, until: Option<Timestamp>) -> String {
     let said = which.since.is_some() || until.is_some() || which.grep.is_some();
     let since = which
         .since
@@ -136,7 +136,7 @@ fn first(base: &str, which: &Which, lines: Count, until: Option<Timestamp>) -> S
 
 /// The request after a broken connection. A service that has shown nothing yet has written nothing,
 /// or nothing that was asked for, until this command began.
-fn again(base: &str, which: &Which, printer: &Printer<'_>, began: Timestamp) -> String {
+fn again(base: &str, which: &TailArgs, printer: &Printer<'_>, began: Timestamp) -> String {
     let mut after = String::new();
     let mut since = which.since.unwrap_or(began);
     for cursor in printer.cursors() {
@@ -167,9 +167,9 @@ async fn stream(
     context: &Context,
     path: &str,
     printer: &mut Printer<'_>,
-) -> (bool, Result<Option<Failure>, Error>) {
+) -> (bool, Result<Option<TransportError>, Error>) {
     let ended = |failure| match failure {
-        failure @ Failure::Broken(_) => Ok(Some(failure)),
+        failure @ TransportError::Broken(_) => Ok(Some(failure)),
         failure => Err(context.client.explain(failure)),
     };
     let mut lines = match context.client.follow::<LogLine>(path).await {

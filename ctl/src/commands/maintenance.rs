@@ -9,14 +9,14 @@ use std::{fmt::Write as _, time::Duration};
 use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest, Told, Unstored};
 use clap::{Args, Subcommand};
 use client::{
-    Client, Context, Error, Format, Kind, Method, change,
+    Client, Context, Error, Format, Kind, Method, operation,
     render::{YELLOW, ago, json, shown, styled},
 };
 use jiff::Timestamp;
 
 use super::unstored;
 
-/// What stands below the help of `ctl maintenance`.
+/// Text after the help of `ctl maintenance`.
 pub(crate) const EXAMPLES: &str = "\
 It stays on until it is turned off, also over a restart of the machine. No service is touched: for
 work on Mattermost itself stop it, too. Its own port still answers, for a look from this machine.
@@ -33,14 +33,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(40);
 
 // On, off, or only a look.
 #[derive(Debug, Args)]
-pub(crate) struct Maintenance {
+pub(crate) struct MaintenanceArgs {
     #[command(subcommand)]
-    command: Option<Which>,
+    command: Option<Switch>,
 }
 
-// Which of them.
+// What to switch.
 #[derive(Debug, Subcommand)]
-enum Which {
+enum Switch {
     /// Tell users that there is maintenance, in Mattermost's place
     On {
         /// What to tell them besides: one line, at most 1000 characters
@@ -52,16 +52,16 @@ enum Which {
 }
 
 /// Says how it stands, after changing it where that was asked for.
-pub(crate) async fn run(context: &Context, asked: Maintenance) -> Result<u8, Error> {
-    let path = format!("/v1/maintenance?id={}", change::new_id());
+pub(crate) async fn run(context: &Context, asked: MaintenanceArgs) -> Result<u8, Error> {
+    let path = format!("/v1/maintenance?id={}", operation::new_id());
     let client = Client {
         answer_max: ANSWER_MAX,
         ..context.client.clone()
     };
     let reply: MaintenanceReply = match asked.command {
         None => client.get("/v1/maintenance").await?,
-        Some(Which::Off) => client.set(Method::DELETE, &path, &[]).await?,
-        Some(Which::On { message }) => {
+        Some(Switch::Off) => client.set(Method::DELETE, &path, &[]).await?,
+        Some(Switch::On { message }) => {
             let request = MaintenanceRequest { message };
             let body = serde_json::to_vec(&request).unwrap_or_default();
             client.set(Method::PUT, &path, &body).await?

@@ -61,9 +61,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Stop(names) => actions::run(context, Action::Stop, names.names).await,
         Command::Restart(names) => actions::run(context, Action::Restart, names.names).await,
         Command::Once(names) => actions::run(context, Action::Once, names.names).await,
-        Command::StartExcept(but) => actions::but(context, Action::Start, but.names).await,
-        Command::StopExcept(but) => actions::but(context, Action::Stop, but.names).await,
-        Command::RestartExcept(but) => actions::but(context, Action::Restart, but.names).await,
+        Command::StartExcept(but) => actions::all_except(context, Action::Start, but.names).await,
+        Command::StopExcept(but) => actions::all_except(context, Action::Stop, but.names).await,
+        Command::RestartExcept(but) => {
+            actions::all_except(context, Action::Restart, but.names).await
+        }
         Command::Reload(names) => actions::run(context, Action::Reload, names.names).await,
         Command::Hup(names) => actions::run(context, signal("HUP"), names.names).await,
         Command::Int(names) => actions::run(context, signal("INT"), names.names).await,

@@ -5,18 +5,17 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use api::{ActionResult, KeptPlan, Preview, Progress, Verdict, Why};
 use clap::Args;
 use client::{
-    Context, Error, Format, Kind,
-    change::{self, Change},
-    escaped,
+    Context, Error, Format, Kind, escaped,
+    operation::{self, Operation},
     progress::Spinner,
-    render::{HINT, json, runit, shown, styled, table, why::story},
+    render::{HINT, json, outcome, runit, shown, styled, why::story},
 };
 use jiff::Timestamp;
 
 use super::{actions, gone_back};
 use crate::preview;
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
@@ -36,7 +35,7 @@ const EXPLAINED_MAX: usize = 3;
 
 // What of it.
 #[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct How {
+pub(crate) struct ReconfigureArgs {
     /// Only say what it would do, and why; changes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -46,19 +45,19 @@ pub(crate) struct How {
 }
 
 /// Asks for it and tells what became of each service that it concerned.
-pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
+pub(crate) async fn run(context: &Context, how: ReconfigureArgs) -> Result<u8, Error> {
     if how.dry_run {
         return dry_run(context, how).await;
     }
-    let id = change::new_id();
-    let change = Change {
+    let id = operation::new_id();
+    let change = Operation {
         path: path(&id, how),
         id,
         body: Vec::new(),
-        ends: change::UP_ENDS,
+        ends: operation::UP_ENDS,
         leave_when_accepted: !context.wait,
     };
-    let carried_out = change::carry_out(context, &change).await;
+    let carried_out = operation::carry_out(context, &change).await;
     let outcome = carried_out.map_err(|error| with_way_back(error, how))?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
@@ -69,7 +68,7 @@ pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
         Format::Table if outcome.finished && outcome.results.is_empty() => {
             "reconfigured: no service had to change\n".to_owned()
         }
-        Format::Table => table::results(&outcome.results, true),
+        Format::Table => outcome::done(&outcome.results, true),
     };
     let code = actions::finish(context, &outcome, &text)?;
     // Of one that is well again there is nothing to explain.
@@ -99,14 +98,14 @@ pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
 }
 
 /// Whoever has waited long enough may want the old configuration back.
-fn with_way_back(error: Error, how: How) -> Error {
+fn with_way_back(error: Error, how: ReconfigureArgs) -> Error {
     if error.kind != Kind::TimedOut || how.rollback {
         return error;
     }
     error.hint("to see why: ctl why SERVICE; to go back instead: ctl reconfigure --rollback")
 }
 
-fn path(id: &str, how: How) -> String {
+fn path(id: &str, how: ReconfigureArgs) -> String {
     let mut path = format!("/v1/reconfigure?id={id}");
     for (flag, name) in [(how.dry_run, "dry_run"), (how.rollback, "rollback")] {
         if flag {
@@ -162,7 +161,7 @@ fn offer(kept: &KeptPlan) -> String {
     )
 }
 
-async fn dry_run(context: &Context, how: How) -> Result<u8, Error> {
+async fn dry_run(context: &Context, how: ReconfigureArgs) -> Result<u8, Error> {
     let asked = ask(context, how);
     let preview = match context.timeout {
         None => asked.await?,
@@ -188,10 +187,10 @@ async fn within(
         })
 }
 
-async fn ask(context: &Context, how: How) -> Result<Preview, Error> {
+async fn ask(context: &Context, how: ReconfigureArgs) -> Result<Preview, Error> {
     let client = &context.client;
     let spinner = Spinner::new(context.output.borrow().progress);
-    let path = path(&change::new_id(), how);
+    let path = path(&operation::new_id(), how);
     let mut lines = match client.post::<Progress>(&path, Vec::new()).await {
         Ok(lines) => lines,
         Err(failure) => return Err(client.explain(failure)),

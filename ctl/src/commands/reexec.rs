@@ -3,22 +3,24 @@
 use std::fmt::Write as _;
 
 use api::{Progress, StatusReply, SupervisorStatus};
-use client::{Context, Error, Format, Kind, change, failure::Failure, render::json};
+use client::{
+    Context, Error, Format, Kind, operation, render::json, transport_error::TransportError,
+};
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 If the new one does not answer in time, the old one goes on.
 
 Examples:
   ctl reexec && ctl version                 after an upgrade of the package";
 
-/// What the daemon itself says, and no service.
+/// Events of the daemon itself, not of a service.
 const STATUS: &str = "/v1/services";
 
 /// Asks for it once, and looks who answers afterwards.
 pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let before = supervisor(context).await?;
-    let path = format!("/v1/reexec?id={}", change::new_id());
+    let path = format!("/v1/reexec?id={}", operation::new_id());
     let failure = match context.client.post::<Progress>(&path, Vec::new()).await {
         Ok(mut lines) => loop {
             match lines.next().await {
@@ -38,7 +40,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
         },
         Err(failure) => Some(failure),
     };
-    if let Some(failure) = failure.filter(|it| !matches!(it, Failure::Broken(_))) {
+    if let Some(failure) = failure.filter(|it| !matches!(it, TransportError::Broken(_))) {
         return Err(context.client.explain(failure));
     }
     let after = supervisor(context).await?;

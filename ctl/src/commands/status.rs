@@ -6,8 +6,8 @@ use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
     complete::services,
-    names,
     render::{YELLOW, json, runit, shown, styled, table},
+    service_query,
 };
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ pub(crate) struct StatusArgs {
     pub(crate) usage: bool,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Ends with 3 if an enabled service is not ready.
 
@@ -39,9 +39,9 @@ Examples:
 pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<u8, Error> {
     let names = &arguments.names;
     let path = if arguments.usage {
-        names::usage_path(names)
+        service_query::usage_path(names)
     } else {
-        names::status_path(names)
+        service_query::status_path(names)
     };
     let mut reply: StatusReply = context.client.get(&path).await?;
     let named = !names.is_empty();

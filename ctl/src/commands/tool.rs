@@ -20,7 +20,7 @@ use client::{
 };
 
 use super::tools;
-use crate::usage;
+use crate::parse_args;
 
 /// Others may write to a file of this mode.
 const OTHERS_WRITE: u32 = 0o002;
@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8, Err
     let tools = tools::known(context).await;
     let found = tools.iter().flatten().find(|tool| tool.name == name);
     let Some(tool) = found else {
-        return Err(usage::no_such_command(words, tools));
+        return Err(parse_args::no_such_command(words, tools));
     };
     if !tool.enabled {
         return Err(not_enabled(tool));

@@ -1,5 +1,10 @@
-//! `ctl wait`: until services are ready, healthy or stopped. Looks again at each event, and now and
-//! then without one, so that a lost event cannot keep it waiting.
+//! `ctl wait`: until services are ready, healthy or stopped.
+//!
+//! The command subscribes to events before it looks at the status, so that nothing falls between; it looks
+//! again at each event, and now and then without one, so that a lost event cannot keep it waiting.
+//! `prospect` judges what a look has shown.
+
+mod prospect;
 
 use std::time::Duration;
 
@@ -9,14 +14,16 @@ use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
     complete::services,
-    failure::Failure,
-    lines::Lines,
-    names::{self, is_pattern},
+    ndjson::Lines,
     progress::Spinner,
     render::{json, runit, shown, table},
+    service_query::{self, is_pattern},
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
+
+use self::prospect::Until;
 
 // What to wait for.
 #[derive(Debug, Args)]
@@ -38,7 +45,7 @@ pub(crate) struct WaitArgs {
     pub(crate) exit_status: bool,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Ends with 3 if that cannot come about by itself, with 4 if a service leaves the plan meanwhile and
 with 7 at the end of --timeout. It goes on when the control process is replaced. With --exit-status
@@ -50,24 +57,16 @@ Examples:
   ctl wait --healthy mattermost
   ctl once migration && ctl wait --stopped --exit-status migration";
 
-/// Longest time without looking.
+/// Longest time between two looks at the status.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Pause before events are asked for again after their stream broke.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Instead of an exit code, for a main process that a signal ended.
+/// Exit code for a main process that a signal ended.
 const SIGNALLED: u8 = 255;
 
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
-    Ready,
-    Healthy,
-    Stopped,
-}
-
-/// What one look has shown.
+/// Result of one look at the status.
 enum Look {
     Arrived(StatusReply),
     Pending { names: String },
@@ -124,7 +123,7 @@ pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error
     }
 }
 
-/// A name that was known and is not any more: what was waited for cannot come.
+/// The error for a service that has left the plan during the wait.
 fn left_the_plan(error: Error, known: bool) -> Error {
     if !known || error.kind != Kind::UnknownService {
         return error;
@@ -164,28 +163,31 @@ async fn step(
     if events.is_none() {
         *events = match context.client.follow("/v1/events?follow=true&n=0").await {
             Ok(lines) => Some(lines),
-            Err(Failure::Broken(_)) => {
+            Err(TransportError::Broken(_)) => {
                 reachable(context).await?;
                 None
             }
             Err(failure) => return Err(context.client.explain(failure)),
         };
     }
-    let mut reply: StatusReply = context.client.get(&names::status_path(names)).await?;
+    let mut reply: StatusReply = context
+        .client
+        .get(&service_query::status_path(names))
+        .await?;
     if names.is_empty() {
         reply.services.retain(|service| service.enabled);
     }
-    let all = causes(context, &reply).await?;
+    let all = prospect::causes(context, &reply).await?;
     let missing: Vec<_> = reply
         .services
         .iter()
-        .filter(|service| !is(service, until))
+        .filter(|service| !until.is_so(service))
         .collect();
     if let Some(service) = missing
         .iter()
-        .find(|service| hopeless(service, until, &all, 0))
+        .find(|service| prospect::is_hopeless(service, until, &all))
     {
-        return Err(never(service, until));
+        return Err(prospect::never(service, until));
     }
     let named = |service: &&ServiceStatus| format!("{} ({})", service.name, table::state(service));
     let names = missing.iter().map(named).collect::<Vec<_>>().join(", ");
@@ -196,72 +198,6 @@ async fn step(
             names: shown(&names).into_owned(),
         }
     })
-}
-
-/// Everything that a waiting service may wait for.
-async fn causes(context: &Context, reply: &StatusReply) -> Result<Vec<ServiceStatus>, Error> {
-    let asked = &reply.services;
-    let known = |name: &String| asked.iter().any(|service| service.name == *name);
-    if asked
-        .iter()
-        .flat_map(|service| &service.waiting_on)
-        .all(known)
-    {
-        return Ok(asked.clone());
-    }
-    let all: StatusReply = context.client.get("/v1/services").await?;
-    Ok(all.services)
-}
-
-fn is(service: &ServiceStatus, until: Until) -> bool {
-    match until {
-        Until::Ready => service.ready,
-        Until::Healthy => service.ready && service.healthy != Some(false),
-        Until::Stopped => {
-            matches!(
-                service.state.as_str(),
-                "stopped" | "failed" | "completed" | "disabled"
-            )
-        }
-    }
-}
-
-/// Nothing that is under way will make it ready: somebody has to act.
-fn hopeless(service: &ServiceStatus, until: Until, all: &[ServiceStatus], depth: usize) -> bool {
-    if until == Until::Stopped {
-        return false;
-    }
-    let lost = |name: &String| {
-        let found = all.iter().find(|other| other.name == *name && !other.ready);
-        found.is_some_and(|other| hopeless(other, Until::Ready, all, depth + 1))
-    };
-    match service.state.as_str() {
-        "failed" => true,
-        "stopped" => service.goal == "down",
-        // The graph has no cycles; the depth is a guard against a server that says otherwise.
-        "waiting" => depth < all.len() && service.waiting_on.iter().any(lost),
-        _ => !service.enabled,
-    }
-}
-
-fn never(service: &ServiceStatus, until: Until) -> Error {
-    let name = shown(&service.name);
-    let what = if until == Until::Healthy {
-        "healthy"
-    } else {
-        "ready"
-    };
-    let why = match (&service.held, &service.reason) {
-        (Some(held), _) => format!("stopped by {} at {}", held.by, held.at),
-        (_, Some(reason)) if !reason.is_empty() => format!("{}: {reason}", service.state),
-        _ if service.waiting_on.is_empty() => table::state(service).to_owned(),
-        _ => format!("{} on {}", service.state, service.waiting_on.join(", ")),
-    };
-    Error::new(
-        Kind::NotReady,
-        format!("{name} does not become {what} by itself: {why}"),
-    )
-    .hint(format!("see: ctl why {name}"))
 }
 
 fn timed_out(context: &Context, pending: &str) -> Error {
@@ -297,184 +233,4 @@ pub(super) async fn reachable(context: &Context) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Answer, Fake, every_state, service, supervisor};
-
-    fn reply(services: Vec<ServiceStatus>) -> Answer {
-        let reply = StatusReply {
-            supervisor: supervisor(),
-            services,
-        };
-        Answer::Whole(200, serde_json::to_string(&reply).unwrap())
-    }
-
-    fn starting() -> ServiceStatus {
-        ServiceStatus {
-            state: "starting".into(),
-            ready: false,
-            ..service("mattermost")
-        }
-    }
-
-    fn events() -> Answer {
-        let event = r#"{"seq":1,"at":"","service":"mattermost","kind":"state","state":"running","ready":true,"pid":1,"detail":""}"#;
-        Answer::Cut(format!("{event}\n"))
-    }
-
-    #[test]
-    fn what_is_there_already_is_not_waited_for() {
-        let ran = Fake::new(vec![events(), reply(vec![service("mattermost")])]).ctl("wait");
-        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-        assert!(ran.out.contains("mattermost"));
-    }
-
-    #[test]
-    fn it_looks_again_when_something_has_happened() {
-        let fake = Fake::new(vec![
-            events(),
-            reply(vec![starting()]),
-            reply(vec![service("mattermost")]),
-        ]);
-        assert_eq!(fake.ctl("wait mattermost").code, 0);
-        assert_eq!(
-            fake.requests(),
-            [
-                "GET /v1/events?follow=true&n=0 HTTP/1.1",
-                "GET /v1/services?services=mattermost HTTP/1.1",
-                "GET /v1/services?services=mattermost HTTP/1.1",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_timeout_is_7_and_names_what_is_missing() {
-        let fake = Fake::new(vec![events(), reply(vec![starting()]), Answer::Silence]);
-        let ran = fake.ctl("wait --timeout 150ms");
-        assert_eq!(ran.code, 7);
-        assert!(
-            ran.err.contains("still waiting: mattermost (starting)"),
-            "{}",
-            ran.err
-        );
-    }
-
-    #[test]
-    fn what_cannot_come_is_3_at_once() {
-        for name in ["broken", "held", "redis"] {
-            let mut services = every_state();
-            services.retain(|service| service.name == name);
-            let fake = Fake::new(vec![events(), reply(services)]);
-            let ran = fake.ctl(&format!("wait {name}"));
-            assert_eq!(ran.code, 3, "{name}");
-            assert!(
-                ran.err.contains(&format!("hint: see: ctl why {name}")),
-                "{}",
-                ran.err
-            );
-        }
-    }
-
-    #[test]
-    fn a_restarting_control_process_is_waited_through() {
-        let ready = || reply(vec![service("mattermost")]);
-        let fake = Fake::new(vec![
-            Answer::Hangup,
-            ready(),
-            reply(vec![starting()]),
-            events(),
-            ready(),
-        ]);
-        assert_eq!(fake.ctl("wait").code, 0);
-    }
-
-    #[test]
-    fn stopped_is_waited_for_when_asked() {
-        let stopping = ServiceStatus {
-            state: "stopping".into(),
-            ready: false,
-            ..service("mattermost")
-        };
-        let stopped = ServiceStatus {
-            state: "stopped".into(),
-            pid: None,
-            ..stopping.clone()
-        };
-        let fake = Fake::new(vec![events(), reply(vec![stopping]), reply(vec![stopped])]);
-        assert_eq!(fake.ctl("wait --stopped mattermost").code, 0);
-    }
-
-    #[test]
-    fn the_exit_status_is_that_of_the_main_process() {
-        let ended = |code, signal: Option<&str>| ServiceStatus {
-            state: "completed".into(),
-            pid: None,
-            last_exit: Some(api::LastExit {
-                code,
-                signal: signal.map(str::to_owned),
-                reason: String::new(),
-                at: String::new(),
-            }),
-            ..service("job")
-        };
-        let never = ServiceStatus {
-            state: "stopped".into(),
-            pid: None,
-            ..service("job")
-        };
-        for (status, code) in [
-            (ended(Some(0), None), 0),
-            (ended(Some(42), None), 42),
-            (ended(None, Some("KILL")), 255),
-            (never, 3),
-        ] {
-            let fake = Fake::new(vec![events(), reply(vec![status])]);
-            let ran = fake.ctl("wait --stopped --exit-status job");
-            assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{}", ran.err);
-        }
-        for line in ["", " a b", " *"] {
-            let ran = crate::testing::ctl(&format!("ctl wait --stopped --exit-status{line}"));
-            assert_eq!(ran.code, 2, "{}", ran.err);
-        }
-        assert_eq!(crate::testing::ctl("ctl wait --exit-status job").code, 2);
-    }
-
-    #[test]
-    fn a_service_that_leaves_the_plan_is_not_waited_for() {
-        let unknown = r#"{"kind":"unknown-service","message":"there is no service 'mattermost'"}"#;
-        let gone = || Answer::Whole(404, unknown.into());
-        let ran = Fake::new(vec![events(), reply(vec![starting()]), gone()]).ctl("wait mattermost");
-        assert_eq!(ran.code, 4);
-        assert!(ran.err.contains("has left the plan"), "{}", ran.err);
-        let ran = Fake::new(vec![events(), gone()]).ctl("wait mattermost");
-        assert_eq!(ran.code, 4);
-        assert!(!ran.err.contains("has left"), "{}", ran.err);
-    }
-
-    #[test]
-    fn waiting_on_what_is_held_is_as_hopeless() {
-        let mut services = every_state();
-        for service in &mut services {
-            if service.name == "waits" {
-                service.waiting_on = vec!["held".into()];
-            }
-        }
-        let waits = services
-            .iter()
-            .find(|service| service.name == "waits")
-            .unwrap();
-        assert!(hopeless(waits, Until::Ready, &services, 0));
-        assert!(
-            !hopeless(&services[2], Until::Ready, &services, 0),
-            "backoff tries again"
-        );
-    }
-
-    #[test]
-    fn degraded_is_ready_but_not_healthy() {
-        let degraded = &every_state()[1];
-        assert!(is(degraded, Until::Ready));
-        assert!(!is(degraded, Until::Healthy));
-        assert!(!is(degraded, Until::Stopped));
-    }
-}
+mod tests;

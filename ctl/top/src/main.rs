@@ -17,7 +17,7 @@ mod tests;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
-use client::{Context, Error, Kind, command_line, names::Names, programs};
+use client::{Context, Error, Kind, command_line, programs, service_query::ServicesArgs};
 use tokio::{sync::mpsc, time::Instant};
 
 use model::{Effect, Model, Msg};
@@ -38,7 +38,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(about = programs::about("top"), after_help = EXAMPLES)]
-    Top(Names),
+    Top(ServicesArgs),
 }
 
 /// Messages that wait to be taken in; a source then waits.
@@ -52,14 +52,14 @@ fn main() -> ExitCode {
 
 /// Draws until somebody has seen enough. Refused where there is no terminal to draw on.
 async fn run(context: &Context, command: Command) -> Result<u8, Error> {
-    let Command::Top(Names { names }) = &command;
+    let Command::Top(ServicesArgs { names }) = &command;
     if !context.terminal() || terminal::is_dumb() {
         let message = "`ctl top` draws on a terminal, and this is none";
         return Err(Error::new(Kind::Usage, message)
             .hint("for pipes and programs: ctl status --usage, or ctl events -f"));
     }
     // An unknown name, or a supervisor that is down, is told before the screen is taken.
-    let path = client::names::usage_path(names);
+    let path = client::service_query::usage_path(names);
     let first: api::StatusReply = context.client.get(&path).await?;
     let (sender, mut messages) = mpsc::channel(MESSAGES_MAX);
     let signals = terminal::signals(sender.clone())?;

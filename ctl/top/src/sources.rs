@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use api::{Action, ActionRequest, LogLine, Outcome, Progress, ServiceEvent, StatusReply, Why};
 use client::{
-    Client, Error,
-    change::new_id,
-    escaped,
-    failure::Failure,
-    render::{table, why::story},
+    Client, Error, escaped,
+    operation::new_id,
+    render::{outcome, why::story},
+    transport_error::TransportError,
 };
 use jiff::Timestamp;
 use tokio::{
@@ -154,9 +153,9 @@ async fn act(client: Client, action: Action, service: String, to: Sender<Msg>) {
     let up = action != Action::Stop;
     let (text, bad) = match carry_out(&client, action, service).await {
         Ok(outcome) => {
-            let failures = table::failures(&outcome.results);
+            let failures = outcome::failures(&outcome.results);
             let text = if failures.is_empty() {
-                table::results(&outcome.results, up)
+                outcome::done(&outcome.results, up)
             } else {
                 failures.join("; ")
             };
@@ -200,7 +199,7 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
                 }
             }
         }
-        Err(Failure::Broken(_) | Failure::Silent(_)) => {}
+        Err(TransportError::Broken(_) | TransportError::Silent(_)) => {}
         Err(failure) => return Err(client.explain(failure)),
     }
     let path = format!("/v1/changes/{}", request.id);

@@ -1,5 +1,7 @@
 //! The plan that runs, and what the files would make of it. No secret is in either.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -63,6 +65,43 @@ pub struct ServiceDiff {
     pub reasons: Vec<String>,
     /// Keys whose values differ and may be shown.
     pub keys: Vec<KeyDiff>,
+    /// Variables of its environment that differ, also secret ones.
+    #[serde(default)]
+    pub variables: Vec<VariableDiff>,
+}
+
+/// A variable that a reconfigure would change. Never a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VariableDiff {
+    /// Its name.
+    pub name: String,
+    /// What would become of it.
+    pub change: VariableChange,
+}
+
+/// What a reconfigure would do to a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum VariableChange {
+    /// The files set it, what runs does not have it.
+    Added,
+    /// Its value differs.
+    Changed,
+    /// What runs has it, the files do not.
+    Removed,
+}
+
+impl fmt::Display for VariableDiff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let change = match self.change {
+            VariableChange::Added => "added",
+            VariableChange::Changed => "changed",
+            VariableChange::Removed => "removed",
+        };
+        write!(f, "{} {change}", self.name)
+    }
 }
 
 /// One key that differs.

@@ -58,7 +58,7 @@ pub use action::{
 };
 pub use config::{
     ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
-    ServiceChange, ServiceConfig, ServiceDiff,
+    ServiceChange, ServiceConfig, ServiceDiff, VariableChange, VariableDiff,
 };
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};

@@ -1,8 +1,10 @@
-//! A new plan: which services exist now, which processes must change for it, which services have to go.
+//! A new plan: which services exist now, which processes must change for it, which services have to
+//! go.
 //!
-//! Order: the graph is checked for loops first, so a refused plan changes nothing; then every policy is taken over and
-//! all summaries are rebuilt, since edges may have changed; only then processes are told, one by one. A service that
-//! left the plan stays known until it is down and nothing that requires it still runs.
+//! Order: the graph is checked for loops first, so a refused plan changes nothing; then every
+//! policy is taken over and all summaries are rebuilt, since edges may have changed; only then
+//! processes are told, one by one. A service that left the plan stays known until it is down and
+//! nothing that requires it still runs.
 
 use alloc::{
     boxed::Box,
@@ -26,7 +28,7 @@ use crate::{
     state::{Goal, State},
 };
 
-/// How a run is stopped of which nobody knows any more how it wants to be stopped.
+/// How a run is stopped whose service left the plan and whose own terms are not known.
 const UNKNOWN_STOP: Stop = Stop {
     signal: 15,
     escalation: None,
@@ -95,7 +97,7 @@ impl Engine {
         }
     }
 
-    /// Brings one service of the plan in; says what its process will notice of it.
+    /// Takes one service of the plan over; returns what its process has to notice, if anything.
     fn take(
         &mut self,
         now: Moment,
@@ -122,7 +124,7 @@ impl Engine {
         };
         let mut record = restored.unwrap_or_else(new);
         record.removing = false;
-        // One of which only the hold is known, or nothing, has no run that could be due.
+        // A service without a record, or with a hold alone, has no run whose time could have come.
         record.idle_until_triggered |= spec.scheduled && matches!(record.state, State::Stopped);
         self.insert(now, Service { id, spec, record });
         None
@@ -146,7 +148,9 @@ impl Engine {
     fn take_unplanned(&mut self) {
         for (id, mut record) in core::mem::take(&mut self.restored) {
             record.removing = true;
-            let spec = Box::new(unknown_spec(record.stop.unwrap_or(UNKNOWN_STOP)));
+            let spec = Box::new(unknown_spec(
+                record.run_terms.map_or(UNKNOWN_STOP, |it| it.stop),
+            ));
             let service = Service { id, spec, record };
             self.insert(service.record.since, service);
         }
@@ -186,7 +190,7 @@ impl Engine {
             (State::Running { .. } | State::Reloading { .. }, ProcessImpact::Reload) => {
                 self.step(now, id, Input::Reload);
             }
-            // A job that has failed has come to its end.
+            // A job that has failed is over: a plan does not start it again.
             (State::Failed { .. }, _) if node.service.spec.job && self.is_over(id) => {}
             (State::Failed { .. } | State::Backoff { .. }, _) => {
                 self.step(now, id, Input::Start);

@@ -20,7 +20,8 @@ impl Jitter {
         z ^ (z >> 31)
     }
 
-    /// `pause` lengthened by up to `rule.jitter_milli` thousandths of itself, within the rule's cap.
+    /// `pause` lengthened by up to `rule.jitter_milli` thousandths of itself, within the rule's
+    /// cap.
     pub(crate) fn spread(&mut self, rule: &Restart, pause: u64) -> u64 {
         let room = u128::from(pause) * u128::from(rule.jitter_milli) / 1000;
         let room = u64::try_from(room).unwrap_or(u64::MAX - 1);

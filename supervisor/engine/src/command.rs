@@ -1,19 +1,20 @@
 //! Requests (systemd's jobs): whether one can be done, and what it sets in motion.
 //!
-//! Invariant: all checks of a request come before its first change, so a refused one has changed nothing. Targets are
-//! handled as one set, dependencies before dependents.
+//! Invariant: all checks of a request come before its first change, so a refused one has changed
+//! nothing. Targets are handled as one set, dependencies before dependents.
 
 use alloc::vec::Vec;
 
 use crate::{
     effect::{Effect, SignalPurpose},
-    engine::{Engine, Shutdown},
+    engine::Engine,
     event::{Accepted, Command, Refusal},
     graph,
     ids::{Ids, Moment, ServiceId},
     input::Input,
     spec::Kind,
-    state::{Goal, Hold, State, StopPhase, Up},
+    state::{Goal, Hold, State, StopPhase},
+    up::Up,
 };
 
 impl Engine {
@@ -103,8 +104,8 @@ impl Engine {
         all
     }
 
-    /// These, what another depends on first. A service that is idle until triggered looks ready until it is started itself:
-    /// nothing that is to start on top of it may come before it.
+    /// These, what another depends on first. A service that is idle until triggered looks ready
+    /// until it is started itself: nothing that is to start on top of it may come before it.
     fn in_start_order(&self, ids: &Ids) -> Vec<ServiceId> {
         let among = |id: &ServiceId| {
             let mut edges = self.nodes.get(id)?.edges.clone();
@@ -171,7 +172,8 @@ impl Engine {
         accepted
     }
 
-    /// A scheduled service that had been stopped waits for its time again; an idle one that is named runs now.
+    /// A scheduled service that had been stopped waits for its time again; an idle one that is
+    /// named runs now.
     fn start_scheduled(&mut self, now: Moment, id: ServiceId, targets: &Ids, to: &mut Accepted) {
         let Some(node) = self.nodes.get(&id) else {
             return;
@@ -331,7 +333,9 @@ impl Engine {
             let run = match state {
                 Some(
                     State::Starting { run, .. }
-                    | State::Running { up: Up { run, .. } }
+                    | State::Running {
+                        up: Up { run, .. }, ..
+                    }
                     | State::Reloading {
                         up: Up { run, .. }, ..
                     }
@@ -357,33 +361,6 @@ impl Engine {
             affected: targets.clone(),
             ..Accepted::default()
         })
-    }
-
-    fn shut_down(&mut self, now: Moment, deadline_ms: u64) -> Accepted {
-        let deadline = now.after(deadline_ms);
-        if let Some(shutdown) = &mut self.shutdown {
-            if !shutdown.killed && deadline < shutdown.deadline {
-                shutdown.deadline = deadline;
-                shutdown.patience_ms = deadline_ms;
-            }
-            return Accepted::default();
-        }
-        self.shutdown = Some(Shutdown {
-            deadline,
-            patience_ms: deadline_ms,
-            killed: false,
-            done: false,
-        });
-        self.moved.extend(self.nodes.keys().copied());
-        let live = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.live)
-            .map(|(id, _)| *id);
-        Accepted {
-            affected: live.collect(),
-            ..Accepted::default()
-        }
     }
 }
 

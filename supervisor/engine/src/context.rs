@@ -1,6 +1,8 @@
-//! What one step of a service's machine is given of the rest, and where it leaves what it wants done.
+//! What one step of a service's machine is given of the rest, and where it leaves what it wants
+//! done.
 //!
-//! The machine knows no other service: all that it may ask of them is in a [`Context`], worked out before the step.
+//! The machine knows no other service: all that it may ask of them is in a [`Context`], worked out
+//! before the step.
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
@@ -16,19 +18,19 @@ use crate::{
 /// What one step of a service's machine sees of the rest, and where it puts what it wants done.
 pub(crate) struct Context<'a> {
     pub(crate) now: Moment,
-    /// Words and ends of runs are known up to this moment.
+    /// All that runs had said and done by this moment has been taken in.
     pub(crate) heard: Moment,
-    /// It must not run now: it, or something that it requires, is to go down.
+    /// The service must not run now: it, or something that it requires, is to go down.
     pub(crate) must_be_down: bool,
-    /// It is to run as soon as it can.
+    /// The service is to run as soon as it can.
     pub(crate) up_wanted: bool,
     /// No dependent that has to stop first still runs.
     pub(crate) may_stop: bool,
-    /// What it would have to wait for.
+    /// Dependencies that a start has to wait for.
     pub(crate) unmet: &'a BTreeSet<ServiceId>,
-    /// Something that it is bound to is not up.
+    /// Something that the service is bound to is not up.
     pub(crate) bound_lost: bool,
-    /// What it goes down for, should it be told to now.
+    /// Why the service goes down, if this step tells it to.
     pub(crate) order: Order,
     pub(crate) next_run: &'a mut u64,
     pub(crate) jitter: &'a mut Jitter,

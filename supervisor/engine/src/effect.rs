@@ -1,7 +1,8 @@
-//! What the engine wants done, in the order in which it is to be done. The outcome comes back as a fact.
+//! What the engine wants done, in the order in which it is to be done. The outcome comes back as a
+//! fact.
 //!
-//! Invariant: what a successor of the control process must know is persisted before it is acted upon, so `Ended` and
-//! `Changed` come before the effects that rest on them.
+//! Invariant: what a successor of the control process must know is persisted before it is acted
+//! upon, so `Ended` and `Changed` come before the effects that rest on them.
 
 use alloc::boxed::Box;
 
@@ -71,8 +72,8 @@ pub enum Effect {
         /// The service's main run.
         of: RunId,
     },
-    /// A main run is over. Comes before `Changed`, and is to be persisted first: a record that shows what
-    /// follows tells no more of what was before.
+    /// A main run is over. Comes before `Changed`, and is to be persisted first: a record that
+    /// shows what follows tells no more of what was before.
     Ended(Box<Ended>),
     /// The service left the plan and is gone: forget all about it.
     Forget {

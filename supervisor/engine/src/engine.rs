@@ -1,9 +1,10 @@
 //! The engine itself: takes events, runs the machines that they concern, hands out effects.
 //!
-//! Invariant: after each event nothing is left to do before the next event or deadline (`propagate::settle`). The order
-//! within one event: the event, then what follows from it, then deadlines that had not passed before (what has passed
-//! unheard waits for `Timeout`), then the end of a shutdown. One event costs what it touches, never the number of
-//! services: hence the indexes of runs, deadlines and services that have something to do.
+//! Invariant: after each event nothing is left to do before the next event or deadline
+//! (`propagate::settle`). The order within one event: the event, then what follows from it, then
+//! deadlines that had not passed before (what has passed unheard waits for `Timeout`), then the end
+//! of a shutdown. One event costs what it touches, never the number of services: hence the indexes
+//! of runs, deadlines and services that have something to do.
 
 use alloc::{
     boxed::Box,
@@ -19,60 +20,48 @@ use crate::{
     ids::{Moment, RunId, ServiceId},
     input::Input,
     node::Node,
-    patience::Known,
     record::Record,
-    state::{Helper, Settled, State, View},
+    shutdown::{Shutdown, ShutdownPhase},
+    state::{Helper, State},
+    view::{Settled, View},
 };
-
-/// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.
-pub(crate) const SHUTDOWN_GRACE_MS: u64 = 10_000;
 
 /// Decides what happens to every service.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    /// Boxed: a tree has room for more than it holds.
+    /// Boxed, since a B-tree node reserves room for eleven values.
     pub(crate) nodes: BTreeMap<ServiceId, Box<Node>>,
     /// Records of services that no plan has mentioned yet.
     pub(crate) restored: BTreeMap<ServiceId, Record>,
     pub(crate) runs: BTreeMap<RunId, ServiceId>,
     pub(crate) deadlines: BTreeSet<(Moment, ServiceId)>,
     pub(crate) next_run: u64,
-    /// Words and ends of runs are known up to this moment.
+    /// All that runs had said and done by this moment has been taken in.
     pub(crate) heard: Moment,
     pub(crate) jitter: Jitter,
     pub(crate) effects: VecDeque<Effect>,
     /// Services whose `Changed` this event has already queued.
     pub(crate) changed: BTreeSet<ServiceId>,
-    /// Services whose summary their neighbours must be told of.
+    /// Services whose summary has to be worked out again, and passed on to their neighbours.
     pub(crate) moved: BTreeSet<ServiceId>,
-    /// Services that may have something to do.
+    /// Services whose machine has to look at [`Input::Reconcile`].
     pub(crate) dirty: BTreeSet<ServiceId>,
-    /// Services that something they are bound to has left.
+    /// Services that are bound to one that has just gone down.
     pub(crate) binding_lost: BTreeSet<ServiceId>,
     /// Services that jobs keep stopped.
     pub(crate) leased: BTreeSet<ServiceId>,
-    /// Jobs that wait.
+    /// Jobs in [`State::Waiting`].
     pub(crate) waiting_jobs: BTreeSet<ServiceId>,
+    /// How many services have a process, or may have something left of one.
     pub(crate) live: usize,
     pub(crate) shutdown: Option<Shutdown>,
 }
 
-/// What had passed before something else was heard.
+/// Deadlines that had passed before the event came. Only [`Event::Timeout`] judges by these.
 #[derive(Debug, Default)]
 struct Overdue {
     services: BTreeSet<ServiceId>,
     shutdown: bool,
-}
-
-/// How far the shutdown has come.
-#[derive(Clone, Debug)]
-pub(crate) struct Shutdown {
-    /// When what still runs is killed; after that, when the engine stops waiting.
-    pub(crate) deadline: Moment,
-    /// How long it was until that.
-    pub(crate) patience_ms: u64,
-    pub(crate) killed: bool,
-    pub(crate) done: bool,
 }
 
 impl Engine {
@@ -107,7 +96,8 @@ impl Engine {
             Event::Command(_) | Event::Fact(_) => (now, self.overdue(now)),
         };
         self.heard = heard;
-        // It brings services that were restored, with deadlines that have passed while nobody heard facts.
+        // A plan brings restored services, whose deadlines passed while no control process took
+        // facts in.
         let restores = matches!(event, Event::Command(Command::Apply(_)));
         let outcome = match event {
             Event::Command(command) => self.command(now, command),
@@ -136,7 +126,7 @@ impl Engine {
         let shutdown = self
             .shutdown
             .as_ref()
-            .filter(|it| !it.done)
+            .filter(|it| it.phase != ShutdownPhase::Done)
             .map(|it| it.deadline);
         let first = self.deadlines.first().map(|(at, _)| *at);
         first.into_iter().chain(shutdown).min()
@@ -154,7 +144,7 @@ impl Engine {
         run
     }
 
-    /// What may be shown of a service.
+    /// What people may be shown of a service.
     pub fn view(&self, service: ServiceId) -> Option<View> {
         Some(self.nodes.get(&service)?.service.view())
     }
@@ -192,10 +182,11 @@ impl Engine {
         self.nodes.get(&service)?.service.record.main_run()
     }
 
-    /// The run that has left something which keeps a service from starting; or, if that was an earlier
-    /// daemon's, the run that could not be started for it.
+    /// The run that has left something which keeps a service from starting; or, if that was an
+    /// earlier daemon's, the run that could not be started for it.
     pub fn unswept_run(&self, service: ServiceId) -> Option<RunId> {
-        self.nodes.get(&service)?.service.record.unswept
+        let leftovers = self.nodes.get(&service)?.service.record.leftovers;
+        leftovers.map(|it| it.run)
     }
 
     /// The service that a run belongs to (main run, validator or reload command), while the engine
@@ -210,12 +201,12 @@ impl Engine {
         (record.reload_run() == Some(run)).then(|| record.main_run())?
     }
 
-    /// A run that was decided upon and has not been spawned yet is still wanted: nothing has asked
-    /// to take it back, and nothing that it waits for has gone meanwhile.
+    /// Whether a run that was decided upon and has not been spawned yet is still wanted: no stop
+    /// has taken it back, and all that its service requires is still ready.
     pub fn is_wanted(&self, run: RunId) -> bool {
         let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
         node.is_some_and(|node| match &node.service.record.state {
-            State::Validating { run: its } | State::Spawning { run: its } => {
+            State::Validating { run: its, .. } | State::Spawning { run: its, .. } => {
                 *its == run && !node.must_be_down && node.unmet.is_empty()
             }
             State::Reloading { helper, .. } => helper.map(Helper::run) == Some(run),
@@ -230,7 +221,7 @@ impl Engine {
         })
     }
 
-    /// A record of it waits for the first plan.
+    /// Whether a record of the service waits for the first plan.
     pub fn is_restored(&self, service: ServiceId) -> bool {
         self.restored.contains_key(&service)
     }
@@ -259,8 +250,8 @@ impl Engine {
         order
     }
 
-    /// What has passed unheard: only [`Event::Timeout`] judges by it. Of several facts that come late the
-    /// first must not judge what the next one says was done in time.
+    /// Deadlines that have passed before this event. Of several facts that come late, the first
+    /// must not judge a run for what the next one says was done in time.
     fn overdue(&self, now: Moment) -> Overdue {
         Overdue {
             services: self.due(now).collect(),
@@ -274,13 +265,8 @@ impl Engine {
         passed.map(|(_, id)| *id)
     }
 
-    /// The time that the shutdown gives is over.
-    pub(crate) fn shutdown_due(&self, now: Moment) -> bool {
-        let shutdown = self.shutdown.as_ref().filter(|it| !it.done);
-        shutdown.is_some_and(|it| it.deadline <= now)
-    }
-
-    /// Every service of which a deadline has passed and that is not left for later, once; then the shutdown.
+    /// Runs each service once of which a deadline has passed, but for those in `left`; then the
+    /// shutdown.
     fn pass_time(&mut self, now: Moment, left: &Overdue) {
         let due = self.due(now).filter(|id| !left.services.contains(id));
         for id in due.collect::<Vec<ServiceId>>() {
@@ -290,50 +276,5 @@ impl Engine {
         if !left.shutdown {
             self.press_shutdown(now);
         }
-    }
-
-    /// Once its time is over, what still runs is killed; after that, the engine stops waiting.
-    fn press_shutdown(&mut self, now: Moment) {
-        let heard = self.heard;
-        let Some(shutdown) = self.shutdown.as_mut().filter(|it| !it.done) else {
-            return;
-        };
-        let patience_ms = shutdown.patience_ms;
-        if !(Known { now, heard }).is_over(&mut shutdown.deadline, patience_ms) {
-            return;
-        }
-        if shutdown.killed {
-            shutdown.done = true;
-            self.effects
-                .push_back(Effect::ShutdownComplete { clean: false });
-            return;
-        }
-        shutdown.killed = true;
-        shutdown.patience_ms = SHUTDOWN_GRACE_MS;
-        shutdown.deadline = now.after(SHUTDOWN_GRACE_MS);
-        let live: Vec<ServiceId> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.live)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in live {
-            self.step(now, id, Input::KillNow);
-        }
-    }
-
-    fn end_shutdown(&mut self) {
-        let Some(shutdown) = &mut self.shutdown else {
-            return;
-        };
-        if shutdown.done || self.live > 0 || !self.restored.is_empty() {
-            return;
-        }
-        shutdown.done = true;
-        let clean = !self
-            .nodes
-            .values()
-            .any(|node| node.service.record.unswept.is_some());
-        self.effects.push_back(Effect::ShutdownComplete { clean });
     }
 }

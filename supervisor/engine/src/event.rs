@@ -27,7 +27,8 @@ pub enum Event {
     },
 }
 
-/// A request. Targets are handled as one set: a service that several of them imply is acted on once.
+/// A request. Targets are handled as one set: a service that several of them imply is acted on
+/// once.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Goal up; lifts the holds of the targets and of all that they require.
@@ -37,15 +38,16 @@ pub enum Command {
     /// The time of these oneshots has come: each runs, again if it has run before. Lifts nothing;
     /// refused while one of them is held or on its way.
     Run(BTreeSet<ServiceId>),
-    /// Work for a job, which runs for this request, again and again as its policy says. Lifts the hold of the
-    /// job itself; refused while a job is on its way.
+    /// Work for a job, which runs for this request, again and again as its policy says. Lifts the
+    /// hold of the job itself; refused while a job is on its way.
     Job {
         /// The job.
         job: ServiceId,
         /// Names the request; the engine only keeps it.
         request: String,
     },
-    /// A job that runs has these stopped, with what requires them, until it gives them back or is over.
+    /// A job that runs has these stopped, with what requires them, until it gives them back or is
+    /// over.
     Lease {
         /// The job.
         job: ServiceId,
@@ -59,7 +61,8 @@ pub enum Command {
     },
     /// Goal down and hold; what requires a target stops first and waits for it.
     Stop(BTreeSet<ServiceId>, Hold),
-    /// Stop and start again, together with what requires a target and is up. Lifts the targets' own holds.
+    /// Stop and start again, together with what requires a target and is up. Lifts the targets' own
+    /// holds.
     Restart(BTreeSet<ServiceId>),
     /// Take a new configuration without ending.
     Reload(BTreeSet<ServiceId>),
@@ -78,8 +81,9 @@ pub enum Command {
 
 /// What a new plan means for the process of a service that runs.
 ///
-/// Coarser than `PlanImpact` of the API, which also names a service that comes, goes or changes without its process:
-/// those the engine reads off its own goals and states, and a plan that named them as well could contradict these.
+/// Coarser than `PlanImpact` of the API, which also names a service that comes, goes or changes
+/// without its process: those the engine reads off its own goals and states, and a plan that named
+/// them as well could contradict these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessImpact {
     /// The process goes on: only policy changes, which is taken over in place.
@@ -155,15 +159,16 @@ pub enum Fact {
     },
     /// Everything that belonged to the run has been killed and is gone, or would not go.
     Swept {
-        /// The run that is over; or, with something left, that was killed and whose main process may
-        /// be among what is left.
+        /// The run that is over; or, with something left, that was killed and whose main process
+        /// may be among what is left.
         run: RunId,
         /// Processes that would not go; zero means clean.
         left: u32,
     },
 }
 
-/// What a run says of itself: by `sd_notify(3)`, by the descriptor for its readiness, or by a line in its log.
+/// What a run says of itself: by `sd_notify(3)`, by the descriptor for its readiness, or by a line
+/// in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notification {
     /// `READY=1`: the run is ready, or has finished reloading.
@@ -183,7 +188,8 @@ pub enum Notification {
     },
     /// `WATCHDOG=trigger`: the run has failed, as if it had been silent for too long.
     WatchdogTrigger,
-    /// `EXTEND_TIMEOUT_USEC=`: the run needs more time for what it is doing now: start, reload or stop.
+    /// `EXTEND_TIMEOUT_USEC=`: the run needs more time for what it is doing now: start, reload or
+    /// stop.
     ExtendTimeout {
         /// Milliseconds from now on.
         ms: u64,
@@ -216,7 +222,8 @@ pub struct Accepted {
     pub lifted: Vec<(ServiceId, Hold)>,
     /// Services that are not targets and stop, or restart, because of it.
     pub dependents: BTreeSet<ServiceId>,
-    /// Completed services that are not targets and run again because of it, once what they require is back.
+    /// Completed services that are not targets and run again because of it, once what they require
+    /// is back.
     pub reruns: BTreeSet<ServiceId>,
 }
 

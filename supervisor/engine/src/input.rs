@@ -7,23 +7,24 @@ use crate::{event::Fact, ids::ServiceId};
 /// What can happen to one service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Input<'a> {
-    /// Something around it may have changed: do what is due.
+    /// Its own wish or its neighbours may have changed: do what is due.
     Reconcile,
-    /// A deadline of it has passed.
+    /// A deadline of the service has passed.
     Tick,
-    /// Somebody wants it started now.
+    /// A command, or a plan, wants the service started now.
     Start,
-    /// Something that it is bound to went down.
+    /// A service that this one is bound to went down.
     BindingLost,
-    /// What it requires is down for good, and nobody is to wait for that.
+    /// Of a job: this requirement is down for good, so the job ends as failed.
     GiveUp(ServiceId),
-    /// No more patience: SIGKILL.
+    /// The time of the shutdown is over: SIGKILL.
     KillNow,
-    /// Take a new configuration.
+    /// Have the run take a new configuration.
     Reload,
-    /// About its main run, or the validator or reload command that it has at the moment.
+    /// A fact about its main run, or about the validator or reload command that it has at the
+    /// moment.
     Fact(&'a Fact),
-    /// What was left of an earlier run has been swept once more.
+    /// The keeper has looked again at what is left of an earlier run: so many processes.
     Leftovers(u32),
     /// The main process that was left of an earlier run has ended.
     LeftoverEnded(Exit),

@@ -19,8 +19,8 @@ impl Engine {
         active.map(|(id, _)| *id)
     }
 
-    /// A job has come to its end for good: it is done, failed, given up or stopped, and nothing of its
-    /// last run is left; or it has never begun.
+    /// A job has come to its end for good: it is done, failed, given up or stopped, and nothing of
+    /// its last run is left; or it has never begun.
     pub fn is_over(&self, job: ServiceId) -> bool {
         let Some(node) = self.nodes.get(&job) else {
             return true;
@@ -65,8 +65,8 @@ impl Engine {
         Ok(accepted)
     }
 
-    /// Ends jobs that wait for what nobody is bringing up; says whether there were any. Only looked at once
-    /// all else has settled: what they wait for may just be on its way.
+    /// Ends jobs that wait for what nobody is bringing up; says whether there were any. Only looked
+    /// at once all else has settled: what they wait for may just be on its way.
     pub(crate) fn give_up_jobs(&mut self, now: Moment) -> bool {
         let lost = |id: &ServiceId| {
             let mut on = self.nodes.get(id)?.stuck_on.iter();
@@ -79,7 +79,8 @@ impl Engine {
         !lost.is_empty()
     }
 
-    /// It does not come up by itself, nor does what it waits for. One that is only between two attempts does.
+    /// Whether neither the service nor what it waits for comes up by itself. A service in backoff
+    /// does.
     fn is_down_for_good(&self, id: ServiceId) -> bool {
         self.nodes
             .get(&id)

@@ -1,5 +1,5 @@
-//! Leases: a job's right to keep services stopped. It ends with the job, whatever becomes of that, and
-//! is no hold: what has been leased and is wanted comes back by itself.
+//! Leases: a job's right to keep services stopped. It ends with the job, whatever becomes of that,
+//! and is no hold: what has been leased and is wanted comes back by itself.
 
 use serde::{Deserialize, Serialize};
 

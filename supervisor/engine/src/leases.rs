@@ -1,5 +1,5 @@
-//! How the engine gives out leases, keeps the index of them, and takes them back. What a lease means is in
-//! [`crate::lease`].
+//! How the engine gives out leases, keeps the index of them, and takes them back. What a lease
+//! means is in [`crate::lease`].
 
 use alloc::{collections::BTreeSet, vec::Vec};
 

@@ -10,13 +10,14 @@
 //! * A [`Fact`] has happened: it cannot be refused. One about a run that is over is dropped.
 //! * An [`Effect`] is what the engine wants done; its outcome comes back as a fact.
 //!
-//! A deadline is a field of the state that needs it, so it dies with that state. Those by which a run is judged
-//! for its silence are in `judgement`.
+//! A deadline is a field of the state that needs it, so it dies with that state. Those by which a
+//! run is judged for its silence are in `judgement`.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod after_exit;
 mod apply;
 mod backoff;
 mod command;
@@ -32,6 +33,7 @@ mod job;
 mod judgement;
 mod lease;
 mod leases;
+mod leftovers;
 mod machine;
 mod node;
 mod notified;
@@ -40,16 +42,21 @@ mod patience;
 mod phase;
 mod probe;
 mod propagate;
+mod readiness;
 mod record;
 mod reload;
+mod report_end;
 mod restart;
 mod running;
 mod service;
+mod shutdown;
 mod spec;
 mod start;
 mod state;
 mod step;
 mod stop;
+mod up;
+mod view;
 mod watchdog;
 
 pub use effect::{Effect, ProbeKind, SignalPurpose};
@@ -65,7 +72,6 @@ pub use spec::{
     ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec, StartLimit,
     Watchdog, WatchdogAction,
 };
-pub use state::{
-    Confirming, Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, Settled, State,
-    StopCause, StopPhase, StopTarget, Unhealthy, Up, View, Watching,
-};
+pub use state::{Failure, Goal, Helper, Hold, Kill, State, StopCause, StopPhase, StopTarget};
+pub use up::{Probing, ReloadOutcome, ReportedProbe, Up, WatchdogVerdict, Watching};
+pub use view::{Settled, Unhealthy, View};

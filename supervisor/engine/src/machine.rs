@@ -1,9 +1,9 @@
 //! One service's machine: what each input means in each [`Phase`]. Knows no other service; what it
 //! has to know of them comes in a [`Context`].
 //!
-//! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`; what a run says of
-//! itself is decided in `notified`. The table ends with the pairs that change nothing, each with its reason, and those
-//! that cannot be: a debug build fails on one.
+//! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`;
+//! what a run says of itself is decided in `notified`. The table ends with the pairs that change
+//! nothing, each with its reason, and those that cannot be: a debug build fails on one.
 
 use crate::{
     context::Context,
@@ -50,7 +50,7 @@ impl Service {
             (P::Validating, I::Fact(F::SpawnFailed { .. })) => self.validator_lost(ctx),
             (P::Validating | P::Spawning, I::KillNow) => self.kill(ctx, Kill::Unasked),
             (P::Validating | P::Spawning | P::Starting | P::Reloading, I::Reload) => {
-                self.record.reload_queued = true;
+                self.record.state.queue_reload();
             }
             (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(ctx),
             (
@@ -207,8 +207,8 @@ impl Service {
             | (P::Terminating, I::Fact(F::Swept { .. }))
             | (P::Sweeping, I::Fact(F::Exited { .. })) => {}
 
-            // It has no run that a fact could be about, nor one that could be killed; and only one that is up
-            // or on its way there is asked to reload.
+            // It has no run that a fact could be about, nor one that could be killed; and only one
+            // that is up or on its way there is asked to reload.
             (
                 P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed,
                 I::KillNow | I::Fact(_) | I::Reload,

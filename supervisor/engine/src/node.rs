@@ -1,7 +1,9 @@
-//! One service's place in the graph: the summaries of its neighbours, and the summary that they have of it.
+//! One service's place in the graph: the summaries of its neighbours, and the summary that they
+//! have of it.
 //!
-//! An event costs what it touches because each node keeps counts and sets of its neighbours instead of asking
-//! them. `propagate` alone changes them, in one order: a neighbour's summary first, then the machines.
+//! An event costs what it touches because each node keeps counts and sets of its neighbours instead
+//! of asking them. `propagate` alone changes them, in one order: a neighbour's summary first, then
+//! the machines.
 
 use alloc::collections::BTreeSet;
 
@@ -26,8 +28,8 @@ pub(crate) enum Class {
 impl Class {
     pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
         match &node.service.record.state {
-            // It is read at its next run that it is to run again; but what it requires is to go
-            // down, and so is what requires it.
+            // A service that is idle until triggered satisfies its dependents, unless what it
+            // requires is to go down: then its dependents are to go down too.
             State::Completed
                 if node.service.record.idle_until_triggered && node.up_wanted(stopping_all) =>
             {
@@ -71,9 +73,9 @@ pub(crate) struct Node {
     pub(crate) requirements_down: usize,
     /// Dependents that have to be down before this is stopped.
     pub(crate) blocking: usize,
-    /// It must not run now.
+    /// The service must not run now.
     pub(crate) must_be_down: bool,
-    /// It holds up the stop of its dependencies.
+    /// The service delays the stop of its dependencies.
     pub(crate) blocks: bool,
     pub(crate) class: Class,
     pub(crate) live: bool,
@@ -98,15 +100,16 @@ impl Node {
         }
     }
 
-    /// Whether it is to run as soon as it can.
+    /// Whether the service is to run as soon as it can.
     pub(crate) fn up_wanted(&self, stopping_all: bool) -> bool {
         let record = &self.service.record;
         let kept_down = record.hold.is_some() || record.lease.is_some() || record.removing;
         record.goal == Goal::Up && !kept_down && !stopping_all
     }
 
-    /// A dependency waits for this one's end; not for the kernel's, though. A completed one that is to run again
-    /// has to have noticed that, before what it requires is back.
+    /// Whether the stop of its dependencies waits for this service. Once SIGKILL has been sent, it
+    /// does not: only the kernel can delay the end. A completed service that is to run again has to
+    /// notice so before its requirement is back.
     pub(crate) fn holds_up(&self) -> bool {
         let state = &self.service.record.state;
         let completed =
@@ -121,20 +124,20 @@ impl Node {
         self.must_be_down && ((state.is_live() && !killed) || completed || self.blocking > 0)
     }
 
-    /// It can do without, and nobody has asked for an order.
+    /// The dependency is neither required nor ordered, only wanted.
     pub(crate) fn merely_wants(&self, on: ServiceId) -> bool {
         let spec = &self.service.spec;
         let strong = self.edges.get(&on).is_none_or(|edge| edge.strong);
         !strong && spec.wants.contains(&on) && !spec.after.contains(&on)
     }
 
-    /// Nothing of it is left and nothing needs it.
+    /// The service has left the plan, is down, and delays nobody.
     pub(crate) fn is_forgettable(&self) -> bool {
         let record = &self.service.record;
         record.removing && self.blocking == 0 && matches!(record.state, State::Stopped)
     }
 
-    /// As if nothing were known of the neighbours yet.
+    /// Takes new edges, and forgets all summaries of neighbours.
     pub(crate) fn reset(&mut self, edges: Edges) {
         self.edges = edges;
         let mut passed = core::mem::take(&mut self.service.record.passed);

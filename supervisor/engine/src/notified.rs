@@ -1,6 +1,8 @@
-//! What each [`Notification`] of a run means in each [`Phase`]: the second half of the machine's table.
+//! What each [`Notification`] of a run means in each [`Phase`]: the second half of the machine's
+//! table.
 //!
-//! A run is believed only as far as its phase allows: a word that comes early, late or unasked changes nothing.
+//! A run is believed only as far as its phase allows: a word that comes early, late or unasked
+//! changes nothing.
 
 use crate::{context::Context, event::Notification, phase::Phase, service::Service, spec::Ready};
 
@@ -29,7 +31,8 @@ impl Service {
                 self.extend(ctx, ms);
             }
 
-            // A validator has no readiness to tell of, and nothing that has been sent SIGKILL is asked any more.
+            // A validator has no readiness to tell of, and nothing that has been sent SIGKILL is
+            // asked any more.
             (P::Validating | P::Killing | P::Sweeping, _)
             // A run that is not ready yet has nothing to reload, and no watchdog that waits for it.
             | (P::Spawning | P::Starting, N::Reloading | N::Alive | N::WatchdogTrigger)
@@ -59,8 +62,8 @@ impl Service {
         }
     }
 
-    /// A run that starts says that it is ready, or that it will never say so. Only the way that its policy names
-    /// counts.
+    /// A run that starts says that it is ready, or that it will never say so. Only the way that its
+    /// policy names counts.
     fn readiness_told(&mut self, ctx: &mut Context<'_>, what: Notification) {
         match (&self.spec.ready, what) {
             (Ready::Notify, Notification::Ready)

@@ -1,11 +1,11 @@
-//! What a run that is told to go down is told to for. Worked out at the moment at which that is said, so
-//! that each end has one cause, whatever is asked for while it goes down.
+//! Why a run is told to go down. Worked out when it is told, so that each end has one cause,
+//! whatever is asked for while the run goes down.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ServiceId;
 
-/// What a run is told to go down for.
+/// Why a run is told to go down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// A command stops its service.
@@ -46,7 +46,7 @@ impl RestartReason {
         }
     }
 
-    /// The one that counts of two: what a service is to go down for itself, then the first.
+    /// Which of two reasons counts: one of its own before one along with another, else the first.
     pub(crate) const fn or(self, before: Option<Self>) -> Self {
         match (before, self) {
             (None | Some(Self::Along(_)), Self::Restart | Self::Plan) | (None, Self::Along(_)) => {

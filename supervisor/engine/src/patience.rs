@@ -1,9 +1,10 @@
-//! When the time that a run was given is over: not before all is known that it said and did in that time, and
-//! not if we ourselves come too late to have asked it in time.
+//! When the time that a run was given is over: not before all is known that it said and did in that
+//! time, and not if we ourselves come too late to have asked it in time.
 
 use crate::ids::Moment;
 
-/// Nobody who runs notices a deadline this late.
+/// A deadline that is noticed later than this, in milliseconds, was missed because the engine did
+/// not run.
 const LATE_MS: u64 = 1_000;
 
 /// Up to when what runs have said is known, and what time it is.
@@ -14,7 +15,8 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether the patience that lasts until `by` is over. If that is noticed too late, it begins once more.
+    /// Whether the patience that lasts until `by` is over. If that is noticed too late, it begins
+    /// once more.
     pub(crate) fn is_over(self, by: &mut Moment, patience_ms: u64) -> bool {
         if *by > self.heard {
             return false;

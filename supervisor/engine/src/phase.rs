@@ -1,7 +1,8 @@
 //! The rows of the machine's table: what a state is, without what it carries.
 //!
-//! Finer than [`State`] where the same input means something else: before and after SIGKILL, and once the main
-//! process is gone. So an arm of the table is one row and one column, and never looks into a state.
+//! Finer than [`State`] where the same input means something else: before and after SIGKILL, and
+//! once the main process is gone. So an arm of the table is one row and one column, and never looks
+//! into a state.
 
 use crate::state::{State, StopPhase};
 

@@ -1,7 +1,22 @@
 //! One probe of one run: when the next attempt is due and what the attempts so far mean.
 //! There is never a second attempt before the first one's answer.
 
-use crate::{ids::Moment, spec::ProbeSpec, state::Probing};
+use alloc::string::String;
+
+use crate::{
+    ids::Moment,
+    spec::ProbeSpec,
+    up::{Probing, ReportedProbe},
+};
+
+impl From<Probing> for ReportedProbe {
+    fn from(probing: Probing) -> Self {
+        Self {
+            probing,
+            said: String::new(),
+        }
+    }
+}
 
 impl Probing {
     /// A fresh run's probe; the counts start at zero.
@@ -48,9 +63,13 @@ impl Probing {
 }
 
 /// Takes over a changed probe for a run that goes on: a new one starts, a dropped one ends.
-pub(crate) fn take_over(probe: &mut Option<Probing>, spec: Option<&ProbeSpec>, now: Moment) {
+pub(crate) fn take_over<P: From<Probing>>(
+    probe: &mut Option<P>,
+    spec: Option<&ProbeSpec>,
+    now: Moment,
+) {
     match (probe.is_some(), spec) {
-        (false, Some(spec)) => *probe = Some(Probing::begin(spec, now)),
+        (false, Some(spec)) => *probe = Some(Probing::begin(spec, now).into()),
         (true, None) => *probe = None,
         (true, Some(_)) | (false, None) => {}
     }

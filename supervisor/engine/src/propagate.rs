@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Engine {
-    /// Propagates, then executes, until both have nothing left to do.
+    /// Runs machines and propagates what they change until nothing is left to do.
     pub(crate) fn settle(&mut self, now: Moment) {
         loop {
             self.stop_what_lost_its_binding(now);
@@ -115,8 +115,8 @@ impl Engine {
         }
     }
 
-    /// It was up and goes down: what it merely wants and is on its way up is not waited for again. What
-    /// goes down with it is.
+    /// A service that was up goes down: at its next start it does not wait again for what it merely
+    /// wants and what is on its way up. It does wait for what goes down with it.
     pub(crate) fn pass_wanted(&mut self, id: ServiceId) {
         let Some(node) = self.nodes.get(&id) else {
             return;

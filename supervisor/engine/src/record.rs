@@ -1,7 +1,8 @@
 //! What must survive the control process: all of a service but its policy, which the plan brings.
 //!
-//! The keeper holds one record a service, opaque, and gives it to the next control process. So a record is whole by
-//! itself: whatever the engine would need to go on is a field here or in the state.
+//! The keeper holds one record a service, opaque, and gives it to the next control process. So a
+//! record is whole by itself: whatever the engine would need to go on is a field here or in the
+//! state.
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
@@ -12,7 +13,8 @@ use crate::{
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::RestartReason,
-    state::{Goal, Helper, Hold, Probing, ReloadOutcome, State, StopTarget, Up},
+    state::{Goal, Helper, Hold, State, StopTarget},
+    up::{Probing, Up},
 };
 
 /// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the
@@ -25,12 +27,10 @@ pub struct Record {
     pub hold: Option<Hold>,
     /// The job that keeps it stopped, if one does.
     pub(crate) lease: Option<Lease>,
-    /// Of a job: names the request that it works on, or has worked on last.
+    /// Of a job: the request that it works on, or worked on last.
     pub(crate) request: Option<String>,
     pub(crate) state: State,
     pub(crate) since: Moment,
-    /// When its run became ready; of a run that is up.
-    pub(crate) up_since: Moment,
     /// Early ends in a row.
     pub(crate) early: Early,
     /// When the automatic starts were that the start limit may still count.
@@ -38,41 +38,41 @@ pub struct Record {
     pub(crate) restarts: u32,
     pub(crate) last_exit: Option<(Exit, Moment)>,
     pub(crate) detail: String,
-    /// What the health probe of the run said when it last said no.
-    #[serde(default)]
-    pub(crate) health_said: String,
-    /// Whether the run has triggered its watchdog itself when that last failed.
-    #[serde(default)]
-    pub(crate) watchdog_triggered: bool,
-    /// How the last reload of the run ended.
-    #[serde(default)]
-    pub(crate) last_reload: Option<ReloadOutcome>,
-    /// Has to go down once before it may be up again, and why.
+    /// Why the service has to go down once before it may be up again, if it has to.
     pub(crate) restart_pending: Option<RestartReason>,
-    /// Has left the plan: to be stopped and forgotten.
+    /// The service has left the plan: to be stopped and forgotten.
     pub(crate) removing: bool,
-    /// The last run, when something of it would not go away.
-    pub(crate) unswept: Option<RunId>,
-    /// How many processes of that were left when it was last swept.
-    #[serde(default)]
-    pub(crate) left: u32,
+    /// What SIGKILL has not ended of an earlier run. Nothing is started beside it.
+    pub(crate) leftovers: Option<Leftovers>,
     /// Not to be restarted when it ends by itself.
-    #[serde(default)]
     pub(crate) once: bool,
-    /// Not to be started until somebody asks, though it is wanted: it has done its work for now.
-    #[serde(default)]
+    /// Not to be started until a command or its time comes, though it is wanted: its work is done
+    /// for now.
     pub(crate) idle_until_triggered: bool,
-    /// What the present run has said of its watchdog's timeout; zero: it need not speak.
-    #[serde(default)]
-    pub(crate) watchdog_ms: Option<u64>,
-    /// What it wants and does not wait for at its next start: it was up, and these have not settled since.
-    #[serde(default)]
+    /// Wanted services that the next start does not wait for: the service was up, and these have
+    /// not settled since.
     pub(crate) passed: BTreeSet<ServiceId>,
-    /// A reload was asked for that cannot be done at once.
-    pub(crate) reload_queued: bool,
-    /// How the present run is to be asked to end: a plan that replaces the process must still stop
-    /// the old one in the old one's way.
-    pub(crate) stop: Option<Stop>,
+    /// Of the present run, from its spawn until it is gone.
+    pub(crate) run_terms: Option<RunTerms>,
+}
+
+/// What SIGKILL has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leftovers {
+    /// The run that left it; or, of an earlier daemon's, the run that could not be started for it.
+    pub(crate) run: RunId,
+    /// How many processes were left when the keeper last looked; at least one.
+    pub(crate) count: u32,
+}
+
+/// What holds for one run, whatever the plan says by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunTerms {
+    /// How the run is asked to end: a plan that replaces the process must still stop the old one in
+    /// the old one's way.
+    pub(crate) stop: Stop,
+    /// What the run has said of its watchdog's timeout; zero: it need not speak.
+    pub(crate) watchdog_ms: Option<u64>,
 }
 
 /// Ends of runs, in a row, that nobody asked for and that came early.
@@ -106,25 +106,18 @@ impl Record {
             request: None,
             state: State::Stopped,
             since: Moment(0),
-            up_since: Moment(0),
             early: Early::NONE,
             starts: Vec::new(),
             restarts: 0,
             last_exit: None,
             detail: String::new(),
-            health_said: String::new(),
-            watchdog_triggered: false,
-            last_reload: None,
             restart_pending: None,
             removing: false,
-            unswept: None,
-            left: 0,
+            leftovers: None,
             once: false,
             idle_until_triggered: false,
-            watchdog_ms: None,
             passed: BTreeSet::new(),
-            reload_queued: false,
-            stop: None,
+            run_terms: None,
         }
     }
 
@@ -136,9 +129,11 @@ impl Record {
     /// The main run, whether it still executes or is being swept.
     pub(crate) const fn main_run(&self) -> Option<RunId> {
         match &self.state {
-            State::Spawning { run }
+            State::Spawning { run, .. }
             | State::Starting { run, .. }
-            | State::Running { up: Up { run, .. } }
+            | State::Running {
+                up: Up { run, .. }, ..
+            }
             | State::Reloading {
                 up: Up { run, .. }, ..
             }
@@ -160,7 +155,7 @@ impl Record {
     /// The validator's run, while there is one: of a start or of a reload.
     pub(crate) const fn validator(&self) -> Option<RunId> {
         match &self.state {
-            State::Validating { run }
+            State::Validating { run, .. }
             | State::Reloading {
                 helper: Some(Helper::Validator(run)),
                 ..
@@ -191,12 +186,12 @@ impl Record {
             self.main_run(),
             self.validator(),
             self.reload_run(),
-            self.unswept,
+            self.leftovers.map(|it| it.run),
         ]
     }
 
-    /// The same without what no person sees and no successor needs: where the probes and the
-    /// watchdog stand.
+    /// The record without what no person sees and no successor needs: the deadlines and counts of
+    /// probes and watchdog.
     pub(crate) fn shown(&self) -> Self {
         let mut copy = self.clone();
         if let Some(watchdog) = copy.state.up_mut().and_then(|up| up.watchdog.as_mut()) {
@@ -263,12 +258,14 @@ impl State {
     fn probes_mut(&mut self) -> impl Iterator<Item = &mut Probing> {
         let all = match self {
             Self::Starting { probe, .. } => [probe.as_mut(), None, None],
-            Self::Running { up } => [up.liveness.as_mut(), up.health.as_mut(), None],
-            Self::Reloading { up, confirm, .. } => [
-                up.liveness.as_mut(),
-                up.health.as_mut(),
-                confirm.as_mut().map(|it| &mut it.probing),
-            ],
+            Self::Running { up, .. } => {
+                let (liveness, health) = up.probes_mut();
+                [liveness, health, None]
+            }
+            Self::Reloading { up, confirm, .. } => {
+                let (liveness, health) = up.probes_mut();
+                [liveness, health, confirm.as_mut().map(|it| &mut it.probing)]
+            }
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Validating { .. }

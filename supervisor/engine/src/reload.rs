@@ -2,7 +2,7 @@
 //! whether it has the new configuration. One that has failed in any of these leaves the run as it
 //! was, and its outcome is shown until the next reload, or the end of the run.
 
-use alloc::{borrow::ToOwned, string::String};
+use alloc::borrow::ToOwned;
 
 use crate::{
     context::Context,
@@ -10,10 +10,11 @@ use crate::{
     ids::{Moment, RunId},
     service::Service,
     spec::{Ready, ReloadHow},
-    state::{Confirming, Helper, Probing, ReloadOutcome, State},
+    state::{Helper, State},
+    up::{Probing, ReloadOutcome, ReportedProbe},
 };
 
-impl Confirming {
+impl ReportedProbe {
     /// When it is asked again.
     pub(crate) fn due(&self) -> Option<Moment> {
         self.probing.next_at.filter(|_| !self.is_yes())
@@ -46,17 +47,10 @@ impl Service {
         });
     }
 
-    pub(crate) fn reload_if_queued(&mut self, ctx: &mut Context<'_>) {
-        if core::mem::take(&mut self.record.reload_queued) {
-            self.reload(ctx);
-        }
-    }
-
     fn enter_reloading(&mut self, ctx: &Context<'_>, number: Option<RunId>) {
-        let Some(up) = self.record.state.up().copied() else {
+        let Some(up) = self.record.state.up().cloned() else {
             return;
         };
-        self.record.last_reload = None;
         self.record.state = State::Reloading {
             up,
             helper: None,
@@ -64,10 +58,11 @@ impl Service {
             awaits_ready: false,
             number,
             confirm: None,
+            reload_queued: false,
         };
     }
 
-    /// One that the run begins without having a way to be told has the time of a start.
+    /// A reload that the run began by itself, without a way to be told to, has the time of a start.
     fn reload_patience(&self) -> Option<u64> {
         let told = self.spec.reload.as_ref().map(|it| it.timeout_ms);
         told.or(self.spec.ready_timeout_ms)
@@ -123,7 +118,8 @@ impl Service {
         }
     }
 
-    /// Once nobody works on it any more, what it runs with is asked; then it is done.
+    /// Once nothing works on the reload any more, the run is asked for its configuration; then the
+    /// reload is done.
     fn go_on_reloading(&mut self, ctx: &mut Context<'_>) {
         let asks = self.spec.reload.as_ref().and_then(|it| it.confirm.as_ref());
         let State::Reloading {
@@ -139,10 +135,7 @@ impl Service {
         match (&confirm, asks, number) {
             (Some(asked), ..) if !asked.is_yes() => {}
             (None, Some(spec), Some(_)) => {
-                *confirm = Some(Confirming {
-                    probing: Probing::begin(spec, ctx.now),
-                    said: String::new(),
-                });
+                *confirm = Some(Probing::begin(spec, ctx.now).into());
             }
             (Some(_) | None, ..) => self.reload_over(ctx, ReloadOutcome::Done),
         }
@@ -219,7 +212,7 @@ impl Service {
         }
     }
 
-    /// Its reload waits for an answer, and nobody asks any more.
+    /// The reload waits for a confirmation that the plan does not ask for any more.
     pub(crate) fn is_unasked(&self) -> bool {
         let reload = self.spec.reload.as_ref();
         let asks = reload.is_some_and(|it| it.confirm.is_some());
@@ -233,12 +226,13 @@ impl Service {
         waits && !asks
     }
 
-    /// A deadline of a reload may have passed: the next question, or patience. True: that.
+    /// A deadline of a reload may have passed: the next question, or patience. True: the reload is
+    /// over, and another is queued.
     pub(crate) fn tick_reload(&mut self, ctx: &mut Context<'_>) -> bool {
         if self.is_unasked()
             && let State::Reloading { confirm, .. } = &mut self.record.state
         {
-            // As of a reload that is never asked about.
+            // From here on as a reload without confirmation.
             *confirm = None;
             self.go_on_reloading(ctx);
             return false;
@@ -263,8 +257,7 @@ impl Service {
             let outcome = asked.map_or(ReloadOutcome::TimedOut, |it| {
                 ReloadOutcome::NotConfirmed(it.said)
             });
-            self.end_reload(ctx, outcome);
-            return true;
+            return self.end_reload(ctx, outcome);
         }
         if let (Some(number), Some(confirm)) = (*number, confirm)
             && confirm.due().is_some_and(|at| at <= ctx.now)
@@ -281,30 +274,39 @@ impl Service {
 
     /// Back to running, or to the next reload.
     fn reload_over(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) {
-        self.end_reload(ctx, outcome);
-        self.reload_if_queued(ctx);
+        if self.end_reload(ctx, outcome) {
+            self.reload(ctx);
+        }
     }
 
-    /// Back to running; whatever still works on the reload is ended.
-    fn end_reload(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) {
-        let State::Reloading { up, helper, .. } = self.record.state else {
-            return;
+    /// Back to running; whatever still works on the reload is ended. Says whether another reload is
+    /// queued.
+    fn end_reload(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) -> bool {
+        let State::Reloading {
+            up,
+            helper,
+            reload_queued,
+            ..
+        } = &self.record.state
+        else {
+            return false;
         };
-        if let Some(helper) = helper {
+        let (up, reload_queued) = (up.clone(), *reload_queued);
+        if let Some(helper) = *helper {
             ctx.out.push(Effect::Kill {
                 service: self.id,
                 run: helper.run(),
             });
         }
-        self.record.last_reload = Some(outcome);
-        self.record.state = State::Running { up };
+        self.record.state = State::Running {
+            up,
+            last_reload: Some(outcome),
+        };
+        reload_queued
     }
 
-    /// A reload command or validator must not outlive the run that it is about, nor what is known
-    /// of its reloads.
+    /// A reload command or validator must not outlive the run that it is about.
     pub(crate) fn drop_reload(&mut self, ctx: &mut Context<'_>) {
-        self.record.reload_queued = false;
-        self.record.last_reload = None;
         if let State::Reloading { helper, .. } = &mut self.record.state
             && let Some(helper) = helper.take()
         {

@@ -1,5 +1,6 @@
-//! A restart, by a command or a plan: marks what has to go down once before it may be up again, with all that requires
-//! it and is up. The marks are taken away at the next start; the machines do the rest, dependents down first.
+//! A restart, by a command or a plan: marks what has to go down once before it may be up again,
+//! with all that requires it and is up. The marks are taken away at the next start; the machines do
+//! the rest, dependents down first.
 
 use crate::{
     engine::Engine,

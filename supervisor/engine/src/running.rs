@@ -1,7 +1,8 @@
 //! The transitions of a service that is up: probes, and when its count of early deaths is cleared.
 //!
-//! Liveness ends a run; health only changes what is shown. A deadline of a reload is looked at before the watchdog's,
-//! and a queued reload begins last, lest one begin for a run that has just been told to end.
+//! Liveness ends a run; health only changes what is shown. Order of a tick: the deadline of a
+//! reload, then probes, then the watchdog, and a queued reload last, so that none begins for a run
+//! that has just been told to end.
 
 use alloc::borrow::ToOwned;
 
@@ -16,7 +17,7 @@ use crate::{
 impl Service {
     /// A deadline of a service that is up has passed.
     pub(crate) fn tick_up(&mut self, ctx: &mut Context<'_>) {
-        let overdue = self.tick_reload(ctx);
+        let next_reload = self.tick_reload(ctx);
         let service = self.id;
         let Some(up) = self.record.state.up_mut() else {
             return;
@@ -26,12 +27,10 @@ impl Service {
             self.record.early = Early::NONE;
         }
         let run = up.run;
-        let probes = [
-            (ProbeKind::Liveness, &mut up.liveness),
-            (ProbeKind::Health, &mut up.health),
-        ];
+        let (liveness, health) = up.probes_mut();
+        let probes = [(ProbeKind::Liveness, liveness), (ProbeKind::Health, health)];
         for (probe, probing) in probes {
-            if probing.as_mut().is_some_and(|it| it.take_due(ctx.now)) {
+            if probing.is_some_and(|it| it.take_due(ctx.now)) {
                 ctx.out.push(Effect::Probe {
                     service,
                     run,
@@ -40,9 +39,9 @@ impl Service {
             }
         }
         self.tick_watchdog(ctx);
-        // The next reload is not begun for one that has just been asked to end.
-        if overdue && matches!(self.record.state, State::Running { .. }) {
-            self.reload_if_queued(ctx);
+        // The next reload is not begun for a run that has just been asked to end.
+        if next_reload && matches!(self.record.state, State::Running { .. }) {
+            self.reload(ctx);
         }
     }
 
@@ -54,29 +53,30 @@ impl Service {
         ok: bool,
         detail: &str,
     ) {
-        if let ProbeKind::Confirm(number) = kind {
-            self.reload_confirmed(ctx, number, ok, detail);
-            return;
-        }
-        let Some(up) = self.record.state.up_mut() else {
-            return;
-        };
-        let (probing, spec) = match kind {
-            ProbeKind::Ready | ProbeKind::Confirm(_) => return,
-            ProbeKind::Liveness => (&mut up.liveness, &self.spec.liveness),
-            ProbeKind::Health => (&mut up.health, &self.spec.health),
-        };
-        let (Some(probing), Some(spec)) = (probing, spec) else {
-            return;
-        };
-        match (kind, probing.answer(spec, ctx.now, ok)) {
-            (ProbeKind::Liveness, Some(false)) => {
-                detail.clone_into(&mut self.record.detail);
-                self.count_death(ctx.now, false);
-                self.begin_stop(ctx, StopCause::Liveness);
+        let now = ctx.now;
+        let up = self.record.state.up_mut();
+        match kind {
+            ProbeKind::Confirm(number) => self.reload_confirmed(ctx, number, ok, detail),
+            ProbeKind::Ready => {}
+            ProbeKind::Liveness => {
+                let probing = up.and_then(|up| up.liveness.as_mut());
+                let verdict = probing
+                    .zip(self.spec.liveness.as_ref())
+                    .and_then(|(probing, spec)| probing.answer(spec, now, ok));
+                if verdict == Some(false) {
+                    detail.clone_into(&mut self.record.detail);
+                    self.count_death(now, false);
+                    self.begin_stop(ctx, StopCause::Liveness);
+                }
             }
-            (ProbeKind::Health, Some(false)) => detail.clone_into(&mut self.record.health_said),
-            _ => {}
+            ProbeKind::Health => {
+                if let (Some(health), Some(spec)) =
+                    (up.and_then(|up| up.health.as_mut()), &self.spec.health)
+                    && health.probing.answer(spec, now, ok) == Some(false)
+                {
+                    detail.clone_into(&mut health.said);
+                }
+            }
         }
     }
 }

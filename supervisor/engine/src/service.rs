@@ -1,5 +1,6 @@
-//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline, which facts concern
-//! it, what may be shown. Changes of state are in the modules of the transitions.
+//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline,
+//! which facts concern it, what may be shown. Changes of state are in the modules of the
+//! transitions.
 
 use alloc::boxed::Box;
 
@@ -12,7 +13,9 @@ use crate::{
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
-    state::{Confirming, Failure, Probing, State, StopPhase, Unhealthy, Up, View},
+    state::{Failure, State, StopPhase},
+    up::{Probing, ReportedProbe, Up, WatchdogVerdict},
+    view::{Unhealthy, View},
 };
 
 /// One service: its policy and all that is remembered of it.
@@ -24,12 +27,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The input that a fact is to this service; `None` when no run of its own could have had it happen.
+    /// The input that a fact is to this service; `None` when no run of its own could have had it
+    /// happen.
     pub(crate) fn input_of<'a>(&self, fact: &'a Fact) -> Option<Input<'a>> {
         let run = Some(fact.run());
-        if self.record.unswept == run {
+        if self.record.leftovers.map(|it| it.run) == run {
             return match fact {
-                // A validator that would not go has gone.
+                // The run that was left was a validator's, and has ended.
                 Fact::Validated { .. } | Fact::SpawnFailed { .. } => Some(Input::Leftovers(0)),
                 Fact::Swept { left, .. } => Some(Input::Leftovers(*left)),
                 Fact::Exited { exit, .. } => Some(Input::LeftoverEnded(*exit)),
@@ -54,12 +58,13 @@ impl Service {
         matches!(&self.record.state, State::Stopping { run, .. } if *run == of)
     }
 
-    /// The next moment at which [`Input::Tick`] has something to do.
+    /// The earliest deadline, at which [`Input::Tick`] is due.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let at = |probe: &Option<Probing>| probe.and_then(|probe| probe.next_at);
+        let health = |up: &Up| up.health.as_ref().and_then(|it| it.probing.next_at);
         let up = |up: &Up| {
             let watchdog = up.watchdog.and_then(|it| it.by);
-            let probes = at(&up.liveness).into_iter().chain(at(&up.health));
+            let probes = at(&up.liveness).into_iter().chain(health(up));
             up.stable_at.into_iter().chain(probes).chain(watchdog).min()
         };
         let all = match &self.record.state {
@@ -69,13 +74,17 @@ impl Service {
                 ready_at,
                 ..
             } => [*ready_by, at(probe), *ready_at],
-            State::Running { up: it } => [up(it), None, None],
+            State::Running { up: it, .. } => [up(it), None, None],
             State::Reloading {
                 up: it,
                 until,
                 confirm,
                 ..
-            } => [up(it), *until, confirm.as_ref().and_then(Confirming::due)],
+            } => [
+                up(it),
+                *until,
+                confirm.as_ref().and_then(ReportedProbe::due),
+            ],
             State::Stopping {
                 phase:
                     StopPhase::Asked {
@@ -104,15 +113,16 @@ impl Service {
         all.into_iter().flatten().min()
     }
 
-    /// Takes over a new policy without touching the process.
+    /// Takes a new policy over without touching the process. `replaced`: the process will be, so
+    /// what is watched of it stays as it is.
     pub(crate) fn take_spec(&mut self, spec: Box<Spec>, now: Moment, replaced: bool) {
         let scheduled = core::mem::replace(&mut self.spec, spec).scheduled;
         self.take_schedule(scheduled);
         if replaced {
             return;
         }
-        if self.record.stop.is_some() {
-            self.record.stop = Some(self.spec.stop);
+        if let Some(terms) = &mut self.record.run_terms {
+            terms.stop = self.spec.stop;
         }
         self.take_watchdog(now);
         if let Some(up) = self.record.state.up_mut() {
@@ -139,12 +149,13 @@ impl Service {
             };
             probe::take_over(probe, asked, now);
             *ready_at = delay.map(|ms| spawned_at.after(ms));
-            // Never less time than it had.
+            // A plan never shortens the time of a start that is under way.
             *ready_by = patience.map(|ms| ready_by.unwrap_or_else(|| now.after(ms)));
         }
     }
 
-    /// A plan that gives a oneshot a schedule lets it rest; one that takes it away has it run once.
+    /// A plan that gives a completed oneshot a schedule has it wait for its time; a plan that takes
+    /// the schedule away has it run once.
     fn take_schedule(&mut self, before: bool) {
         let completed = matches!(self.record.state, State::Completed);
         match (before, self.spec.scheduled) {
@@ -159,7 +170,8 @@ impl Service {
         }
     }
 
-    /// What a new control process has to say again: the old one may have died before it could.
+    /// The effect that a new control process has to repeat: the old one may have died before it
+    /// carried it out.
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
         self.record.wake_probes(now);
         self.resume_watchdog(now);
@@ -179,7 +191,7 @@ impl Service {
         }
     }
 
-    /// Everything that may be shown.
+    /// What people may be shown.
     pub(crate) fn view(&self) -> View {
         let record = &self.record;
         View {
@@ -191,7 +203,7 @@ impl Service {
             ready: record.state.is_up(),
             healthy: record.state.up().and_then(Up::verdict),
             since: record.since,
-            up_since: record.state.up().map(|_| record.up_since),
+            up_since: record.state.up().map(|up| up.ready_since),
             once: record.once,
             unrun: record.idle_until_triggered && record.last_exit.is_none(),
             validating: record.validator().is_some(),
@@ -199,22 +211,25 @@ impl Service {
             last_exit: record.last_exit,
             detail: record.detail.clone(),
             unhealthy: self.unhealthy(),
-            last_reload: record.last_reload.clone(),
+            last_reload: record.state.last_reload().cloned(),
         }
     }
 
-    /// Why its health is a no.
+    /// Why the run is not well, if it is not.
     fn unhealthy(&self) -> Option<Unhealthy> {
         let up = self.record.state.up()?;
-        if up.watchdog.is_some_and(|it| it.verdict == Some(false)) {
-            let triggered = self.record.watchdog_triggered;
-            return Some(Unhealthy::Watchdog { triggered });
+        match up.watchdog.and_then(|it| it.verdict) {
+            Some(WatchdogVerdict::Silent) => Some(Unhealthy::Watchdog { triggered: false }),
+            Some(WatchdogVerdict::Triggered) => Some(Unhealthy::Watchdog { triggered: true }),
+            Some(WatchdogVerdict::Alive) | None => {
+                let health = up.health.as_ref();
+                let health = health.filter(|it| it.probing.verdict == Some(false))?;
+                Some(Unhealthy::Probe(health.said.clone()))
+            }
         }
-        let health = up.health.filter(|it| it.verdict == Some(false));
-        health.map(|_| Unhealthy::Probe(self.record.health_said.clone()))
     }
 
-    /// What was left of it would not go.
+    /// It has failed because something of its last run is left.
     pub(crate) fn has_leftovers(&self) -> bool {
         matches!(
             self.record.state,

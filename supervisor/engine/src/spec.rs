@@ -33,8 +33,8 @@ pub struct Spec {
     pub health: Option<ProbeSpec>,
     /// Once ready, a run must say that it is alive, again and again.
     pub watchdog: Option<Watchdog>,
-    /// A oneshot that is idle until [`crate::Command::Run`] or [`crate::Command::Job`]: it does not start
-    /// with the daemon.
+    /// A oneshot that is idle until [`crate::Command::Run`] or [`crate::Command::Job`]: it does not
+    /// start with the daemon.
     pub scheduled: bool,
     /// One of these that only [`crate::Command::Job`] starts, and that may have others stopped.
     pub job: bool,
@@ -60,11 +60,11 @@ pub enum Kind {
 pub enum Ready {
     /// As soon as exec has succeeded.
     Exec,
-    /// When the run says so by the notify protocol (`Notification::Ready`); a reload lasts until it says
-    /// so again.
+    /// When the run says so by the notify protocol (`Notification::Ready`); a reload lasts until it
+    /// says so again.
     Notify,
-    /// When the run has left its mark (`Notification::ReadySignal`): a newline on a descriptor, a line in its
-    /// log. That happens once a run; a reload does not wait for it.
+    /// When the run has left its mark (`Notification::ReadySignal`): a newline on a descriptor, a
+    /// line in its log. That happens once a run; a reload does not wait for it.
     ReadySignal,
     /// So many milliseconds after exec.
     Delay(u64),

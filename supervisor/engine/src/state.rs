@@ -1,4 +1,4 @@
-//! What is wanted of a service (goal, hold), what it is (state), and how that is shown (view).
+//! What is wanted of a service (goal, hold), and what it is (state).
 //!
 //! A state carries what it alone needs, deadlines included, so nothing of it outlives it.
 
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Moment, RunId, ServiceId},
-    lease::Lease,
     order::Order,
+    up::{Probing, ReloadOutcome, ReportedProbe, Up},
 };
 
 /// What is wanted of a service.
@@ -31,12 +31,13 @@ pub struct Hold {
     pub at_unix_ms: u64,
 }
 
-/// What a service is. Each variant carries what it alone needs, deadlines included.
+/// What a service is at the moment. Each variant carries what it alone needs, deadlines included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// No process, and none is due.
     Stopped,
-    /// Wants to start; these have not settled, or are needed and not ready.
+    /// Wants to start, and waits for dependencies: they have not settled, or are required and not
+    /// ready.
     Waiting {
         /// What it waits for; never empty.
         on: BTreeSet<ServiceId>,
@@ -45,11 +46,15 @@ pub enum State {
     Validating {
         /// The validator's run.
         run: RunId,
+        /// A reload was asked for, which is begun once the run is up.
+        reload_queued: bool,
     },
     /// Its process is being made.
     Spawning {
         /// The run to be.
         run: RunId,
+        /// As of a start that validates.
+        reload_queued: bool,
     },
     /// Executing, not ready yet.
     Starting {
@@ -60,16 +65,19 @@ pub enum State {
         /// The readiness probe, if it has one.
         probe: Option<Probing>,
         /// When it counts as ready, if time alone decides.
-        #[serde(default)]
         ready_at: Option<Moment>,
         /// When exec succeeded.
         spawned_at: Moment,
+        /// As of a start that validates.
+        reload_queued: bool,
     },
     /// Up and ready.
     Running {
         /// The run, and what is watched of it.
         #[serde(flatten)]
         up: Up,
+        /// How the last reload of the run ended; none: there was none.
+        last_reload: Option<ReloadOutcome>,
     },
     /// Up, taking a new configuration.
     Reloading {
@@ -85,7 +93,9 @@ pub enum State {
         /// Which reload it is; none: one that the run has begun by itself.
         number: Option<RunId>,
         /// The question whether it has the new configuration, once that is asked.
-        confirm: Option<Confirming>,
+        confirm: Option<ReportedProbe>,
+        /// Another reload was asked for, which is begun after this one.
+        reload_queued: bool,
     },
     /// On its way down.
     Stopping {
@@ -97,7 +107,7 @@ pub enum State {
         phase: StopPhase,
         /// Why it goes down: decides what follows.
         cause: StopCause,
-        /// Somebody has asked for a start meanwhile: that follows, whatever the run ended of.
+        /// A start was asked for meanwhile: it follows, however the run ends.
         then_start: bool,
     },
     /// Between two automatic starts.
@@ -114,81 +124,9 @@ pub enum State {
         /// Why.
         reason: Failure,
     },
-    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not restarted after
-    /// that.
+    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not
+    /// restarted after that.
     Completed,
-}
-
-/// A run that is up, whether it reloads or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Up {
-    /// Its main run.
-    pub run: RunId,
-    /// When the count of early deaths is cleared; `None` once it is.
-    pub stable_at: Option<Moment>,
-    /// The liveness probe, if it has one.
-    pub liveness: Option<Probing>,
-    /// The health probe, if it has one.
-    pub health: Option<Probing>,
-    /// The watchdog, if it has one.
-    #[serde(default)]
-    pub watchdog: Option<Watching>,
-}
-
-/// The confirmation of a reload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirming {
-    /// How far the question is.
-    #[serde(flatten)]
-    pub probing: Probing,
-    /// What the last no said, in words for people; may be empty.
-    pub said: String,
-}
-
-/// How a reload has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReloadOutcome {
-    /// All that was asked of it says that it has the new configuration.
-    Done,
-    /// Its validator refused that, or could not be run; in words for people.
-    Refused(String),
-    /// Its reload command failed; in words for people.
-    Failed(String),
-    /// It was not done in time.
-    TimedOut,
-    /// Nothing has shown in time that it has the new configuration; what the last answer said.
-    NotConfirmed(String),
-    /// A new plan has taken away its way to reload.
-    Impossible,
-}
-
-impl ReloadOutcome {
-    /// The run has the configuration that it had before, as far as is known.
-    pub fn is_failure(&self) -> bool {
-        *self != Self::Done
-    }
-}
-
-/// Why a run that is up is not well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unhealthy {
-    /// Its health probe says no; in words for people, may be empty.
-    Probe(String),
-    /// Its watchdog has heard nothing in time, or was triggered by the run itself.
-    Watchdog {
-        /// The run has done it.
-        triggered: bool,
-    },
-}
-
-/// The watchdog of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watching {
-    /// When silence is a failure; `None` once it is, and for a run that need not speak.
-    pub by: Option<Moment>,
-    /// The verdict so far; `None` before the run has said anything.
-    pub verdict: Option<bool>,
 }
 
 /// What works on a reload.
@@ -274,38 +212,6 @@ pub enum StopCause {
     Outlived,
 }
 
-/// One probe of one run. The counts start at zero for each run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probing {
-    /// When the next attempt is due; `None` while one is under way.
-    pub next_at: Option<Moment>,
-    /// Failures in a row.
-    pub failures: u32,
-    /// Successes in a row.
-    pub successes: u32,
-    /// The verdict so far; `None` before the first threshold is reached.
-    pub verdict: Option<bool>,
-}
-
-/// Whether a service has come to rest after a start, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Still under way.
-    No,
-    /// Up and ready.
-    Ready,
-    /// Its work is done.
-    Completed,
-    /// Failed for good.
-    Failed,
-    /// Down, as somebody wants it.
-    Held,
-    /// Crashed; the next start is due later.
-    Backoff,
-    /// Waiting on something that has itself settled without being ready.
-    WaitingOn(ServiceId),
-}
-
 /// Why a service has failed: it will not come back without a command (or a new plan).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
@@ -332,59 +238,11 @@ pub enum Failure {
     },
 }
 
-/// Everything about a service that may be shown. A copy: it does not follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// What is wanted.
-    pub goal: Goal,
-    /// Who stopped it, if somebody did.
-    pub hold: Option<Hold>,
-    /// What it is.
-    pub state: State,
-    /// Up and ready, or completed.
-    pub ready: bool,
-    /// The verdict of the health probe and the watchdog; `None` without either, or before the first.
-    pub healthy: Option<bool>,
-    /// The job that keeps it stopped, if one does.
-    pub lease: Option<Lease>,
-    /// Of a job: names the request that it works on, or has worked on last.
-    pub request: Option<String>,
-    /// When it came into this state.
-    pub since: Moment,
-    /// When its run became ready, while it is up: no reload changes that.
-    pub up_since: Option<Moment>,
-    /// It is not restarted when it ends by itself: it was started by [`crate::Command::Once`].
-    pub once: bool,
-    /// A oneshot that has not run since the daemon started, and waits for its time.
-    pub unrun: bool,
-    /// The process that is being made or stopped is its validator's, not its own.
-    pub validating: bool,
-    /// Automatic restarts since the last manual start.
-    pub restarts: u32,
-    /// How the last run ended, and when.
-    pub last_exit: Option<(Exit, Moment)>,
-    /// In words, for people: why the last start failed, or what a start waits for; may be empty.
-    pub detail: String,
-    /// Why `healthy` is a no.
-    pub unhealthy: Option<Unhealthy>,
-    /// How the last reload of this run ended; none: there was none, or one is under way.
-    pub last_reload: Option<ReloadOutcome>,
-}
-
-impl Up {
-    /// What is said of its health; a single no decides.
-    pub(crate) fn verdict(&self) -> Option<bool> {
-        let health = self.health.and_then(|it| it.verdict);
-        let watchdog = self.watchdog.and_then(|it| it.verdict);
-        health.into_iter().chain(watchdog).min()
-    }
-}
-
 impl State {
     /// The run that is up.
     pub(crate) const fn up(&self) -> Option<&Up> {
         match self {
-            Self::Running { up } | Self::Reloading { up, .. } => Some(up),
+            Self::Running { up, .. } | Self::Reloading { up, .. } => Some(up),
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Validating { .. }
@@ -397,10 +255,10 @@ impl State {
         }
     }
 
-    /// The same, to be changed.
+    /// Mutable version of [`Self::up`].
     pub(crate) const fn up_mut(&mut self) -> Option<&mut Up> {
         match self {
-            Self::Running { up } | Self::Reloading { up, .. } => Some(up),
+            Self::Running { up, .. } | Self::Reloading { up, .. } => Some(up),
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Validating { .. }
@@ -410,6 +268,52 @@ impl State {
             | Self::Backoff { .. }
             | Self::Failed { .. }
             | Self::Completed => None,
+        }
+    }
+
+    /// How the last reload of the run ended; none: there was none, or one is under way.
+    pub(crate) const fn last_reload(&self) -> Option<&ReloadOutcome> {
+        match self {
+            Self::Running { last_reload, .. } => last_reload.as_ref(),
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Validating { .. }
+            | Self::Spawning { .. }
+            | Self::Starting { .. }
+            | Self::Reloading { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => None,
+        }
+    }
+
+    /// Remembers a reload that cannot be begun now: it waits for the end of the start, or of the
+    /// reload before.
+    pub(crate) const fn queue_reload(&mut self) {
+        if let Self::Validating { reload_queued, .. }
+        | Self::Spawning { reload_queued, .. }
+        | Self::Starting { reload_queued, .. }
+        | Self::Reloading { reload_queued, .. } = self
+        {
+            *reload_queued = true;
+        }
+    }
+
+    /// A reload waits for the end of this start, or of this reload.
+    pub(crate) const fn reload_queued(&self) -> bool {
+        match self {
+            Self::Validating { reload_queued, .. }
+            | Self::Spawning { reload_queued, .. }
+            | Self::Starting { reload_queued, .. }
+            | Self::Reloading { reload_queued, .. } => *reload_queued,
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Running { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => false,
         }
     }
 

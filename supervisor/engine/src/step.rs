@@ -1,7 +1,8 @@
-//! Runs one service's machine once, and keeps the books about it: the index of runs, the index of deadlines,
-//! who has to be told.
+//! Runs one service's machine once, and keeps the books about it: the index of runs, the index of
+//! deadlines, who has to be told.
 //!
-//! Every change of a record goes through [`Engine::book`], so that no index ever knows less than the records.
+//! Invariant: every change of a record goes through [`Engine::book`], so the indexes of runs,
+//! deadlines and waiting jobs never lag behind the records.
 
 use alloc::vec::Vec;
 
@@ -66,11 +67,7 @@ impl Engine {
         }
         let state = &node.service.record.state;
         if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
-            let became_up = state.up().is_some() && before.state.up().is_none();
             node.service.record.since = now;
-            if became_up {
-                node.service.record.up_since = now;
-            }
             self.dirty.insert(id);
         }
         let died = before.state.executes() && !state.executes() && !node.must_be_down;
@@ -167,7 +164,7 @@ impl Engine {
         }
     }
 
-    /// What a service goes down for, should it be told to now.
+    /// Why a service goes down, if it is told to now.
     fn order(&self, node: &Node) -> Order {
         let record = &node.service.record;
         if self.shutdown.is_some() {
@@ -195,7 +192,7 @@ impl Engine {
         let unmet = |on: &ServiceId| node.unmet.contains(on);
         match edges.find(|(on, edge)| edge.bound && unmet(on)) {
             Some((on, _)) => Order::Binding(*on),
-            // Nothing tells it to, and so it is not told.
+            // No reason to go down: no step tells it to.
             None => Order::Stop,
         }
     }

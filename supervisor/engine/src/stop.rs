@@ -1,29 +1,28 @@
 //! The transitions that lead down: the stop signal, SIGKILL, the sweep, and what follows.
 //!
-//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what SIGKILL does not end
-//! makes the service failed (`Leftovers`) until it is gone, and nothing is started beside it.
+//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what
+//! SIGKILL does not end is in `leftovers`.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String};
+use alloc::borrow::ToOwned;
 
 use run_model::{Exit, Stop};
 
 use crate::{
     context::Context,
     effect::{Effect, SignalPurpose},
-    ended::{End, Ended, Next},
+    ended::End,
     ids::Moment,
     service::Service,
-    state::{Failure, Kill, State, StopCause, StopPhase, StopTarget, Up},
+    state::{Kill, State, StopCause, StopPhase, StopTarget},
+    up::Up,
 };
 
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
 /// keeper takes to find that out and to name it.
 pub(crate) const KILL_GRACE_MS: u64 = 7_000;
-/// From one try to the next to start over what an earlier daemon left, should nobody tell that it is gone.
-const LOOK_AGAIN_MS: u64 = 30_000;
 
-/// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal postpones SIGKILL
-/// by as much.
+/// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal
+/// postpones SIGKILL by as much.
 fn kill_at_of(stop: Stop, escalate_at: Moment) -> Moment {
     let after = stop.escalation.map_or(0, |it| it.after_ms);
     escalate_at.after(stop.timeout_ms.saturating_sub(after))
@@ -31,7 +30,8 @@ fn kill_at_of(stop: Stop, escalate_at: Moment) -> Moment {
 
 impl Service {
     pub(crate) fn stop_policy(&self) -> Stop {
-        self.record.stop.unwrap_or(self.spec.stop)
+        let terms = self.record.run_terms;
+        terms.map_or(self.spec.stop, |it| it.stop)
     }
 
     /// The signal that asks the present run to end for this reason.
@@ -50,7 +50,7 @@ impl Service {
         }
     }
 
-    /// It is to go down and nothing has to stop before it.
+    /// Stops the service if it must be down and no dependent has to stop first.
     pub(crate) fn stop_if_it_must_be_down(&mut self, ctx: &mut Context<'_>) {
         if ctx.must_be_down && ctx.may_stop {
             self.begin_stop(ctx, StopCause::Asked(ctx.order));
@@ -60,7 +60,9 @@ impl Service {
     /// Sends the stop signal; SIGKILL follows at the deadline.
     pub(crate) fn begin_stop(&mut self, ctx: &mut Context<'_>, cause: StopCause) {
         let (State::Starting { run, .. }
-        | State::Running { up: Up { run, .. } }
+        | State::Running {
+            up: Up { run, .. }, ..
+        }
         | State::Reloading {
             up: Up { run, .. }, ..
         }) = self.record.state
@@ -102,10 +104,12 @@ impl Service {
                 then_start,
                 ..
             } => (run, target, cause, then_start),
-            State::Validating { run } => (run, StopTarget::Validator, asked, false),
-            State::Spawning { run }
+            State::Validating { run, .. } => (run, StopTarget::Validator, asked, false),
+            State::Spawning { run, .. }
             | State::Starting { run, .. }
-            | State::Running { up: Up { run, .. } }
+            | State::Running {
+                up: Up { run, .. }, ..
+            }
             | State::Reloading {
                 up: Up { run, .. }, ..
             } => (run, StopTarget::Main, asked, false),
@@ -170,7 +174,7 @@ impl Service {
         });
     }
 
-    /// SIGKILL has not ended it in time: it is left.
+    /// SIGKILL has not ended the run in time: it counts as left.
     pub(crate) fn tick_killed(&mut self, ctx: &mut Context<'_>) {
         if let State::Stopping {
             phase: StopPhase::Killed { give_up_at, .. },
@@ -290,11 +294,10 @@ impl Service {
         };
         let said = self.record.detail.clone();
         if left > 0 {
-            // A main process is never forgotten for a validator's sake.
+            // The run of a main process is kept, rather than a validator's.
             let validator = target == StopTarget::Validator;
-            let first = self.record.unswept.filter(|_| validator);
-            self.record.unswept = first.or(Some(run));
-            self.left_over(left, None);
+            let first = self.record.leftovers.filter(|_| validator);
+            self.left_over(first.map_or(run, |it| it.run), left, None);
         } else {
             let exit = match phase {
                 StopPhase::Sweep { exit, .. } => Some(exit),
@@ -302,18 +305,11 @@ impl Service {
             };
             self.gone(ctx, cause, exit);
         }
-        self.tell_end(ctx, end, said);
-    }
-
-    /// Says that a main run is over, if it is one.
-    fn tell_end(&self, ctx: &mut Context<'_>, end: Option<End>, said: String) {
-        if let Some(end) = end {
-            ctx.ended = Some(Box::new(self.ended(ctx.now, end, said)));
-        }
+        self.report_end(ctx, end, said);
     }
 
     /// Nothing of the run is left.
-    fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
+    pub(crate) fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
         let then_start = matches!(
             self.record.state,
             State::Stopping {
@@ -321,106 +317,11 @@ impl Service {
                 ..
             }
         );
-        self.record.stop = None;
+        self.record.run_terms = None;
         if ctx.must_be_down || then_start || matches!(cause, StopCause::Asked(_)) {
             self.start_or_wait(ctx);
         } else {
             self.after_death(ctx, cause, exit);
-        }
-    }
-
-    /// Something of an earlier run is left, so that no new one may begin.
-    fn left_over(&mut self, count: u32, look_at: Option<Moment>) {
-        self.record.stop = None;
-        self.record.restart_pending = None;
-        self.record.left = count;
-        self.record.state = State::Failed {
-            reason: Failure::Leftovers { count, look_at },
-        };
-    }
-
-    /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
-    /// one.
-    pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
-        let (State::Spawning { run } | State::Stopping { run, .. }) = self.record.state else {
-            return;
-        };
-        self.record.detail.clear();
-        self.record.unswept = self.record.unswept.or(Some(run));
-        let look_at = ctx.up_wanted.then(|| ctx.now.after(LOOK_AGAIN_MS));
-        self.left_over(left.max(1), look_at);
-    }
-
-    /// What was left may have gone unseen: a start shows it.
-    pub(crate) fn look_at_leftovers(&mut self, ctx: &mut Context<'_>) {
-        if self.deadline().is_some_and(|at| at <= ctx.now) {
-            self.start_or_wait(ctx);
-        }
-    }
-
-    /// So much is left of the last run by now.
-    pub(crate) fn leftovers_now(&mut self, ctx: &mut Context<'_>, left: u32) {
-        self.record.left = left;
-        if left == 0 {
-            self.record.unswept = None;
-        }
-        match &mut self.record.state {
-            State::Failed {
-                reason: Failure::Leftovers { .. },
-            } if left == 0 => self.start_or_wait(ctx),
-            State::Failed {
-                reason: Failure::Leftovers { count, .. },
-            } => *count = left,
-            _ => {}
-        }
-    }
-
-    /// The main process that would not go has ended after all; the keeper sweeps what it left.
-    pub(crate) fn leftover_ended(&mut self, ctx: &mut Context<'_>, exit: Exit) {
-        self.record.last_exit = Some((exit, ctx.now));
-        let end = self.record.unswept.map(|run| End {
-            run,
-            exit,
-            cause: StopCause::Outlived,
-            killed: None,
-        });
-        self.tell_end(ctx, end, String::new());
-    }
-
-    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
-    fn ended(&self, now: Moment, end: End, said: String) -> Ended {
-        let next = match &self.record.state {
-            State::Waiting { .. } => Next::Wait,
-            State::Backoff {
-                until,
-                attempt,
-                failed,
-            } => Next::Pause {
-                ms: until.since(now),
-                early: *attempt,
-                failed: *failed,
-            },
-            State::Failed { reason } => Next::Fail(reason.clone()),
-            State::Stopped | State::Completed => Next::Rest,
-            State::Validating { .. }
-            | State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Reloading { .. }
-            | State::Stopping { .. } => Next::Start,
-        };
-        let by_verdict = match end.cause {
-            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
-            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
-        };
-        Ended {
-            service: self.id,
-            run: end.run,
-            exit: end.exit,
-            cause: end.cause,
-            killed: end.killed,
-            said: if by_verdict { said } else { String::new() },
-            next,
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     ids::Moment,
     service::Service,
     spec::WatchdogAction,
-    state::{StopCause, Watching},
+    state::StopCause,
+    up::{WatchdogVerdict, Watching},
 };
 
 const SILENT: &str = "its watchdog heard nothing of it in time";
@@ -18,7 +19,8 @@ impl Service {
     /// Longest silence of the present run; `None`: it need not speak.
     fn watchdog_timeout(&self) -> Option<u64> {
         let spec = self.spec.watchdog.as_ref()?;
-        let timeout = self.record.watchdog_ms.unwrap_or(spec.timeout_ms);
+        let told = self.record.run_terms.and_then(|it| it.watchdog_ms);
+        let timeout = told.unwrap_or(spec.timeout_ms);
         (timeout > 0).then_some(timeout)
     }
 
@@ -42,7 +44,7 @@ impl Service {
         };
         *watchdog = Watching {
             by,
-            verdict: Some(true),
+            verdict: Some(WatchdogVerdict::Alive),
         };
     }
 
@@ -56,16 +58,16 @@ impl Service {
             .and_then(|up| up.watchdog.as_mut());
         let by = watchdog.and_then(|it| it.by.as_mut());
         if by.is_some_and(|by| ctx.is_over(by, timeout)) {
-            self.watchdog_failed(ctx, false);
+            self.watchdog_failed(ctx, WatchdogVerdict::Silent);
         }
     }
 
     /// The run says that it has failed.
     pub(crate) fn watchdog_triggered(&mut self, ctx: &mut Context<'_>) {
-        self.watchdog_failed(ctx, true);
+        self.watchdog_failed(ctx, WatchdogVerdict::Triggered);
     }
 
-    fn watchdog_failed(&mut self, ctx: &mut Context<'_>, triggered: bool) {
+    fn watchdog_failed(&mut self, ctx: &mut Context<'_>, verdict: WatchdogVerdict) {
         let Some(spec) = &self.spec.watchdog else {
             // A plan that restarts it has taken it away, and others have to go first.
             if let Some(up) = self.record.state.up_mut() {
@@ -80,6 +82,7 @@ impl Service {
         };
         match action {
             WatchdogAction::Restart => {
+                let triggered = verdict == WatchdogVerdict::Triggered;
                 let why = if triggered { TRIGGERED } else { SILENT };
                 why.clone_into(&mut self.record.detail);
                 self.count_death(ctx.now, false);
@@ -88,9 +91,8 @@ impl Service {
             WatchdogAction::Degrade => {
                 *watchdog = Watching {
                     by: None,
-                    verdict: Some(false),
+                    verdict: Some(verdict),
                 };
-                self.record.watchdog_triggered = triggered;
             }
         }
     }
@@ -100,7 +102,9 @@ impl Service {
         if self.spec.watchdog.is_none() {
             return;
         }
-        self.record.watchdog_ms = Some(ms);
+        if let Some(terms) = &mut self.record.run_terms {
+            terms.watchdog_ms = Some(ms);
+        }
         self.restart_watchdog(now);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p keeper --example spawn_speed -- PROGRAM [SERVICES]` starts a keeper on a
 //! temporary directory, whose control process (this program again) spawns PROGRAM for each service,
-//! kills and replaces some, and ends them all. PROGRAM must run until it is killed. The keeper's own
-//! CPU time is told beside the times.
+//! kills and replaces some, and ends them all. PROGRAM must run until it is killed. The keeper's
+//! own CPU time is told beside the times.
 #![expect(
     clippy::unwrap_used,
     reason = "a measurement ends where something is wrong"

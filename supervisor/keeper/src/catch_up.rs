@@ -1,14 +1,16 @@
-//! What has arrived is taken in before anybody is judged by the clock: by our own timers, and by the control process,
-//! which asks for it with [`Request::Sync`](crate::message::Request::Sync) before it judges a run by its silence.
+//! What has arrived is taken in before anybody is judged by the clock: by our own timers, and by
+//! the control process, which asks for it with [`Request::Sync`](crate::message::Request::Sync)
+//! before it judges a run by its silence.
 //!
-//! After a stop of ours (SIGSTOP, a machine that swaps) requests, exits and notifications lie there together with
-//! timers that are due. All of it has been taken in once a turn begins with nothing to do. Then timers are heard, and
-//! the control process is answered behind the facts that came of it.
+//! After a stop of ours (SIGSTOP, a machine that swaps) requests, exits and notifications lie there
+//! together with timers that are due. All of it has been taken in once a turn begins with nothing
+//! to do. Then timers are heard, and the control process is answered behind the facts that came of
+//! it.
 //!
-//! Limits: timers are put off for [`PUT_OFF_MAX`] turns at most, however much still arrives. So many turns take in all
-//! that lay there in the first: each ready descriptor is served in turn, and no socket's queue is longer. A message
-//! that a thread takes away (`notify::socket`) hides what lies behind it: the loop waits for that once, for
-//! [`ASIDE_MS`].
+//! Limits: timers are put off for [`PUT_OFF_MAX`] turns at most, however much still arrives. So
+//! many turns take in all that lay there in the first: each ready descriptor is served in turn, and
+//! no socket's queue is longer. A message that a thread takes away (`notify::socket`) hides what
+//! lies behind it: the loop waits for that once, for [`ASIDE_MS`].
 
 use crate::{
     clock::now_ms,
@@ -19,7 +21,8 @@ use crate::{
 
 /// Turns in which something is due and put off.
 const PUT_OFF_MAX: u32 = 32;
-/// Time for a thread that takes a message away, in milliseconds: closing a descriptor takes none, unless it hangs.
+/// Time for a thread that takes a message away, in milliseconds: closing a descriptor takes none,
+/// unless it hangs.
 const ASIDE_MS: u64 = 100;
 
 /// What waits for all to be taken in.
@@ -84,8 +87,8 @@ impl CatchUp {
         false
     }
 
-    /// Goes on with the question of the control process, once all facts of this turn are known. Some: the name of
-    /// the question that is answered now.
+    /// Goes on with the question of the control process, once all facts of this turn are known.
+    /// Some: the name of the question that is answered now.
     pub(crate) fn step(&mut self, kit: &mut Kit, caught_up: bool, runs: &Runs) -> Option<u64> {
         let mut sync = self.sync?;
         if sync.stage == Stage::Gathering && caught_up {

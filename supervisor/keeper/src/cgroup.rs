@@ -173,14 +173,15 @@ impl AsFd for Group {
     }
 }
 
-/// Sends SIGKILL to every process in the group. The caller repeats it until the group is empty, since processes fork
-/// meanwhile.
+/// Sends SIGKILL to every process in the group. The caller repeats it until the group is empty,
+/// since processes fork meanwhile.
 ///
-/// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process that
-/// is later spawned in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of kills with
-/// that of the parent's group), so that no run after the first sweep would live.
+/// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process
+/// that is later spawned in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of
+/// kills with that of the parent's group), so that no run after the first sweep would live.
 pub(crate) fn kill(dir: &Path) {
-    // In a frozen group nothing forks while the list is read; a frozen process still dies of SIGKILL.
+    // In a frozen group nothing forks while the list is read; a frozen process still dies of
+    // SIGKILL.
     let frozen = fs::write(dir.join("cgroup.freeze"), "1").is_ok();
     for pid in members(dir) {
         let _ = crate::sys::pidfd::kill(pid, libc::SIGKILL);

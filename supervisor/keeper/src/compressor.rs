@@ -1,6 +1,6 @@
-//! Rotated log files are compressed by another process of our own binary, `supervisor compress`: some
-//! time after a rotation, one service after the other, at the lowest priority. So neither the log
-//! thread nor this process spends time or memory on it, and it needs no control process.
+//! Rotated log files are compressed by another process of our own binary, `supervisor compress`:
+//! some time after a rotation, one service after the other, at the lowest priority. So neither the
+//! log thread nor this process spends time or memory on it, and it needs no control process.
 //!
 //! A service is looked at once for all its rotations of a [`DELAY_MS`]; nothing wakes us between.
 
@@ -104,7 +104,7 @@ impl Compressor {
 
     fn next(&mut self, kit: &mut Kit, whose: Whose<'_>) {
         while self.running.is_none()
-            && !kit.is_ending()
+            && !kit.is_shutting_down()
             && let Some(name) = self.queue.pop_front()
         {
             let Some(dir) = whose.log_dir(&name) else {

@@ -1,4 +1,5 @@
-//! How a process ended, in words: for the keeper's own log lines, and for the last line in a service's log.
+//! How a process ended, in words: for the keeper's own log lines, and for the last line in a
+//! service's log.
 
 use crate::message::Exit;
 

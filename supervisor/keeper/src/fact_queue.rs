@@ -1,8 +1,8 @@
 //! What the control process has yet to be sent: the rest of its hello, then facts.
 //!
-//! Facts stay until they are acknowledged. Bounded: a run has at most one `Spawned` or `Failed`, one
-//! `Exited`, few `Swept`, and of each notify key only the last value. A hello is as long as what the
-//! keeper holds; all of it goes frame by frame, as the link takes it.
+//! Facts stay until they are acknowledged. Bounded: a run has at most one `Spawned` or `Failed`,
+//! one `Exited`, few `Swept`, and of each notify key only the last value. A hello is as long as
+//! what the keeper holds; all of it goes frame by frame, as the link takes it.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
 //! Gathers the frames of a hello into one [`Hello`].
 //!
 //! Each record and each run has a frame of its own, so that no number of them outgrows a frame: a
-//! record came in a longer one ([`crate::message::Request::Remember`]), and what a run has said is bounded by the
-//! keys that are heard. The keeper sends them as the link takes them.
+//! record came in a longer one ([`crate::message::Request::Remember`]), and what a run has said is
+//! bounded by the keys that are heard. The keeper sends them as the link takes them.
 
 use std::os::fd::OwnedFd;
 

@@ -27,8 +27,8 @@ use crate::{
     traces::{self, Traces},
 };
 
-/// In the run directory: held by the one control process that acts for a dead keeper. Holds the mark of the
-/// keeper for which all has been done.
+/// In the run directory: held by the one control process that acts for a dead keeper. Holds the
+/// mark of the keeper for which all has been done.
 const HEIR_LOCK: &str = "heir.lock";
 /// Longest mark, in bytes.
 const MARK_BYTES: u64 = 4096;
@@ -42,9 +42,9 @@ pub struct Heir {
 }
 
 impl Heir {
-    /// During a `ctl reexec` two control processes lose the same keeper. One at a time acts for it: two would read
-    /// the same log pipes. Waits until the other one has ended. `None`: it has done all that was to do for the
-    /// keeper of this mark.
+    /// During a `ctl reexec` two control processes lose the same keeper. One at a time acts for it:
+    /// two would read the same log pipes. Waits until the other one has ended. `None`: it has done
+    /// all that was to do for the keeper of this mark.
     ///
     /// # Errors
     /// The run directory cannot be used.
@@ -64,7 +64,8 @@ impl Heir {
         Ok((!is_done).then_some(Self { lock }))
     }
 
-    /// Tells a control process that waits in [`Self::become_heir`] that all is done for the keeper of this mark.
+    /// Tells a control process that waits in [`Self::become_heir`] that all is done for the keeper
+    /// of this mark.
     ///
     /// # Errors
     /// The mark cannot be written.
@@ -74,12 +75,13 @@ impl Heir {
     }
 }
 
-/// The first process of a run, by the record that it has written: its pid, and a pidfd that names no
-/// other. `None`: it is gone.
+/// The first process of a run, by the record that it has written: its pid, and a pidfd that names
+/// no other. `None`: it is gone.
 pub fn first_process(run_dir: &Path, run: RunId) -> Option<(i32, OwnedFd)> {
     let record = Records::at(run_dir).one(run)?;
     let pidfd = sys::pidfd::open(record.pid).ok()?;
-    // Asked after the pidfd was opened: so the answer is about this process, not about a later one of its pid.
+    // Asked after the pidfd was opened: so the answer is about this process, not about a later one
+    // of its pid.
     let same = proc::stat(record.pid).is_some_and(|stat| stat.start == record.start);
     same.then_some((record.pid, pidfd))
 }
@@ -120,14 +122,15 @@ pub fn wait(pidfd: impl AsFd, limit: Duration) -> io::Result<bool> {
     }
 }
 
-/// What all processes begin with that this keeper has started, in a variable of their environment. To
-/// be asked while it lives. `None`: it does not.
+/// What all processes begin with that this keeper has started, in a variable of their environment.
+/// To be asked while it lives. `None`: it does not.
 pub fn mark(keeper_pid: i32) -> Option<String> {
     Some(cookie::mark(keeper_pid, proc::stat(keeper_pid)?.start))
 }
 
-/// What can be left of the runs of a keeper that has died: in the cgroup of their records, with their log
-/// pipe, session or group, with the cookie of their environment, and all that descends from these.
+/// What can be left of the runs of a keeper that has died: in the cgroup of their records, with
+/// their log pipe, session or group, with the cookie of their environment, and all that descends
+/// from these.
 #[derive(Clone, Copy, Debug)]
 pub struct Remains<'a> {
     /// Where the records are.
@@ -137,8 +140,8 @@ pub struct Remains<'a> {
 }
 
 impl Remains<'_> {
-    /// Kills what is left of one run until nothing is, or for `limit` at most; returns the pids that
-    /// would not go.
+    /// Kills what is left of one run until nothing is, or for `limit` at most; returns the pids
+    /// that would not go.
     pub fn end_run(&self, run: RunId, limit: Duration) -> Vec<i32> {
         let records: Vec<Record> = Records::at(self.run_dir).one(run).into_iter().collect();
         let cookie = self.mark.map(|mark| format!("{mark}{run}"));
@@ -178,8 +181,8 @@ fn kill(records: &[Record], is_cookie: impl Fn(&str) -> bool) -> Vec<i32> {
         cgroup::kill(dir);
         found.extend(proc::members(dir));
     }
-    // The keeper has died just now. So a session is still the run's though its leader has gone, unless
-    // another process has that one's number.
+    // The keeper has died just now. So a session is still the run's though its leader has gone,
+    // unless another process has that one's number.
     let is_anothers = |it: &&Record| proc::stat(it.pid).is_some_and(|stat| stat.start != it.start);
     let sessions: Vec<&Record> = records.iter().filter(|it| !is_anothers(it)).collect();
     let family = Family::look();

@@ -1,7 +1,8 @@
-//! What every part of the keeper works with and none of them owns: the clock's deadlines, the descriptors that are
-//! waited for, the queue of facts, the log, what children are made of.
+//! What every part of the keeper works with and none of them owns: the clock's deadlines, the
+//! descriptors that are waited for, the queue of facts, the log, what children are made of.
 //!
-//! A part gets it for one call (`&mut Kit`) and keeps nothing of it, so parts know the kit and not each other.
+//! A part gets it for one call (`&mut Kit`) and keeps nothing of it, so parts know the kit and not
+//! each other.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +27,8 @@ use crate::{
     timers::Timers,
 };
 
-/// Asked to stop, control has this long to take over and answer before the keeper stops all by itself.
+/// Asked to stop, control has this long to take over and answer before the keeper stops all by
+/// itself.
 pub(crate) const NO_CONTROL_MS: u64 = 10_000;
 
 /// How long the daemon is to live.
@@ -37,7 +39,7 @@ pub(crate) enum Life {
     /// SIGTERM has come: the control process is to stop all.
     AskedToStop,
     /// The daemon ends: nothing is started any more.
-    Ending,
+    ShuttingDown,
 }
 
 /// What all parts of the keeper work with.
@@ -59,19 +61,20 @@ pub(crate) struct Kit {
     pub(crate) child_stack: ChildStack,
     pub(crate) files: Records,
     pub(crate) cgroups: Option<Cgroups>,
-    /// Children of the keeper's own that have not been reaped: control processes, and what compresses logs.
+    /// Children of the keeper's own that have not been reaped: control processes, and what
+    /// compresses logs.
     pub(crate) own_children: BTreeSet<i32>,
 }
 
 impl Kit {
     /// The daemon ends.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.life == Life::Ending
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.life == Life::ShuttingDown
     }
 
     /// The daemon ends from now on.
     pub(crate) fn end(&mut self) {
-        self.life = Life::Ending;
+        self.life = Life::ShuttingDown;
     }
 
     /// Makes a process of a run.

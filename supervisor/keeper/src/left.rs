@@ -1,4 +1,5 @@
-//! Processes that SIGKILL has not ended: which they are, and what keeps them, as far as can be seen from outside.
+//! Processes that SIGKILL has not ended: which they are, and what keeps them, as far as can be seen
+//! from outside.
 //!
 //! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
 

@@ -1,10 +1,10 @@
 //! Holds: the parent of every run, the reader of every log pipe. Decides nothing.
 //!
 //! The keeper is one small process. Its main thread spawns and reaps, talks to the control process
-//! and to the machine's init; the log thread moves bytes from pipes to files; a third thread watches
-//! spawns that take long; a fourth, started by the first line, writes to standard error. What may hang (closing what
-//! a service has sent) is done by short-lived threads.
-//! The keeper restarts a control process that dies, and hands it the runs and all facts that it has missed.
+//! and to the machine's init; the log thread moves bytes from pipes to files; a third thread
+//! watches spawns that take long; a fourth, started by the first line, writes to standard error.
+//! What may hang (closing what a service has sent) is done by short-lived threads. The keeper
+//! restarts a control process that dies, and hands it the runs and all facts that it has missed.
 //!
 //! Modules, from the loop downwards; none names one that stands above it, but for its own folder:
 //!
@@ -105,8 +105,8 @@ pub struct Config {
 
 /// Runs the keeper until all runs have been stopped. Errors are said on standard error.
 ///
-/// To be called before any other thread is started and anything is opened: it blocks signals, changes limits of
-/// the process, and closes what was left open by whoever has started it.
+/// To be called before any other thread is started and anything is opened: it blocks signals,
+/// changes limits of the process, and closes what was left open by whoever has started it.
 pub fn run(config: Config) -> ExitCode {
     stderr_log::speak_as(stderr_log::Voice {
         name: "keeper",

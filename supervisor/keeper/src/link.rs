@@ -252,7 +252,8 @@ impl Link {
         !self.outgoing.is_empty()
     }
 
-    /// Bytes that the socket has taken, ever. They reach the other side whatever becomes of this process.
+    /// Bytes that the socket has taken, ever. They reach the other side whatever becomes of this
+    /// process.
     pub fn written(&self) -> u64 {
         self.written
     }

@@ -1,7 +1,7 @@
 //! The control socket: bound by the keeper, served by the control process.
 //!
-//! Its file may be removed or replaced; then another is bound (`places`), and the control process serves
-//! those who wait at the first one, and the second from then on.
+//! Its file may be removed or replaced; then another is bound (`places`), and the control process
+//! serves those who wait at the first one, and the second from then on.
 //!
 //! While the control process restarts, clients wait in the backlog. Mode 0600 from its first
 //! moment: the control process opens it to the groups of the plan, once that is loaded. Where the

@@ -1,14 +1,15 @@
-//! The locks that say who runs on this state: held by the keeper, and by the control process through
-//! the same open files. Free only when both are gone.
+//! The locks that say who runs on this state: held by the keeper, and by the control process
+//! through the same open files. Free only when both are gone.
 //!
-//! There are two, for a lock is known by its path, and a path can vanish: `/run` is cleaned, a state
-//! directory is restored from a backup. One lies in the run directory, one in the state directory. Either
-//! alone keeps a second supervisor out, and the keeper takes one again whose file has gone (`places`).
-//! When the state directory has no lock file, no other supervisor can be known by it: then every process
-//! is asked whether it still holds a deleted one (`lock/holder.rs`).
+//! There are two, for a lock is known by its path, and a path can vanish: `/run` is cleaned, a
+//! state directory is restored from a backup. One lies in the run directory, one in the state
+//! directory. Either alone keeps a second supervisor out, and the keeper takes one again whose file
+//! has gone (`places`). When the state directory has no lock file, no other supervisor can be known
+//! by it: then every process is asked whether it still holds a deleted one (`lock/holder.rs`).
 //!
-//! Limits: no abstract socket is a third lock. Any account could bind its name first, it is another one
-//! in every network namespace, and it guards nothing but the moment in which both files are gone.
+//! Limits: no abstract socket is a third lock. Any account could bind its name first, it is another
+//! one in every network namespace, and it guards nothing but the moment in which both files are
+//! gone.
 
 mod holder;
 
@@ -112,8 +113,8 @@ impl Locks {
         LockError::Held { pid, dir }
     }
 
-    /// This process has one of our lock files open, be it deleted: it is a keeper on this state, or the
-    /// control process of one.
+    /// This process has one of our lock files open, be it deleted: it is a keeper on this state, or
+    /// the control process of one.
     pub(crate) fn are_held_by(&self, pid: i32) -> bool {
         proc::has_open(pid, &self.paths())
     }
@@ -133,8 +134,8 @@ impl Locks {
         all.map(|lock| Ok(lock.file.try_clone()?.into())).collect()
     }
 
-    /// Takes those again whose path does not lead to them any more; directories that are missing are
-    /// made. Returns the path of each with what came of it.
+    /// Takes those again whose path does not lead to them any more; directories that are missing
+    /// are made. Returns the path of each with what came of it.
     pub(crate) fn take_again(&mut self) -> Vec<(PathBuf, io::Result<()>)> {
         let mut taken = Vec::new();
         for lock in [&mut self.run, &mut self.state] {

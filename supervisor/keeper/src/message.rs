@@ -27,8 +27,8 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// Output of a probe or validator that is kept: its last bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
-/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty. If
-/// all that have the descriptor close it before that, the value is [`READY_FD_CLOSED`].
+/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty.
+/// If all that have the descriptor close it before that, the value is [`READY_FD_CLOSED`].
 pub const READY_FD: &str = "READY_FD";
 /// See [`READY_FD`].
 pub const READY_FD_CLOSED: &str = "closed";
@@ -62,7 +62,8 @@ pub enum Request {
     },
     /// Say how much has been logged. Answered by `Stats`.
     Stats,
-    /// SIGKILL the run's main process and everything that belongs to it. `Exited` and `Swept` follow.
+    /// SIGKILL the run's main process and everything that belongs to it. `Exited` and `Swept`
+    /// follow.
     Sweep {
         /// The run.
         run: RunId,
@@ -96,8 +97,9 @@ pub enum Request {
         /// When it was asked, milliseconds on `CLOCK_MONOTONIC`: the name of the question.
         at_ms: u64,
     },
-    /// Start the binary that is now at the daemon's path as a control process beside this one, which
-    /// asks nothing more. It is ended once the new one has taken over, or hears `NotReplaced`.
+    /// Start the binary that is now at the daemon's path as a control process beside this one,
+    /// which asks nothing more. It is ended once the new one has taken over, or hears
+    /// `NotReplaced`.
     Reexec,
     /// All has been stopped: end with this code.
     Quit {
@@ -110,8 +112,9 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Notice {
-    /// First frame on every connection. Carries the listening control socket as its descriptor. What
-    /// there is to tell follows in frames of their own, up to `HelloEnd`; [`crate::hello`] gathers them.
+    /// First frame on every connection. Carries the listening control socket as its descriptor.
+    /// What there is to tell follows in frames of their own, up to `HelloEnd`; [`crate::hello`]
+    /// gathers them.
     Hello(Box<Hello>),
     /// Part of the hello: the last `Remember` of a service.
     Record {
@@ -120,14 +123,15 @@ pub enum Notice {
         /// As it came.
         record: String,
     },
-    /// Part of the hello: a run that lives, or that has ended and is not yet acknowledged and swept.
+    /// Part of the hello: a run that lives, or that has ended and is not yet acknowledged and
+    /// swept.
     Run(Box<RunInfo>),
     /// The hello is complete.
     HelloEnd,
     /// Something has happened; told again with the next hello until acknowledged.
     Fact(Numbered),
-    /// The log pipes of opened services: carries duplicates of the read and the write end of each, in
-    /// this order, so that nobody dies of SIGPIPE should the keeper die.
+    /// The log pipes of opened services: carries duplicates of the read and the write end of each,
+    /// in this order, so that nobody dies of SIGPIPE should the keeper die.
     Opened {
         /// The services.
         services: Vec<String>,
@@ -142,8 +146,8 @@ pub enum Notice {
         /// Services without anything left are not among them.
         remaining: Vec<Remaining>,
     },
-    /// The answer to `Sync`: what runs had said and done when it was asked has been told. There is none
-    /// while another control process is being started.
+    /// The answer to `Sync`: what runs had said and done when it was asked has been told. There is
+    /// none while another control process is being started.
     Synced {
         /// From the question.
         at_ms: u64,
@@ -154,7 +158,8 @@ pub enum Notice {
         /// What is left alone; empty once all have gone.
         strays: Vec<Stray>,
     },
-    /// How the log of a service stands, when that has changed; after `TookOver` those that are not well.
+    /// How the log of a service stands, when that has changed; after `TookOver` those that are not
+    /// well.
     Log {
         /// The service.
         service: String,
@@ -163,8 +168,9 @@ pub enum Notice {
     },
     /// Answer with `Here`.
     AreYouThere,
-    /// These were missing and have been made again. Carries the control socket that is listened on from
-    /// now on, if `listener`, and then what the control process inherited as its locks, if `locks`.
+    /// These were missing and have been made again. Carries the control socket that is listened on
+    /// from now on, if `listener`, and then what the control process inherited as its locks, if
+    /// `locks`.
     MadeAgain {
         /// Files and directories of the keeper's.
         paths: Vec<PathBuf>,
@@ -234,7 +240,8 @@ pub struct Hello {
     /// Last `Remember` of every service, from [`Notice::Record`].
     #[serde(skip)]
     pub records: BTreeMap<String, String>,
-    /// Every run that lives, or that has ended and is not yet acknowledged and swept, from [`Notice::Run`].
+    /// Every run that lives, or that has ended and is not yet acknowledged and swept, from
+    /// [`Notice::Run`].
     #[serde(skip)]
     pub runs: Vec<RunInfo>,
     /// Facts that no control process has acknowledged, oldest first, from [`Notice::Fact`].
@@ -245,8 +252,8 @@ pub struct Hello {
     /// The program that was installed last took over and did not work, so an earlier one runs.
     #[serde(default)]
     pub went_back: bool,
-    /// Processes of an earlier keeper that would not go. Their services cannot be started: a `Spawn`
-    /// fails with [`SpawnStage::Leftovers`] as long as they are there.
+    /// Processes of an earlier keeper that would not go. Their services cannot be started: a
+    /// `Spawn` fails with [`SpawnStage::Leftovers`] as long as they are there.
     #[serde(default)]
     pub remaining: Vec<Remaining>,
 }
@@ -323,9 +330,9 @@ pub enum Fact {
         /// Last output of a helper; empty for a main process.
         output: String,
     },
-    /// Nothing of the run is left, but for the processes named. Its main process may be among these,
-    /// if SIGKILL has not ended it; then `Exited` follows if it ends at last. Told again when nothing
-    /// is left, or something else.
+    /// Nothing of the run is left, but for the processes named. Its main process may be among
+    /// these, if SIGKILL has not ended it; then `Exited` follows if it ends at last. Told again
+    /// when nothing is left, or something else.
     Swept {
         /// The run.
         run: RunId,

@@ -1,5 +1,5 @@
-//! Resource limits and `oom_score_adj` that the daemon was started with, for its children: the keeper has changed its
-//! own.
+//! Resource limits and `oom_score_adj` that the daemon was started with, for its children: the
+//! keeper has changed its own.
 
 use std::{cell::RefCell, collections::BTreeSet};
 

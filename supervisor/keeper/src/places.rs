@@ -1,12 +1,13 @@
-//! What the keeper holds at known paths: locks, records of runs, control socket, notify sockets. Somebody
-//! may clean `/run`, or restore a state directory over ours. What is missing is made again and told.
+//! What the keeper holds at known paths: locks, records of runs, control socket, notify sockets.
+//! Somebody may clean `/run`, or restore a state directory over ours. What is missing is made again
+//! and told.
 //!
-//! Looked at a little after `removals` has told something (whoever clears a directory is mostly done by
-//! then), on SIGHUP, and when a run could not write its record. The control process gets a new control
-//! socket and new locks with [`Notice::MadeAgain`].
+//! Looked at a little after `removals` has told something (whoever clears a directory is mostly
+//! done by then), on SIGHUP, and when a run could not write its record. The control process gets a
+//! new control socket and new locks with [`Notice::MadeAgain`].
 //!
-//! Limits: what cannot be made again is tried again every [`AGAIN_MS`]; a record that is removed alone is
-//! written again with the next look, whatever that is for.
+//! Limits: what cannot be made again is tried again every [`AGAIN_MS`]; a record that is removed
+//! alone is written again with the next look, whatever that is for.
 
 use std::{
     io,
@@ -203,9 +204,10 @@ impl Places {
         some
     }
 
-    /// Binds the control socket again if its file has gone. True: the control process needs the new one.
+    /// Binds the control socket again if its file has gone. True: the control process needs the new
+    /// one.
     fn listener_again(&mut self, kit: &Kit, look: &mut Look) -> bool {
-        if self.listener.is_in_place() || kit.is_ending() {
+        if self.listener.is_in_place() || kit.is_shutting_down() {
             return false;
         }
         let path = &kit.config.control_socket;

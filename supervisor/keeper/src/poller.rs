@@ -1,7 +1,8 @@
 //! What the loop waits for: descriptors, each with the [`Source`] that its events come from.
 //!
-//! Owner: the one epoll of the keeper. Invariant: the kernel hands back the number of a source and never a
-//! descriptor, so an event that is late leads to a look-up, which finds nothing, and not to another file.
+//! Owner: the one epoll of the keeper. Invariant: the kernel hands back the number of a source and
+//! never a descriptor, so an event that is late leads to a look-up, which finds nothing, and not to
+//! another file.
 
 use std::{io, os::fd::AsFd, sync::Arc};
 

@@ -1,11 +1,12 @@
 //! One small file per run, so that the next keeper finds what this one leaves behind.
 //!
-//! Written by the process itself before it executes its program, renamed into place, not fsynced: it
-//! only has to outlive processes, not the machine (the boot id says so). Where one is removed while its
-//! run lives, the keeper writes it again.
+//! Written by the process itself before it executes its program, renamed into place, not fsynced:
+//! it only has to outlive processes, not the machine (the boot id says so). Where one is removed
+//! while its run lives, the keeper writes it again.
 //!
-//! A file that is no record (a FIFO, half a record, another run's) is neither waited for nor read to its
-//! end: it is set aside under a name that no keeper looks at, and told. Limits: the constants below.
+//! A file that is no record (a FIFO, half a record, another run's) is neither waited for nor read
+//! to its end: it is set aside under a name that no keeper looks at, and told. Limits: the
+//! constants below.
 
 use std::{
     collections::BTreeSet,

@@ -1,11 +1,11 @@
-//! Tells when something may have been removed of what the keeper has made in its directories: the one
-//! inotify of the keeper.
+//! Tells when something may have been removed of what the keeper has made in its directories: the
+//! one inotify of the keeper.
 //!
 //! It only says that it is time to look (`places`); what is missing is seen by looking.
 //!
-//! Limits: it does not tell when a directory further up is moved, or mounted over. Without inotify (all
-//! instances of the user are in use) what is missing is found when it is needed: by a run that cannot
-//! write its record, by the next run that wants its notify socket, or on SIGHUP.
+//! Limits: it does not tell when a directory further up is moved, or mounted over. Without inotify
+//! (all instances of the user are in use) what is missing is found when it is needed: by a run that
+//! cannot write its record, by the next run that wants its notify socket, or on SIGHUP.
 
 use std::{
     os::fd::{AsFd, BorrowedFd},

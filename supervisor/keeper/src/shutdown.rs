@@ -1,12 +1,13 @@
-//! How the keeper ends: because control says that all is stopped, or, when no control process sees to that
-//! after SIGTERM, after it has stopped all runs by itself, newest first.
+//! How the keeper ends: because control says that all is stopped, or, when no control process sees
+//! to that after SIGTERM, after it has stopped all runs by itself, newest first.
 //!
-//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`] after the
-//! signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none has taken over and answered,
-//! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
-//! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
-//! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
-//! and after SIGKILL that of a sweep. Time in which the keeper itself did not run is not the control process's.
+//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`]
+//! after the signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none
+//! has taken over and answered, or if a later one is lost before it has proven itself, the keeper
+//! does it alone. One that answers is let go on for as long as an orderly stop can take, even if
+//! one service after the other needed all of its time and its sweep, and again whenever fewer runs
+//! are left than before. Alone, each run gets its own stop signal and time, and after SIGKILL that
+//! of a sweep. Time in which the keeper itself did not run is not the control process's.
 
 use crate::{
     clock::now_ms,
@@ -18,21 +19,21 @@ use crate::{
     timers::Timer,
 };
 
-/// Our own clock is heard so late only after we did not run.
+/// A timer that comes later than this, in milliseconds, is late because the keeper did not run.
 const LATE_MS: u64 = 1000;
-/// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
+/// Longest time of a sweep, in milliseconds: `sweep::GIVE_UP_MS` and a little.
 const SWEEPS_MS: u64 = 6000;
-/// Exit code of a keeper that had to do it alone.
+/// Exit code of a keeper that had to stop the runs by itself.
 const ALONE: u8 = 1;
 
 /// How far the end of the daemon has come.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     term: Option<Term>,
-    ending: Option<Ending>,
+    teardown: Option<Teardown>,
 }
 
-/// SIGTERM has come.
+/// SIGTERM has come: when, and what became of the control process since.
 #[derive(Clone, Copy, Debug)]
 struct Term {
     at: u64,
@@ -42,9 +43,9 @@ struct Term {
     orderly: Option<(u64, usize)>,
 }
 
-/// All is ending.
+/// The runs are being stopped, or their last sweeps waited for; then the keeper exits.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct Teardown {
     code: u8,
     /// Control has gone for good, so runs are asked first, one by one.
     alone: bool,
@@ -72,7 +73,7 @@ impl Stopping {
     }
 }
 
-impl Ending {
+impl Teardown {
     /// Control says that all has been stopped.
     pub(crate) const fn asked(code: u8) -> Self {
         Self {
@@ -106,7 +107,7 @@ impl Shutdown {
             asked_at: None,
             orderly: None,
         });
-        if !kit.is_ending() {
+        if !kit.is_shutting_down() {
             kit.life = Life::AskedToStop;
         }
         kit.timers.add(at + NO_CONTROL_MS / 2, Timer::NoControl);
@@ -118,14 +119,15 @@ impl Shutdown {
         self.term.is_some_and(over)
     }
 
-    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for this reason.
+    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for
+    /// this reason.
     pub(crate) fn no_control_due(
         &mut self,
         kit: &mut Kit,
         runs: &Runs,
         control: &mut Control,
     ) -> Option<&'static str> {
-        let term = self.term.filter(|_| self.ending.is_none())?;
+        let term = self.term.filter(|_| self.teardown.is_none())?;
         let Some(asked_at) = term.asked_at else {
             control.ask_whether_there();
             let asked_at = now_ms();
@@ -163,10 +165,10 @@ impl Shutdown {
         kit: &mut Kit,
         runs: &mut Runs,
         control: &mut Control,
-        ending: Ending,
+        teardown: Teardown,
     ) {
-        let alone = ending.alone;
-        self.ending = Some(ending);
+        let alone = teardown.alone;
+        self.teardown = Some(teardown);
         if alone {
             control.kill();
         } else {
@@ -176,14 +178,14 @@ impl Shutdown {
                 runs.kill_tree(kit, run);
             }
         }
-        kit.timers.add(now_ms(), Timer::Ending);
+        kit.timers.add(now_ms(), Timer::Shutdown);
     }
 
     /// Goes on with the end.
     pub(crate) fn step(&mut self, kit: &mut Kit, runs: &mut Runs) {
         let now = now_ms();
-        let ending = self.ending.as_mut();
-        let Some(stopping) = ending.and_then(|it| it.stopping.as_mut()) else {
+        let teardown = self.teardown.as_mut();
+        let Some(stopping) = teardown.and_then(|it| it.stopping.as_mut()) else {
             return;
         };
         let id = stopping.run;
@@ -194,7 +196,7 @@ impl Shutdown {
             runs.ask_to_end(id, signal);
         }
         if now < stopping.kill_at {
-            kit.timers.add(stopping.next_at(), Timer::Ending);
+            kit.timers.add(stopping.next_at(), Timer::Shutdown);
             return;
         }
         stopping.kill_at = u64::MAX;
@@ -206,25 +208,25 @@ impl Shutdown {
 
     /// The exit code, once all is done. Looked at after every turn.
     pub(crate) fn code(&mut self, kit: &mut Kit, runs: &mut Runs) -> Option<u8> {
-        let ending = self.ending.as_mut()?;
-        if ending.stopping.is_some_and(|it| !runs.is_over(it.run)) {
+        let teardown = self.teardown.as_mut()?;
+        if teardown.stopping.is_some_and(|it| !runs.is_over(it.run)) {
             return None;
         }
-        if ending.alone
+        if teardown.alone
             && let Some(next) = runs.living().into_iter().next_back()
         {
-            ending.stopping = Some(stop_alone(kit, runs, next)?);
+            teardown.stopping = Some(stop_alone(kit, runs, next)?);
             return None;
         }
         if runs.are_over() {
-            return Some(ending.code);
+            return Some(teardown.code);
         }
         let now = now_ms();
-        let until = *ending.last_ms.get_or_insert(now) + SWEEPS_MS;
+        let until = *teardown.last_ms.get_or_insert(now) + SWEEPS_MS;
         if now >= until {
-            return Some(ending.code);
+            return Some(teardown.code);
         }
-        kit.timers.add(until, Timer::Ending);
+        kit.timers.add(until, Timer::Shutdown);
         None
     }
 }
@@ -252,6 +254,6 @@ fn stop_alone(kit: &mut Kit, runs: &mut Runs, run: RunId) -> Option<Stopping> {
         kill_at: now + stop.timeout_ms,
     };
     runs.stop(run, stop.signal);
-    kit.timers.add(stopping.next_at(), Timer::Ending);
+    kit.timers.add(stopping.next_at(), Timer::Shutdown);
     Some(stopping)
 }

@@ -1,8 +1,9 @@
-//! Signals to the keeper: all that would end it come by a descriptor, and mean something or nothing. What is left
-//! to the kernel is KILL, STOP and the terminal's, what does nothing by itself, and faults of our own (SEGV,
-//! ABRT, …).
+//! Signals to the keeper: all that would end it come by a descriptor, and mean something or
+//! nothing. What is left to the kernel is KILL, STOP and the terminal's, what does nothing by
+//! itself, and faults of our own (SEGV, ABRT, …).
 //!
-//! The control process has the same ones blocked: nobody but the keeper hears them. A service has none blocked.
+//! The control process has the same ones blocked: nobody but the keeper hears them. A service has
+//! none blocked.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

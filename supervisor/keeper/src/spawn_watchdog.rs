@@ -1,12 +1,14 @@
 //! Watchdog of one spawn: frees the keeper's main thread from a child that does not reach its exec.
 //!
-//! The kernel holds the main thread while it spawns a child (`CLONE_VFORK`). Two things can make that
-//! long: a file server that does not answer to the exec, and a process of the service's own account
-//! that stops the child between its change of user and its exec. A child that waits for a disk is left
-//! alone for a long time; a stopped one is continued, and killed if that does not help.
+//! The kernel holds the main thread while it spawns a child (`CLONE_VFORK`). Two things can make
+//! that long: a file server that does not answer to the exec, and a process of the service's own
+//! account that stops the child between its change of user and its exec. A child that waits for a
+//! disk is left alone for a long time; a stopped one is continued, and killed if that does not
+//! help.
 //!
-//! Owner: `sys::spawn::ChildStack`, which starts one thread for it. The thread sleeps on a timer that runs
-//! only during a spawn: a spawn sets that timer twice and wakes nobody unless it is a slow one.
+//! Owner: `sys::spawn::ChildStack`, which starts one thread for it. The thread sleeps on a timer
+//! that runs only during a spawn: a spawn sets that timer twice and wakes nobody unless it is a
+//! slow one.
 //!
 //! Limits: [`STOPPED_MAX`] for a stopped child, [`SPAWN_MAX`] for any.
 

@@ -1,5 +1,6 @@
-//! The daemon's standard error, whatever that is: a full disk, a pipe that nobody reads, a socket whose
-//! other side has gone, a terminal that has been closed. Nobody who says something waits for it.
+//! The daemon's standard error, whatever that is: a full disk, a pipe that nobody reads, a socket
+//! whose other side has gone, a terminal that has been closed. Nobody who says something waits for
+//! it.
 //!
 //! Lines go through a queue (64 KiB) to a thread, which may be held up as long as it likes
 //! and is started with the first line. What the queue has no room for and what is refused is
@@ -7,8 +8,9 @@
 //! open file description is shared with whoever has started us, so its flags stay as they are.
 //!
 //! Each line is one write: those of several processes do not mix as long as they fit into a pipe's
-//! atomic write (4096 bytes). What a line that was cut short still lacks is written before the next.
-//! What waits at a process's end gets half a second to go out; what waits when it is killed is lost.
+//! atomic write (4096 bytes). What a line that was cut short still lacks is written before the
+//! next. What waits at a process's end gets half a second to go out; what waits when it is killed
+//! is lost.
 
 use std::{
     collections::VecDeque,
@@ -131,7 +133,8 @@ impl Outlet {
         let outlet = Arc::clone(self);
         let thread = std::thread::Builder::new().name("stderr".to_owned());
         let thread = thread.stack_size(STACK_BYTES).spawn(move || {
-            // Signals are others' to take, and a terminal must not stop us for writing in the background.
+            // Signals are others' to take, and a terminal must not stop us for writing in the
+            // background.
             let _ = SigSet::all().thread_block();
             outlet.work();
         });

@@ -1,7 +1,7 @@
 //! The keeper's own log lines, to stderr: text, or one JSON object a line.
 //!
-//! What a line quotes may come from a service, and stderr may be a terminal: whatever would do something
-//! there is shown as an escape, here and for all.
+//! What a line quotes may come from a service, and stderr may be a terminal: whatever would do
+//! something there is shown as an escape, here and for all.
 
 use std::{
     fmt::{self, Write as _},

@@ -1,7 +1,7 @@
-//! Children of the keeper that belong to no run that it knows of: a daemon of a service that has left
-//! cgroup, session, group and log pipe and emptied its environment; in a container also an orphan of
-//! whoever has entered it. They are never killed, for whose they are cannot be told; they are named, in the
-//! daemon's log and to the control process.
+//! Children of the keeper that belong to no run that it knows of: a daemon of a service that has
+//! left cgroup, session, group and log pipe and emptied its environment; in a container also an
+//! orphan of whoever has entered it. They are never killed, for whose they are cannot be told; they
+//! are named, in the daemon's log and to the control process.
 //!
 //! Limits: looked for whenever a run has been swept, and forgotten when reaped; so many are named.
 
@@ -26,7 +26,8 @@ pub(crate) struct Strays {
 }
 
 impl Strays {
-    /// Something was swept: is there a child left that nobody knows? True: there are others than before.
+    /// Something was swept: is there a child left that nobody knows? True: there are others than
+    /// before.
     pub(crate) fn look(&mut self, kit: &Kit, runs: &Runs) -> bool {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let before: Vec<i32> = self.known.keys().copied().collect();

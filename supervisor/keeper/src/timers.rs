@@ -33,7 +33,7 @@ pub(crate) enum Timer {
     /// Asked to stop: see whether a control process does it.
     NoControl,
     /// The keeper alone stops runs, or ends.
-    Ending,
+    Shutdown,
     /// See whether something of the keeper's has been removed.
     Look,
     /// Wake the log thread.

@@ -1,5 +1,5 @@
-//! Whose a process is, by what it shows of itself, for those who know a run by its record alone: its keeper
-//! has died.
+//! Whose a process is, by what it shows of itself, for those who know a run by its record alone:
+//! its keeper has died.
 
 use proc::Stat;
 use std::path::Path;

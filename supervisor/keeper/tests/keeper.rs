@@ -1,8 +1,9 @@
 //! Drives a real keeper in a process of its own, in the place of the control process.
 //!
 //! This one binary is several things: the tests; with `keeper` as first argument the keeper; with
-//! `control` a control process that hands its end of the link to the test and then only lives; and two
-//! programs of services. That is why it brings its own small runner: a keeper must be started before any other thread.
+//! `control` a control process that hands its end of the link to the test and then only lives; and
+//! two programs of services. That is why it brings its own small runner: a keeper must be started
+//! before any other thread.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 #[path = "keeper/attributes.rs"]
@@ -13,12 +14,16 @@ mod catch_up;
 mod control;
 #[path = "keeper/daemon.rs"]
 mod daemon;
+#[path = "keeper/descriptors.rs"]
+mod descriptors;
 #[path = "keeper/leftovers.rs"]
 mod leftovers;
 #[path = "keeper/liveness.rs"]
 mod liveness;
 #[path = "keeper/notify.rs"]
 mod notify;
+#[path = "keeper/process.rs"]
+mod process;
 #[path = "keeper/ready.rs"]
 mod ready;
 #[path = "keeper/reexec.rs"]
@@ -39,8 +44,8 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("keeper") => return daemon::be_keeper(&arguments[1..]),
         Some("control") => return daemon::be_control(&arguments[1..]),
-        Some("linger") => return notify::be_lingering(&arguments[1..]),
-        Some("wait") => return notify::be_waiting(),
+        Some("linger") => return descriptors::be_lingering(&arguments[1..]),
+        Some("wait") => return descriptors::be_waiting(),
         _ => {}
     }
     let tests = [
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         stop::TESTS,
         reexec::TESTS,
         notify::TESTS,
+        descriptors::TESTS,
     ]
     .concat();
     let has = |option: &str| arguments.iter().any(|one| one == option);

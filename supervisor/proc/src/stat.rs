@@ -26,8 +26,8 @@ pub struct Stat {
     pub group: i32,
     /// Session.
     pub session: i32,
-    /// The process is ending: it has begun to give up what it holds.
-    pub ending: bool,
+    /// The process has begun to exit, and to give up what it holds.
+    pub exiting: bool,
     /// CPU time of the process itself, in [`ticks`].
     pub own_ticks: u64,
     /// CPU time of its children that it has reaped, in [`ticks`].
@@ -52,7 +52,7 @@ pub fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     let mut number = || fields.next()?.parse::<i32>().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
     // The terminal and its foreground group come before the flags.
-    let ending = fields.nth(2)?.parse::<u32>().ok()? & EXITING != 0;
+    let exiting = fields.nth(2)?.parse::<u32>().ok()? & EXITING != 0;
     // Four counts of page faults come before the times.
     let mut times = fields.skip(4);
     let mut user_and_system = || {
@@ -64,7 +64,7 @@ pub fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         parent,
         group,
         session,
-        ending,
+        exiting,
         own_ticks: user_and_system()?,
         reaped_ticks: user_and_system()?,
         // Priority, nice value, count of threads and a timer come before the start time.
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!((stat.state, stat.parent), (b'S', 7));
         assert_eq!((stat.group, stat.session, stat.start), (8, 9, 12345));
         assert_eq!((stat.own_ticks, stat.reaped_ticks), (56, 15));
-        assert!(stat.ending);
+        assert!(stat.exiting);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! How a run is asked to end, and how its process ended: values that the plan, the engine and the keeper hand to
-//! each other unchanged.
+//! How a run is asked to end, and how its process ended: values that the plan, the engine and the
+//! keeper hand to each other unchanged.
 //!
-//! The three crates do not know each other. A type is here only if all who use it mean exactly the same by it; a
-//! type that one of them reads differently belongs to that crate, and `supervisor/src` translates.
+//! The three crates do not know each other. A type is here only if all who use it mean exactly the
+//! same by it; a type that one of them reads differently belongs to that crate, and
+//! `supervisor/src` translates.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -93,7 +93,7 @@ mod tests {
             parent,
             group,
             session,
-            ending: false,
+            exiting: false,
             own_ticks: 1,
             reaped_ticks: 0,
             start: 0,

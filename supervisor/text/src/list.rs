@@ -25,7 +25,11 @@ pub fn list_up_to<T: AsRef<str>>(max: usize, items: impl IntoIterator<Item = T>)
 }
 
 /// A number with its noun: `1 service`, `3 services`.
-pub fn counted<N: Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(
+    number: N,
+    one: &str,
+    many: &str,
+) -> String {
     let noun = if number == N::from(1) { one } else { many };
     format!("{number} {noun}")
 }

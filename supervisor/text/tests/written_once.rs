@@ -42,7 +42,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a file name, read back by the same format",
     ),
     (
-        "ctl/backup/src/restore/moment.rs",
+        "ctl/backup/src/restore/restore_stamp.rs",
         "strftime(",
         "part of a name in a database",
     ),
@@ -77,7 +77,9 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
             if !["tests", "simulation", "examples", "text", "target"].contains(&name) {
                 sources(&path, out);
             }
-        } else if name.ends_with(".rs") && !["tests.rs", "testing.rs", "whole.rs"].contains(&name) {
+        } else if path.extension().is_some_and(|it| it == "rs")
+            && !["tests.rs", "testing.rs", "whole.rs"].contains(&name)
+        {
             out.push(path);
         }
     }

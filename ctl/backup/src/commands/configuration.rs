@@ -18,7 +18,7 @@ use mattervisor_backup::{
 };
 
 use super::{
-    Here,
+    Session,
     restore::{agreed, failed},
 };
 
@@ -26,7 +26,7 @@ use super::{
 const VARIABLES: &str = "mattermost/variables.tsv";
 
 /// Puts it into place and has it applied.
-pub(super) async fn apply(here: &Here<'_>, file: &Path, yes: bool) -> Result<(), Error> {
+pub(super) async fn apply(here: &Session<'_>, file: &Path, yes: bool) -> Result<(), Error> {
     let context = here.context;
     let running: Result<api::StatusReply, Error> = context.client.get("/v1/services").await;
     running.map_err(|error| {
@@ -70,7 +70,7 @@ pub(super) async fn apply(here: &Here<'_>, file: &Path, yes: bool) -> Result<(),
     })
 }
 
-fn read(here: &Here<'_>, file: &Path) -> Result<Saved, mattervisor_backup::Error> {
+fn read(here: &Session<'_>, file: &Path) -> Result<Saved, mattervisor_backup::Error> {
     let (opened, manifest) = site::open(file)?;
     let mut watch = Watch::new(here.stop.clone(), |_| {});
     Saved::read(&opened, &manifest, &mut watch)
@@ -78,7 +78,7 @@ fn read(here: &Here<'_>, file: &Path) -> Result<Saved, mattervisor_backup::Error
 
 /// What becomes of each file. Of secrets no more than that they change.
 fn question(
-    here: &Here<'_>,
+    here: &Session<'_>,
     saved: &Saved,
     etc: &Path,
     changes: &[(PathBuf, Change)],
@@ -116,7 +116,7 @@ fn question(
 }
 
 /// `ctl reconfigure`, which says for itself what it does and what is wrong.
-fn reconfigure(here: &Here<'_>, more: &[&str]) -> Result<(), Error> {
+fn reconfigure(here: &Session<'_>, more: &[&str]) -> Result<(), Error> {
     let context = here.context;
     let own = std::env::current_exe().ok();
     let beside = own

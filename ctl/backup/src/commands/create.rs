@@ -7,7 +7,7 @@ use api::{JobRequest, JobResult};
 use clap::Args;
 use client::{
     Context, Error, Format, Kind,
-    change::{Change, carry_out, new_id},
+    operation::{Operation, carry_out, new_id},
 };
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<u8, 
     };
     let body = serde_json::to_vec(&request)
         .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    let change = Change {
+    let change = Operation {
         id: request.id,
         path: format!("/v1/jobs/{JOB}"),
         body,

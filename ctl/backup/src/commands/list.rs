@@ -10,9 +10,9 @@ use mattervisor_backup::{
 };
 use serde_json::json;
 
-use super::{Here, Place, restore::told_copy};
+use super::{Place, Session, restore::told_copy};
 
-pub(super) fn run(here: &Here<'_>, place: &Place) -> Result<u8, Error> {
+pub(super) fn run(here: &Session<'_>, place: &Place) -> Result<u8, Error> {
     let target = here.target(place.to.as_deref())?;
     let all = list(&target)?;
     let safety = safety(here, place)?;
@@ -38,7 +38,7 @@ pub(super) fn run(here: &Here<'_>, place: &Place) -> Result<u8, Error> {
 }
 
 /// What the last restore has kept, where the backups of this machine are listed.
-fn safety(here: &Here<'_>, place: &Place) -> Result<Option<Safety>, Error> {
+fn safety(here: &Session<'_>, place: &Place) -> Result<Option<Safety>, Error> {
     if place.to.is_some() {
         return Ok(None);
     }

@@ -68,7 +68,7 @@ pub(crate) struct Place {
 }
 
 /// What every command here has at hand.
-struct Here<'c> {
+struct Session<'c> {
     context: &'c Context,
     stop: Stop,
 }
@@ -84,7 +84,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Error
     let stop = Stop::default();
     listen(&stop)
         .map_err(|error| Error::new(Kind::Failed, format!("cannot listen for signals: {error}")))?;
-    let here = Here { context, stop };
+    let here = Session { context, stop };
     let done = match &command {
         Command::Job { configuration } => return Ok(job::run(configuration, here.stop)),
         Command::RestoreJob { configuration } => {
@@ -128,7 +128,7 @@ fn utc(at: &str) -> String {
         .map_or_else(|_| shown(at).into_owned(), text::utc_seconds)
 }
 
-impl Here<'_> {
+impl Session<'_> {
     /// What the supervisor has rendered.
     fn configuration(&self) -> Result<Configuration, mattervisor_backup::Error> {
         let root = std::path::absolute(&self.context.root)?;

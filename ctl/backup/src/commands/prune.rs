@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use mattervisor_backup::{Error, configuration::Keep, prune};
 
-use super::Here;
+use super::Session;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
 }
 
-pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+pub(super) fn run(here: &Session<'_>, arguments: &Arguments) -> Result<u8, Error> {
     let Arguments {
         to,
         keep,

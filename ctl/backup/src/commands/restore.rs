@@ -11,7 +11,7 @@ use api::JobRequest;
 use clap::Args;
 use client::{
     Error, Kind,
-    change::{Change, carry_out, new_id},
+    operation::{Operation, carry_out, new_id},
 };
 use mattervisor_backup::{
     configuration::Configuration,
@@ -23,7 +23,7 @@ use mattervisor_backup::{
 };
 use serde_json::{Value, json};
 
-use super::{Here, create::told, utc};
+use super::{Session, create::told, utc};
 
 /// A version that nobody has told.
 const UNKNOWN: &str = "of an unknown version";
@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     forget: bool,
 }
 
-pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+pub(super) async fn run(here: &Session<'_>, arguments: &Arguments) -> Result<u8, Error> {
     if let Some(file) = arguments.file.as_ref().filter(|_| arguments.configuration) {
         let file = path(here, file).map_err(failed)?;
         super::configuration::apply(here, &file, arguments.yes).await?;
@@ -78,7 +78,7 @@ pub(super) fn failed(error: mattervisor_backup::Error) -> Error {
 
 /// The job's arguments, and what is asked before it begins, if anything is to be replaced.
 fn asked_for(
-    here: &Here<'_>,
+    here: &Session<'_>,
     arguments: &Arguments,
 ) -> Result<(Value, Option<String>), mattervisor_backup::Error> {
     let configuration = here.configuration()?;
@@ -117,7 +117,7 @@ fn asked_for(
 
 /// The same for what other programs have saved.
 fn foreign(
-    here: &Here<'_>,
+    here: &Session<'_>,
     arguments: &Arguments,
     configuration: &Configuration,
     kept: Option<&Safety>,
@@ -160,7 +160,7 @@ fn foreign(
 }
 
 /// A backup of that name, where there is no such file.
-fn path(here: &Here<'_>, file: &Path) -> Result<PathBuf, mattervisor_backup::Error> {
+fn path(here: &Session<'_>, file: &Path) -> Result<PathBuf, mattervisor_backup::Error> {
     let is_name = file.to_str().is_some_and(|it| name::moment(it).is_some());
     if is_name && safe_path::metadata(file).is_err() {
         return Ok(here.target(None)?.path().join(file));
@@ -169,7 +169,7 @@ fn path(here: &Here<'_>, file: &Path) -> Result<PathBuf, mattervisor_backup::Err
 }
 
 fn replaced(
-    here: &Here<'_>,
+    here: &Session<'_>,
     configuration: &Configuration,
     file: &Path,
     manifest: &Manifest,
@@ -202,7 +202,7 @@ fn replaced(
 }
 
 /// The database that there is, in a line.
-fn database(here: &Here<'_>, configuration: &Configuration) -> String {
+fn database(here: &Session<'_>, configuration: &Configuration) -> String {
     let installed = &configuration.mattermost_version;
     let installed = installed.as_deref().unwrap_or(UNKNOWN);
     match Live::ask(&configuration.database, &here.stop) {
@@ -260,7 +260,7 @@ pub(super) fn told_copy(kept: &Safety) -> String {
     }
 }
 
-fn undo(kept: &Safety, configuration: &Configuration, here: &Here<'_>) -> String {
+fn undo(kept: &Safety, configuration: &Configuration, here: &Session<'_>) -> String {
     let written = if kept.database.is_none() {
         "The database stays as it is: the restore did not replace it.".to_owned()
     } else {
@@ -296,7 +296,7 @@ pub(super) fn agreed(question: &str) -> Result<bool, Error> {
     Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-async fn carry(here: &Here<'_>, operation: Value) -> Result<u8, Error> {
+async fn carry(here: &Session<'_>, operation: Value) -> Result<u8, Error> {
     let job = here.configuration().map_err(failed)?.restore.job;
     let context = here.context;
     let request = JobRequest {
@@ -306,7 +306,7 @@ async fn carry(here: &Here<'_>, operation: Value) -> Result<u8, Error> {
     };
     let body = serde_json::to_vec(&request)
         .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    let change = Change {
+    let change = Operation {
         id: request.id,
         path: format!("/v1/jobs/{job}"),
         body,

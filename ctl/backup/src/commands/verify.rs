@@ -15,7 +15,7 @@ use mattervisor_backup::{
     verify::{self, Depth, Verified},
 };
 
-use super::{Here, utc};
+use super::{Session, utc};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     deep: bool,
 }
 
-pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+pub(super) fn run(here: &Session<'_>, arguments: &Arguments) -> Result<u8, Error> {
     let server = if arguments.deep {
         Some(here.configuration()?.database)
     } else {
@@ -53,7 +53,7 @@ pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
     Ok(code)
 }
 
-fn files(here: &Here<'_>, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+fn files(here: &Session<'_>, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     if named.is_empty() {
         let target = here.target(None)?;
         let newest = target.backups()?.pop();
@@ -76,7 +76,7 @@ fn files(here: &Here<'_>, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// What is found of a backup among others is noted beside it, unless somebody works there.
-fn one(here: &Here<'_>, file: &Path, server: Option<&Server>) -> Result<Verified, Error> {
+fn one(here: &Session<'_>, file: &Path, server: Option<&Server>) -> Result<Verified, Error> {
     let mut watch = Watch::new(here.stop.clone(), |_| {});
     let parts = file
         .parent()

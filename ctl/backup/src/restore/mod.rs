@@ -13,8 +13,8 @@ mod database;
 mod foreign;
 mod journal;
 mod kept;
-mod moment;
 mod recover;
+mod restore_stamp;
 mod stage;
 mod swap;
 mod unpack;
@@ -183,7 +183,8 @@ impl Job<'_> {
         let live = databases.live()?.name;
         let stashes = |stamp: &str| unpack::stashes(configuration, &places, stamp);
         let names = (live.as_str(), "before");
-        let (stamp, names) = moment::free(self.held, &mut databases, names, stashes, account)?;
+        let (stamp, names) =
+            restore_stamp::free(self.held, &mut databases, names, stashes, account)?;
         let stashes = stashes(&stamp);
         let from = path.display().to_string();
         let incoming = names.incoming.clone();
@@ -217,7 +218,7 @@ impl Job<'_> {
         let account = self.configuration.account()?;
         let names = (live.as_str(), "undone");
         let (stamp, mut names) =
-            moment::free(self.held, &mut databases, names, |_| Vec::new(), account)?;
+            restore_stamp::free(self.held, &mut databases, names, |_| Vec::new(), account)?;
         let names = match kept.copy.database {
             Some(database) if !databases.is_there(&database)? => {
                 return Err(Refusal::NothingKept.into());
@@ -363,7 +364,7 @@ impl Job<'_> {
         let account = self.configuration.account()?;
         let names = (live, "before");
         let (stamp, mut names) =
-            moment::free(self.held, databases, names, |_| Vec::new(), account)?;
+            restore_stamp::free(self.held, databases, names, |_| Vec::new(), account)?;
         name.clone_into(&mut names.outgoing);
         Ok((stamp, names))
     }

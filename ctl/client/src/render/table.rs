@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use api::{ActionResult, ReloadOutcome, ServiceStatus, StatusReply, Verdict};
+use api::{ReloadOutcome, ServiceStatus, StatusReply};
 use jiff::Timestamp;
 
 use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, styled};
@@ -168,17 +168,14 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
         (_, []) => {}
         (_, names) => parts.push(format!("waiting on {}", shown(&names.join(", ")))),
     }
-    // The server's reason may say these in its own words.
-    let said = parts.concat();
-    if let Some(held) = service
-        .held
-        .as_ref()
-        .filter(|_| !said.contains("stopped by"))
-    {
+    // The reason of a stopped service names its hold, and that of a backoff the next try.
+    let told_by_reason = |state: &str| service.state == state && !parts.is_empty();
+    let (hold_told, try_told) = (told_by_reason("stopped"), told_by_reason("backoff"));
+    if let Some(held) = service.held.as_ref().filter(|_| !hold_told) {
         let (by, when) = (shown(&held.by), ago(&held.at, now));
         parts.push(format!("stopped by {by} {when}"));
     }
-    if let Some(next) = service.next_try_ms.filter(|_| !said.contains("next try")) {
+    if let Some(next) = service.next_try_ms.filter(|_| !try_told) {
         parts.push(format!(
             "next try in {}",
             text::duration(next.div_ceil(1000) * 1000)
@@ -224,87 +221,10 @@ fn summary(services: &[ServiceStatus]) -> String {
     }
 }
 
-/// The last word on an action, one line a service that has not failed.
-pub fn results(results: &[ActionResult], up: bool) -> String {
-    let mut text = String::new();
-    for result in results
-        .iter()
-        .filter(|result| result.verdict != Verdict::Failed)
-    {
-        let _ = writeln!(text, "{}", result_line(result, up));
-    }
-    text
-}
-
-/// The last word on a signal, one line a service that has got it; how it took it, status shows.
-pub fn signalled(results: &[ActionResult], signal: &str) -> String {
-    let mut text = String::new();
-    for result in results
-        .iter()
-        .filter(|result| result.verdict != Verdict::Failed)
-    {
-        let pid = result.pid.map(|pid| format!(" to pid {pid}"));
-        let line = format!("SIG{signal} sent{}", pid.unwrap_or_default());
-        let _ = writeln!(text, "{}: {}", shown(&result.service), styled(GREEN, &line));
-    }
-    text
-}
-
-/// The last word on those that have.
-pub fn failures(results: &[ActionResult]) -> Vec<String> {
-    let failed = results
-        .iter()
-        .filter(|result| result.verdict == Verdict::Failed);
-    failed.map(|result| result_line(result, true)).collect()
-}
-
-fn result_line(result: &ActionResult, up: bool) -> String {
-    let name = shown(&result.service);
-    let pid = result
-        .pid
-        .map(|pid| format!(" (pid {pid})"))
-        .unwrap_or_default();
-    let detail = match result.detail.as_str() {
-        "" => String::new(),
-        // How to enable it again is not what somebody asks who has just disabled it.
-        _ if result.state == "disabled" => String::new(),
-        detail => format!("; {}", shown(detail)),
-    };
-    // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
-    let again = result.detail.starts_with(&format!("{} ", result.state));
-    let (state, detail) = if again {
-        (shown(&result.detail).into_owned(), String::new())
-    } else {
-        (result.state.clone(), detail)
-    };
-    let ready = if up && state == "running" {
-        ", ready"
-    } else {
-        ""
-    };
-    let (style, text) = match result.verdict {
-        Verdict::Done => (GREEN, format!("{state}{pid}{ready}{detail}")),
-        Verdict::Already => (GREEN, format!("already {state}{pid}{detail}")),
-        // Not waited for: nothing is known yet.
-        Verdict::Pending if state.is_empty() => (YELLOW, "under way".to_owned()),
-        Verdict::Pending => (YELLOW, format!("{state}{pid}, still under way{detail}")),
-        Verdict::Failed => {
-            let what = match (state.as_str(), result.detail.as_str()) {
-                ("failed", "") => "failed".to_owned(),
-                ("failed", detail) => format!("failed: {}", shown(detail)),
-                _ if again => format!("failed: {state}{pid}"),
-                _ => format!("failed: {state}{pid}{detail}"),
-            };
-            (RED, format!("{what}; see: ctl why {name}"))
-        }
-    };
-    format!("{name}: {}", styled(style, &text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{NOW, every_state, result, supervisor};
+    use crate::testing::{NOW, every_state, supervisor};
 
     fn reply() -> StatusReply {
         StatusReply {
@@ -322,7 +242,7 @@ mod tests {
         NAME        STATE      READY  PID  SINCE  RESTARTS  USER        REASON
         mattermost  running    yes    123  45s    0         mattermost
         degraded    degraded   yes    123  45s    0         mattermost  health: HTTP 500 from /api/v4/system/ping
-        nginx       backoff    no     -    45s    7         mattermost  exit code 1, 7 times in a row; next try in 4s; last exit 45s ago
+        nginx       backoff    no     -    45s    7         mattermost  exit code 1, 7 times in a row; next try in 3.2s; last exit 45s ago
         broken      failed     no     -    45s    0         mattermost  exec: no such file or directory
         waits       waiting    no     -    45s    0         mattermost  waiting on postgresql
         held        stopped    no     -    45s    0         mattermost  stopped by root 2h0m ago
@@ -344,7 +264,7 @@ mod tests {
         degraded    degraded   yes    123  45s    0         mattermost
             health: HTTP 500 from /api/v4/system/ping
         nginx       backoff    no     -    45s    7         mattermost
-            exit code 1, 7 times in a row; next try in 4s; last exit 45s ago
+            exit code 1, 7 times in a row; next try in 3.2s; last exit 45s ago
         broken      failed     no     -    45s    0         mattermost
             exec: no such file or directory
         waits       waiting    no     -    45s    0         mattermost
@@ -394,40 +314,5 @@ mod tests {
         assert_eq!(colour("degraded"), YELLOW);
         assert_eq!(colour("broken"), RED);
         assert_eq!(colour("redis"), DIM);
-    }
-
-    #[test]
-    fn a_detail_that_begins_with_the_state_stands_alone() {
-        let mut held = result("postgresql", Verdict::Done, "stopped", None);
-        held.detail = "stopped by root at 10:00".into();
-        let mut waits = result("mattermost", Verdict::Failed, "waiting", None);
-        waits.detail = "waiting on postgresql (backoff)".into();
-        let results = &[held, waits];
-        let text = super::results(results, false) + &failures(results).join("\n");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
-        postgresql: stopped by root at 10:00
-        mattermost: failed: waiting on postgresql (backoff); see: ctl why mattermost
-        ");
-    }
-
-    #[test]
-    fn the_last_word_is_the_truth() {
-        let results = &[
-            result("mattermost", Verdict::Done, "running", Some(123)),
-            result("setup", Verdict::Done, "completed", None),
-            result("nginx", Verdict::Already, "running", Some(7)),
-            result("worker", Verdict::Failed, "backoff", None),
-            result("broken", Verdict::Failed, "failed", None),
-            result("slow", Verdict::Pending, "starting", Some(9)),
-        ];
-        let text = super::results(results, true) + &failures(results).join("\n");
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
-        mattermost: running (pid 123), ready
-        setup: completed
-        nginx: already running (pid 7)
-        slow: starting (pid 9), still under way
-        worker: failed: backoff; exit code 1; see: ctl why worker
-        broken: failed: exit code 1; see: ctl why broken
-        ");
     }
 }

@@ -8,7 +8,7 @@ use plan::Problems;
 use super::{Machine, converted, for_a_person, line};
 use crate::{
     Import,
-    report::{Fate, Origin},
+    report::{Disposition, Origin},
 };
 
 type Environment = BTreeMap<String, String>;
@@ -111,7 +111,7 @@ pub(super) fn imported_with(machine: &Machine, more: &str) -> Result<Environment
 pub(super) fn told(import: &Import, name: &str) -> bool {
     import.report.lines.iter().any(|line| {
         let named = line.what.contains(name) || line.text.contains(name);
-        let bare = matches!(line.fate, Fate::Converted(_)) && line.remark.is_none();
+        let bare = matches!(line.fate, Disposition::Converted(_)) && line.remark.is_none();
         let reason = format!("{:?} {:?}", line.fate, line.remark);
         !bare && (named || reason.contains(name))
     })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{converted, imported, line, not_needed};
-use crate::report::Fate;
+use crate::report::Disposition;
 
 const ROWS: &str = include_str!("../fixtures/legacy.tsv");
 
@@ -165,7 +165,10 @@ fn the_example_of_the_document() {
         ["mattermost.env.MM_EMAILSETTINGS_EMAILBATCHINGINTERVAL"]
     );
     assert!(line(&import, wrong).remark.is_some());
-    assert!(matches!(line(&import, wrong).fate, Fate::Converted(_)));
+    assert!(matches!(
+        line(&import, wrong).fate,
+        Disposition::Converted(_)
+    ));
 }
 
 /// Wherever it stands: a secret of old must not take the place of the one that was in use.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Machine, converted, for_a_person, imported, line, mode, not_needed};
-use crate::report::{Fate, Origin};
+use crate::report::{Disposition, Origin};
 
 const ALONE: &str =
     "mattermost_external_url 'https://m.example.com'\ngitlab_rails['enable'] = false\n";
@@ -50,7 +50,7 @@ fn every_line_of_the_split_server_has_its_place() {
     let [_, _, person] = import.report.counts();
     let lines = import.report.lines.iter();
     let left: Vec<_> = lines
-        .filter(|it| matches!(it.fate, Fate::Person(_)))
+        .filter(|it| matches!(it.fate, Disposition::Person(_)))
         .collect();
     // The secrets were not given: only that is left.
     assert_eq!(person, 1, "{left:#?}");
@@ -138,7 +138,7 @@ fn the_last_of_several_lines_counts() {
          mattermost['env'] = { 'A' => '1' }\nmattermost['env'] = { 'B' => '2' }\n",
     );
     let first = &import.report.lines[0];
-    assert!(matches!(first.fate, Fate::Converted(_)));
+    assert!(matches!(first.fate, Disposition::Converted(_)));
     let why = not_needed(&import, "mattermost['service_port']");
     assert!(why.contains("line 4"), "{why}");
     let env = &machine.plan().services["mattermost"].env;

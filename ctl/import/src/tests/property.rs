@@ -8,7 +8,7 @@ use super::{
     environment::{imported_with, told},
     omnibus::{Ruby, Setting, Site, Tape, written},
 };
-use crate::{Import, report::Fate};
+use crate::{Import, report::Disposition};
 
 fn text(text: &str) -> Ruby {
     Ruby::Text(text.to_owned())
@@ -172,7 +172,7 @@ fn machine(site: &Site, ruby: &str) -> Machine {
 /// Whether the report leaves a setting to a person.
 fn left(import: &Import, what: &str) -> bool {
     let mut lines = import.report.lines.iter();
-    lines.any(|it| it.what == what && matches!(it.fate, Fate::Person(_)))
+    lines.any(|it| it.what == what && matches!(it.fate, Disposition::Person(_)))
 }
 
 /// What a setting is called in the report.

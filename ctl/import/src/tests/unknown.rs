@@ -2,7 +2,7 @@
 //! for it, above all no empty database.
 
 use super::{Machine, converted, environment::imported, for_a_person, line, not_needed};
-use crate::{Import, report::Fate};
+use crate::{Import, report::Disposition};
 
 const URL: &str = "mattermost_external_url 'http://m.example.com'\n";
 const ALONE: &str =
@@ -243,7 +243,7 @@ fn a_line_of_the_old_style_is_told_to_have_been_ignored() {
     let line = line(&import, "mattermost['email_smtp_password']");
     let remark = line.remark.as_deref().unwrap_or_default();
     assert!(
-        matches!(line.fate, Fate::Converted(_)) && remark.contains("11.0"),
+        matches!(line.fate, Disposition::Converted(_)) && remark.contains("11.0"),
         "{line:?}"
     );
 }

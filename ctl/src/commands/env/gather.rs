@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use api::{CheckReply, ConfigKey, DiffReply, PlanReply, Problem, ServiceStatus, VariableSource};
+use api::{
+    CheckReply, ConfigKey, DiffReply, PlanReply, Problem, ServiceStatus, VariableDiff,
+    VariableSource,
+};
 use client::{Context, Error, Kind, escaped};
 use plan::{Origin, Origins, Paths, Plan, Problems, RealHost, Service};
 
@@ -150,13 +153,11 @@ fn entry(key: &ConfigKey) -> Option<Entry> {
 }
 
 /// What the files would change of the environment that runs.
-async fn differences(context: &Context, name: &str) -> Result<Vec<String>, Error> {
+async fn differences(context: &Context, name: &str) -> Result<Vec<VariableDiff>, Error> {
     let path = format!("/v1/diff?services={}", escaped(name));
     let diff: DiffReply = context.client.get(&path).await?;
-    let reasons = diff.services.into_iter().flat_map(|it| it.reasons);
-    Ok(reasons
-        .filter(|reason| reason.starts_with("env "))
-        .collect())
+    let services = diff.services.into_iter();
+    Ok(services.flat_map(|it| it.variables).collect())
 }
 
 /// Adds settings, places and, unseen, secrets of the files, as far as they are what runs.
@@ -171,10 +172,7 @@ fn enrich(found: &mut Environment, files: &Files) {
         };
         let same = match &entry.value {
             Some(value) => *value == variable.value,
-            None => !found
-                .differs
-                .iter()
-                .any(|it| it.starts_with(&format!("env {} ", entry.name))),
+            None => !found.differs.iter().any(|it| it.name == entry.name),
         };
         if same {
             entry.real = Some(variable.value.clone());

@@ -30,7 +30,7 @@ pub(super) fn table(environment: &Environment) -> String {
         let _ = writeln!(text, "{}", shown(note));
     }
     if !environment.differs.is_empty() {
-        let differs = environment.differs.join(", ");
+        let differs = text::list(environment.differs.iter().map(ToString::to_string));
         let message = format!("The files differ from what runs: {}.", shown(&differs));
         let _ = writeln!(
             text,

@@ -174,7 +174,8 @@ fn what_runs_is_told_from_what_the_files_say() {
         { "severity": "warning", "file": "/f", "line": 4, "key": "other", "message": "m", "hint": null },
     ] });
     let diff = json!({ "site": [], "services": [
-        { "name": "chat", "action": "restart", "reasons": ["user changed", "env MM_TEAM_NAME changed"], "keys": [] },
+        { "name": "chat", "action": "restart", "reasons": ["user changed", "env MM_TEAM_NAME changed"], "keys": [],
+          "variables": [{ "name": "MM_TEAM_NAME", "change": "changed" }] },
     ] });
     let answers = [&plan, &check, &diff].map(|it| Answer::Whole(200, it.to_string()));
     let fake = Fake::new(answers.into());
@@ -187,7 +188,7 @@ fn what_runs_is_told_from_what_the_files_say() {
     MM_TEAM_NAME  Old       env map
 
     This is what runs. --reveal shows what is hidden.
-    The files differ from what runs: env MM_TEAM_NAME changed. ctl reconfigure applies them.
+    The files differ from what runs: MM_TEAM_NAME changed. ctl reconfigure applies them.
 
     /f:3: warning: k: m
     ");

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use client::{complete::services, moment};
+use client::{complete::services, time_arg};
 use jiff::Timestamp;
 
 /// Shown under the options of `ctl logs`.
@@ -31,11 +31,11 @@ pub(crate) enum Count {
 
 // Which lines to show.
 #[derive(Debug, Args)]
-pub(crate) struct LogLines {
+pub(crate) struct LogsArgs {
     #[command(flatten)]
-    pub(crate) which: Which,
+    pub(crate) which: TailArgs,
     /// Only lines from before then
-    #[arg(short = 'U', long, value_name = "WHEN", value_parser = moment::read, conflicts_with = "follow")]
+    #[arg(short = 'U', long, value_name = "WHEN", value_parser = time_arg::read, conflicts_with = "follow")]
     pub(crate) until: Option<Timestamp>,
     /// Go on with what is written from now on
     #[arg(short, long)]
@@ -47,7 +47,7 @@ pub(crate) struct LogLines {
 
 // What `logs` and `tail` have in common.
 #[derive(Debug, Args)]
-pub(crate) struct Which {
+pub(crate) struct TailArgs {
     /// Services; none means all
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
@@ -55,7 +55,7 @@ pub(crate) struct Which {
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     pub(crate) lines: Option<Count>,
     /// Only lines since then
-    #[arg(short = 'S', long, value_name = "WHEN", value_parser = moment::read)]
+    #[arg(short = 'S', long, value_name = "WHEN", value_parser = time_arg::read)]
     pub(crate) since: Option<Timestamp>,
     /// Only lines that match this regular expression
     #[arg(short, long, value_name = "REGEX")]

@@ -1,5 +1,5 @@
-//! What is completed: a daemon that ended with success and is not restarted, and oneshots that a command or
-//! a plan runs again.
+//! What is completed: a daemon that ended with success and is not restarted, and oneshots that a
+//! command or a plan runs again.
 
 use engine::*;
 

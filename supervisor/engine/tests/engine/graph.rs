@@ -1,4 +1,5 @@
-//! The rules between services: order, holds, dependents, and what a crash of one means to the others.
+//! The rules between services: order, holds, dependents, and what a crash of one means to the
+//! others.
 
 use engine::*;
 

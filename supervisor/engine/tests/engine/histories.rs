@@ -298,8 +298,8 @@ fn converge(rig: &mut Rig) {
     }
 }
 
-/// What requires a silent one runs on while its watchdog ends it. A start changes only what follows,
-/// and a new control process only says the signal again.
+/// What requires a silent one runs on while its watchdog ends it. A start changes only what
+/// follows, and a new control process only says the signal again.
 #[test]
 fn a_start_while_a_silent_one_is_ended_keeps_its_requirers_up_over_a_rebirth() {
     let silent = Spec {

@@ -119,7 +119,8 @@ fn a_job_that_has_failed_is_not_tried_again_by_a_plan_or_a_start() {
     assert_eq!(rig.name(JOB), "failed");
 }
 
-/// Nobody is to wait for ever: it ends, and says for what. What is only between two attempts is waited for.
+/// Nobody is to wait for ever: it ends, and says for what. What is only between two attempts is
+/// waited for.
 #[test]
 fn a_job_whose_requirement_is_down_for_good_ends_as_failed() {
     let mut specs = [daemon(), requiring(&[DATABASE]), daemon(), job(), job()];
@@ -280,7 +281,8 @@ fn only_a_job_that_runs_leases_and_never_what_it_stands_on() {
     assert_eq!(rig.lease(JOB, &[PROXY]), Err(Refusal::NoJob(id(JOB))));
 }
 
-/// What was stopped by hand stays stopped, and a stop of the job itself is lifted by the next request.
+/// What was stopped by hand stays stopped, and a stop of the job itself is lifted by the next
+/// request.
 #[test]
 fn holds_go_their_own_way() {
     let mut rig = working();

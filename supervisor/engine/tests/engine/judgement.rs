@@ -104,7 +104,8 @@ fn a_deadline_that_is_noticed_late_begins_once_more() {
     }
 }
 
-/// Two deadlines of one service have passed, and the first of two late facts is about the earlier one.
+/// Two deadlines of one service have passed, and the first of two late facts is about the earlier
+/// one.
 #[test]
 fn what_was_heard_late_judges_by_no_other_deadline_of_its_service() {
     let mut rig = Rig::up(&[Spec {

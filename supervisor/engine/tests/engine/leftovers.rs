@@ -1,4 +1,5 @@
-//! What SIGKILL does not end: it is left, nothing starts over it, and its service goes on when it has gone.
+//! What SIGKILL does not end: it is left, nothing starts over it, and its service goes on when it
+//! has gone.
 
 use engine::*;
 

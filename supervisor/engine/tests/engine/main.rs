@@ -1,5 +1,6 @@
-//! The rules of the engine, one file a matter, in a model world (`common`): by example, by exhaustive search (`search`)
-//! and by random histories over random graphs (`histories`). One binary, so that the world is compiled once.
+//! The rules of the engine, one file a matter, in a model world (`common`): by example, by
+//! exhaustive search (`search`) and by random histories over random graphs (`histories`). One
+//! binary, so that the world is compiled once.
 
 mod apply;
 mod common;

@@ -1,4 +1,5 @@
-//! Services that are started once, oneshots that wait for their time, and what a stop must not hide.
+//! Services that are started once, oneshots that wait for their time, and what a stop must not
+//! hide.
 
 use engine::*;
 

@@ -312,7 +312,8 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
     assert_eq!((rig.name(0), outcome(&rig)), ("running", words));
 }
 
-/// A plan that asks no more what runs leaves nothing to wait for, whether the question is out or not.
+/// A plan that asks no more what runs leaves nothing to wait for, whether the question is out or
+/// not.
 #[test]
 fn a_plan_that_drops_the_question_ends_the_reload_that_waits_for_the_answer() {
     for is_out in [true, false] {

@@ -1,4 +1,5 @@
-//! A new control process: it restarts nothing, says again what the old one may not have said, and keeps holds.
+//! A new control process: it restarts nothing, says again what the old one may not have said, and
+//! keeps holds.
 
 use engine::*;
 

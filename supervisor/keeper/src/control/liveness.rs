@@ -1,13 +1,15 @@
 //! Whether the control process is there: it is asked, and replaced if it stays silent.
 //!
-//! There is no ticker. Something has to wait for a word of it: a fact that it has not taken in, a client that has
-//! come, its own beginning, an end that is asked for, or an init that has a watchdog. Then it is asked once it has
-//! been silent for [`ASK_MS`] (or for an interval of init's watchdog, if that is shorter), and again after each
-//! [`ASK_MS`]; any word of it is an answer. One that has left [`MISSED_MAX`] questions unanswered, or has not taken
-//! over within [`TAKE_OVER_MS`], is killed and another is started.
+//! There is no ticker. Something has to wait for a word of it: a fact that it has not taken in, a
+//! client that has come, its own beginning, an end that is asked for, or an init that has a
+//! watchdog. Then it is asked once it has been silent for [`ASK_MS`] (or for an interval of init's
+//! watchdog, if that is shorter), and again after each [`ASK_MS`]; any word of it is an answer. One
+//! that has left [`MISSED_MAX`] questions unanswered, or has not taken over within
+//! [`TAKE_OVER_MS`], is killed and another is started.
 //!
-//! A client counts once it connects: the listening socket is watched for one event, and again after an answer. So
-//! one that hangs while nobody wants anything of it is not noticed, and costs nobody anything.
+//! A client counts once it connects: the listening socket is watched for one event, and again after
+//! an answer. So one that hangs while nobody wants anything of it is not noticed, and costs nobody
+//! anything.
 
 use std::time::Duration;
 

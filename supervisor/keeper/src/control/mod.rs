@@ -1,9 +1,10 @@
 //! The control process: how it is started, the link to it, and who follows it.
 //!
-//! Owner of every control process there is: the one in charge, one that is to take over (`successor`), and those
-//! that have been killed and not been reaped. Invariants: at most one is in charge, and requests of no other are
-//! carried out; a link stays open until its process has been reaped, for to that a closed link means a dead keeper.
-//! Whether it is there is for `liveness` to say, how far it can be counted on for `standing`: both are state without
+//! Owner of every control process there is: the one in charge, one that is to take over
+//! (`successor`), and those that have been killed and not been reaped. Invariants: at most one is
+//! in charge, and requests of no other are carried out; a link stays open until its process has
+//! been reaped, for to that a closed link means a dead keeper. Whether it is there is for
+//! `liveness` to say, how far it can be counted on for `standing`: both are state without
 //! descriptors.
 //!
 //! What its requests mean is not known here: they go to the keeper's loop.
@@ -94,7 +95,8 @@ impl Control {
         self.pid
     }
 
-    /// The program of the one in charge, and where its words go: for other processes of the daemon's.
+    /// The program of the one in charge, and where its words go: for other processes of the
+    /// daemon's.
     pub(crate) fn program(&self) -> (RawFd, RawFd) {
         (self.binary.as_raw_fd(), self.stderr.as_raw_fd())
     }
@@ -187,7 +189,7 @@ impl Control {
         if !matches!(error, LinkError::Eof) {
             say!("lost the control process (pid {pid}): {error}");
         }
-        if !kit.is_ending() {
+        if !kit.is_shutting_down() {
             let _ = pidfd::kill(pid, libc::SIGKILL);
         }
     }
@@ -232,7 +234,8 @@ fn tell(link: &mut Link, notice: &Notice, fds: Vec<OwnedFd>) {
     }
 }
 
-/// Puts what a new control process is told first into its link: these descriptors with the hello, then pipes.
+/// Puts what a new control process is told first into its link: these descriptors with the hello,
+/// then pipes.
 pub(crate) fn greet(
     link: &mut Link,
     hello: Hello,

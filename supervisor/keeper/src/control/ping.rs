@@ -1,5 +1,5 @@
-//! Whether the control process is there: when a word of it is waited for, and what is done without one. How long that
-//! is and what counts are in `liveness`.
+//! Whether the control process is there: when a word of it is waited for, and what is done without
+//! one. How long that is and what counts are in `liveness`.
 
 use super::{
     Control,
@@ -73,7 +73,7 @@ impl Control {
     fn owes_a_word(&self, kit: &Kit) -> bool {
         let wanted = self.liveness.waits_for_an_answer();
         let waits = wanted || !kit.facts.is_empty() || kit.life == Life::AskedToStop;
-        let lives = self.pid.is_some() && !kit.is_ending();
+        let lives = self.pid.is_some() && !kit.is_shutting_down();
         lives && (waits || !self.standing.has_taken_over())
     }
 
@@ -83,7 +83,7 @@ impl Control {
         let pid = self.pid.filter(|_| self.owes_a_word(kit))?;
         let take_over_ms = match kit.life {
             Life::Lasting => TAKE_OVER_MS,
-            Life::AskedToStop | Life::Ending => NO_CONTROL_MS,
+            Life::AskedToStop | Life::ShuttingDown => NO_CONTROL_MS,
         };
         let has_taken_over = self.standing.has_taken_over();
         let at = match self

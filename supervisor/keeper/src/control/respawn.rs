@@ -1,5 +1,5 @@
-//! A control process that is of no use any more, and what follows it: at once where it had proven itself, else after a
-//! pause, or by the program that worked before (`standing`).
+//! A control process that is of no use any more, and what follows it: at once where it had proven
+//! itself, else after a pause, or by the program that worked before (`standing`).
 
 use nix::libc;
 
@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Control {
-    /// It is of no use any more. What it had asked before is still to be carried out: its records say so.
+    /// It is of no use any more. What it had asked before is still to be carried out: its records
+    /// say so.
     pub(crate) fn lose(&mut self, kit: &Kit, pid: i32, loss: Loss) -> Vec<Request> {
         if loss == Loss::Silent {
             let _ = pidfd::kill(pid, libc::SIGKILL);
@@ -32,7 +33,8 @@ impl Control {
         requests
     }
 
-    /// Sees to the next one. `is_hopeless`: not after one that had not proven itself. True: so it was.
+    /// Sees to the next one. `is_hopeless`: not after one that had not proven itself. True: so it
+    /// was.
     pub(crate) fn follow(
         &mut self,
         kit: &mut Kit,

@@ -1,7 +1,8 @@
 //! How a control process is made, and put in charge.
 //!
-//! It gets the descriptors 0 to 2, its end of the link and the locks, and of the keeper's environment all but what
-//! init has told the keeper alone. Its program is an open file: a package may replace the path meanwhile.
+//! It gets the descriptors 0 to 2, its end of the link and the locks, and of the keeper's
+//! environment all but what init has told the keeper alone. Its program is an open file: a package
+//! may replace the path meanwhile.
 
 use std::{
     ffi::OsString,

@@ -1,9 +1,10 @@
 //! What follows a control process that has died, hangs or has been replaced.
 //!
-//! One that has answered [`PROVEN_MS`] after it took over has proven itself: if it dies, another is started at
-//! once. Otherwise there is a pause, doubled each time from [`BACKOFF_MIN_MS`] to [`BACKOFF_MAX_MS`], by our own
-//! clock and for ever. A program that has taken over by `ctl reexec` and, before it has proven itself, hangs or dies
-//! [`EARLY_DEATHS_MAX`] times in a row is given up for the one that worked before, aloud.
+//! One that has answered [`PROVEN_MS`] after it took over has proven itself: if it dies, another is
+//! started at once. Otherwise there is a pause, doubled each time from [`BACKOFF_MIN_MS`] to
+//! [`BACKOFF_MAX_MS`], by our own clock and for ever. A program that has taken over by `ctl reexec`
+//! and, before it has proven itself, hangs or dies [`EARLY_DEATHS_MAX`] times in a row is given up
+//! for the one that worked before, aloud.
 
 use std::{fs::File, time::Duration};
 

@@ -1,7 +1,7 @@
 //! `ctl reexec`: a new control process is started beside the old one, from the path that the daemon
 //! was started by. Once it has loaded the state and says so, it is the control process and the old
-//! one is ended; if it has not within [`PATIENCE_MS`], or ends, the old one goes on. What becomes of a new
-//! program that takes over and does not work all the same is in `standing`.
+//! one is ended; if it has not within [`PATIENCE_MS`], or ends, the old one goes on. What becomes
+//! of a new program that takes over and does not work all the same is in `standing`.
 //!
 //! The old one asks nothing between [`Request::Reexec`] and the
 //! answer, so what it has asked is done and its records are whole. Facts go to the new one
@@ -103,8 +103,8 @@ impl Control {
         })
     }
 
-    /// What a successor is told of those before it. That an installed program did not work is said of the one
-    /// before, and of whoever follows that: a successor is the first of its program.
+    /// What a successor is told of those before it. That an installed program did not work is said
+    /// of the one before, and of whoever follows that: a successor is the first of its program.
     pub(crate) fn describe_to_successor(&self, hello: &mut Hello) {
         self.describe(hello);
         hello.went_back = false;

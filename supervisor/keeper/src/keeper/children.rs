@@ -1,7 +1,7 @@
 //! The one reaper: whose the child was that has ended, and who has to know.
 //!
-//! A child is looked at before it is reaped, since its pid may be another's afterwards: a main process is reaped by
-//! its run (`runs::end`), all others here.
+//! A child is looked at before it is reaped, since its pid may be another's afterwards: a main
+//! process is reaped by its run (`runs::end`), all others here.
 
 use nix::errno::Errno;
 
@@ -21,8 +21,8 @@ const REAPED_PER_TURN: usize = 64;
 impl Keeper {
     /// Reaps what has ended, bounded.
     pub(super) fn reap(&mut self) {
-        // Signals of several children melt into one, and to look for more takes the kernel a look at
-        // every child: it comes after this one has been told.
+        // Signals of several children melt into one, and to look for more takes the kernel a look
+        // at every child: it comes after this one has been told.
         if let Some(pid) = self.ended_child.take()
             && let Ok(Some(ended)) = wait::peek(pid)
         {

@@ -1,7 +1,8 @@
-//! What becomes of the control process, as far as others have to know: it is started, lost, or replaced.
+//! What becomes of the control process, as far as others have to know: it is started, lost, or
+//! replaced.
 //!
-//! It takes more than `control` owns, for each new one is told of runs, records and leftovers, and what a lost one had
-//! asked is carried out before another begins: its records say that it is done.
+//! It takes more than `control` owns, for each new one is told of runs, records and leftovers, and
+//! what a lost one had asked is carried out before another begins: its records say that it is done.
 
 use super::Keeper;
 use crate::{
@@ -15,9 +16,9 @@ use crate::{
 const LEFTOVERS_TOLD_MAX: usize = 4096;
 
 impl Keeper {
-    /// Starts the control process, unless there is one or all is ending.
+    /// Starts the control process, unless there is one or the daemon is ending.
     pub(super) fn start_control(&mut self) {
-        if self.control.is_there() || self.kit.is_ending() {
+        if self.control.is_there() || self.kit.is_shutting_down() {
             return;
         }
         let locks = self.places.lock_fds();
@@ -52,7 +53,8 @@ impl Keeper {
         }
     }
 
-    /// Begins to tell a new control process all that it needs; the rest follows as the link takes it.
+    /// Begins to tell a new control process all that it needs; the rest follows as the link takes
+    /// it.
     fn greet(&mut self, link: &mut Link, hello: Hello) -> Result<(), LinkError> {
         let records = self.records.iter().map(|(service, record)| Notice::Record {
             service: service.clone(),
@@ -78,7 +80,7 @@ impl Keeper {
         while let Some(request) = self.inbox.pop_front() {
             self.request(request);
         }
-        if self.kit.is_ending() {
+        if self.kit.is_shutting_down() {
             return;
         }
         let is_hopeless = self.shutdown.is_past_patience();
@@ -89,8 +91,8 @@ impl Keeper {
 
     /// Starts a control process beside the one that asks for it.
     pub(super) fn reexec(&mut self) {
-        if self.control.has_successor() || self.kit.is_ending() {
-            let why = "another is being started already, or all is ending";
+        if self.control.has_successor() || self.kit.is_shutting_down() {
+            let why = "another is being started already, or the daemon is ending";
             self.control.not_replaced(why.to_owned());
             return;
         }
@@ -112,7 +114,8 @@ impl Keeper {
         }
     }
 
-    /// The new one will not do: the old one goes on; or, should that have died meanwhile, another of its kind.
+    /// The new one will not do: the old one goes on; or, should that have died meanwhile, another
+    /// of its kind.
     pub(super) fn give_up_successor(&mut self, why: &str) {
         if self.control.drop_successor(&mut self.kit, why) {
             self.start_control();

@@ -1,13 +1,14 @@
-//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to the part that
-//! owns it, and what a part finds out goes to those that must know.
+//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to
+//! the part that owns it, and what a part finds out goes to those that must know.
 //!
-//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first, for it decides what
-//! the rest means. Then what runs say, before they are reaped: a sender that is a zombie can still be told. Then
-//! children that have ended; then the clock, once all that lies there has been taken in (`catch_up`). Facts are
-//! sent last, and with them the answer that all has been taken in.
+//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first,
+//! for it decides what the rest means. Then what runs say, before they are reaped: a sender that is
+//! a zombie can still be told. Then children that have ended; then the clock, once all that lies
+//! there has been taken in (`catch_up`). Facts are sent last, and with them the answer that all has
+//! been taken in.
 //!
-//! `requests` routes what the control process asks, `children` whose end it was, `control_events` what becomes of the
-//! control process.
+//! `requests` routes what the control process asks, `children` whose end it was, `control_events`
+//! what becomes of the control process.
 
 mod children;
 mod control_events;
@@ -35,7 +36,7 @@ use crate::{
     places::Places,
     poller::Source,
     runs::Runs,
-    shutdown::{Ending, Shutdown},
+    shutdown::{Shutdown, Teardown},
     signals::{Meaning, Signals},
     stderr,
     stderr_log::say,
@@ -232,7 +233,7 @@ impl Keeper {
                     self.stop_alone_because(why);
                 }
             }
-            Timer::Ending => self.shutdown.step(kit, runs),
+            Timer::Shutdown => self.shutdown.step(kit, runs),
             Timer::Look => drop(self.look_at_places()),
             Timer::Notify(number) => runs.discard_aside_again(kit, number),
             Timer::Leftovers => {
@@ -314,20 +315,20 @@ impl Keeper {
     /// Stops the runs, since no control process will.
     fn stop_alone_because(&mut self, why: &str) {
         say!("{why}; stops all runs by itself");
-        self.end(Ending::alone());
+        self.end(Teardown::alone());
     }
 
     /// Begins to end; the first reason counts.
-    fn end(&mut self, ending: Ending) {
-        if self.kit.is_ending() {
+    fn end(&mut self, teardown: Teardown) {
+        if self.kit.is_shutting_down() {
             return;
         }
         self.kit.end();
         self.compressor.end();
         self.inbox.clear();
-        self.give_up_successor("is not needed: all is ending");
+        self.give_up_successor("is not needed: the daemon is ending");
         let Self { kit, runs, .. } = self;
-        self.shutdown.begin(kit, runs, &mut self.control, ending);
+        self.shutdown.begin(kit, runs, &mut self.control, teardown);
     }
 
     /// What is left keeps its record, for the next keeper.

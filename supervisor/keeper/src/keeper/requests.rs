@@ -3,7 +3,7 @@
 use super::Keeper;
 use crate::{
     message::{Fact, Notice, Request, Spawn, SpawnStage},
-    shutdown::Ending,
+    shutdown::Teardown,
     sys::child::SpawnError,
 };
 
@@ -35,11 +35,12 @@ impl Keeper {
             // Any word is a sign of life.
             Request::Here => {}
             Request::Reexec => self.reexec(),
-            Request::Quit { code } => self.end(Ending::asked(code)),
+            Request::Quit { code } => self.end(Teardown::asked(code)),
         }
     }
 
-    /// The control process has loaded the state, and knows nothing yet of what is told when it changes.
+    /// The control process has loaded the state, and knows nothing yet of what is told when it
+    /// changes.
     fn control_took_over(&mut self) {
         self.control.took_over(&mut self.kit);
         if !self.strays.is_empty() {

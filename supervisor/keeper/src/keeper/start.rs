@@ -48,7 +48,8 @@ use crate::{
 
 /// `oom_score_adj` of the keeper, where allowed: the process that holds all runs is killed last.
 const OOM_SCORE_ADJ: &str = "-900";
-/// Core limit of the keeper. Unlike 0, a limit of 1 also keeps the kernel from piping a core to a program.
+/// Core limit of the keeper. Unlike 0, a limit of 1 also keeps the kernel from piping a core to a
+/// program.
 const NO_CORE: u64 = 1;
 
 /// Why there is no keeper.
@@ -164,8 +165,8 @@ fn watch_own(keeper: &mut Keeper) {
 
 /// Root's keeper spawns children on its own memory, which holds the environments of all services: a
 /// child that has changed its user must not be read by others of that user. Without root there is
-/// nothing to hide, for every service has the keeper's own user, and a process whose memory is hidden
-/// cannot write its files in /proc then.
+/// nothing to hide, for every service has the keeper's own user, and a process whose memory is
+/// hidden cannot write its files in /proc then.
 fn hide_memory() -> Result<(), Errno> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
@@ -180,8 +181,8 @@ fn hide_memory() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Lets go of what our starter left open, its standard input included, whose other ends may be waited for.
-/// Then occupies the low descriptor numbers for good: children move theirs into these.
+/// Lets go of what our starter left open, its standard input included, whose other ends may be
+/// waited for. Then occupies the low descriptor numbers for good: children move theirs into these.
 fn reserve() -> io::Result<File> {
     inherited::close_all();
     loop {
@@ -199,8 +200,8 @@ fn own_path() -> PathBuf {
     proc::own_program().map(|it| it.path).unwrap_or_default()
 }
 
-/// Raises the limit of open files, lowers `oom_score_adj`, and forbids a core, which would hold the secrets of all
-/// services. Children get the original values.
+/// Raises the limit of open files, lowers `oom_score_adj`, and forbids a core, which would hold the
+/// secrets of all services. Children get the original values.
 fn raise_limits() -> Original {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
     if soft < hard

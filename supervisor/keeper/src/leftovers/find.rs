@@ -1,8 +1,9 @@
 //! Who of an earlier keeper's runs still lives: by the cgroup, by the record of the run (its first
-//! process, that one's session and group, the log pipe, the cookie of the environment), and by descent
-//! from any of these.
+//! process, that one's session and group, the log pipe, the cookie of the environment), and by
+//! descent from any of these.
 //!
-//! A process that has left all of that, its parent too, cannot be told from others and is left alone.
+//! A process that has left all of that, its parent too, cannot be told from others and is left
+//! alone.
 
 use proc::Stat;
 use std::{
@@ -190,7 +191,7 @@ mod tests {
 
     fn stat(parent: i32) -> Stat {
         Stat {
-            ending: false,
+            exiting: false,
             state: b'S',
             parent,
             group: 0,

@@ -1,12 +1,13 @@
 //! What an earlier keeper left behind when it and its control process died: found, asked to stop,
 //! killed, before anything is started. Never two of one service.
 //!
-//! Each service has the time of its own run's record to stop; what has no first process to ask is killed
-//! at once. What SIGKILL does not end (a process in uninterruptible sleep, one under a tracer) is not
-//! waited for for long: its record stays, and its service is started again only when a look shows that
-//! it is gone. There is one at each start, and one every [`LOOK_AGAIN_MS`].
+//! Each service has the time of its own run's record to stop; what has no first process to ask is
+//! killed at once. What SIGKILL does not end (a process in uninterruptible sleep, one under a
+//! tracer) is not waited for for long: its record stays, and its service is started again only when
+//! a look shows that it is gone. There is one at each start, and one every [`LOOK_AGAIN_MS`].
 //!
-//! A process whose parent holds our locks is no leftover but that keeper's: then nothing is touched.
+//! A process whose parent holds our locks is no leftover but that keeper's: then nothing is
+//! touched.
 
 mod find;
 
@@ -51,7 +52,8 @@ pub(crate) struct Leftovers {
     stopped: Vec<String>,
     /// What is known of those that would not go.
     earlier: Earlier,
-    /// Services of which nobody read what they wrote last, for the keeper died, and the newest run of each.
+    /// Services of which nobody read what they wrote last, for the keeper died, and the newest run
+    /// of each.
     unread: BTreeMap<String, RunId>,
 }
 
@@ -129,8 +131,8 @@ impl Leftovers {
         self.stopped.iter().take(most).cloned().collect()
     }
 
-    /// Those that keep their service from starting and are still there: what a helper has left is told
-    /// at the start, and is no second copy of anything.
+    /// Those that keep their service from starting and are still there: what a helper has left is
+    /// told at the start, and is no second copy of anything.
     pub(crate) fn remaining(&self) -> Vec<Remaining> {
         if self.earlier.is_empty() {
             return Vec::new();
@@ -159,7 +161,8 @@ impl Leftovers {
         self.runs().max().unwrap_or(0) + 1
     }
 
-    /// Looks again for what is left of a service, and kills it again; if nothing is, its records go.
+    /// Looks again for what is left of a service, and kills it again; if nothing is, its records
+    /// go.
     pub(crate) fn are_gone(&mut self, service: &str, files: &Records) -> bool {
         if !self.earlier.knows(service) {
             return true;
@@ -193,8 +196,8 @@ impl Leftovers {
         gone.count() > 0
     }
 
-    /// True, once: lines of this service may be missing. A service may stay closed for longer than this
-    /// keeper lives, so the record that says so stays until it is opened.
+    /// True, once: lines of this service may be missing. A service may stay closed for longer than
+    /// this keeper lives, so the record that says so stays until it is opened.
     pub(crate) fn has_gap(&mut self, service: &str, files: &Records) -> bool {
         let run = self.unread.remove(service);
         if let Some(run) = run.filter(|run| !self.earlier.runs().any(|kept| kept == *run)) {

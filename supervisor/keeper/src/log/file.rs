@@ -99,7 +99,8 @@ impl LogFile {
         self.due_us = self.due();
     }
 
-    /// True if there is a new rotated file since this was last asked, and they are to be compressed.
+    /// True if there is a new rotated file since this was last asked, and they are to be
+    /// compressed.
     pub(super) fn take_rotated(&mut self) -> bool {
         std::mem::take(&mut self.rotated) && self.spec.compress
     }
@@ -175,8 +176,8 @@ impl LogFile {
         }
     }
 
-    /// Renames `current` after the time and begins a new one, unless it is empty; deletes the oldest
-    /// beyond `keep`.
+    /// Renames `current` after the time and begins a new one, unless it is empty; deletes the
+    /// oldest beyond `keep`.
     pub(super) fn rotate(&mut self, clock: &Clock) {
         let Some(dir) = self.dir.as_ref().filter(|_| self.file.is_some()) else {
             return;
@@ -189,7 +190,8 @@ impl LogFile {
         // Later than the newest also when the clock went back, or stands still within a batch.
         let us = clock.us().max(newest + 1);
         if let Err(error) = dir.rename(CURRENT, rotated_name(us)) {
-            // Better a file that is too long than lines that are lost; the next try is a file later.
+            // Better a file that is too long than lines that are lost; the next try is a file
+            // later.
             self.limit = self.size.saturating_add(limit(&self.spec));
             self.unrotated = Some(error);
             return;
@@ -237,7 +239,8 @@ impl LogFile {
         let dir = self.dir.insert(Dir::make_own(&self.spec.dir, 0o750)?);
         let file = match dir.append(CURRENT, 0o640) {
             Err(error) if Untrusted::is(&error) => {
-                // Somebody else's, or a link: it stays for who wants to know, and is not written to.
+                // Somebody else's, or a link: it stays for who wants to know, and is not written
+                // to.
                 let us = Timestamp::now().as_microsecond();
                 dir.rename(CURRENT, rotated_name(us))?;
                 dir.append(CURRENT, 0o640)?

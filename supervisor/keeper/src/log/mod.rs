@@ -7,13 +7,14 @@
 //! rotated files, named by the UTC time of their rotation (`2026-11-22T23-04-05.123456Z.log`), so
 //! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
 //! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. A service's
-//! line that begins with `[mattervisor]` gets a backslash before it. Bytes that are not UTF-8 pass as they are. Rotated files of services that want it are compressed later, by
-//! somebody else: the thread only says whose have come (`Handle::take_rotated`).
+//! line that begins with `[mattervisor]` gets a backslash before it. Bytes that are not UTF-8 pass
+//! as they are. Rotated files of services that want it are compressed later, by somebody else: the
+//! thread only says whose have come (`Handle::take_rotated`).
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
 //! marked line between them; what cannot be written (disk full, no right) is dropped and counted,
-//! never waited for, and the count is written when writing works again, tried anew once a second; at most
-//! [`COMMANDS_MAX`] marks wait to be done.
+//! never waited for, and the count is written when writing works again, tried anew once a second;
+//! at most [`COMMANDS_MAX`] marks wait to be done.
 
 mod counts;
 mod file;
@@ -55,7 +56,8 @@ pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
 pub const CURRENT: &str = "current";
-/// What a line of the supervisor's own begins with, after the stamp, and no line of a service's does.
+/// What a line of the supervisor's own begins with, after the stamp, and no line of a service's
+/// does.
 pub const MARK: &str = "[mattervisor] ";
 /// Stands before a line of a service's that would begin as the supervisor's own.
 const ESCAPE: u8 = b'\\';
@@ -186,8 +188,8 @@ impl Handle {
         pipe_reader
     }
 
-    /// As [`Self::open`], of a pipe that somebody else has read before: the mark tells so, and stands
-    /// before all that is left in the pipe.
+    /// As [`Self::open`], of a pipe that somebody else has read before: the mark tells so, and
+    /// stands before all that is left in the pipe.
     pub fn take_over(
         &self,
         service: &str,
@@ -256,8 +258,8 @@ impl Handle {
     }
 
     /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. What is
-    /// written there later begins a line of its own, behind the mark, if there is one. Done at the latest with the next
-    /// [`Self::wake`].
+    /// written there later begins a line of its own, behind the mark, if there is one. Done at the
+    /// latest with the next [`Self::wake`].
     pub(crate) fn finish(
         &self,
         service: &str,
@@ -307,8 +309,8 @@ impl Handle {
         self.shared.counts.read()
     }
 
-    /// Becomes readable when a log can no longer be written or rotated, or can again, and when more of
-    /// its lines are lost.
+    /// Becomes readable when a log can no longer be written or rotated, or can again, and when more
+    /// of its lines are lost.
     pub(crate) fn troubles(&self) -> BorrowedFd<'_> {
         self.shared.troubles.waker()
     }

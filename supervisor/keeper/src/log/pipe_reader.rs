@@ -1,11 +1,11 @@
 //! Where one run's output ends and the next one's begins, though both come through one pipe.
 //!
-//! Owner: the keeper notes each end as it happens, with one ioctl and without waking the log thread,
-//! which may be far behind; the thread asks with every read. The lock is held over that read, so that
-//! no byte is neither in the pipe nor counted; a read never blocks.
+//! Owner: the keeper notes each end as it happens, with one ioctl and without waking the log
+//! thread, which may be far behind; the thread asks with every read. The lock is held over that
+//! read, so that no byte is neither in the pipe nor counted; a read never blocks.
 //!
-//! Limit: at most [`ENDS_MAX`] ends wait in a pipe; a line that runs over one beyond them is not cut, and
-//! no mark stands there.
+//! Limit: at most [`ENDS_MAX`] ends wait in a pipe; a line that runs over one beyond them is not
+//! cut, and no mark stands there.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +27,8 @@ pub struct PipeReader(Arc<Mutex<Taken>>);
 #[derive(Debug, Default)]
 struct Taken {
     bytes: u64,
-    /// Counts of bytes after which a run had nothing more to say; they grow. With what is to stand there.
+    /// Counts of bytes after which a run had nothing more to say; they grow. With what is to stand
+    /// there.
     ends: VecDeque<(u64, Option<String>)>,
     /// Runs whose last words are to be written, and are.
     asked: u64,
@@ -66,7 +67,8 @@ impl PipeReader {
         taken.written >= taken.asked
     }
 
-    /// Reads once, and sets `ends` to the places in `buffer` at which a run has ended, with their marks.
+    /// Reads once, and sets `ends` to the places in `buffer` at which a run has ended, with their
+    /// marks.
     pub(super) fn read(
         &self,
         pipe: impl AsFd,

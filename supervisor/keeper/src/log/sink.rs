@@ -1,9 +1,9 @@
 //! One destination of forwarded lines, on a thread of its own, which may be held up in here.
 //!
-//! Syslog gets what the C library's `syslog` writes (RFC 3164, local time, facility daemon, severity
-//! info), the journal its native protocol, standard output `SERVICE | line` or one JSON object a
-//! line. A socket that is not there, or not now, is tried again for a few seconds (a daemon that is
-//! being restarted); then its lines are given up until it answers.
+//! Syslog gets what the C library's `syslog` writes (RFC 3164, local time, facility daemon,
+//! severity info), the journal its native protocol, standard output `SERVICE | line` or one JSON
+//! object a line. A socket that is not there, or not now, is tried again for a few seconds (a
+//! daemon that is being restarted); then its lines are given up until it answers.
 
 use std::{
     fs::File,

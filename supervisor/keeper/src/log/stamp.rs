@@ -79,8 +79,8 @@ pub(super) fn rotated_name(us: i64) -> String {
 }
 
 /// When the file of this name, plain or compressed, was rotated, in microseconds since 1970; none:
-/// it is not one. Both may be there for a moment while a file is being compressed, and then hold the
-/// same lines.
+/// it is not one. Both may be there for a moment while a file is being compressed, and then hold
+/// the same lines.
 pub fn rotated_at(name: &str) -> Option<i64> {
     let name = name.strip_suffix(COMPRESSED).unwrap_or(name);
     let stem = name.strip_suffix(".log")?;

@@ -1,12 +1,13 @@
 //! The loop of the log thread: waits in `epoll_wait`, without a timeout unless something is untold,
-//! and reads what is ready (`reading`). What the main thread asks comes first in a turn (`commands`).
+//! and reads what is ready (`reading`). What the main thread asks comes first in a turn
+//! (`commands`).
 //!
 //! A turn reads each ready pipe once, so that no service keeps others waiting. One write a line is
 //! the common case, and a reader that wakes for each costs more than the writer: after a short read
 //! in a stream of data it pauses a moment, so that the next read brings many lines. A pipe that
-//! keeps streaming is taken out of the epoll, which would cost its writer a call for every line, and
-//! is read every turn until a read finds it empty. The thread never pauses while reads come full
-//! (bulk would be slowed), nor does an idle service wake it.
+//! keeps streaming is taken out of the epoll, which would cost its writer a call for every line,
+//! and is read every turn until a read finds it empty. The thread never pauses while reads come
+//! full (bulk would be slowed), nor does an idle service wake it.
 
 mod commands;
 mod reading;
@@ -42,7 +43,8 @@ use super::{
 const READ_BYTES: usize = 256 << 10;
 /// Data keeps coming if reads that brought some are no further apart, in microseconds.
 const STREAM_US: i64 = 4000;
-/// Pause after a short read of a pipe of the usual 64 KiB: a writer does not fill that in this time.
+/// Pause after a short read of a pipe of the usual 64 KiB: a writer does not fill that in this
+/// time.
 const PAUSE: Duration = Duration::from_micros(200);
 /// Pause after a short read of a large pipe.
 const PAUSE_LARGE: Duration = Duration::from_micros(1500);

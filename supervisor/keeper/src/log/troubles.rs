@@ -1,6 +1,8 @@
-//! Logs that cannot be written or rotated: noted by the log thread, told by the keeper's main thread.
+//! Logs that cannot be written or rotated: noted by the log thread, told by the keeper's main
+//! thread.
 //!
-//! Limit: one entry a service. While lines are being lost, it is renewed once in [`RENEW_US`] at most.
+//! Limit: one entry a service. While lines are being lost, it is renewed once in [`RENEW_US`] at
+//! most.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,8 +1,8 @@
-//! Logs that have lost lines and could not say so yet. They are tried again by time: their service may
-//! write nothing more, and the count would die with the keeper.
+//! Logs that have lost lines and could not say so yet. They are tried again by time: their service
+//! may write nothing more, and the count would die with the keeper.
 //!
-//! Owner: the log thread. Limits: one entry a log, one try a [`PAUSE`] for all of them, and no wake-up
-//! while there is none.
+//! Owner: the log thread. Limits: one entry a log, one try a [`PAUSE`] for all of them, and no
+//! wake-up while there is none.
 
 use std::{
     collections::BTreeSet,

@@ -19,7 +19,8 @@ pub struct Left {
 pub enum Kept {
     /// The kernel does not let us signal it.
     Refused,
-    /// It waits inside the kernel (state D), mostly for a disk or a file server: it goes when that answers.
+    /// It waits inside the kernel (state D), mostly for a disk or a file server: it goes when that
+    /// answers.
     Uninterruptible,
     /// A tracer holds it.
     Traced,

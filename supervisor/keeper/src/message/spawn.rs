@@ -89,8 +89,9 @@ pub struct Spawn {
     /// Numbers of the CPUs that it may run on; none: untouched.
     #[serde(default)]
     pub cpu_affinity: Option<Vec<u32>>,
-    /// Opened for reading as standard input, after the change of user, without waiting for anything;
-    /// a FIFO for writing too, where that is allowed, so that it never ends; none: `/dev/null`.
+    /// Opened for reading as standard input, after the change of user, without waiting for
+    /// anything; a FIFO for writing too, where that is allowed, so that it never ends; none:
+    /// `/dev/null`.
     #[serde(default)]
     pub stdin: Option<PathBuf>,
     /// Give it the write end of a pipe at this number (3 to 1023); a newline there comes back as
@@ -109,8 +110,8 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// A helper that is the supervisor's own business: in `/`, as the supervisor itself, with nothing
-    /// changed of what a process inherits. It is killed after `timeout_ms`.
+    /// A helper that is the supervisor's own business: in `/`, as the supervisor itself, with
+    /// nothing changed of what a process inherits. It is killed after `timeout_ms`.
     pub fn helper(
         run: RunId,
         service: &str,

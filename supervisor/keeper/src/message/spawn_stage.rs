@@ -1,4 +1,5 @@
-//! At which step the start of a run failed. The control process decides by it; people read its name.
+//! At which step the start of a run failed. The control process decides by it; people read its
+//! name.
 
 use std::fmt;
 

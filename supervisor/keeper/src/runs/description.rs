@@ -1,6 +1,6 @@
-//! Open file descriptions of a log pipe. What a process sets on one (`O_NONBLOCK`, `O_ASYNC`, an owner for
-//! signals) all see that share it, so each run gets its own; and the pipe's size, which is the pipe's, is
-//! set again if a run has shrunk it.
+//! Open file descriptions of a log pipe. What a process sets on one (`O_NONBLOCK`, `O_ASYNC`, an
+//! owner for signals) all see that share it, so each run gets its own; and the pipe's size, which
+//! is the pipe's, is set again if a run has shrunk it.
 
 use std::{
     fs::OpenOptions,
@@ -34,8 +34,8 @@ pub(crate) fn enlarge(pipe: impl AsFd) -> i32 {
     fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).unwrap_or(0)
 }
 
-/// Resets the flags that an earlier run has set on the shared description: for an account that may not open a pipe
-/// that it has given away, and so cannot have a fresh one.
+/// Resets the flags that an earlier run has set on the shared description: for an account that may
+/// not open a pipe that it has given away, and so cannot have a fresh one.
 fn shared(write: &OwnedFd) -> Result<OwnedFd, Errno> {
     fcntl(write, FcntlArg::F_SETFL(OFlag::empty()))?;
     let copy = write.try_clone();

@@ -1,5 +1,6 @@
-//! The end of a main process. It is looked at first, then what is left of its group is killed, and only then it is
-//! reaped: until that, nobody else can get its group's number. Then it is reported, and swept.
+//! The end of a main process. It is looked at first, then what is left of its group is killed, and
+//! only then it is reaped: until that, nobody else can get its group's number. Then it is reported,
+//! and swept.
 //!
 //! A helper's output ends with it: what was in its pipe goes into the fact of its end.
 

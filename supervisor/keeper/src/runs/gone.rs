@@ -1,8 +1,9 @@
-//! Records of runs of which nothing is left. A record is removed only once the last output of its run is in the log:
-//! until then it tells the next keeper that lines may be missing there.
+//! Records of runs of which nothing is left. A record is removed only once the last output of its
+//! run is in the log: until then it tells the next keeper that lines may be missing there.
 //!
-//! Owner: the keeper's main thread, at the end of a turn. Limits: no wake-up while there are no such records; the log
-//! thread writes what it was asked for, or drops and counts it, so that each record goes.
+//! Owner: the keeper's main thread, at the end of a turn. Limits: no wake-up while there are no
+//! such records; the log thread writes what it was asked for, or drops and counts it, so that each
+//! record goes.
 
 use crate::{clock::now_ms, kit::Kit, log::PipeReader, message::RunId, timers::Timer};
 

@@ -41,8 +41,8 @@ pub(super) fn rlimits(
     Ok(limits)
 }
 
-/// Without the right to raise a hard limit, what can be had is taken: a service of an ordinary user,
-/// or in a container, runs better with less than not at all.
+/// Without the right to raise a hard limit, what can be had is taken: a service of an ordinary
+/// user, or in a container, runs better with less than not at all.
 fn within_reach(
     service: &str,
     name: &str,

@@ -1,12 +1,13 @@
 //! All runs, and the services whose they are: spawned, watched, heard, swept, acknowledged.
 //!
-//! Owner of every process of a service. Invariants: a run is in the table from its spawn until it is swept and the
-//! last fact about it has been acknowledged; a pid is in `by_pid` only while it has not been reaped, so nobody
-//! ever signals a number that is another's by now; of a service there is never a second main run beside something
-//! that the first has left.
+//! Owner of every process of a service. Invariants: a run is in the table from its spawn until it
+//! is swept and the last fact about it has been acknowledged; a pid is in `by_pid` only while it
+//! has not been reaped, so nobody ever signals a number that is another's by now; of a service
+//! there is never a second main run beside something that the first has left.
 //!
-//! One run's way: `spawn` makes it, `ready` and `notify` hear it, `end` reaps and reports it, `sweep` kills what it
-//! left, `gone` keeps its record until its last words are in the log. `services` has what outlives its runs.
+//! One run's way: `spawn` makes it, `ready` and `notify` hear it, `end` reaps and reports it,
+//! `sweep` kills what it left, `gone` keeps its record until its last words are in the log.
+//! `services` has what outlives its runs.
 
 mod description;
 mod end;
@@ -256,7 +257,7 @@ impl Runs {
             pipe: run.pipe,
             cookie: cookie(id),
             stop: run.stop,
-            gap_told: kit.is_ending(),
+            gap_told: kit.is_shutting_down(),
         })
     }
 

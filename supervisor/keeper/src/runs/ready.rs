@@ -1,4 +1,5 @@
-//! Readiness by a descriptor: a run writes a newline to it, or closes it and so says that it never will.
+//! Readiness by a descriptor: a run writes a newline to it, or closes it and so says that it never
+//! will.
 
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -57,7 +58,7 @@ impl Runs {
         };
         let ready = run.ready.take();
         // One that ends closes it too, and its exit says more.
-        let lives = proc::stat(run.main).is_some_and(|stat| !stat.ending && stat.state != b'Z');
+        let lives = proc::stat(run.main).is_some_and(|stat| !stat.exiting && stat.state != b'Z');
         if lives && !run.notified.contains_key(READY_FD) {
             let value = READY_FD_CLOSED.to_owned();
             run.notified.insert(READY_FD.to_owned(), value.clone());

@@ -1,7 +1,7 @@
 //! What outlives the runs of a service: its log pipe, its cgroup, its notify socket.
 //!
-//! Both ends of the pipe are held from the first `Open` to the last `Forget`, so that no run of the service ever
-//! finds its output closed, whoever reads it at the moment.
+//! Both ends of the pipe are held from the first `Open` to the last `Forget`, so that no run of the
+//! service ever finds its output closed, whoever reads it at the moment.
 
 use std::{
     os::fd::{AsFd, OwnedFd},

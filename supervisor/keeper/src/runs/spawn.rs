@@ -1,5 +1,6 @@
-//! Spawns a run: everything is prepared first; then the process is cloned, writes its own record and executes its
-//! program before the next request is looked at. So no run ever executes without a record.
+//! Spawns a run: everything is prepared first; then the process is cloned, writes its own record
+//! and executes its program before the next request is looked at. So no run ever executes without a
+//! record.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -89,7 +90,7 @@ impl Runs {
     }
 
     fn may_spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), SpawnError> {
-        if kit.is_ending() {
+        if kit.is_shutting_down() {
             return Err((SpawnStage::Shutdown, Errno::ESHUTDOWN));
         }
         if self.all.contains_key(&spawn.run) {
@@ -242,8 +243,8 @@ fn helper_group(kit: &Kit, spawn: &Spawn) -> Option<Group> {
 }
 
 impl Streams {
-    /// What the child is to have as its output: a description of its own, so that no flag that it sets
-    /// is there for the next run, or for us.
+    /// What the child is to have as its output: a description of its own, so that no flag that it
+    /// sets is there for the next run, or for us.
     fn write_end(&mut self, runs: &Runs, service: &str) -> Result<OwnedFd, Errno> {
         if let Some(write) = self.write.take() {
             return Ok(write);

@@ -1,12 +1,13 @@
 //! Nothing of a run outlives it: what belongs to it is found and killed until nothing is left.
 //!
-//! That is what is in its cgroup, if it has one. And, with a cgroup or without, it is among the keeper's own
-//! descendants, for the keeper is their subreaper: those with the run's log pipe, session or group, those
-//! that were seen to descend from it, those that still have the cookie of its environment, and all that
-//! descends from these. What cannot be attributed is left alone, and told (`strays.rs`).
+//! That is what is in its cgroup, if it has one. And, with a cgroup or without, it is among the
+//! keeper's own descendants, for the keeper is their subreaper: those with the run's log pipe,
+//! session or group, those that were seen to descend from it, those that still have the cookie of
+//! its environment, and all that descends from these. What cannot be attributed is left alone, and
+//! told (`strays.rs`).
 //!
-//! Limits: what has not gone some seconds after SIGKILL is named to the control process, the main process
-//! too, and looked at now and then; until it has gone no other run of the service begins.
+//! Limits: what has not gone some seconds after SIGKILL is named to the control process, the main
+//! process too, and looked at now and then; until it has gone no other run of the service begins.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,8 @@ const PAUSE_MAX_MS: u64 = 50;
 const LEFT_PAUSE_MS: u64 = 5000;
 
 impl Runs {
-    /// SIGKILL for the main process of a run and everything that belongs to it, until nothing is left.
+    /// SIGKILL for the main process of a run and everything that belongs to it, until nothing is
+    /// left.
     pub(crate) fn kill_tree(&mut self, kit: &mut Kit, id: RunId) {
         self.see_descendants(id);
         self.begin_sweep(kit, id);
@@ -55,8 +57,8 @@ impl Runs {
         }
     }
 
-    /// Remembers who descends from a run while that can still be seen. What is in its cgroup is found
-    /// there.
+    /// Remembers who descends from a run while that can still be seen. What is in its cgroup is
+    /// found there.
     pub(crate) fn see_descendants(&mut self, id: RunId) {
         let Some(run) = self.all.get(&id).filter(|run| run.lives()) else {
             return;
@@ -83,8 +85,8 @@ impl Runs {
         }
     }
 
-    /// The main process is gone, or is to go; kill it and look for the rest. Done at once if there is
-    /// nothing.
+    /// The main process is gone, or is to go; kill it and look for the rest. Done at once if there
+    /// is nothing.
     pub(crate) fn begin_sweep(&mut self, kit: &mut Kit, id: RunId) {
         let Some(run) = self.all.get_mut(&id) else {
             return;
@@ -204,8 +206,8 @@ impl Runs {
         }
     }
 
-    /// No main run of the service has anything left. One of which something would not go is looked at
-    /// again: even a process in uninterruptible sleep ends some day.
+    /// No main run of the service has anything left. One of which something would not go is looked
+    /// at again: even a process in uninterruptible sleep ends some day.
     pub(crate) fn is_swept(&mut self, kit: &mut Kit, service: &str) -> bool {
         // Looked up by run: the service may have been forgotten and opened again since.
         let of_service = self.all.values().filter(|run| run.role == Role::Main);
@@ -255,15 +257,15 @@ impl Runs {
         }
     }
 
-    /// Our descendants outside its cgroup that belong to the run, without its unreaped main process and
-    /// zombies.
+    /// Our descendants outside its cgroup that belong to the run, without its unreaped main process
+    /// and zombies.
     fn attributed(&self, kit: &Kit, run: &Run) -> Vec<(i32, Stat)> {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let family = Family::look();
         let mut found = Vec::new();
         for root in family.children(own) {
-            // Whoever has a run of its own, or is the keeper's own, is not looked at, nor what descends
-            // from them: it is theirs.
+            // Whoever has a run of its own, or is the keeper's own, is not looked at, nor what
+            // descends from them: it is theirs.
             if root != run.leader && self.is_ours(kit, root) {
                 continue;
             }

@@ -96,7 +96,8 @@ impl Wish {
 /// takes the right to do so away. Allocates nothing: runs between clone and exec.
 ///
 /// A keeper without the right to shrink it leaves it where nothing is lost by that: with
-/// `no_new_privs` an exec can gain nothing from it, and without root the keeper gives no rights at all.
+/// `no_new_privs` an exec can gain nothing from it, and without root the keeper gives no rights at
+/// all.
 pub(super) fn bound(wish: &Wish, no_new_privs: bool) -> Result<(), Errno> {
     let Some(bounding) = wish.bounding else {
         return Ok(());

@@ -294,7 +294,8 @@ impl Prepared<'_> {
                 SpawnStage::Uid,
                 libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid),
             )?;
-            // The kernel sets it as fs.suid_dumpable says, for the keeper too, whose memory this is.
+            // The kernel sets it as fs.suid_dumpable says, for the keeper too, whose memory this
+            // is.
             libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
             let same = libc::getuid() == ids.uid
                 && libc::geteuid() == ids.uid
@@ -308,7 +309,8 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    /// Every disposition to default, also those of 32 and 33 that the C library hides; then the mask.
+    /// Every disposition to default, also those of 32 and 33 that the C library hides; then the
+    /// mask.
     fn signals(&self) -> Done {
         // The kernel's sigaction of every architecture is smaller; all zeros is SIG_DFL.
         let default = [0_u64; 8];

@@ -31,8 +31,8 @@ pub(crate) fn take(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Closes all but standard input, output and error: whoever has started us may have left some open, and
-/// waits for their end. To be called before anything else is opened.
+/// Closes all but standard input, output and error: whoever has started us may have left some open,
+/// and waits for their end. To be called before anything else is opened.
 pub(crate) fn close_all() {
     // SAFETY: integers only; nothing in this process owns a descriptor yet, by the contract.
     unsafe {

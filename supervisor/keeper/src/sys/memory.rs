@@ -4,9 +4,9 @@ use std::ffi::{c_int, c_void};
 
 use nix::libc;
 
-/// Gives all of it back that can be had again. Worth a call after a burst: what a boot leaves in the
-/// heap is free in pieces, which the C library by itself gives back only at the end; and most of the
-/// program's code has then been run for the last time in days.
+/// Gives all of it back that can be had again. Worth a call after a burst: what a boot leaves in
+/// the heap is free in pieces, which the C library by itself gives back only at the end; and most
+/// of the program's code has then been run for the last time in days.
 pub(crate) fn release() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes an integer, and the locks of the allocator like any other of its calls.

@@ -43,8 +43,9 @@ struct Info {
     others: [u32; 12],
 }
 
-/// Id of the cgroup (version 2) that a process is in, or was in when it ended; the id is the inode of
-/// the group's directory. None: the kernel does not tell (Linux before 6.13, of ended ones before 6.15).
+/// Id of the cgroup (version 2) that a process is in, or was in when it ended; the id is the inode
+/// of the group's directory. None: the kernel does not tell (Linux before 6.13, of ended ones
+/// before 6.15).
 pub(crate) fn cgroup(pidfd: impl AsFd) -> Option<u64> {
     let mut info = Info {
         mask: INFO_CGROUP | INFO_EXIT,

@@ -109,7 +109,8 @@ pub(crate) fn peek(socket: impl AsFd, buffer: &mut [u8]) -> Result<Peeked, Errno
     walk(&control, used, |header, data| {
         let credentials = size_of::<libc::ucred>();
         if header.cmsg_type == libc::SCM_CREDENTIALS && data.len() >= credentials {
-            // SAFETY: the kernel has written credentials of this length; alignment is not asked for.
+            // SAFETY: the kernel has written credentials of this length; alignment is not asked
+            // for.
             let who = unsafe { data.as_ptr().cast::<libc::ucred>().read_unaligned() };
             sender = Some(Sender {
                 pid: who.pid,

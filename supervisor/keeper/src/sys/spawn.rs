@@ -2,8 +2,8 @@
 //!
 //! The child shares the keeper's memory and has a stack of its own (as `posix_spawn` does it); the
 //! keeper's main thread is held until the child has executed its program or ended. To copy the
-//! memory instead costs twice as much as all the rest, and more with each service. A child that does
-//! not get to its exec is seen to by `spawn_watchdog`.
+//! memory instead costs twice as much as all the rest, and more with each service. A child that
+//! does not get to its exec is seen to by `spawn_watchdog`.
 
 use std::{
     ffi::{c_int, c_void},
@@ -172,8 +172,9 @@ impl ChildStack {
             args.cgroup = u64::from(directory.as_raw_fd().unsigned_abs());
         }
         let child = (&raw const *prepared).cast_mut().cast();
-        // SAFETY: `args` is a valid clone_args; `pidfd` and the watch's pid outlive the call. The child runs
-        // `enter` on a stack that nobody else uses, and we are held here until it has left it.
+        // SAFETY: `args` is a valid clone_args; `pidfd` and the watch's pid outlive the call. The
+        // child runs `enter` on a stack that nobody else uses, and we are held here until it has
+        // left it.
         let pid = unsafe { arch::clone3(&raw mut args, enter, child) };
         Ok((pid?, pidfd))
     }

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, fs};
 use keeper::message::{Exit, Ids, Request, Role, Spawn, SpawnStage};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{
-    Test,
-    daemon::{Daemon, is_root},
-};
+use crate::{Test, daemon::Daemon, process::is_root};
 
 pub(crate) const TESTS: &[Test] = &[
     ("attributes_are_set", attributes),

@@ -7,8 +7,9 @@ use nix::libc;
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, kill, until},
+    daemon::Daemon,
     notify::say,
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

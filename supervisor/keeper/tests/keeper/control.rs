@@ -11,8 +11,9 @@ use nix::{
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, hash_of, keeper_command, kill, kill_raw, spawn_keeper, until},
+    daemon::{Daemon, hash_of, keeper_command, spawn_keeper},
     notify,
+    process::{gone, kill, kill_raw, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -73,8 +74,8 @@ fn replaced() {
     assert!(!gone(pid), "no service notices");
 }
 
-/// Records of 12 MiB, and 12 services that have said what is longest on the wire: a control character
-/// takes six bytes there.
+/// Records of 12 MiB, and 12 services that have said what is longest on the wire: a control
+/// character takes six bytes there.
 fn told_all(replace: fn(&mut Daemon)) {
     let mut daemon = Daemon::start();
     let record = "r".repeat(3 << 20);

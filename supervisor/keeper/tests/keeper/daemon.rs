@@ -27,6 +27,8 @@ use keeper::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 
+use crate::process::{cgroup_of, gone, kill, until};
+
 /// Whatever is waited for comes earlier, or the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -504,48 +506,4 @@ fn gather(link: &mut Link) -> (Hello, VecDeque<(Notice, Vec<OwnedFd>)>) {
             return (hello, others);
         }
     }
-}
-
-/// Waits for something that has no event of its own.
-pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it does not happen");
-        let _ = poll(&mut [], PollTimeout::from(2_u8));
-    }
-}
-
-pub(crate) fn kill(pid: i32, signal: i32) {
-    let signal = nix::sys::signal::Signal::try_from(signal).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
-}
-
-/// As above, also for signals that have no name.
-pub(crate) fn kill_raw(pid: i32, signal: i32) {
-    #[expect(unsafe_code, reason = "no library sends a realtime signal")]
-    // SAFETY: two integers.
-    let sent = unsafe { nix::libc::kill(pid, signal) };
-    assert_eq!(sent, 0);
-}
-
-/// No such process, or a zombie.
-pub(crate) fn gone(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.map_or(true, |stat| {
-        stat.rsplit(") ").next().unwrap().starts_with('Z')
-    })
-}
-
-/// As `/proc/PID/cgroup` shows it.
-pub(crate) fn cgroup_of(pid: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("0::"));
-    line.unwrap_or_default().trim_end_matches('/').to_owned()
-}
-
-pub(crate) fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
 }

@@ -1,4 +1,5 @@
-//! What an earlier keeper has left: each is stopped in its own time, and what cannot be ended is told.
+//! What an earlier keeper has left: each is stopped in its own time, and what cannot be ended is
+//! told.
 
 use std::{
     fs,
@@ -11,7 +12,8 @@ use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, is_root, kill, until},
+    daemon::Daemon,
+    process::{gone, is_root, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

@@ -11,7 +11,8 @@ use keeper::message::{Notice, Request};
 
 use crate::{
     Test,
-    daemon::{Daemon, PATIENCE, gone, kill, until},
+    daemon::{Daemon, PATIENCE},
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -50,7 +51,8 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// To the end when nobody else sees to it: ten seconds, and a stop of two; the rest is a busy machine's.
+/// To the end when nobody else sees to it: ten seconds, and a stop of two; the rest is a busy
+/// machine's.
 const ALONE: Duration = Duration::from_secs(24);
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 0.05; done";
 

@@ -55,7 +55,7 @@ fn ready_anywhere() {
         let script = format!("exec /bin/bash -c 'echo >&{number}; exec sleep 300'");
         let pid = ready_run(&mut daemon, run, number, &script);
         assert!(is_ready(&mut daemon, run), "{number}");
-        crate::daemon::until(|| {
+        crate::process::until(|| {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
             (name == "sleep\n").then_some(())
         });
@@ -65,7 +65,7 @@ fn ready_anywhere() {
             .collect();
         fds.sort_unstable();
         assert_eq!(fds, [0, 1, 2, number]);
-        crate::daemon::kill(pid, 9);
+        crate::process::kill(pid, 9);
         daemon.swept(run);
     }
     for (run, number) in [(8, 2), (9, 1024), (10, -1)] {

@@ -4,7 +4,8 @@ use keeper::message::{Exit, Fact, Notice, Request};
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, kill, until},
+    daemon::Daemon,
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

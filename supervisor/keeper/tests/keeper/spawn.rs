@@ -11,10 +11,7 @@ use std::{
 use keeper::message::{Exit, Fact, Request, Role, Spawn, SpawnStage};
 use nix::{errno::Errno, sys::signal::Signal, unistd::Pid};
 
-use crate::{
-    Test,
-    daemon::{Daemon, until},
-};
+use crate::{Test, daemon::Daemon, process::until};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_run_is_spawned_exits_and_is_swept", a_run),
@@ -179,7 +176,7 @@ fn slow_helper() {
     let (exit, timed_out, _) = daemon.helper(spawn);
     assert_eq!((exit, timed_out), (Exit::Signal(9), true));
     assert!(daemon.swept(1).is_empty());
-    assert!(crate::daemon::gone(daemon.pid_of("tree")));
+    assert!(crate::process::gone(daemon.pid_of("tree")));
 }
 
 fn clean() {
@@ -246,7 +243,7 @@ fn no_leaks() {
     let before = count();
     (9..=40).for_each(&mut one);
     // The last acknowledgement may not have been looked at yet.
-    crate::daemon::until(|| (count() <= before).then_some(()));
+    crate::process::until(|| (count() <= before).then_some(()));
 }
 
 /// Far below the time that a file server may take to answer an exec.

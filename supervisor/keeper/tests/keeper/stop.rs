@@ -1,4 +1,5 @@
-//! A stop in two steps, where no control process sees to it: the second signal comes before SIGKILL.
+//! A stop in two steps, where no control process sees to it: the second signal comes before
+//! SIGKILL.
 
 use std::fs;
 
@@ -7,7 +8,8 @@ use nix::libc;
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, kill, until},
+    daemon::Daemon,
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[

@@ -7,7 +7,8 @@ use nix::libc;
 
 use crate::{
     Test,
-    daemon::{Daemon, cgroup_of, gone, is_root, kill},
+    daemon::Daemon,
+    process::{cgroup_of, gone, is_root, kill},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -98,14 +99,16 @@ fn traceless() {
     both(script);
 }
 
-/// A process that root has put into another cgroup, by what it still has: its cookie, or its parent.
+/// A process that root has put into another cgroup, by what it still has: its cookie, or its
+/// parent.
 fn left_its_cgroup() {
     if !is_root() || Daemon::start().cgroup().is_none() {
         eprintln!("skipped: needs root and cgroups");
         return;
     }
     let quiet = ">/dev/null 2>&1";
-    // A daemon that has nothing but its cookie, and a child that is seen when the run is to be ended.
+    // A daemon that has nothing but its cookie, and a child that is seen when the run is to be
+    // ended.
     let daemon = format!("(setsid sh -c 'echo $$ > pid; exec sleep 300' {quiet} &) & wait");
     let child = format!("env -i setsid /bin/sleep 300 {quiet} & echo $! > pid");
     for (script, stop) in [(daemon, false), (child, true)] {

@@ -41,6 +41,7 @@ pub(crate) fn check(plan: &Plan) -> Option<Problem> {
             sizes.join(", ")
         )),
         variable: None,
+        denied: false,
     })
 }
 

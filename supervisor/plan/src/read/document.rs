@@ -125,6 +125,7 @@ pub(crate) fn read_text(
             };
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             let problem = report.error(&whole, "", format!("cannot read the file: {why}"));
+            problem.denied = denied;
             problem.hint_some(denied.then(|| "only its owner and root may: sudo".to_owned()));
             return Err(());
         }

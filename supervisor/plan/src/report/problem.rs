@@ -51,6 +51,8 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Service and name of the variable that it is about, where it is about one.
     pub variable: Option<(String, String)>,
+    /// The operating system refused to read the file: another account may be let in.
+    pub denied: bool,
 }
 
 impl Problem {
@@ -156,6 +158,7 @@ impl Report {
             message,
             hint: None,
             variable: None,
+            denied: false,
         });
         let last = self.list.len() - 1;
         &mut self.list[last]

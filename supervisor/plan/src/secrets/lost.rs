@@ -244,6 +244,7 @@ fn problem(path: &Path, severity: Severity, key: String, message: &str, hint: St
         message: message.to_owned(),
         hint: Some(hint),
         variable: None,
+        denied: false,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is said to clients of the changes that they ask for.
 //!
-//! An answer that promises something is an output like any other, and the last of its step: it goes out
-//! behind all that the keeper is told in that step (`in_order.rs`), so what it promises is with the keeper
-//! by then, whatever becomes of this process. Questions promise nothing and are answered at once.
+//! An answer that promises something is an output like any other, and the last of its step: it goes
+//! out behind all that the keeper is told in that step (`in_order.rs`), so what it promises is with
+//! the keeper by then, whatever becomes of this process. Questions promise nothing and are answered
+//! at once.
 
 use api::{ErrorReply, MaintenanceReply, Outcome, Progress};
 use tokio::sync::{mpsc, oneshot};
@@ -28,8 +29,8 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// A client that has gone away no longer wants it. One that reads slowly loses lines, and asks for the
-    /// outcome by id where that was the last one.
+    /// A client that has gone away no longer wants it. One that reads slowly loses lines, and asks
+    /// for the outcome by id where that was the last one.
     pub(in crate::control) fn send(self) {
         match self {
             Self::Taken(client, stream) => drop(client.send(stream)),

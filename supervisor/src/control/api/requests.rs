@@ -1,5 +1,5 @@
-//! What clients ask of services: a request becomes a command for the engine, and an operation with a stream of
-//! progress.
+//! What clients ask of services: a request becomes a command for the engine, and an operation with
+//! a stream of progress.
 
 use std::collections::BTreeSet;
 

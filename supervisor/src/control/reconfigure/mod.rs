@@ -154,6 +154,7 @@ impl LoadResult {
                 message: format!("{name} cannot start any more: {}", it.why),
                 hint: Some("mend it, then: ctl reconfigure".to_owned()),
                 variable: None,
+                denied: false,
             })
         });
         self.remarks.extend(spoiled);

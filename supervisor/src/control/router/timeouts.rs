@@ -1,4 +1,5 @@
-//! What the time brings: when the next deadline of any component is, and who looks at the clock then.
+//! What the time brings: when the next deadline of any component is, and who looks at the clock
+//! then.
 
 use engine::{Command, Moment, Refusal};
 

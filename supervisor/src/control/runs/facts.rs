@@ -1,7 +1,7 @@
 //! What the keeper says, turned into the engine's facts.
 
-use engine::{Exit, Fact, Failure, Moment, Notification, RunId, State, StopPhase};
-use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, SpawnStage};
+use engine::{Exit, Fact, Failure, Moment, RunId, State, StopPhase};
+use keeper::message::{self, Left, Notice, READY_FD, Remaining, SpawnStage};
 use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
         runs::{
             helpers,
             killed::Killed,
+            notification,
             notify_readiness::ReadyWord,
             spawn,
             spawn_failure::{self, Place},
@@ -220,9 +221,9 @@ impl Control {
 
     pub(in crate::control) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
         self.cx.keep_ready_word(run, key, value);
-        let by_fd = key == READY_FD && self.is_ready_by_fd(run);
-        let what = notification(key, value).filter(|_| key != READY_FD || by_fd);
-        match what {
+        // Whoever else says this key is not believed.
+        let is_said = key != READY_FD || self.is_ready_by_fd(run);
+        match notification::of(key, value).filter(|_| is_said) {
             Some(what) => self.fact(Fact::Notified { run, what }),
             None => self.on_described(run, key, value),
         }
@@ -334,21 +335,5 @@ impl Control {
             tracing::warn!(service, "validator: {line}");
             self.cx.publish(service, "warning", line, None);
         }
-    }
-}
-
-/// What a notify key means to the engine; none: nothing.
-fn notification(key: &str, value: &str) -> Option<Notification> {
-    let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
-    match (key, value) {
-        ("READY", "1") => Some(Notification::Ready),
-        (READY_FD, READY_FD_CLOSED) => Some(Notification::ReadyClosed),
-        (READY_FD, _) => Some(Notification::ReadySignal),
-        ("RELOADING", "1") => Some(Notification::Reloading),
-        ("WATCHDOG", "1") => Some(Notification::Alive),
-        ("WATCHDOG", "trigger") => Some(Notification::WatchdogTrigger),
-        ("WATCHDOG_USEC", _) => ms().map(|ms| Notification::WatchdogTimeout { ms }),
-        ("EXTEND_TIMEOUT_USEC", _) => ms().map(|ms| Notification::ExtendTimeout { ms }),
-        _ => None,
     }
 }

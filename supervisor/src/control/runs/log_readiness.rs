@@ -112,7 +112,7 @@ impl LogReadiness {
     ) {
         let view = cx.engine.view(service);
         let waits = match view.map(|view| view.state) {
-            Some(State::Starting { run: its, .. } | State::Spawning { run: its }) => its == run,
+            Some(State::Starting { run: its, .. } | State::Spawning { run: its, .. }) => its == run,
             _ => false,
         };
         if waits {

@@ -21,6 +21,7 @@ pub(in crate::control) mod living;
 pub(in crate::control) mod log_readiness;
 pub(in crate::control) mod log_troubles;
 pub(in crate::control) mod network_probe;
+mod notification;
 pub(in crate::control) mod notify_readiness;
 pub(in crate::control) mod run;
 pub(in crate::control) mod socket_groups;

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 
 use crate::{control::Context, port_owner};
 
-/// The keeper refuses to start a run beside what is left of another, or of a run of an earlier
-/// daemon.
+/// The keeper refuses to start a run beside what is left of another: of an earlier run, or of a run
+/// of an earlier daemon.
 pub(super) const fn is_over_leftovers(stage: SpawnStage) -> bool {
     matches!(stage, SpawnStage::Unswept | SpawnStage::Leftovers)
 }

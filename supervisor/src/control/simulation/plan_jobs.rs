@@ -186,5 +186,6 @@ fn problem() -> Problem {
         message: "is not a URL".to_owned(),
         hint: None,
         variable: None,
+        denied: false,
     }
 }

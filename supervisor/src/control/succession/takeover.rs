@@ -1,9 +1,10 @@
-//! What a control process takes over from the one before it: the plan, the records of services, the runs. All of it
-//! comes from the keeper.
+//! What a control process takes over from the one before it: the plan, the records of services, the
+//! runs. All of it comes from the keeper.
 //!
-//! Owner of nothing: what is taken over goes into the [`Context`]; in which order the components take over theirs is
-//! said in `router/takeover.rs`. Invariant: each run that the engine's records name is known afterwards, started anew,
-//! or given up, so no service waits for a run that nobody has.
+//! Owner of nothing: what is taken over goes into the [`Context`]; in which order the components
+//! take over theirs is said in `router/takeover.rs`. Invariant: each run that the engine's records
+//! name is known afterwards, started anew, or given up, so no service waits for a run that nobody
+//! has.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,8 +16,8 @@ use crate::control::{
     Context, Purpose, Run, alerts::is_delivery, record_keys::Key, runs::exits::Life,
 };
 
-/// Room in a frame beside the plan: for the name of its record, or for what a spawn says beside what
-/// the plan says of a service.
+/// Room in a frame beside the plan: for the name of its record, or for what a spawn says beside
+/// what the plan says of a service.
 const FRAME_OVERHEAD_BYTES: usize = 1 << 20;
 
 /// Why a run is given up that an earlier control process was about to start.
@@ -52,7 +53,8 @@ impl Context {
         self.remember(Key::Plan, record);
     }
 
-    /// Gives the engine the records of services. Returns the first run that can be no earlier control process's.
+    /// Gives the engine the records of services. Returns the first run that can be no earlier
+    /// control process's.
     pub(in crate::control) fn restore_records(&mut self, records: &[(&String, &String)]) -> RunId {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
@@ -132,7 +134,8 @@ impl Context {
     }
 }
 
-/// What becomes of a run that was decided upon but whose spawn never reached the keeper: its number is free still.
+/// What becomes of a run that was decided upon but whose spawn never reached the keeper: its number
+/// is free still.
 #[derive(Debug)]
 pub(in crate::control) enum LostRun {
     /// A main run is started.
@@ -160,12 +163,12 @@ impl KnownRuns<'_> {
         let lost = || Err(LOST.to_owned());
         let is_planned = cx.service(id).is_some();
         Some(match cx.engine.view(id)?.state {
-            State::Spawning { run } if is_planned && !self.has(run) => LostRun::Main(run),
-            State::Validating { run } if is_planned && !self.has(run) => {
+            State::Spawning { run, .. } if is_planned && !self.has(run) => LostRun::Main(run),
+            State::Validating { run, .. } if is_planned && !self.has(run) => {
                 LostRun::Helper(run, Purpose::Validator)
             }
             // In state `stopping` it is a validator that had not been started yet.
-            State::Validating { run } | State::Stopping { run, .. } if !self.has(run) => {
+            State::Validating { run, .. } | State::Stopping { run, .. } if !self.has(run) => {
                 LostRun::GivenUp(Fact::Validated {
                     run,
                     verdict: lost(),

@@ -12,7 +12,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use client::{change::new_id, render::shown};
+use client::{operation::new_id, render::shown};
 use safe_path::Account;
 
 use super::{

@@ -29,8 +29,9 @@ use super::{
     Done, Job, checks,
     database::{Databases, Settled},
     journal::{Journal, Kind},
-    made, moment,
+    made,
     recover::{End, settle},
+    restore_stamp,
     unpack::{self, Unpack},
 };
 use crate::{
@@ -116,7 +117,8 @@ impl Job<'_> {
             None => Vec::new(),
         };
         let names = (checked.live.name.as_str(), "before");
-        let (stamp, names) = moment::free(self.held, &mut databases, names, stashes, account)?;
+        let (stamp, names) =
+            restore_stamp::free(self.held, &mut databases, names, stashes, account)?;
         let stashes = stashes(&stamp);
         let names = checked.dump.as_ref().map(|_| names);
         let mut journal = self.begin(Kind::Restore, given.name(), &stamp, names, stashes)?;

@@ -67,7 +67,8 @@ impl Rig {
     }
 
     pub(super) fn check_spawn(&self, service: ServiceId, role: Role) {
-        // A start over what will not go is refused by the keeper, and finds out whether it has gone.
+        // A start over what will not go is refused by the keeper, and finds out whether it has
+        // gone.
         let left = |run: &RunId, it: &Proc| {
             (it.killed || it.phase == Phase::Dead) && self.engine.main_run(service) != Some(*run)
         };
@@ -153,7 +154,7 @@ impl Rig {
 pub(crate) fn calm_probes(state: &mut State) {
     let probes = match state {
         State::Starting { probe, .. } => [probe.as_mut(), None, None],
-        State::Running { up } => calm_up(up, None),
+        State::Running { up, .. } => calm_up(up, None),
         State::Reloading { up, confirm, .. } => {
             calm_up(up, confirm.as_mut().map(|it| &mut it.probing))
         }
@@ -170,5 +171,6 @@ fn calm_up<'a>(up: &'a mut Up, confirm: Option<&'a mut Probing>) -> [Option<&'a 
     if let Some(watchdog) = &mut up.watchdog {
         watchdog.by = None;
     }
-    [up.liveness.as_mut(), up.health.as_mut(), confirm]
+    let health = up.health.as_mut().map(|it| &mut it.probing);
+    [up.liveness.as_mut(), health, confirm]
 }

@@ -1,5 +1,5 @@
-//! A model world for the engine: processes that fork, live, die and are swept, and the rules that no engine may ever
-//! break, checked at every effect.
+//! A model world for the engine: processes that fork, live, die and are swept, and the rules that
+//! no engine may ever break, checked at every effect.
 
 mod effects;
 mod invariants;

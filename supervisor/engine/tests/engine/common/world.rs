@@ -113,7 +113,8 @@ impl Rig {
             .expect("a fact is never refused");
     }
 
-    /// The keeper tells in order: of a start that it refused before the end of what stood against it.
+    /// The keeper tells in order: of a start that it refused before the end of what stood against
+    /// it.
     pub(crate) fn comes_later(&self, run: RunId) -> bool {
         let Some(proc) = self.procs.get(&run) else {
             return false;

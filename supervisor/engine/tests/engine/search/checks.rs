@@ -1,4 +1,5 @@
-//! What must hold in every state: no stale fact counts, a refusal stays visible, and the service gets where it is wanted.
+//! What must hold in every state: no stale fact counts, a refusal stays visible, and the service
+//! gets where it is wanted.
 
 use engine::*;
 

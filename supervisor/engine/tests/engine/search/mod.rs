@@ -74,7 +74,7 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
             // What is only told decides nothing.
             for drop in [
                 "since",
-                "up_since",
+                "ready_since",
                 "detail",
                 "restarts",
                 "spawned_at",
@@ -93,7 +93,7 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
             }
             for (name, value) in map.iter_mut() {
                 match (name.as_str(), value.as_u64()) {
-                    ("run" | "Validator" | "Command" | "number" | "unswept", Some(run)) => {
+                    ("run" | "Validator" | "Command" | "number", Some(run)) => {
                         *value = rename(run).into();
                     }
                     ("count" | "attempt", Some(n)) => *value = n.min(3).into(),

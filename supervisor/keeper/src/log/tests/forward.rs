@@ -208,7 +208,8 @@ fn stdout_that_is_closed_is_told_in_the_file() {
     drop(stdout);
     world.write(b"one\n");
     world.handle.sync();
-    // A loss is seen by a line that comes after it; how many were lost by then is the thread's pace.
+    // A loss is seen by a line that comes after it; how many were lost by then is the thread's
+    // pace.
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let said = text(&lines(&world.current()));

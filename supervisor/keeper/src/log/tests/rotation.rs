@@ -197,3 +197,52 @@ fn a_directory_that_became_an_accounts_is_taken_back_and_its_link_not_followed()
     assert_eq!(fs::read_to_string(&preload).unwrap(), "");
     assert_eq!(text(&lines(&world.current())), ["last"]);
 }
+
+#[test]
+fn rotation_keeps_every_line_once_and_whole() {
+    const LINES: usize = 20_000;
+    let mut world = World::new(10_000, 1000);
+    let mut sent = Vec::new();
+    for n in 0..LINES {
+        writeln!(sent, "line {n} {}", "x".repeat(n % 200)).unwrap();
+    }
+    // Pieces that end anywhere.
+    for piece in sent.chunks(1777) {
+        world.write(piece);
+    }
+    let (_tmp, dir) = (Rc::clone(&world.tmp), world.dir());
+    let got = text(&world.stop());
+    assert_eq!(got.len(), LINES);
+    for (n, line) in got.iter().enumerate() {
+        assert_eq!(*line, format!("line {n} {}", "x".repeat(n % 200)));
+    }
+    let files = files(&dir);
+    assert!(files.len() > 100, "{}", files.len());
+    for path in &files[..files.len() - 1] {
+        let size = fs::metadata(path).unwrap().len();
+        assert!(
+            (10_000..10_300).contains(&size),
+            "{path:?} has {size} bytes"
+        );
+    }
+}
+
+#[test]
+fn oldest_files_beyond_keep_are_deleted_and_others_left_alone() {
+    let mut world = World::new(100, 3);
+    world.handle.sync();
+    fs::write(world.dir().join("notes.log"), "mine").unwrap();
+    for n in 0..50 {
+        world.write(format!("{n} {}\n", "x".repeat(80)).as_bytes());
+    }
+    let World { tmp, handle, .. } = world;
+    let dir = tmp.path().join("var/s");
+    handle.stop();
+    let names: Vec<_> = files(&dir)
+        .iter()
+        .map(|path| path.file_name().unwrap().to_owned())
+        .collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names[3..], ["current", "notes.log"]);
+    assert!(text(&lines(&dir.join(&names[2])))[0].starts_with("49 "));
+}

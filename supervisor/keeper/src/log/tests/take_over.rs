@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// The dead reader may have been in the middle of a line, and had lines that it did not write: they are
-/// missing before what is left in the pipe, and so the mark stands there.
+/// The dead reader may have been in the middle of a line, and had lines that it did not write: they
+/// are missing before what is left in the pipe, and so the mark stands there.
 #[test]
 fn the_mark_stands_before_what_is_left_in_the_pipe() {
     let tmp = TempDir::new().unwrap();

@@ -1,7 +1,7 @@
 //! Does what the main thread asks of the log thread.
 //!
-//! A command counts from its place in the stream: what had been written to the pipe before it is read and written
-//! first, with what held until then.
+//! A command counts from its place in the stream: what had been written to the pipe before it is
+//! read and written first, with what held until then.
 
 use std::{os::fd::OwnedFd, sync::Arc};
 

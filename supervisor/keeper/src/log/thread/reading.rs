@@ -1,4 +1,5 @@
-//! Reads pipes: which are read in each turn, which the epoll tells of, and what becomes of the bytes.
+//! Reads pipes: which are read in each turn, which the epoll tells of, and what becomes of the
+//! bytes.
 
 use nix::{
     errno::Errno,
@@ -46,7 +47,8 @@ impl Worker {
             log.streams = false;
             log.streak = (0, 0);
             if let Some(pipe) = &log.pipe {
-                // Fails only for want of memory or beyond a limit of the system that holds millions.
+                // Fails only for want of memory or beyond a limit of the system that holds
+                // millions.
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
                 let _ = self.epoll.add(pipe, event);
             }

@@ -1,13 +1,13 @@
 //! Where notify sockets lie, so that none but root and a service's account can send to it.
 //!
 //! A socket of this kind is as safe as the directory of its file: that belongs to the keeper, mode
-//! 0711, so nobody else can put a file there or take one away. The usual one is `RUN/notify`. Where a
-//! path in it does not fit into a socket address, or leads through a directory that the service's
+//! 0711, so nobody else can put a file there or take one away. The usual one is `RUN/notify`. Where
+//! a path in it does not fit into a socket address, or leads through a directory that the service's
 //! account may not enter, a short one serves (`/run/mattervisor-HASH`; without root below
 //! `$XDG_RUNTIME_DIR`, else in `/tmp`), which is removed at the end and cleared by the next start.
 //!
-//! Somebody may clean `/run`: what is missing is made again, and the sockets are bound again at their paths
-//! (`places`).
+//! Somebody may clean `/run`: what is missing is made again, and the sockets are bound again at
+//! their paths (`places`).
 
 use std::{
     fs, io,

@@ -1,5 +1,5 @@
-//! The keys that are heard on a notify socket. Others mean nothing to anybody here and are dropped, so
-//! that what is kept of a run, and told to each new control process, is bounded.
+//! The keys that are heard on a notify socket. Others mean nothing to anybody here and are dropped,
+//! so that what is kept of a run, and told to each new control process, is bounded.
 
 /// A longer datagram is cut, as systemd does.
 pub(super) const DATAGRAM_BYTES_MAX: usize = 4096;

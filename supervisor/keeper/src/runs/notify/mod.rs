@@ -1,11 +1,12 @@
 //! What services say over their `NOTIFY_SOCKET`, and whether the sender may.
 //!
-//! `directory` says where sockets lie, `socket` how one is bound and read, `keys` what is heard. None but root and the
-//! service's account can send; here processes of the same account are told apart. The kernel vouches for
-//! the sender's pid; whose it is gets looked up before anything is reaped. Of a sender that has been
-//! reaped already (systemd-notify in a script ends at once) the kernel tells the cgroup, from Linux 6.16
-//! on. Where it does not, and for a service without a cgroup, its account has to do: then another process
-//! of the same account may speak for the run by ending at once.
+//! `directory` says where sockets lie, `socket` how one is bound and read, `keys` what is heard.
+//! None but root and the service's account can send; here processes of the same account are told
+//! apart. The kernel vouches for the sender's pid; whose it is gets looked up before anything is
+//! reaped. Of a sender that has been reaped already (systemd-notify in a script ends at once) the
+//! kernel tells the cgroup, from Linux 6.16 on. Where it does not, and for a service without a
+//! cgroup, its account has to do: then another process of the same account may speak for the run by
+//! ending at once.
 //!
 //! Limits: what is dropped is told once a minute and service, with its count.
 

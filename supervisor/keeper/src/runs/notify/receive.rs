@@ -1,5 +1,5 @@
-//! Binds the notify sockets of services, and takes in what comes by them: for runs alone that the sender may speak
-//! for.
+//! Binds the notify sockets of services, and takes in what comes by them: for runs alone that the
+//! sender may speak for.
 
 use std::{io, os::fd::AsFd};
 
@@ -35,7 +35,8 @@ impl Runs {
     pub(crate) fn notify_socket(&mut self, kit: &mut Kit, name: &str) -> Result<String, Errno> {
         let service = self.services.get(name).ok_or(Errno::ENOENT)?;
         if let Some(socket) = &service.notify
-            // A socket at which a thread hangs is left to that thread: the next run gets a fresh one.
+            // A socket at which a thread hangs is left to that thread: the next run gets a fresh
+            // one.
             && !(socket.is_busy() && socket.may_be_replaced())
             && self.is_in_place(socket)
         {
@@ -292,8 +293,8 @@ impl Runs {
     }
 }
 
-/// The sender of the next message, which has been reaped, was of the service: by its cgroup where the
-/// kernel tells it, else nobody knows better.
+/// The sender of the next message, which has been reaped, was of the service: by its cgroup where
+/// the kernel tells it, else nobody knows better.
 fn belonged(service: &Service, run: &Run, socket: &Socket) -> bool {
     let group = service.group.as_ref().filter(|_| run.in_cgroup);
     let Some(group) = group else {

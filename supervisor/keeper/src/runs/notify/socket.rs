@@ -1,15 +1,16 @@
-//! A service's notify socket: one per service, made with its first run and kept, so that what is said
-//! while nobody reads is not lost.
+//! A service's notify socket: one per service, made with its first run and kept, so that what is
+//! said while nobody reads is not lost.
 //!
 //! Its file belongs to the service's account, mode 0600: nobody else but root can send.
 //!
-//! **Descriptors.** A message may bring some (`BARRIER=1`, `FDSTORE=1`), and closing one may take as
-//! long as its sender likes: a TCP connection that lingers, a file of a file system that the sender
-//! serves. The kernel closes even those that are not asked for, in the thread that takes the message.
-//! So the keeper's loop only ever *peeks* at a message, which leaves the descriptors where they are,
-//! and takes away none but those that have none. A message with descriptors is taken away by a thread
-//! of its own once the loop has acted on it; meanwhile this socket is not read, which holds up nobody
-//! but the service itself. So `BARRIER=1` is answered when all that was sent before has been acted on.
+//! **Descriptors.** A message may bring some (`BARRIER=1`, `FDSTORE=1`), and closing one may take
+//! as long as its sender likes: a TCP connection that lingers, a file of a file system that the
+//! sender serves. The kernel closes even those that are not asked for, in the thread that takes the
+//! message. So the keeper's loop only ever *peeks* at a message, which leaves the descriptors where
+//! they are, and takes away none but those that have none. A message with descriptors is taken away
+//! by a thread of its own once the loop has acted on it; meanwhile this socket is not read, which
+//! holds up nobody but the service itself. So `BARRIER=1` is answered when all that was sent before
+//! has been acted on.
 //!
 //! Limits: one such thread a socket, and [`ASIDE_MAX`] a service, over all its sockets.
 

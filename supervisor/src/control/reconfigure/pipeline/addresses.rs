@@ -143,6 +143,7 @@ fn unverified(plan: &Plan, why: &str) -> Problem {
         message: format!("whether the addresses that are new are free was not verified: {why}"),
         hint: None,
         variable: None,
+        denied: false,
     }
 }
 

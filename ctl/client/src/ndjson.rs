@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Error, Kind},
-    failure::{Failure, not_understood},
+    transport_error::{TransportError, not_understood},
 };
 
-/// Longest line of a stream.
+/// Longest line of a stream, in bytes.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// A stream of JSON values, one a line.
@@ -23,7 +23,7 @@ pub struct Lines<T> {
 }
 
 impl<T: DeserializeOwned> Lines<T> {
-    /// Reads that body.
+    /// Reads values from this body.
     pub fn new(body: Incoming) -> Self {
         Self {
             body,
@@ -32,10 +32,10 @@ impl<T: DeserializeOwned> Lines<T> {
         }
     }
 
-    /// What has come in since the last call, at least one value; none at the end.
-    pub async fn next(&mut self) -> Result<Option<Vec<T>>, Failure> {
+    /// The values that have arrived since the last call, at least one; none at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>, TransportError> {
         while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| Failure::Broken(error.to_string()))?;
+            let frame = frame.map_err(|error| TransportError::Broken(error.to_string()))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
@@ -46,13 +46,13 @@ impl<T: DeserializeOwned> Lines<T> {
             }
             if self.rest.len() > LINE_BYTES_MAX {
                 let message = "the supervisor sent a line without end";
-                return Err(Failure::Replied(Error::new(Kind::Failed, message)));
+                return Err(TransportError::Replied(Error::new(Kind::Failed, message)));
             }
         }
         Ok(None)
     }
 
-    fn complete(&mut self) -> Result<Vec<T>, Failure> {
+    fn complete(&mut self) -> Result<Vec<T>, TransportError> {
         let Some(end) = self.rest.iter().rposition(|&byte| byte == b'\n') else {
             return Ok(Vec::new());
         };
@@ -61,7 +61,7 @@ impl<T: DeserializeOwned> Lines<T> {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            values.push(value(line).map_err(Failure::Replied)?);
+            values.push(value(line).map_err(TransportError::Replied)?);
         }
         self.rest.drain(..=end);
         Ok(values)

@@ -19,7 +19,7 @@ const AUTH_ENDPOINT: &str = "MM_GITLABSETTINGS_AUTHENDPOINT";
 const AUTH_PATH: &str = "/oauth/authorize";
 
 /// This host.
-pub(super) struct Here {
+pub(super) struct LocalConfig {
     options: Options,
     /// What Mattermost is told.
     pub(super) told: Told,
@@ -72,8 +72,7 @@ pub(super) fn wrong(problems: &Problems) -> Error {
         Kind::Failed,
         format!("the configuration cannot be used: {first}"),
     );
-    let denied = |it: &plan::Problem| it.message.contains("permission denied");
-    if errors().all(denied) && errors().next().is_some() {
+    if errors().all(|it| it.denied) && errors().next().is_some() {
         let kind = Kind::NotAllowed;
         return Error { kind, ..error }.hint("this needs root: sudo ctl gitlab …");
     }
@@ -85,7 +84,7 @@ pub(super) fn wrong(problems: &Problems) -> Error {
     }
 }
 
-impl Here {
+impl LocalConfig {
     /// Reads the files.
     pub(super) fn read(context: &Context) -> Result<Self, Error> {
         let options = options(context)?;

@@ -1,11 +1,15 @@
-//! Carries one change to its end: asks for it, follows what is told, and when the connection breaks
-//! asks how it ended. Where nobody knows of it, it never arrived and is sent again, with the same id,
-//! by which the supervisor does it once whatever happens. Ctrl-C and `--timeout` end the waiting, not
-//! the change. Limit: `SENDS_MAX`.
+//! Carries one operation to its end: a start, a stop, a reconfigure, whatever changes something.
+//!
+//! This module sends the request, follows the stream of its progress and answers the outcome. When the
+//! connection breaks, it asks the supervisor how the operation ended. An operation that the supervisor
+//! does not know never arrived: the request is sent again, with the same id, and the supervisor carries
+//! an id out once at most. Ctrl-C and `--timeout` end the waiting, not the operation.
+//! Limit: `SENDS_MAX`.
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    fmt,
     hash::{BuildHasher, Hasher, RandomState},
     io,
     os::unix::net::UnixStream as StdUnixStream,
@@ -18,21 +22,21 @@ use tokio::{io::Interest, net::UnixStream, time::sleep};
 use crate::{
     Context,
     error::{Error, Kind},
-    failure::Failure,
     job_progress::JobLine,
     progress::Spinner,
     render::shown,
+    transport_error::TransportError,
 };
 
-/// Pause between two questions about a change whose stream was lost.
+/// Pause between two questions about an operation whose stream was lost.
 const ASK_PAUSE: Duration = Duration::from_millis(200);
 
-/// A change whose connection breaks each time is sent so often.
+/// An operation whose connection breaks each time is sent so often.
 const SENDS_MAX: usize = 8;
 
-/// What is asked for.
-pub struct Change {
-    /// Ours: by it the supervisor knows the change again.
+/// An operation as it is asked for.
+pub struct Operation {
+    /// Made by [`new_id`]: by this id the supervisor knows the operation again.
     pub id: String,
     /// Where to post it.
     pub path: String,
@@ -40,7 +44,7 @@ pub struct Change {
     pub body: Vec<u8>,
     /// States in which a service has come to what was asked.
     pub ends: &'static [&'static str],
-    /// The request has no way to say so itself: hang up once it is accepted.
+    /// Whether to hang up once the operation is accepted: for a request that cannot say so itself.
     pub leave_when_accepted: bool,
 }
 
@@ -60,8 +64,8 @@ pub fn new_id() -> String {
     format!("{:016x}{:016x}", random(), mixed.finish())
 }
 
-impl Change {
-    /// What is known of a change that was left alone.
+impl Operation {
+    /// The outcome of an operation that nobody waits for.
     fn left(&self, unstored: Unstored) -> Outcome {
         Outcome {
             job: None,
@@ -75,31 +79,49 @@ impl Change {
     }
 }
 
-/// What has been heard of a change so far.
-struct Heard<'a> {
+/// How far the operation is, by what its stream has told.
+struct Tracker<'a> {
     context: &'a Context,
     spinner: Spinner,
     ends: &'static [&'static str],
     accepted: Cell<bool>,
-    states: RefCell<BTreeMap<String, String>>,
+    /// Each service that it is about; none: nothing has been told of that one yet.
+    services: RefCell<BTreeMap<String, Option<ServiceState>>>,
     job: RefCell<JobLine>,
 }
 
-/// Asks for the change and waits for its end.
-pub async fn carry_out(context: &Context, change: &Change) -> Result<Outcome, Error> {
-    let heard = Heard {
+/// What a service does now.
+#[derive(Clone)]
+struct ServiceState {
+    state: String,
+    /// Why, in the supervisor's words; empty where there is nothing to say.
+    detail: String,
+}
+
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.as_str() {
+            "" => f.write_str(&self.state),
+            detail => write!(f, "{}: {detail}", self.state),
+        }
+    }
+}
+
+/// Asks for the operation and waits for its end.
+pub async fn carry_out(context: &Context, operation: &Operation) -> Result<Outcome, Error> {
+    let tracker = Tracker {
         context,
         spinner: Spinner::new(context.wait && context.output.borrow().progress),
-        ends: change.ends,
+        ends: operation.ends,
         accepted: Cell::new(false),
-        states: RefCell::default(),
+        services: RefCell::default(),
         job: RefCell::default(),
     };
     let interrupt = Interrupt::new()?;
     tokio::select! {
-        outcome = follow(context, change, &heard) => outcome,
-        () = over(context.timeout) => Err(heard.timed_out()),
-        () = interrupt.came() => Err(heard.interrupted()),
+        outcome = follow(context, operation, &tracker) => outcome,
+        () = over(context.timeout) => Err(tracker.timed_out()),
+        () = interrupt.came() => Err(tracker.interrupted()),
     }
 }
 
@@ -110,9 +132,13 @@ async fn over(timeout: Option<Duration>) {
     }
 }
 
-async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result<Outcome, Error> {
+async fn follow(
+    context: &Context,
+    operation: &Operation,
+    tracker: &Tracker<'_>,
+) -> Result<Outcome, Error> {
     for _ in 0..SENDS_MAX {
-        if let Some(outcome) = send(context, change, heard).await? {
+        if let Some(outcome) = send(context, operation, tracker).await? {
             return Ok(outcome);
         }
         sleep(ASK_PAUSE).await;
@@ -124,17 +150,17 @@ async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result
         .hint("look at the supervisor's log, then give the command again"))
 }
 
-/// Sends it and follows it to its end. None: it never arrived.
+/// Sends the operation and follows it to its end. None: the operation never arrived.
 async fn send(
     context: &Context,
-    change: &Change,
-    heard: &Heard<'_>,
+    operation: &Operation,
+    tracker: &Tracker<'_>,
 ) -> Result<Option<Outcome>, Error> {
     let client = &context.client;
-    let mut lines = match client.post(&change.path, change.body.clone()).await {
+    let mut lines = match client.post(&operation.path, operation.body.clone()).await {
         Ok(lines) => lines,
-        Err(Failure::Broken(_)) => return outcome(context, change, heard).await,
-        Err(failure @ Failure::Silent(_)) => {
+        Err(TransportError::Broken(_)) => return outcome(context, operation, tracker).await,
+        Err(failure @ TransportError::Silent(_)) => {
             let error = client.explain(failure);
             return Err(error.hint("the change may have arrived: ctl status shows it"));
         }
@@ -150,9 +176,9 @@ async fn send(
                             notes,
                             unstored,
                         } => {
-                            heard.accepted(services, &notes);
-                            if change.leave_when_accepted {
-                                return Ok(Some(change.left(unstored)));
+                            tracker.accepted(services, &notes);
+                            if operation.leave_when_accepted {
+                                return Ok(Some(operation.left(unstored)));
                             }
                         }
                         Progress::State {
@@ -160,12 +186,12 @@ async fn send(
                             state,
                             detail,
                         } => {
-                            heard.state(service, state, &detail);
+                            tracker.state(service, state, detail);
                         }
                         Progress::Step { detail } => {
-                            heard.spinner.say(|| shown(&detail).into_owned());
+                            tracker.spinner.say(|| shown(&detail).into_owned());
                         }
-                        Progress::Job { at, .. } => heard.job(at),
+                        Progress::Job { at, .. } => tracker.job(at),
                         // Of a dry run, which is no change.
                         Progress::Preview(_) => {}
                         Progress::Done(outcome) => return Ok(Some(outcome)),
@@ -173,22 +199,24 @@ async fn send(
                     }
                 }
             }
-            Ok(None) | Err(Failure::Broken(_)) => return outcome(context, change, heard).await,
+            Ok(None) | Err(TransportError::Broken(_)) => {
+                return outcome(context, operation, tracker).await;
+            }
             Err(failure) => return Err(client.explain(failure)),
         }
     }
 }
 
-/// The connection broke: how did it end? None: it never arrived.
+/// Asks how the operation ended, after its connection broke. None: the operation never arrived.
 async fn outcome(
     context: &Context,
-    change: &Change,
-    heard: &Heard<'_>,
+    operation: &Operation,
+    tracker: &Tracker<'_>,
 ) -> Result<Option<Outcome>, Error> {
-    let path = format!("/v1/changes/{}", change.id);
+    let path = format!("/v1/changes/{}", operation.id);
     loop {
         match context.client.find::<Outcome>(&path).await? {
-            None if heard.accepted.get() => {
+            None if tracker.accepted.get() => {
                 let message = "the supervisor has restarted and no longer knows this change; \
                                it had been accepted, but how it ended is not known";
                 return Err(
@@ -198,13 +226,13 @@ async fn outcome(
             None => return Ok(None),
             Some(outcome) if outcome.finished || !context.wait => return Ok(Some(outcome)),
             Some(outcome) => {
-                heard.accepted.set(true);
+                tracker.accepted.set(true);
                 for result in outcome
                     .results
                     .into_iter()
                     .filter(|it| !it.state.is_empty())
                 {
-                    heard.state(result.service, result.state, &result.detail);
+                    tracker.state(result.service, result.state, result.detail);
                 }
                 sleep(ASK_PAUSE).await;
             }
@@ -212,14 +240,14 @@ async fn outcome(
     }
 }
 
-impl Heard<'_> {
+impl Tracker<'_> {
     fn accepted(&self, services: Vec<String>, notes: &[String]) {
         self.accepted.set(true);
-        let mut states = self.states.borrow_mut();
+        let mut known = self.services.borrow_mut();
         for service in services {
-            states.entry(service).or_default();
+            known.entry(service).or_default();
         }
-        drop(states);
+        drop(known);
         self.spinner.aside(|| {
             for note in notes {
                 self.context.note(&shown(note));
@@ -228,16 +256,13 @@ impl Heard<'_> {
         self.spinner.say(|| self.awaited());
     }
 
-    fn state(&self, service: String, state: String, detail: &str) {
-        let text = match detail {
-            "" => state,
-            _ => format!("{state}: {detail}"),
-        };
-        self.states.borrow_mut().insert(service, text);
+    fn state(&self, service: String, state: String, detail: String) {
+        let state = ServiceState { state, detail };
+        self.services.borrow_mut().insert(service, Some(state));
         self.spinner.say(|| self.awaited());
     }
 
-    /// On a terminal all the time; in a pipe, a line for each step.
+    /// Shows how far a job is: on a terminal all the time, in a pipe by a line for each step.
     fn job(&self, at: JobProgress) {
         let mut line = self.job.borrow_mut();
         let is_new = line.hear(at, Instant::now());
@@ -247,27 +272,23 @@ impl Heard<'_> {
         }
     }
 
-    /// Those that have not come to what was asked, with what they do instead.
-    fn pending(&self) -> Vec<(String, String)> {
-        let states = self.states.borrow();
-        let ended = |text: &str| {
-            let state = text.split_once(':').map_or(text, |(state, _)| state);
-            self.ends.contains(&state)
-        };
-        let pending = states.iter().filter(|(_, text)| !ended(text));
+    /// The services that have not come to what was asked, with what they do instead.
+    fn pending(&self) -> Vec<(String, Option<ServiceState>)> {
+        let services = self.services.borrow();
+        let ended = |it: &ServiceState| self.ends.contains(&it.state.as_str());
+        let pending = services
+            .iter()
+            .filter(|(_, it)| !it.as_ref().is_some_and(ended));
         pending
-            .map(|(name, text)| (shown(name).into_owned(), shown(text).into_owned()))
+            .map(|(name, it)| (shown(name).into_owned(), it.clone()))
             .collect()
     }
 
     fn awaited(&self) -> String {
-        let pending = self
-            .pending()
-            .into_iter()
-            .map(|(name, text)| match text.as_str() {
-                "" => name,
-                _ => format!("{name} ({text})"),
-            });
+        let pending = self.pending().into_iter().map(|(name, it)| match it {
+            None => name,
+            Some(it) => format!("{name} ({})", shown(&it.to_string())),
+        });
         match pending.collect::<Vec<_>>().join(", ") {
             none if none.is_empty() => "waiting for the supervisor".to_owned(),
             names => format!("waiting for {names}"),
@@ -312,7 +333,7 @@ impl Heard<'_> {
     }
 }
 
-/// Ctrl-C as something that can be awaited.
+/// SIGINT as an event of the loop.
 struct Interrupt(UnixStream);
 
 impl Interrupt {

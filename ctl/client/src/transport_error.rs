@@ -1,4 +1,8 @@
-//! Why there is no answer, and what to say about it: not running, refused, not allowed, silent.
+//! Why a request has no answer, and what to tell people: the supervisor is not running, the connection
+//! was refused or broke, the caller may not, nothing came in time.
+//!
+//! The variants keep apart whether the request may have arrived: only a request that certainly did not
+//! is sent again.
 
 use std::{io, time::Duration};
 
@@ -15,34 +19,34 @@ use crate::{
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub enum Failure {
-    /// It certainly did not arrive.
+pub enum TransportError {
+    /// No connection: the request certainly did not arrive.
     NotConnected(io::Error),
-    /// The connection broke: it may have arrived.
+    /// The connection broke: the request may have arrived.
     Broken(String),
-    /// Nothing came back in time: it may have arrived.
+    /// No answer in time: the request may have arrived.
     Silent(Duration),
-    /// The supervisor answered that it will not.
+    /// The supervisor refused the request.
     Replied(Error),
 }
 
 impl Client {
     /// Says for people why there is no answer.
-    pub fn explain(&self, failure: Failure) -> Error {
+    pub fn explain(&self, failure: TransportError) -> Error {
         let socket = self.socket.display();
         match failure {
-            Failure::NotConnected(error) => self.not_connected(&error),
-            Failure::Broken(why) => Error::new(
+            TransportError::NotConnected(error) => self.not_connected(&error),
+            TransportError::Broken(why) => Error::new(
                 Kind::Unreachable,
                 format!("the connection to {socket} broke: {why}"),
             )
             .hint("the control process may be restarting: try again"),
-            Failure::Silent(waited) => Error::new(
+            TransportError::Silent(waited) => Error::new(
                 Kind::Unreachable,
                 format!("the supervisor does not answer: nothing came from {socket} in {waited:?}"),
             )
             .hint("look at its log: journalctl -u mattervisor"),
-            Failure::Replied(error) => error,
+            TransportError::Replied(error) => error,
         }
     }
 
@@ -87,7 +91,7 @@ impl Client {
     }
 }
 
-/// What a status other than success says.
+/// The error of an answer whose status is not success.
 pub fn refusal(status: StatusCode, body: &[u8]) -> Error {
     match serde_json::from_slice::<ErrorReply>(body) {
         Ok(reply) => reply.into(),
@@ -114,7 +118,7 @@ mod tests {
 
     fn explained(errno: Errno) -> (u8, String) {
         let client = Client::new("/run/mattervisor/ctl.sock".into());
-        let error = client.explain(Failure::NotConnected(errno.into()));
+        let error = client.explain(TransportError::NotConnected(errno.into()));
         let text = format!("{}\n{}", error.message, error.hints.join("\n"));
         (error.kind.exit_code(), text)
     }

@@ -1,0 +1,125 @@
+//! The outcome of an action as lines, one for each service.
+
+use std::fmt::Write as _;
+
+use api::{ActionResult, Verdict};
+
+use super::{GREEN, RED, YELLOW, shown, styled};
+
+/// What became of each service, one line for each that has not failed. `up`: the action brings services up.
+pub fn done(results: &[ActionResult], up: bool) -> String {
+    let mut text = String::new();
+    for result in results
+        .iter()
+        .filter(|result| result.verdict != Verdict::Failed)
+    {
+        let _ = writeln!(text, "{}", result_line(result, up));
+    }
+    text
+}
+
+/// One line for each service that a signal was sent to.
+pub fn signalled(results: &[ActionResult], signal: &str) -> String {
+    let mut text = String::new();
+    for result in results
+        .iter()
+        .filter(|result| result.verdict != Verdict::Failed)
+    {
+        let pid = result.pid.map(|pid| format!(" to pid {pid}"));
+        let line = format!("SIG{signal} sent{}", pid.unwrap_or_default());
+        let _ = writeln!(text, "{}: {}", shown(&result.service), styled(GREEN, &line));
+    }
+    text
+}
+
+/// What became of each service that has failed, one line for each.
+pub fn failures(results: &[ActionResult]) -> Vec<String> {
+    let failed = results
+        .iter()
+        .filter(|result| result.verdict == Verdict::Failed);
+    failed.map(|result| result_line(result, true)).collect()
+}
+
+fn result_line(result: &ActionResult, up: bool) -> String {
+    let name = shown(&result.service);
+    let pid = result
+        .pid
+        .map(|pid| format!(" (pid {pid})"))
+        .unwrap_or_default();
+    let detail = match result.detail.as_str() {
+        "" => String::new(),
+        // How to enable it again is not what somebody asks who has just disabled it.
+        _ if result.state == "disabled" => String::new(),
+        detail => format!("; {}", shown(detail)),
+    };
+    // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
+    let again = result.detail.starts_with(&format!("{} ", result.state));
+    let (state, detail) = if again {
+        (shown(&result.detail).into_owned(), String::new())
+    } else {
+        (result.state.clone(), detail)
+    };
+    let ready = if up && state == "running" {
+        ", ready"
+    } else {
+        ""
+    };
+    let (style, text) = match result.verdict {
+        Verdict::Done => (GREEN, format!("{state}{pid}{ready}{detail}")),
+        Verdict::Already => (GREEN, format!("already {state}{pid}{detail}")),
+        // Not waited for: nothing is known yet.
+        Verdict::Pending if state.is_empty() => (YELLOW, "under way".to_owned()),
+        Verdict::Pending => (YELLOW, format!("{state}{pid}, still under way{detail}")),
+        Verdict::Failed => {
+            let what = match (state.as_str(), result.detail.as_str()) {
+                ("failed", "") => "failed".to_owned(),
+                ("failed", detail) => format!("failed: {}", shown(detail)),
+                _ if again => format!("failed: {state}{pid}"),
+                _ => format!("failed: {state}{pid}{detail}"),
+            };
+            (RED, format!("{what}; see: ctl why {name}"))
+        }
+    };
+    format!("{name}: {}", styled(style, &text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::result;
+
+    #[test]
+    fn a_detail_that_begins_with_the_state_stands_alone() {
+        let mut held = result("postgresql", Verdict::Done, "stopped", None);
+        held.detail = "stopped by root at 10:00".into();
+        let mut waits = result("mattermost", Verdict::Failed, "waiting", None);
+        waits.detail = "waiting on postgresql (backoff)".into();
+        let results = &[held, waits];
+        let text = done(results, false) + &failures(results).join("\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        postgresql: stopped by root at 10:00
+        mattermost: failed: waiting on postgresql (backoff); see: ctl why mattermost
+        ");
+    }
+
+    #[test]
+    fn the_last_word_is_the_truth() {
+        let results = &[
+            result("mattermost", Verdict::Done, "running", Some(123)),
+            result("setup", Verdict::Done, "completed", None),
+            result("nginx", Verdict::Already, "running", Some(7)),
+            result("worker", Verdict::Failed, "backoff", None),
+            result("broken", Verdict::Failed, "failed", None),
+            result("slow", Verdict::Pending, "starting", Some(9)),
+        ];
+        let text = done(results, true) + &failures(results).join("\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        mattermost: running (pid 123), ready
+        setup: completed
+        nginx: already running (pid 7)
+        slow: starting (pid 9), still under way
+        worker: failed: backoff; exit code 1; see: ctl why worker
+        broken: failed: exit code 1; see: ctl why broken
+        ");
+    }
+}

@@ -1,0 +1,186 @@
+//! From exec to ready: who is believed that the run is ready, and what follows when the time for it
+//! is over.
+//!
+//! A failing probe never ends a start; only the time does, so that a slow service is not killed for
+//! being asked.
+
+use alloc::borrow::ToOwned;
+
+use crate::{
+    context::Context,
+    effect::{Effect, ProbeKind},
+    ids::RunId,
+    service::Service,
+    spec::{Kind, Ready},
+    state::{State, StopCause},
+    up::{Probing, ReportedProbe, Up},
+};
+
+/// Why a start is given up whose run can no longer say that it is ready.
+const READY_CLOSED: &str = "closed its descriptor for readiness without saying that it is ready";
+
+impl Service {
+    /// Exec has succeeded.
+    pub(crate) fn executing(&mut self, ctx: &mut Context<'_>) {
+        let State::Spawning { run, reload_queued } = self.record.state else {
+            return;
+        };
+        let now = ctx.now;
+        let daemon = self.spec.kind == Kind::Daemon;
+        let probe = match &self.spec.ready {
+            Ready::Probe(spec) if daemon => Some(Probing::begin(spec, now)),
+            Ready::Probe(_)
+            | Ready::Exec
+            | Ready::Notify
+            | Ready::ReadySignal
+            | Ready::Delay(_) => None,
+        };
+        // The keeper starts nothing beside leftovers, so there are none.
+        self.record.leftovers = None;
+        let delay = self.ready_delay();
+        let patience = self.spec.ready_timeout_ms.filter(|_| delay.is_none());
+        self.record.state = State::Starting {
+            run,
+            ready_by: patience.map(|ms| now.after(ms)),
+            ready_at: delay.map(|ms| now.after(ms)),
+            probe,
+            spawned_at: now,
+            reload_queued,
+        };
+        if ctx.bound_lost {
+            self.begin_stop(ctx, StopCause::Asked(ctx.order));
+        } else if daemon && self.spec.ready == Ready::Exec {
+            self.become_running(ctx, run);
+        }
+    }
+
+    /// What time alone has to pass before it counts as ready.
+    pub(crate) fn ready_delay(&self) -> Option<u64> {
+        match self.spec.ready {
+            Ready::Delay(ms) if self.spec.kind == Kind::Daemon => Some(ms),
+            Ready::Delay(_)
+            | Ready::Exec
+            | Ready::Notify
+            | Ready::ReadySignal
+            | Ready::Probe(_) => None,
+        }
+    }
+
+    /// A service that is ready once exec has succeeded becomes running.
+    pub(crate) fn ready_by_exec(&mut self, ctx: &mut Context<'_>) {
+        if let State::Starting { run, .. } = self.record.state
+            && self.spec.kind == Kind::Daemon
+            && self.spec.ready == Ready::Exec
+        {
+            self.become_running(ctx, run);
+        }
+    }
+
+    /// The run has said that it is ready, in the way that its policy names.
+    pub(crate) fn said_ready(&mut self, ctx: &mut Context<'_>) {
+        if let State::Starting { run, .. } = self.record.state
+            && self.spec.kind == Kind::Daemon
+        {
+            self.become_running(ctx, run);
+        }
+    }
+
+    fn become_running(&mut self, ctx: &mut Context<'_>, run: RunId) {
+        let probe = |spec: &Option<_>| spec.as_ref().map(|spec| Probing::begin(spec, ctx.now));
+        self.record.detail.clear();
+        let reload_queued = self.record.state.reload_queued();
+        let up = Up {
+            run,
+            ready_since: ctx.now,
+            stable_at: Some(ctx.now.after(self.spec.restart.reset_after_ms)),
+            liveness: probe(&self.spec.liveness),
+            health: probe(&self.spec.health).map(ReportedProbe::from),
+            watchdog: self.watch(ctx.now),
+        };
+        self.record.state = State::Running {
+            up,
+            last_reload: None,
+        };
+        if reload_queued {
+            self.reload(ctx);
+        }
+    }
+
+    /// A deadline of a start has passed: patience, or the next question.
+    pub(crate) fn tick_starting(&mut self, ctx: &mut Context<'_>) {
+        let patience = self.spec.ready_timeout_ms.unwrap_or_default();
+        let State::Starting {
+            run,
+            ready_by,
+            probe,
+            ready_at,
+            ..
+        } = &mut self.record.state
+        else {
+            return;
+        };
+        if ready_at.is_some_and(|at| at <= ctx.heard) {
+            let run = *run;
+            self.become_running(ctx, run);
+        } else if ready_by
+            .as_mut()
+            .is_some_and(|by| ctx.is_over(by, patience))
+        {
+            let said = core::mem::take(&mut self.record.detail);
+            self.record.detail.push_str("not ready in time");
+            if !said.is_empty() {
+                self.record.detail.push_str("; its probe said last: ");
+                self.record.detail.push_str(&said);
+            }
+            self.count_death(ctx.now, false);
+            self.begin_stop(ctx, StopCause::ReadyTimeout);
+        } else if let Some(probe) = probe
+            && probe.take_due(ctx.now)
+        {
+            let (service, run) = (self.id, *run);
+            ctx.out.push(Effect::Probe {
+                service,
+                run,
+                probe: ProbeKind::Ready,
+            });
+        }
+    }
+
+    /// A readiness probe's own failures never end a run; only the timeout does.
+    pub(crate) fn probed_starting(
+        &mut self,
+        ctx: &mut Context<'_>,
+        kind: ProbeKind,
+        ok: bool,
+        detail: &str,
+    ) {
+        let State::Starting {
+            run,
+            probe: Some(probe),
+            ..
+        } = &mut self.record.state
+        else {
+            return;
+        };
+        let (Ready::Probe(spec), ProbeKind::Ready) = (&self.spec.ready, kind) else {
+            return;
+        };
+        let run = *run;
+        match probe.answer(spec, ctx.now, ok) {
+            Some(true) => self.become_running(ctx, run),
+            Some(false) | None if !ok => detail.clone_into(&mut self.record.detail),
+            Some(false) | None => {}
+        }
+    }
+
+    /// The run has closed its descriptor for readiness without a newline.
+    pub(crate) fn gave_up_ready(&mut self, ctx: &mut Context<'_>) {
+        let starts = matches!(self.record.state, State::Starting { .. });
+        if starts && self.spec.kind == Kind::Daemon {
+            self.record.detail.clear();
+            self.record.detail.push_str(READY_CLOSED);
+            self.count_death(ctx.now, false);
+            self.begin_stop(ctx, StopCause::ReadyTimeout);
+        }
+    }
+}

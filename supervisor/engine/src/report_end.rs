@@ -1,0 +1,57 @@
+//! Reports the end of a main run, once it is decided what follows.
+
+use alloc::{boxed::Box, string::String};
+
+use crate::{
+    context::Context,
+    ended::{End, Ended, Next},
+    ids::Moment,
+    service::Service,
+    state::{State, StopCause},
+};
+
+impl Service {
+    /// Says that a main run is over, if it is one.
+    pub(crate) fn report_end(&self, ctx: &mut Context<'_>, end: Option<End>, said: String) {
+        if let Some(end) = end {
+            ctx.ended = Some(Box::new(self.ended(ctx.now, end, said)));
+        }
+    }
+
+    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
+    fn ended(&self, now: Moment, end: End, said: String) -> Ended {
+        let next = match &self.record.state {
+            State::Waiting { .. } => Next::Wait,
+            State::Backoff {
+                until,
+                attempt,
+                failed,
+            } => Next::Pause {
+                ms: until.since(now),
+                early: *attempt,
+                failed: *failed,
+            },
+            State::Failed { reason } => Next::Fail(reason.clone()),
+            State::Stopped | State::Completed => Next::Rest,
+            State::Validating { .. }
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Stopping { .. } => Next::Start,
+        };
+        let by_verdict = match end.cause {
+            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
+            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
+        };
+        Ended {
+            service: self.id,
+            run: end.run,
+            exit: end.exit,
+            cause: end.cause,
+            killed: end.killed,
+            said: if by_verdict { said } else { String::new() },
+            next,
+        }
+    }
+}
