@@ -1,7 +1,8 @@
 //! Checks: site file, service files, settings, templates and secrets become a [`Plan`], or all
 //! problems at once.
 //!
-//! The steps of a [`load()`], each a folder that knows only those above it (`tests/layers.rs` holds that):
+//! The steps of a [`load()`], each a folder that knows only those above it (`tests/layers.rs` holds
+//! that):
 //!
 //! 1. `report` gathers problems, `model` is the plan that is made, `host` the machine as a plan sees it.
 //! 2. `read` turns files into values that know where they are written.
@@ -13,7 +14,7 @@
 //! 8. `load` does all that, in this order.
 //! 9. `compare` and `secrets` serve those who use a plan.
 //!
-//! Pure but for `host`, and for `secrets`, which no plan is made by.
+//! `host` and `secrets` alone touch the disk, and no plan is made by `secrets`.
 
 mod report;
 

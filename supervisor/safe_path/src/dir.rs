@@ -71,8 +71,8 @@ impl Dir {
         Self::find_or_make(path, mode, None)
     }
 
-    /// Like [`Dir::make`], for a directory that is to be ours alone: should somebody else own it, or
-    /// everybody may write to it, it is taken back. Its parent has to be trusted.
+    /// Like [`Dir::make`], for a directory that is to be ours alone: should somebody else own it,
+    /// or everybody may write to it, it is taken back. Its parent has to be trusted.
     pub fn make_own(path: &Path, mode: u32) -> io::Result<Self> {
         if let Ok(own) = Self::open(path) {
             return Ok(own);

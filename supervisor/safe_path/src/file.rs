@@ -25,8 +25,8 @@ pub(crate) const OPEN: OFlag = OFlag::O_NOFOLLOW
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_CLOEXEC);
 
-/// A file of root's or our own choice, for reading: it lies in a trusted directory. Links of root or
-/// our own user are followed, at the end of the path too.
+/// A file of root's or our own choice, for reading: it lies in a trusted directory. Links of root
+/// or our own user are followed, at the end of the path too.
 ///
 /// # Errors
 /// [`Untrusted`] within the error if anybody else could change where the path leads.
@@ -85,9 +85,9 @@ pub fn holding(path: &Path, length: u64, wanted: impl FnOnce(&[u8]) -> bool) -> 
     wanted(&found).then_some(meta)
 }
 
-/// A handle (`O_PATH`) of a unix socket, to connect by `/proc/self/fd`: whatever has its name later,
-/// and however long its path is. It may lie in a foreign directory, where no link is followed; there it
-/// has one name, and is that directory's owner's, root's or our own.
+/// A handle (`O_PATH`) of a unix socket, to connect by `/proc/self/fd`: whatever has its name
+/// later, and however long its path is. It may lie in a foreign directory, where no link is
+/// followed; there it has one name, and is that directory's owner's, root's or our own.
 ///
 /// # Errors
 /// [`Untrusted`] within the error where it may be another's socket, by a hard link.

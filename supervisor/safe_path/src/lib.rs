@@ -10,8 +10,8 @@
 //! | of root or our own user, not open to everybody: **trusted** | links of root or our own user are followed; we work there as ourselves |
 //! | anybody else's, or below such a one: **foreign** | no link is followed; nothing is changed, except [as the account](Dir::open_for) that it belongs to, by a thread whose file-system ids are that account's |
 //!
-//! A directory with the sticky bit (`/tmp`) counts as its owner's: what root has in it only root can
-//! rename. Who may write by a group counts as the owner does, who chose the group.
+//! A directory with the sticky bit (`/tmp`) counts as its owner's: what root has in it only root
+//! can rename. Who may write by a group counts as the owner does, who chose the group.
 //!
 //! What the administrator names with `--root` is taken as it is, its parents included
 //! ([`trust_root`]); the rules begin below.

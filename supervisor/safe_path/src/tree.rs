@@ -1,13 +1,14 @@
 //! Giving a directory to another account, with what lies in it.
 //!
-//! Each entry is opened below the directory before, by one name and through no link, and is looked at by
-//! its descriptor: nobody who renames or replaces something meanwhile has anything else given away.
-//! What the former owner does not own stays as it is, and so do files with a further name (which
-//! may lie anywhere), devices, and whatever lies on another file system. The directory itself comes
-//! last, so that its owner tells whether all is done.
+//! Each entry is opened below the directory before, by one name and through no link, and is looked
+//! at by its descriptor: nobody who renames or replaces something meanwhile has anything else given
+//! away. What the former owner does not own stays as it is, and so do files with a further name
+//! (which may lie anywhere), devices, and whatever lies on another file system. The directory
+//! itself comes last, so that its owner tells whether all is done.
 //!
-//! Limits: [`DEPTH_MAX`], with a descriptor for each level; one pass over the names, so what a process
-//! of the former owner makes meanwhile may be missed. Whoever calls sees to it that none is there.
+//! Limits: [`DEPTH_MAX`], with a descriptor for each level; one pass over the names, so what a
+//! process of the former owner makes meanwhile may be missed. Whoever calls sees to it that none is
+//! there.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -174,8 +175,8 @@ impl Tree {
         Err(refusal.into())
     }
 
-    /// Gives it away: what lies in it first, if that is to go along, then itself, with this mode. Ends
-    /// early when `go_on` says no. All is on the disk when this returns.
+    /// Gives it away: what lies in it first, if that is to go along, then itself, with this mode.
+    /// Ends early when `go_on` says no. All is on the disk when this returns.
     pub fn give(
         &self,
         handover: &Handover,

@@ -2,8 +2,8 @@
 //! supervisor's own places.
 //!
 //! The owner of a directory can replace anything in it: what is root's, or another
-//! account's, must not be looked for there. Found here, it is told before anything is done; the disk
-//! may still hold a link that leads elsewhere, which is refused when it is walked through.
+//! account's, must not be looked for there. Found here, it is told before anything is done; the
+//! disk may still hold a link that leads elsewhere, which is refused when it is walked through.
 
 use std::{
     collections::BTreeMap,
@@ -19,9 +19,9 @@ use crate::{
     site::values::Site,
 };
 
-/// What the supervisor keeps in its run directory.
+/// Names that the supervisor uses in its run directory.
 const IN_RUN: &[&str] = &["runs", "lock", "ctl.sock", "notify"];
-/// What it keeps in its state directory.
+/// Names that the supervisor uses in its state directory.
 const IN_STATE: &[&str] = &[
     "plan.json",
     "kept-plans.json",
@@ -41,7 +41,7 @@ struct Wanted<'s> {
     service: &'s str,
     key: &'static str,
     path: &'s Path,
-    /// None: root's.
+    /// The owner; none: root.
     owner: Option<&'s str>,
 }
 

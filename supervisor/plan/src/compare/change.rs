@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use api::PlanImpact;
 
-/// A change and why.
+/// What a new plan means for a service, with the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What has to be done.
+    /// The costliest consequence.
     pub impact: PlanImpact,
     /// Why: `env MM_X changed`. Never a value.
     pub reasons: Vec<String>,

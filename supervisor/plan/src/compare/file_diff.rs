@@ -1,5 +1,5 @@
-//! Lines of rendered files for people: which of them a new plan changes, and the one that a checking
-//! program complains of.
+//! Lines of rendered files for people: which of them a new plan changes, and the one that a
+//! checking program complains of.
 //!
 //! No secret is in them: a file that holds one is not quoted at all, and of the others no line that
 //! looks like one, nor any that came as it is from a setting of several lines.

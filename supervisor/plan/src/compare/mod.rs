@@ -1,7 +1,7 @@
 //! Two plans, or one and its reader.
 //!
-//! `plans` says what a new plan means for each service ([`change`]), with `rebinding` for addresses that no
-//! reload can move; `file_diff` shows lines of rendered files and `describe` a whole plan.
+//! `plans` says what a new plan means for each service ([`change`]), with `rebinding` for addresses
+//! that no reload can move; `file_diff` shows lines of rendered files and `describe` a whole plan.
 //!
 //! What differs is asked of each key's entry in [`crate::service::keys`]. No secret leaves here.
 

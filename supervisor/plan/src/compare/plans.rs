@@ -69,8 +69,8 @@ pub fn add_altered<'a>(
     }
 }
 
-/// Adds directories that are there and belong to another account than the new plan says: they change
-/// hands while nothing runs that has them. Names of services, each with a path.
+/// Adds directories that are there and belong to another account than the new plan says: they
+/// change hands while nothing runs that has them. Names of services, each with a path.
 pub fn add_owner_changes<'a>(
     changes: &mut BTreeMap<String, Change>,
     directories: impl Iterator<Item = (&'a str, &'a Path)>,

@@ -1,9 +1,9 @@
 //! Addresses that a reload cannot move.
 //!
 //! A program that reloads binds its new addresses while it still has its old ones, and nobody says
-//! when it has let go of those. So an address that overlaps one that its own service gives up takes a
-//! restart; and so does one that goes from one service to another: of both, since the one that
-//! is to have the address waits until a run that ends has let go of it, and for nothing else.
+//! when it has let go of those. So an address that overlaps one that its own service gives up takes
+//! a restart; and so does one that goes from one service to another: of both, since the one that is
+//! to have the address waits until a run that ends has let go of it, and for nothing else.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,8 @@ use crate::{
 };
 
 impl Schema {
-    /// Declares what `catalog.toml` names. Must follow all services: sections, groups and roles refer to them.
+    /// Declares what `catalog.toml` names. Must follow all services: sections, groups and roles
+    /// refer to them.
     pub(crate) fn add_catalog(&mut self, document: &Document, report: &mut Report) {
         self.unreadable = document.unreadable;
         let mut fields = Fields::new(&document.table, document.whole.clone(), "");

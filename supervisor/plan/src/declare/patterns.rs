@@ -1,7 +1,7 @@
 //! `[patterns]` of a service file: parts of regular expressions by name.
 //!
-//! `(?&NAME)` in a `pattern` of a setting, or in another part, is replaced by the part of that name, as
-//! in Perl's expressions. So a long grammar stays readable.
+//! `(?&NAME)` in a `pattern` of a setting, or in another part, is replaced by the part of that
+//! name, as in Perl's expressions. So a long grammar stays readable.
 //!
 //! Limits: [`PATTERN_BYTES_MAX`], [`NESTED_MAX`].
 
@@ -71,7 +71,8 @@ fn put_in(node: &mut Node, key: &str, parts: &Table, report: &mut Report) {
         Err(why) => {
             let problem = report.error(&node.at, key, why.message);
             problem.hint_some(why.hint);
-            // The mistake is reported once: a pattern that matches everything keeps quiet about values.
+            // The mistake is reported once: a pattern that matches everything keeps quiet about
+            // values.
             "(?s).*".clone_into(text);
         }
     }

@@ -22,9 +22,9 @@ use crate::{
 pub(crate) struct Namespace {
     /// The name as files write it.
     pub(crate) name: String,
-    /// The service it belongs to; none: nothing runs by this name here.
+    /// The service that the namespace belongs to; none: nothing runs by this name here.
     pub(crate) service: Option<String>,
-    /// Whether it is the service itself.
+    /// Whether the namespace is the service's own, not a section.
     pub(crate) own: bool,
     pub(crate) settings: BTreeMap<String, Setting>,
     /// The namespace whose settings this name stands for.
@@ -64,14 +64,14 @@ impl Switch {
     }
 }
 
-/// A role: what it turns on and off.
+/// A role: the services that it turns on and off.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Role {
     pub(crate) enable: Vec<String>,
     pub(crate) disable: Vec<String>,
 }
 
-/// One template.
+/// A service file that makes instances.
 #[derive(Debug)]
 pub(crate) struct Template {
     pub(crate) document: Document,
@@ -79,7 +79,8 @@ pub(crate) struct Template {
     pub(crate) instances: Vec<String>,
 }
 
-/// Everything declared. Namespaces are keyed by identifier ([`ident`]).
+/// Everything that service files and `catalog.toml` declare. Namespaces are keyed by identifier
+/// ([`ident`]).
 #[derive(Debug, Default)]
 pub(crate) struct Schema {
     /// Keys at the top of a service file: the hint for one below a header needs them.
@@ -88,7 +89,7 @@ pub(crate) struct Schema {
     pub(crate) namespaces: BTreeMap<String, Namespace>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) services: BTreeMap<String, Document>,
-    /// By name without `@`.
+    /// Templates by name without `@`.
     pub(crate) templates: BTreeMap<String, Template>,
     /// `catalog.toml` could not be read: unknown names prove nothing.
     pub(crate) unreadable: bool,
@@ -174,8 +175,8 @@ impl Schema {
         }
     }
 
-    /// Whether a variable of an env map is a secret by the declaration of a setting or by its looks.
-    /// `service`: its identifier.
+    /// Whether a variable of an env map is a secret by the declaration of a setting or by its
+    /// looks. `service`: its identifier.
     pub(crate) fn is_secret_variable(&self, service: &str, name: &str, value: &str) -> bool {
         let declared = self.namespaces.values().filter(|namespace| {
             let owner = namespace.service.as_deref().unwrap_or(&namespace.name);

@@ -40,7 +40,7 @@ pub(crate) const BUILTINS: &[&str] = &[
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     pub(crate) regex: Regex,
-    /// Ends the sentence "must be …".
+    /// The end of the sentence "must be …".
     pub(crate) words: String,
 }
 
@@ -54,11 +54,11 @@ pub(crate) struct Setting {
     pub(crate) secret: bool,
     pub(crate) generate: Option<Spec>,
     pub(crate) find: Vec<Node>,
-    /// How to get what `find` does not find.
+    /// How to install what `find` does not find.
     pub(crate) find_hint: Option<String>,
     pub(crate) version_file: Option<Node>,
     pub(crate) values: Vec<String>,
-    /// A URL without path.
+    /// Whether a URL may have no path.
     pub(crate) bare: bool,
     /// A file whose first line is the value, where the file is there.
     pub(crate) read: Option<Node>,

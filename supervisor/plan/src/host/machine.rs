@@ -17,13 +17,13 @@ use crate::model::capability::CAPABILITIES;
 pub trait Host {
     /// The whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The whole of a file that an account may have laid out: no link, and it is to be shown only if
-    /// it has the form that was expected.
+    /// The whole of a file that an account may have laid out: no link, and it is to be shown only
+    /// if it has the form that was expected.
     fn read_guest(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.read(path)
     }
-    /// The word that follows a text in a file of any size, a program too: letters, digits, `.`, `-`,
-    /// `_` and `+`. None: it cannot be read, or has no such text.
+    /// The word that follows a text in a file of any size, a program too: letters, digits, `.`,
+    /// `-`, `_` and `+`. None: it cannot be read, or has no such text.
     fn word_after(&self, path: &Path, text: &str) -> Option<String> {
         let bytes = self.read(path).ok()?;
         word_after(&bytes, text.as_bytes())
@@ -32,9 +32,9 @@ pub trait Host {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Mode bits and owner of a file.
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)>;
-    /// Whether something is there.
+    /// Whether the path exists.
     fn exists(&self, path: &Path) -> bool;
-    /// Whether it is certain that nothing is there.
+    /// Whether it is certain that the path does not exist.
     fn is_missing(&self, path: &Path) -> bool {
         let _ = path;
         false

@@ -1,5 +1,5 @@
-//! The files of configuration, read and checked: what the service files declare, and what the site file
-//! and `secrets.toml` say of it.
+//! The files of configuration, read and checked: what the service files declare, and what the site
+//! file and `secrets.toml` say of it.
 
 use std::{collections::BTreeMap, io, path::Path};
 

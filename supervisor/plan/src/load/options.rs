@@ -1,4 +1,4 @@
-//! Where to look.
+//! Where the files of a plan lie.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::model::Paths;
 /// Where the catalogue is when nothing is said.
 pub const CATALOG_DIR: &str = "/usr/share/mattervisor/services.d";
 
-/// Where to look.
+/// Where the files of a plan lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The root under which everything lies; `/` when installed.
@@ -32,12 +32,12 @@ impl Paths {
         }
     }
 
-    /// What the administrator edits.
+    /// The site file.
     pub fn site_file(&self) -> PathBuf {
         self.etc_dir.join("mattervisor.toml")
     }
 
-    /// Where secrets are, mode 0600.
+    /// `secrets.toml`, mode 0600.
     pub fn secrets_file(&self) -> PathBuf {
         self.etc_dir.join("secrets.toml")
     }

@@ -26,7 +26,7 @@ use crate::{
 /// A setting of the service: key and value, for this one time.
 pub type Instead<'a> = (&'a str, &'a str);
 
-/// What to render.
+/// The text to render.
 enum What<'a> {
     File(&'a str),
     Text(&'a str),

@@ -1,4 +1,4 @@
-//! Certificates that a service serves, and files that are changed outside.
+//! Certificates that a service serves, and files that other programs change.
 
 use std::path::PathBuf;
 
@@ -13,9 +13,9 @@ pub struct Certificate {
     pub certificate: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
-    /// The host name that it must cover; none: any will do.
+    /// The host name that the certificate must cover; none: any.
     pub host: Option<String>,
-    /// The key's passphrase; with one it is not checked whether key and certificate match.
+    /// The key's passphrase; with one, nothing checks whether key and certificate belong together.
     pub password_file: Option<PathBuf>,
     /// The service that makes and renews it: it may be absent at first, and is told of only when
     /// its renewal is late.
@@ -25,11 +25,11 @@ pub struct Certificate {
     pub hint: Option<String>,
 }
 
-/// A file that something else writes.
+/// A file that another program writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedFile {
-    /// Absolute; need not exist.
+    /// Absolute; the file need not exist.
     pub path: PathBuf,
-    /// What a change of it means for the running service.
+    /// What a change of the file means for the running service.
     pub on_change: OnChange,
 }

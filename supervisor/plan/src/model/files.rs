@@ -17,7 +17,8 @@ pub struct Directory {
     pub user: Option<String>,
     /// Group; none: the service's group.
     pub group: Option<String>,
-    /// A change of its owner changes the owner of all in it that was the former owner's.
+    /// When the owner of the directory changes, all in it that was the former owner's changes with
+    /// it.
     #[serde(default)]
     pub recursive: bool,
 }
@@ -27,7 +28,7 @@ pub struct Directory {
 pub struct RenderedFile {
     /// Absolute.
     pub path: PathBuf,
-    /// What it will contain.
+    /// Content of the file.
     pub content: String,
     /// Mode bits.
     pub mode: u32,
@@ -38,16 +39,16 @@ pub struct RenderedFile {
     /// Command that checks the candidate before it is swapped in; the candidate's path is
     /// already in it. Empty: none.
     pub validate: Vec<String>,
-    /// Where the candidate is written for that: beside `path`.
+    /// Path of the candidate: beside `path`.
     pub candidate: PathBuf,
-    /// What a change of it means for a running service.
+    /// What a change of the content means for a running service.
     pub on_change: OnChange,
-    /// Written only where it is missing, never changed again.
+    /// The file is written only where it is missing, and never changed again.
     pub create_only: bool,
-    /// Content must not be shown.
+    /// The content must not be shown.
     pub secret: bool,
-    /// Lines of it that must not be shown, without the blanks around them: an administrator wrote
-    /// them, and nothing knows what is in them.
+    /// Lines of the content that must not be shown, without the blanks around them: an
+    /// administrator wrote them, and they may hold secrets.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub private: BTreeSet<String>,
 }
@@ -59,7 +60,7 @@ pub enum OnChange {
     Reload,
     /// Restart it.
     Restart,
-    /// It notices by itself, or only at its next start.
+    /// The program notices by itself, or at its next start.
     Nothing,
 }
 

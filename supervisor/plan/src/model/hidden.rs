@@ -1,4 +1,4 @@
-//! What stands for a secret.
+//! The text that stands for a secret.
 
-/// What stands for a secret wherever it would be shown.
+/// Stands for a secret wherever a value is shown.
 pub const HIDDEN: &str = "(secret)";

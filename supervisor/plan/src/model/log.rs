@@ -14,7 +14,7 @@ pub struct Log {
     /// Rotated files are compressed with zstd, except for the newest.
     #[serde(default = "yes")]
     pub compress: bool,
-    /// Where each line also goes; none: into the file alone.
+    /// Where each line goes besides the file; none: nowhere.
     #[serde(default)]
     pub forward: Option<Forward>,
 }
@@ -40,7 +40,7 @@ impl Default for Log {
 pub struct Forward {
     /// Where.
     pub to: ForwardTo,
-    /// How they look on the daemon's standard output.
+    /// Form of a line on the daemon's standard output.
     pub format: ForwardFormat,
 }
 
@@ -78,7 +78,7 @@ pub(crate) const PLACES: &[(&str, Option<ForwardTo>)] = &[
 pub(crate) const FORMATS: &[(&str, ForwardFormat)] =
     &[("text", ForwardFormat::Text), ("json", ForwardFormat::Json)];
 
-/// For a `format` that nothing uses.
+/// The error for a `format` that has no effect.
 pub(crate) const STDOUT_ONLY: &str = "has a meaning with forward = \"stdout\" only";
 
 /// What the site file says for all services.

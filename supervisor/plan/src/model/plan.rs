@@ -27,7 +27,7 @@ pub struct Paths {
 /// Everything that will run, or would if it were enabled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Where things lie.
+    /// Paths of the root.
     pub paths: Paths,
     /// Every service by name, disabled ones too (those with only what status shows filled in).
     pub services: BTreeMap<String, Box<Service>>,
@@ -38,13 +38,14 @@ pub struct Plan {
     /// Who is told when something goes wrong, and how; `[notify.NAME]` of the site file.
     #[serde(default)]
     pub notify: Vec<NotifyTarget>,
-    /// What secrets it was made with, to know them again.
+    /// The secrets that the plan was made with: they are put back from here when `secrets.toml` has
+    /// lost them.
     pub secrets: Secrets,
     /// Settings with `generate` that have no value yet. While there are any, the plan holds
     /// placeholders for them and must not run: make them, store them, load again.
     #[serde(skip)]
     pub missing_secrets: Vec<MissingSecret>,
-    /// Warnings and notes; a plan has no errors. Not stored with it.
+    /// Warnings and notes; a plan has no errors. They are not stored with the plan.
     #[serde(skip)]
     pub remarks: Vec<Problem>,
 }
@@ -82,13 +83,13 @@ pub struct Control {
     pub viewer_group: Option<String>,
 }
 
-/// A secret that has to be made; see [`crate::secrets::generate()`].
+/// A setting whose secret has to be made; see [`crate::secrets::generate()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSecret {
     /// The service, or section, as `secrets.toml` names it.
     pub service: String,
     /// The setting.
     pub key: String,
-    /// How it is made: `hex:16`.
+    /// The spec of the secret: `hex:16`.
     pub spec: String,
 }

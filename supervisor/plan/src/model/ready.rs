@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Ready {
     /// The sign of readiness.
     pub kind: ReadyKind,
-    /// Longest time until ready; none: unlimited.
+    /// Longest time until the service is ready; none: unlimited.
     pub timeout_ms: Option<u64>,
 }
 
@@ -22,7 +22,7 @@ impl Default for Ready {
     }
 }
 
-/// What says that a service is ready.
+/// The sign by which a service is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyKind {
     /// Exec has succeeded.
@@ -39,10 +39,10 @@ pub enum ReadyKind {
     Probe(Probe),
 }
 
-/// One question, asked again and again.
+/// A question that is asked at intervals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    /// What is asked.
+    /// The question.
     pub ask: Ask,
     /// Wait before the first attempt.
     pub delay_ms: u64,
@@ -56,12 +56,13 @@ pub struct Probe {
     pub successes: u32,
 }
 
-/// How it is seen that users are told of maintenance.
+/// How the supervisor sees that users are told of maintenance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaintenanceConfirm {
-    /// An [`Ask::Http`] by which a yes is: they are told; and any other answer: they are not.
+    /// An [`Ask::Http`]. A yes means that users are told of maintenance, any other answer that they
+    /// are not.
     pub probe: Probe,
-    /// Longest time until that is seen.
+    /// Longest time until the supervisor sees it, in milliseconds.
     pub timeout_ms: u64,
 }
 
@@ -83,6 +84,6 @@ pub enum Ask {
     Tcp(String),
     /// Connect to this unix stream socket; `@name` is an abstract one.
     Unix(PathBuf),
-    /// Run this; exit code 0 is a yes. As the service's user, in its environment.
+    /// Run this command as the service's user, in its environment; exit code 0 is a yes.
     Exec(Vec<String>),
 }

@@ -1,4 +1,4 @@
-//! Secrets, as `secrets.toml` says them.
+//! Secrets in the form of `secrets.toml`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::hidden::HIDDEN;
 pub struct Secrets(pub(crate) toml::Table);
 
 impl Secrets {
-    /// There is none.
+    /// Whether there is no secret.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -25,7 +25,7 @@ impl Secrets {
         self.0.get(service)?.get(key)?.as_str()
     }
 
-    /// Adds a value where there is none.
+    /// Adds a value; one that is there stays.
     pub(crate) fn add(&mut self, service: &str, key: &str, value: &str) {
         let section = self.0.entry(service);
         let section = section.or_insert_with(|| toml::Table::new().into());

@@ -113,7 +113,8 @@ pub struct Service {
     /// Capabilities that it and its children can ever gain by exec; none: untouched.
     #[serde(skip_serializing_if = "is_default")]
     pub capability_bounding_set: Option<Vec<String>>,
-    /// Capabilities that it keeps over the change of user, besides what the kernel does; none: none.
+    /// Capabilities that it keeps over the change of user, besides what the kernel does; none:
+    /// none.
     #[serde(skip_serializing_if = "is_default")]
     pub ambient_capabilities: Option<Vec<String>>,
     /// Dependencies by name; only enabled services are named.
@@ -128,7 +129,8 @@ pub struct Service {
     /// See `requires`.
     #[serde(skip_serializing_if = "is_default")]
     pub after: BTreeSet<String>,
-    /// What it requires, wants or binds to and is disabled on this host, so that it is not waited for.
+    /// What it requires, wants or binds to and is disabled on this host, so that it is not waited
+    /// for.
     #[serde(skip_serializing_if = "is_default")]
     pub disabled_needs: BTreeSet<String>,
     /// `host:port` addresses that must be free before exec.
@@ -267,7 +269,8 @@ pub struct Watchdog {
     pub timeout_ms: u64,
     /// What silence means.
     pub action: WatchdogAction,
-    /// Signal that ends it, by number, for `Restart`: SIGABRT unless given, so that it leaves a core.
+    /// Signal that ends it, by number, for `Restart`: SIGABRT unless given, so that it leaves a
+    /// core.
     pub signal: i32,
 }
 

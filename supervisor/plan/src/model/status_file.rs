@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A file of root's, readable by everybody, that is rendered anew whenever what it says of its service
-/// changes. [`StatusFile::render`] does that.
+/// A file of root's, readable by everybody, that is rendered anew whenever what it says of its
+/// service changes. [`StatusFile::render`] does that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusFile {
     /// Absolute.
@@ -67,8 +67,8 @@ pub struct Situation {
 pub struct JobSituation {
     /// Name of the job.
     pub name: String,
-    /// What it says of itself to users: `is being restored`. It can stand in any text as it is; none:
-    /// it says nothing.
+    /// What it says of itself to users: `is being restored`. It can stand in any text as it is;
+    /// none: it says nothing.
     pub announcement: Option<String>,
     /// Progress of its present step in percent; none: unknown.
     pub percent: Option<u8>,

@@ -19,7 +19,7 @@ use crate::{
 /// the first.
 const MAX_SYNTAX_ERRORS: usize = 5;
 
-/// A value and where it is.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) at: Place,
@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
-/// What a value is.
+/// The value itself.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Text(String),
@@ -67,7 +67,7 @@ impl Node {
         }
     }
 
-    /// What it is, with its article.
+    /// The kind of the value with its article, for messages.
     pub(crate) fn what(&self) -> &'static str {
         match self.kind {
             Kind::Text(_) => "a string",
@@ -88,7 +88,7 @@ pub(crate) struct Document {
     /// The file as a whole.
     pub(crate) whole: Place,
     pub(crate) table: Table,
-    /// It has syntax errors; `table` is what could be read all the same.
+    /// The file has syntax errors; `table` holds what could be read all the same.
     pub(crate) unreadable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Reading a table key by key: what was asked for is known, the rest is reported.
+//! Reading a table key by key. A key that the reader has asked for is known; any other is reported.
 
 use crate::{
     read::{
@@ -66,7 +66,7 @@ impl<'t> Fields<'t> {
         None
     }
 
-    /// Reports what was never asked for. `top` are the keys that are right at top level.
+    /// Reports the keys that were never asked for. `top`: keys that are right at top level.
     pub(crate) fn finish(self, top: &[&str], report: &mut Report) {
         #[cfg(test)]
         asked::note(self.prefix.trim_end_matches('.'), &self.known);

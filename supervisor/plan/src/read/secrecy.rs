@@ -1,22 +1,22 @@
-//! Which values are not for everybody's eyes.
+//! Which values may be shown.
 //!
-//! A variable that an administrator sets by an env map is shown only where something says that it is
-//! harmless: the table of the variables that its program knows, `public` under `[variables]`, or its
-//! form (empty, true, false). A guess by names can only add to that: what looks like a secret is one,
-//! and what does not may be one all the same.
+//! A variable that an administrator sets by an env map is shown only where something says that it
+//! is harmless: the table of the variables that its program knows, `public` under `[variables]`, or
+//! its form (empty, true, false). A guess by names can only add to that: what looks like a secret
+//! is one, and what does not may be one all the same.
 //!
 //! Theory: what *is* a secret ([`Secrecy::Secret`], or by its looks) is also looked for in other
 //! values, and the file it stands in must be closed to others. What only *may* be one
 //! ([`Secrecy::Private`]) is hidden where it stands, and no more.
 
-/// What may be seen of a value.
+/// Who may see a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// Anybody may see it.
+    /// Anybody may see the value.
     Public,
-    /// Nothing says that it is harmless.
+    /// Nothing says that the value is harmless.
     Private,
-    /// It is a password, a key or the like.
+    /// The value is a password, a key or the like.
     Secret,
 }
 
@@ -55,7 +55,8 @@ const FILE_ENDS: &[&str] = &[".pem", ".key", ".crt", ".cert", ".json", ".txt"];
 /// A longer user of a URL is no person's name but a token.
 const USER_MAX: usize = 16;
 
-/// Whether a pattern of names means this one, which is upper case. A `*` at its end stands for anything.
+/// Whether a pattern of names means this one, which is upper case. A `*` at its end stands for
+/// anything.
 pub(crate) fn names(pattern: &str, upper: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(begin) => upper.starts_with(begin),
@@ -73,7 +74,7 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
     !is_switch(value) && (is_named(name, value) || holds_password(value))
 }
 
-/// Too little to be a secret.
+/// Whether a value is too short to be a secret: empty, true or false.
 pub(crate) fn is_switch(value: &str) -> bool {
     value.is_empty() || matches!(value, "true" | "false")
 }
@@ -112,7 +113,7 @@ fn holds_password(value: &str) -> bool {
         || ["basic ", "bearer "].iter().any(|it| lower.starts_with(it))
 }
 
-/// It may have a user, and with that a password, before a host.
+/// Whether there may be a user, and with that a password, before a host.
 pub(crate) fn has_user(value: &str) -> bool {
     value.contains('@')
 }

@@ -36,7 +36,7 @@ impl Spec {
         }
     }
 
-    /// A command that makes one, for a person to give.
+    /// A command by which a person can make such a secret.
     pub(crate) fn command(self) -> String {
         let way = match self.alphabet {
             Alphabet::Hex => "hex",
@@ -45,7 +45,7 @@ impl Spec {
         format!("openssl rand -{way} {}", self.bytes)
     }
 
-    /// Random bytes it takes.
+    /// Number of random bytes that the secret takes.
     pub fn random_bytes(self) -> usize {
         self.bytes
     }
@@ -58,7 +58,7 @@ impl Spec {
         format!("{name}:{}", self.bytes)
     }
 
-    /// What stands for it in a plan until it is made.
+    /// Stands for the secret in a plan until it is made.
     pub(crate) fn placeholder(self) -> String {
         self.encode(&vec![0; self.bytes])
     }

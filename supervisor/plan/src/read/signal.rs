@@ -7,7 +7,7 @@ use text::signal;
 pub(crate) enum Purpose {
     /// To ask a process to end. SIGCONT follows, so that a paused one hears it.
     Stop,
-    /// To have it take a new configuration.
+    /// To have a process take a new configuration.
     Reload,
 }
 

@@ -1,10 +1,10 @@
 //! What is wrong with a line that is not TOML, and what to write instead: the parser says what it
 //! expected, people want to know what they did.
 //!
-//! Nothing of the file is repeated but a key, and that only where it looks like one and stands before
-//! a `=`: the line may be the middle of a secret whose quotes are broken.
+//! Nothing of the file is repeated but a key, and that only where it looks like one and stands
+//! before a `=`: the line may be the middle of a secret whose quotes are broken.
 
-/// What is said of one syntax error.
+/// The message and the hint for one syntax error.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Explained {
     pub(crate) message: String,
@@ -25,7 +25,7 @@ fn explained(message: impl Into<String>, hint: impl Into<String>) -> Option<Expl
 /// A longer word is no key, in bytes.
 const KEY_MAX: usize = 80;
 
-/// The line that is wrong, and what is around it.
+/// The line with the error, and the text around it.
 struct Spot<'t> {
     text: &'t str,
     /// Number of the line, from 0.
@@ -34,7 +34,7 @@ struct Spot<'t> {
     /// Before and behind the first `=`.
     key: &'t str,
     value: Option<&'t str>,
-    /// The parser's words.
+    /// The parser's message.
     parser: &'t str,
 }
 
@@ -46,13 +46,13 @@ impl Spot<'_> {
         (sure && self.key.chars().all(part)).then_some(self.key)
     }
 
-    /// The key, in a sentence.
+    /// The key in quotes, for a sentence.
     fn named(&self) -> &str {
         self.sure_key().unwrap_or("the key")
     }
 }
 
-/// Looks at the place of an error as a person would.
+/// Explains a syntax error by the text at its place.
 pub(crate) fn explain(text: &str, offset: usize, parser: &str) -> Explained {
     let before = text.get(..offset).unwrap_or(text);
     let mut number = before.matches('\n').count();

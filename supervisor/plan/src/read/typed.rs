@@ -55,7 +55,7 @@ impl Type {
             .map(|(_, ty)| *ty)
     }
 
-    /// With its article, for messages.
+    /// The type with its article, for messages.
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Text => "a string",
@@ -250,7 +250,7 @@ impl Typed {
         }
     }
 
-    /// As templates see it.
+    /// The value as templates see it.
     pub(crate) fn value(&self) -> Value {
         match self {
             Self::Text(text) => Value::from(text),
@@ -262,7 +262,7 @@ impl Typed {
         }
     }
 
-    /// Every text in it, keys of a map too.
+    /// Every text in the value, keys of a map too.
     pub(crate) fn texts(&self) -> Vec<&str> {
         match self {
             Self::Text(text) => vec![text],
@@ -276,7 +276,7 @@ impl Typed {
         }
     }
 
-    /// As an environment variable: a list joined by one space, a map as JSON.
+    /// The value as an environment variable: a list joined by one space, a map as JSON.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

@@ -18,7 +18,7 @@ pub(crate) struct Url {
 pub(crate) const URL_PARTS: &[&str] = &["scheme", "host", "port", "path", "authority"];
 
 impl Url {
-    /// Only what services are reached by: a scheme, a host, perhaps a port and a path.
+    /// Reads a URL by which a service is reached: a scheme, a host, perhaps a port and a path.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("is empty; where it is meant to be unset, remove the line".to_owned());
@@ -87,12 +87,12 @@ pub(crate) fn without_user(text: &str) -> String {
 }
 
 impl Url {
-    /// As it was written.
+    /// The URL as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// It has a user, and perhaps a password, before its host.
+    /// Whether there is a user, and perhaps a password, before the host.
     pub(crate) fn has_user(&self) -> bool {
         without_user(&self.text) != self.text
     }

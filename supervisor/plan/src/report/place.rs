@@ -1,7 +1,7 @@
 //! Places: where in which file something is written.
 //!
-//! A place keeps its file's text alive and is cheap to copy; line and column are worked out only for a
-//! place that is reported.
+//! A place keeps its file's text alive and is cheap to copy; line and column are worked out only
+//! for a place that is reported.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +13,8 @@ use std::{
 pub(crate) struct SourceFile {
     path: PathBuf,
     text: String,
-    /// Where lines begin, once somebody asks: thousands of mistakes must not take minutes.
+    /// Offsets at which lines begin, worked out at the first question: a file with thousands of
+    /// mistakes must not be searched for each of them.
     lines: OnceLock<Vec<usize>>,
 }
 
@@ -26,7 +27,7 @@ impl SourceFile {
         }
     }
 
-    /// All of it.
+    /// The whole text.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -74,7 +75,7 @@ impl Place {
         }
     }
 
-    /// Another place in the same file.
+    /// The place at another offset of the same file.
     pub(crate) fn at(&self, offset: usize) -> Self {
         Self {
             source: Arc::clone(&self.source),
@@ -97,7 +98,7 @@ impl Place {
         Some((count(lines), count(columns)))
     }
 
-    /// What stands there.
+    /// The text at this place.
     pub(crate) fn written(&self) -> &str {
         let start = self.offset.unwrap_or_default();
         self.source.text.get(start..).unwrap_or_default()

@@ -1,10 +1,10 @@
 //! The value of every name: settings, top-level keys, built-ins and `.enable`.
 //!
-//! `resolver` works out each name once and remembers it ([`outcome`] says what can come of it); a name whose
-//! value needs itself is an error. `names` finds what a dotted name means, `defaults` and `find` what an unset
-//! setting is, `enable` whether a service runs here. `template` is the engine, `template_file` a template with
-//! what it includes, `search_path` where those lie, `locals` names that exist at one place only, `context` what
-//! one template sees.
+//! `resolver` works out each name once and remembers it ([`outcome`] says what can come of it); a
+//! name whose value needs itself is an error. `names` finds what a dotted name means, `defaults`
+//! and `find` what an unset setting is, `enable` whether a service runs here. `template` is the
+//! engine, `template_file` a template with what it includes, `search_path` where those lie,
+//! `locals` names that exist at one place only, `context` what one template sees.
 //!
 //! Taint: a value that a secret went into is a secret.
 

@@ -18,7 +18,8 @@ use crate::{
 };
 
 impl Resolver<'_> {
-    /// What a dotted name means in the templates of a namespace (empty: of no service). An error is the hint.
+    /// What a dotted name means in the templates of a namespace (empty: of no service). An error is
+    /// the hint.
     pub(crate) fn find(
         &self,
         namespace: &str,

@@ -1,4 +1,5 @@
-//! Where variables were written, for those who explain an environment; see [`crate::load::plan::load_with_origins`].
+//! Where variables were written, for those who explain an environment; see
+//! [`crate::load::plan::load_with_origins`].
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -16,6 +17,6 @@ pub struct Origin {
     pub key: String,
     /// The setting that became the variable, as the site file names it: `chat.port`.
     pub setting: Option<String>,
-    /// By the administrator, and not by the service file.
+    /// Whether the administrator wrote the value, and not the service file.
     pub given: bool,
 }

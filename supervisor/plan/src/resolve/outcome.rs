@@ -13,13 +13,13 @@ pub(crate) enum Name {
     Setting(String, String),
     /// The part of a service's name behind `@`.
     Instance(String),
-    /// Identifier of a service.
+    /// `SERVICE.enable`; the identifier of the service.
     Enable(String),
-    /// `.enable` of what is not in the catalogue.
+    /// `.enable` of what cannot run here: false.
     Off,
     /// All settings of a namespace.
     Whole(String),
-    /// Of a service that could not be read.
+    /// A name of a service whose file could not be read.
     Unreadable,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Eval {
     Unset {
         missing: Option<String>,
     },
-    /// Needs something that is missing on this host.
+    /// The text needs something that is missing on this host.
     Broken(String),
     Failed,
 }

@@ -1,4 +1,4 @@
-//! The directories that are searched for templates and tables.
+//! The search path for templates and tables of variables.
 
 use std::path::PathBuf;
 

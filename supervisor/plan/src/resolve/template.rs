@@ -1,5 +1,5 @@
-//! Strict templates. Only this module and
-//! `read::typed` know the template engine.
+//! Strict templates: a name without value is an error. This module alone compiles and
+//! renders templates; others see the values of the engine.
 
 use std::collections::BTreeSet;
 

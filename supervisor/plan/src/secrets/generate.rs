@@ -16,8 +16,8 @@ pub fn generate(spec: &str, random: &[u8]) -> Result<String, String> {
     Ok(spec.encode(random))
 }
 
-/// Adds values (service, key, value) to the text of `secrets.toml`. Lines that are there stay as written,
-/// also those of these keys.
+/// Adds values (service, key, value) to the text of `secrets.toml`. Lines that are there stay as
+/// written, also those of these keys.
 pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<String, String> {
     let mut wanted = parse(text)?;
     let mut out = text.to_owned();

@@ -3,9 +3,9 @@
 //! A secret that is gone may lie in a database or encrypt one, so it is never made anew: it
 //! is put back from the plans that are known ([`Known`]): the one that runs, the one that was
 //! applied last, those that worked. A value that is made by `generate` is put back wherever it is
-//! missing; all values of `secrets.toml`, if that is gone or empty. A value that no plan knows, though something
-//! has been applied here before, is an error with a hint. Only a secret that never existed is left to be made
-//! ([`crate::model::Plan::missing_secrets`]).
+//! missing; all values of `secrets.toml`, if that is gone or empty. A value that no plan knows,
+//! though something has been applied here before, is an error with a hint. Only a secret that never
+//! existed is left to be made ([`crate::model::Plan::missing_secrets`]).
 //!
 //! Nothing is written here: [`Mended::text`] is the text that `secrets.toml` gets.
 
@@ -90,7 +90,7 @@ impl Known {
     }
 }
 
-/// None: there is no such file.
+/// None: the file does not exist.
 fn read(path: &Path) -> io::Result<Option<String>> {
     match safe_path::read(path, STATE_BYTES_MAX) {
         Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
@@ -108,7 +108,7 @@ fn has_traces(state_dir: &Path) -> bool {
 /// A plan, and what has to be put back for it.
 #[derive(Debug)]
 pub struct Mended {
-    /// The plan, as if it had been.
+    /// The plan, as if nothing had been lost.
     pub plan: Plan,
     /// What is put back: section and key. Each has a warning among the plan's remarks.
     pub put_back: Vec<(String, String)>,
@@ -130,8 +130,8 @@ impl Mended {
     }
 }
 
-/// Makes the plan from the files, with secrets that are gone put back. What is known is asked for only
-/// where some may be.
+/// Makes the plan from the files, with secrets that are gone put back. What is known is asked for
+/// only where some may be.
 ///
 /// # Errors
 /// As [`load()`], and a secret that nobody knows any more.

@@ -30,9 +30,9 @@ const OWN_BITS: u32 = 0o600;
 /// Why the file was not changed.
 #[derive(Debug)]
 pub enum Failure {
-    /// It cannot be read.
+    /// The file cannot be read.
     Read(io::Error),
-    /// It cannot be written.
+    /// The file cannot be written.
     Write(io::Error),
     /// The change does not fit the file.
     Change(String),
@@ -98,7 +98,8 @@ impl Reserved {
 /// The file under its lock.
 struct Locked {
     file: Flock<File>,
-    /// Where it really lies, a directory that only root or we can change, and its name there.
+    /// The directory that the file lies in, behind links, which only root or we can change; and
+    /// its name there.
     place: (Dir, OsString),
     before: Metadata,
     /// The file did not exist.
@@ -180,7 +181,7 @@ fn open((dir, name): &(Dir, OsString)) -> io::Result<(File, bool)> {
     }
 }
 
-/// Another has made or removed it in the same moment.
+/// Whether another program has made or removed the file in the same moment.
 fn is_others(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -65,8 +65,8 @@ pub(crate) const KEYS: &[Key] = &[
     ),
 ];
 
-/// A user or group, by name or, in a service file, by its number. An empty one would silently be the
-/// supervisor's own, often root.
+/// A user or group, by name or, in a service file, by its number. An empty one would silently be
+/// the supervisor's own, often root.
 pub(crate) fn account(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,

@@ -3,9 +3,9 @@
 //! `path_exists` and `path_missing` are paths, `that` is a template that gives true or false; what
 //! is given must hold, else `message` is reported, with `hint` where there is one: as an error, or
 //! as `level` says (`warning`, `note`). It is reported at the line of the site file that `about`
-//! names (a setting of the service, `SERVICE.KEY`, a top-level key, or `environment.NAME`, a variable
-//! of the service), or at the one that enables the service. Behind an error the rest is not reported.
-//! A disabled service asserts nothing.
+//! names (a setting of the service, `SERVICE.KEY`, a top-level key, or `environment.NAME`, a
+//! variable of the service), or at the one that enables the service. Behind an error the rest is
+//! not reported. A disabled service asserts nothing.
 //!
 //! Its templates have `environment` too: the variables that the service gets, wherever they come
 //! from, without those that may be secret.

@@ -1,5 +1,5 @@
-//! One service file, rendered into a [`Service`]: every key is read, in the order of [`keys`], then each
-//! is checked against the others.
+//! One service file, rendered into a [`Service`]: every key is read, in the order of [`keys`], then
+//! each is checked against the others.
 
 use std::collections::BTreeMap;
 

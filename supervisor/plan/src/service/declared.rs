@@ -1,5 +1,5 @@
-//! Keys that are read before any service is: what a service file declares for the site file, and what is
-//! for people alone.
+//! Keys that are read before any service is: what a service file declares for the site file, and
+//! what is for people alone.
 
 use crate::service::key::{Key, KeyTable};
 

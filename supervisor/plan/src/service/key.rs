@@ -1,8 +1,8 @@
 //! One key at the top of a service file, with all that the program has to say of it.
 //!
-//! Each file of this folder has a list of its keys beside what reads them; [`super::keys`] joins the
-//! lists. What is read, compared, described, documented and proposed for a misspelled key follows
-//! from the list, so a new key is one entry and one field of [`Service`].
+//! Each file of this folder has a list of its keys beside what reads them; [`super::keys`] joins
+//! the lists. What is read, compared, described, documented and proposed for a misspelled key
+//! follows from the list, so a new key is one entry and one field of [`Service`].
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ pub(crate) type Step = fn(&mut Reader<'_, '_>, &mut Fields<'_>, &mut Service);
 pub(crate) struct Key {
     /// As a service file writes it.
     pub(crate) name: &'static str,
-    /// One line for the reference.
+    /// The line of the reference.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "the reference is written by a test")
@@ -35,13 +35,13 @@ pub(crate) struct Key {
     pub(crate) read: Step,
     /// Checks it against other keys, once all are read.
     pub(crate) check: Step,
-    /// Its value is known of a disabled service too.
+    /// Whether the value of a disabled service is known too.
     pub(crate) of_disabled: bool,
     /// Says its value, as a service file would.
     pub(crate) describe: fn(&Service, &mut Described),
     /// Says what differs between two plans, and what that means for a process that runs.
     pub(crate) compare: fn(&Service, &Service, &mut Differences),
-    /// The tables that it opens, for the reference.
+    /// The tables that the key opens, for the reference.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "the reference is written by a test")
@@ -58,7 +58,7 @@ pub(crate) struct KeyTable {
         expect(dead_code, reason = "the reference is written by a test")
     )]
     pub(crate) header: &'static str,
-    /// What is said of the whole; may be empty.
+    /// The text above the keys; may be empty.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "the reference is written by a test")
@@ -86,7 +86,8 @@ impl Key {
     };
 }
 
-/// What differs between two plans of a service: each with what it means and its name. Never a value.
+/// What differs between two plans of a service: each with what it means and its name. Never a
+/// value.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {
     pub(crate) reasons: Vec<(PlanImpact, String)>,

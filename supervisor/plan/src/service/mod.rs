@@ -1,12 +1,12 @@
 //! A service file becomes a [`crate::model::Service`], key by key.
 //!
-//! `key` says what a key is and `keys` lists them all; each of the other files owns a group of keys: its
-//! entries, and below them what reads, checks and describes them. `build` goes through the list, and nothing
-//! outside the list knows a key by name. `reader` evaluates a value as its type, `described` gathers values for
-//! people; `cron` knows cron expressions.
+//! `key` says what a key is and `keys` lists them all; each of the other files owns a group of
+//! keys: its entries, and below them what reads, checks and describes them. `build` goes through
+//! the list, and nothing outside the list knows a key by name. `reader` evaluates a value as its
+//! type, `described` gathers values for people; `cron` knows cron expressions.
 //!
-//! Keys are read in the order of the list, so a reader may use the fields of keys before it. A disabled
-//! service is checked and not rendered: what its templates need may be unset.
+//! Keys are read in the order of the list, so a reader may use the fields of keys before it. A
+//! disabled service is checked and not rendered: what its templates need may be unset.
 
 pub(crate) mod account;
 pub(crate) mod asserts;

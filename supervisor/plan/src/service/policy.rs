@@ -164,7 +164,8 @@ fn restart(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Servi
         out.policy = policy;
     }
     let set = |slot: &mut u64, found: Option<u64>| *slot = found.unwrap_or(*slot);
-    // Without a pause, or if every death counted as the first, a service that cannot start would be started for ever.
+    // Without a pause, or if every death counted as the first, a service that cannot start would be
+    // started for ever.
     set(
         &mut out.delay_ms,
         reader.positive_duration_key(fields, "delay"),

@@ -1,4 +1,4 @@
-//! Questions that are asked again and again: `[liveness]`, `[health]`, and what `[ready]` may ask.
+//! Questions that are asked at intervals: `[liveness]`, `[health]`, and what `[ready]` may ask.
 
 use crate::{
     model::{Ask, Probe},
@@ -110,7 +110,8 @@ fn other(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str
     asked.ok().flatten().map(|ask| pace.of(ask))
 }
 
-/// Which of [`ASKS`] are there. `unix` beside `http` is no way of its own: it says by which socket.
+/// Which of [`ASKS`] a table has. `unix` beside `http` is no way of its own: it says by which
+/// socket.
 pub(crate) fn ways(fields: &mut Fields<'_>) -> Vec<&'static str> {
     let there = ASKS.map(|key| fields.entry(key).map(|_| key));
     let mut ways: Vec<_> = there.into_iter().flatten().collect();
@@ -137,7 +138,7 @@ pub(crate) fn exclude(reader: &mut Reader<'_, '_>, at: &Place, key: &str, ways: 
         .hint("keep one of them");
 }
 
-/// How often something is asked, and what counts.
+/// How often a probe asks, and how many answers count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) delay_ms: Option<u64>,
@@ -252,7 +253,7 @@ pub(crate) fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Resul
     }
 }
 
-/// What the answer must contain.
+/// The text that the answer must contain.
 fn body(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
     let node = fields.node("body")?;
     let name = fields.key("body");

@@ -129,8 +129,8 @@ fn confirm(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Probe
     Some(pace.of(ask))
 }
 
-/// Checks that a token that is asked for is in a file, where the program reads it, and that no change of that
-/// file is a reason for the next reload.
+/// Checks that a token that is asked for is in a file, where the program reads it, and that no
+/// change of that file is a reason for the next reload.
 fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     let confirm = service.reload.as_ref().and_then(|it| it.confirm.as_ref());
     let asks = confirm.is_some_and(|it| it.ask.has_token());

@@ -1,4 +1,5 @@
-//! `stale_sockets` of a service: unix sockets that its next run could not bind while they are there.
+//! `stale_sockets` of a service: unix sockets that its next run could not bind while they are
+//! there.
 
 use std::path::PathBuf;
 

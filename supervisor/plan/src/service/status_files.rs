@@ -1,9 +1,9 @@
-//! `[[status_files]]`: templates that are rendered while a service runs, whenever what they say of it
-//! changes.
+//! `[[status_files]]`: templates that are rendered while a service runs, whenever what they say of
+//! it changes.
 //!
-//! Settings are taken when the plan is made, and so each template is tried: it is rendered for every
-//! state that a service can be in, with and without all else that can be said. What could fail later
-//! is refused here.
+//! Settings are taken when the plan is made, and so each template is tried: it is rendered for
+//! every state that a service can be in, with and without all else that can be said. What could
+//! fail later is refused here.
 
 use minijinja::{Value, value::Serde};
 use serde_json::json;

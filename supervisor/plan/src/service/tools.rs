@@ -1,8 +1,9 @@
-//! `[tools.NAME]` of a service: a program that people run by `ctl NAME …`, with arguments of their own, made
-//! ready by the plan: which program, whom it speaks to, as whom.
+//! `[tools.NAME]` of a service: a program that people run by `ctl NAME …`, with arguments of their
+//! own, made ready by the plan: which program, whom it speaks to, as whom.
 //!
-//! A tool is shown to all who may look, and lies open in the process list: a secret in it is an error. Of a
-//! disabled service only what is said of the tool is known. `ctl` executes it; the supervisor never does.
+//! A tool is shown to all who may look, and lies open in the process list: a secret in it is an
+//! error. Of a disabled service only what is said of the tool is known. `ctl` executes it; the
+//! supervisor never does.
 
 use std::collections::BTreeMap;
 
@@ -236,7 +237,8 @@ fn unset_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String
     names
 }
 
-/// The account that root becomes. A supervisor that is not root gives no service an account of its own.
+/// The account that root becomes. A supervisor that is not root gives no service an account of its
+/// own.
 fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
     let node = fields.node("user")?;
     let key = fields.key("user");

@@ -122,7 +122,7 @@ fn one_of<T: Copy>(node: &Node, key: &str, words: &[(&str, T)], report: &mut Rep
     None
 }
 
-/// A target of which the site file and `secrets.toml` may each hold a part.
+/// A target of notifications, of which the site file and `secrets.toml` may each hold a part.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     at: Option<Place>,
@@ -131,16 +131,16 @@ pub(crate) struct Draft {
     sendmail: Option<Vec<String>>,
     from: Option<String>,
     on: Option<BTreeSet<NotifyOn>>,
-    /// Something in it is wrong and was reported.
+    /// Part of the target is wrong, and that was reported.
     failed: bool,
 }
 
 /// The targets of one file.
 #[derive(Debug, Default)]
 pub(crate) struct Notify {
-    /// By name.
+    /// Targets by name.
     pub(crate) targets: BTreeMap<String, Draft>,
-    /// The first that holds a secret, by its key.
+    /// The first secret among the targets, by its key.
     pub(crate) secret: Option<(String, Place)>,
 }
 

@@ -1,5 +1,5 @@
-//! `SERVICE.unset_env` of the site file: variables that a service is not to have although its service
-//! file sets them, as systemd's `UnsetEnvironment=`.
+//! `SERVICE.unset_env` of the site file: variables that a service is not to have although its
+//! service file sets them, as systemd's `UnsetEnvironment=`.
 //!
 //! The names are only read here; `service::env::unset` takes them out of an environment.
 

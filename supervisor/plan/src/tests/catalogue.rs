@@ -365,7 +365,8 @@ fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
     assert!(!told.contains("says otherwise"), "{told}");
 }
 
-/// What is not installed breaks what needs it, says what brings it, and keeps nothing else from running.
+/// What is not installed breaks what needs it, says what brings it, and keeps nothing else from
+/// running.
 #[test]
 fn programs_that_are_not_installed_break_their_own_services_alone() {
     let mut machine = shipped("mattermost_external_url = 'http://chat.example.com'\n");

@@ -138,7 +138,8 @@ fn an_address_that_overlaps_one_that_is_given_up_takes_a_restart() {
     }
 }
 
-/// Of two services the one that is to have the address waits for a run that ends, and for nothing else.
+/// Of two services the one that is to have the address waits for a run that ends, and for nothing
+/// else.
 #[test]
 fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
     let service = |on: u16| {

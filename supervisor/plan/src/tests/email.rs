@@ -58,7 +58,8 @@ fn what_the_document_says_is_not_remarked_upon() {
     }
 }
 
-/// What is changed of the good settings and into what, the words that tell it, and the variable at whose line.
+/// What is changed of the good settings and into what, the words that tell it, and the variable at
+/// whose line.
 const CASES: [(&str, &str, &str, &str); 13] = [
     ("587", "465", "TLS from the first byte", "SMTPPORT"),
     (

@@ -206,8 +206,8 @@ fn programs(service: &Service) -> Vec<&str> {
         .collect()
 }
 
-/// /run is mounted noexec where Debian's initramfs has made it, and /var on hardened machines: no file
-/// that is written there can be a program.
+/// /run is mounted noexec where Debian's initramfs has made it, and /var on hardened machines: no
+/// file that is written there can be a program.
 #[test]
 fn the_catalogue_executes_nothing_that_it_writes() {
     let plan = all();

@@ -1,5 +1,5 @@
-//! Names in a directory: given, moved, exchanged, linked and removed. What a name stands for is never
-//! opened and no link is followed.
+//! Names in a directory: given, moved, exchanged, linked and removed. What a name stands for is
+//! never opened and no link is followed.
 
 use std::{ffi::OsStr, io};
 
@@ -44,7 +44,8 @@ impl Dir {
         }
     }
 
-    /// Has two names change places, each in a directory of its own: nobody ever sees one of them missing.
+    /// Has two names change places, each in a directory of its own: nobody ever sees one of them
+    /// missing.
     ///
     /// # Errors
     /// `ENOENT` if one is missing, `EXDEV` if the directories lie on different file systems.
@@ -148,8 +149,8 @@ impl Dir {
         Ok(unlinkat(&self.step, name, UnlinkatFlags::RemoveDir)?)
     }
 
-    /// Removes what has a name, and all that lies in it, as far as that is at most so deep. Nothing is
-    /// followed. What is gone already is no error.
+    /// Removes what has a name, and all that lies in it, as far as that is at most so deep. Nothing
+    /// is followed. What is gone already is no error.
     ///
     /// # Errors
     /// `ELOOP` if directories lie deeper in each other.

@@ -43,7 +43,7 @@ pub fn check(host: &dyn Host, certificate: &Certificate, now: i64) -> Vec<Findin
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
     if certificate.renewed_by.is_some() && absent(&given) && absent(&key) {
-        // Its service is about to make it.
+        // The service that makes the certificate has not run yet.
         return Vec::new();
     }
     let given = findings.read(&certificate.certificate, given);
@@ -87,8 +87,8 @@ impl Life {
     }
 }
 
-/// The life of the first certificate of a PEM file, and whether it is for all these hosts. None: there
-/// is none.
+/// The life of the first certificate of a PEM file, and whether it is for all these hosts. None:
+/// there is none.
 pub fn life(pem: &[u8], hosts: &[String]) -> Option<(Life, bool)> {
     let mut blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
     let block = blocks.find(|block| block.label == "CERTIFICATE")?;

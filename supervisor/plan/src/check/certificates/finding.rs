@@ -1,7 +1,7 @@
 //! Findings about a certificate, and from when on its end is one.
 
-/// Seconds before its end from which a certificate is told of, at most; a short-lived one is told of
-/// in the last third of its life.
+/// Seconds before its end from which a certificate is told of, at most; a short-lived one is told
+/// of in the last third of its life.
 pub(super) const SOON_S: i64 = 30 * DAY_S;
 pub(super) const DAY_S: i64 = 86_400;
 /// Certificates of one file that are looked at.
@@ -21,9 +21,9 @@ pub struct Finding {
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
-    /// Worth mending; nobody notices yet.
+    /// The certificate should be mended, though no client notices yet.
     Warning,
-    /// It ends soon: so many days are left.
+    /// The certificate ends soon: days that are left.
     Soon(i64),
     /// Clients do not trust it, though a program may serve it.
     Degraded,

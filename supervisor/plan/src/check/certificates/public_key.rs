@@ -1,5 +1,6 @@
-//! The public half of a private key: by it key and certificate are seen to belong together. RSA, P-256, P-384
-//! and Ed25519, in PKCS#8 or in the older form of each; other kinds are known to nobody here.
+//! The public half of a private key: by it key and certificate are seen to belong together. RSA,
+//! P-256, P-384 and Ed25519, in PKCS#8 or in the older form of each; other kinds are known to
+//! nobody here.
 
 use ring::{
     rand::SystemRandom,
@@ -24,7 +25,8 @@ const CURVES: [(&EcdsaSigningAlgorithm, &[u8]); 2] = [
 const SEQUENCE: u8 = 0x30;
 const OCTET_STRING: u8 = 0x04;
 
-/// The public key as a certificate holds it (`subjectPublicKey`), unless the key is of another kind or damaged.
+/// The public key as a certificate holds it (`subjectPublicKey`), unless the key is of another kind
+/// or damaged.
 pub(super) fn of(key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
     match key {
         PrivateKeyDer::Pkcs1(key) => {

@@ -174,7 +174,8 @@ fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environm
     env
 }
 
-/// `SERVICE.env` of the site file. `worked_out`: the settings that each variable of `[env]` comes from.
+/// `SERVICE.env` of the site file. `worked_out`: the settings that each variable of `[env]` comes
+/// from.
 fn from_env_maps(
     reader: &mut Reader<'_, '_>,
     env: &mut Environment,
@@ -192,7 +193,8 @@ fn from_env_maps(
             });
             if let (Some(from), true) = (from, replaces) {
                 let own = setting_that_becomes(reader, name);
-                // A value made from more than an address and its port has no single setting to replace it.
+                // A value made from more than an address and its port has no single setting to
+                // replace it.
                 let instead = own.or_else(|| (from.len() <= 2).then(|| from.join(", ")));
                 if let Some(instead) = instead {
                     let from = from.join(", ");

@@ -3,7 +3,8 @@
 //!
 //! `environment` lays the layers in this order; `computed`, `env_file`, `settings` and `unset` are
 //! one each. `written` is the result with the place of each variable. `visibility` decides which
-//! values may be shown, and `lint` holds the variables to the table of those that the program knows.
+//! values may be shown, and `lint` holds the variables to the table of those that the program
+//! knows.
 
 pub(crate) mod computed;
 pub(crate) mod env_file;

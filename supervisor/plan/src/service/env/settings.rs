@@ -18,7 +18,8 @@ pub(super) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) 
     let declaring = reader.resolver.declaring.get(&reader.namespace).cloned();
     for namespace_name in declaring.unwrap_or_default() {
         for (key, setting) in &schema.namespaces[namespace_name].settings {
-            // Resolving a setting with `generate` has its secret made, also where no template names it.
+            // Resolving a setting with `generate` has its secret made, also where no template names
+            // it.
             if setting.env.is_none() && setting.generate.is_none() {
                 continue;
             }

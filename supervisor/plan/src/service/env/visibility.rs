@@ -1,8 +1,8 @@
 //! Which variables of an env map may be shown.
 //!
-//! A variable that an administrator sets is shown only where something says that it is harmless: the
-//! table of the variables that its program knows, `public` under `[variables]`, or its form (empty,
-//! true, false).
+//! A variable that an administrator sets is shown only where something says that it is harmless:
+//! the table of the variables that its program knows, `public` under `[variables]`, or its form
+//! (empty, true, false).
 
 use api::VariableSource;
 

@@ -3,9 +3,9 @@
 //!
 //! Many programs silently ignore a variable that they do not know, and a value that they
 //! cannot read. For such a program the catalogue has a table of what it knows (form: `table`), and
-//! every variable of the service that begins with `prefix` is checked against it, and reported where the
-//! administrator wrote it. A variable without effect is a warning; one that the program dies of is an error.
-//! The table is read only for an enabled service and nothing of it is kept.
+//! every variable of the service that begins with `prefix` is checked against it, and reported
+//! where the administrator wrote it. A variable without effect is a warning; one that the program
+//! dies of is an error. The table is read only for an enabled service and nothing of it is kept.
 
 use std::collections::BTreeMap;
 
@@ -308,7 +308,8 @@ impl Checker<'_> {
         self.say(Severity::Warning, one, message, Some(hint));
     }
 
-    /// Whether the installed version has it. What the service file itself sets is for every version.
+    /// Whether the installed version has it. What the service file itself sets is for every
+    /// version.
     fn age(&mut self, one: &Asked<'_>, row: &Row<'_>) {
         if !one.written.given {
             return;

@@ -1,7 +1,7 @@
 //! What a program dies of: the column `dies` of the table.
 //!
-//! `CASE: WHAT` or `CASE since A..B: WHAT`; WHAT is what the program does then, instead of ignoring the
-//! value. A case that nobody here knows is none: the table may be an administrator's own.
+//! `CASE: WHAT` or `CASE since A..B: WHAT`; WHAT is what the program does then, instead of ignoring
+//! the value. A case that nobody here knows is none: the table may be an administrator's own.
 //!
 //! | case | the value |
 //! | --- | --- |

@@ -19,8 +19,8 @@ pub(super) struct Trouble {
     pub(super) hint: Option<String>,
 }
 
-/// Holds a value to the type of its variable, and to what the program dies of. `shown`: the value may
-/// be repeated.
+/// Holds a value to the type of its variable, and to what the program dies of. `shown`: the value
+/// may be repeated.
 pub(super) fn check(
     row: &Row<'_>,
     death: Option<Death<'_>>,
