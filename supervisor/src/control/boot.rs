@@ -17,7 +17,7 @@ use crate::{
 /// What a control process starts with.
 #[derive(Debug, Default)]
 pub(crate) struct Boot {
-    /// Feeds the jitter.
+    /// Seed of the jitter of restarts and schedules.
     pub(crate) seed: u64,
     /// Holds that survived an earlier daemon.
     pub(crate) holds: BTreeMap<String, StoredHold>,
@@ -119,8 +119,8 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     (applied.plan, boot)
 }
 
-/// Without runs of an earlier daemon whose end is in the history: it was written, and the power went before
-/// the other file was. For those of this daemon the keeper knows what has been written.
+/// Without runs of an earlier daemon whose end is in the history: it was written, and the power
+/// went before the other file was. For those of this daemon the keeper knows what has been written.
 pub(super) fn without_told(mut running: Running, daemon: &str, state_dir: &Path) -> Running {
     let of_it = |id: &String| id.rsplit_once('-').is_some_and(|(of, _)| of == daemon);
     let unseen = running.0.iter().filter(|(id, _)| !of_it(id));

@@ -1,5 +1,5 @@
-//! The daemon's own life, apart from that of its services: its start, its end, what its init hears, who comes after this
-//! control process.
+//! The daemon's own life, apart from that of its services: its start, its end, what its init hears,
+//! who comes after this control process.
 
 use crate::control::{
     Now, boot::Boot, init_notify::InitNotify, shutdown::Shutdown, state_warnings::StateWarnings,

@@ -1,5 +1,5 @@
-//! The whole control process on a clock and with a keeper that are ours, for tests of one thing at a
-//! time. The simulation does all at once, at random.
+//! The whole control process on a clock and with a keeper that are ours, for tests of one thing at
+//! a time. The simulation does all at once, at random.
 
 use std::{collections::BTreeMap, fs};
 

@@ -1,8 +1,8 @@
 //! Who stopped what, in memory and on its way to the disk.
 //!
-//! A hold is the administrator's word, so it counts as given once it is on the disk: whoever took or
-//! lifted one hears "done" after that, or hears that it is not. What is not there is written again
-//! until it is (`on_disk.rs`), and once more before the daemon ends.
+//! A hold is the administrator's word, so it counts as given once it is on the disk: whoever took
+//! or lifted one hears "done" after that, or hears that it is not. What is not there is written
+//! again until it is (`on_disk.rs`), and once more before the daemon ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,8 +89,8 @@ impl Holds {
         self.disk.timeout(now);
     }
 
-    /// Before the end, and when somebody has cleared the state directory: what is on no disk is tried at
-    /// once, and what was there is written once more, for it may have been removed.
+    /// Before the end, and when somebody has cleared the state directory: what is on no disk is
+    /// tried at once, and what was there is written once more, for it may have been removed.
     pub(super) fn write_again(&mut self) {
         if !self.disk.wanted().is_empty() || self.disk.standing() != Durability::Stored {
             self.disk.doubt();

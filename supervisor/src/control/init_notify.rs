@@ -1,11 +1,13 @@
-//! What the init hears by `sd_notify(3)`: how far the services are, that all have settled, that the daemon stops.
+//! What the init hears by `sd_notify(3)`: how far the services are, that all have settled, that the
+//! daemon stops.
 //!
-//! Owner: which services are on their way, which have settled and are not up, what the init was told last. After each
-//! input the services that it touched are sorted anew ([`InitNotify::sort`]), so one input costs what it touches.
+//! Owner: which services are on their way, which have settled and are not up, what the init was
+//! told last. After each input the services that it touched are sorted anew ([`InitNotify::sort`]),
+//! so one input costs what it touches.
 //!
-//! Invariant: READY=1 is said once, when no service is on its way and no configuration is being applied; a service that
-//! has failed or waits for one that has does not hold it up. Limits: a status line a second ([`STATUS_PAUSE_MS`]),
-//! [`STATUS_NAMES_MAX`] names in it.
+//! Invariant: READY=1 is said once, when no service is on its way and no configuration is being
+//! applied; a service that has failed or waits for one that has does not hold it up. Limits: a
+//! status line a second ([`STATUS_PAUSE_MS`]), [`STATUS_NAMES_MAX`] names in it.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +32,8 @@ pub(super) struct InitNotify {
     unsettled: BTreeSet<ServiceId>,
     /// Services that have settled and are not up.
     down: BTreeSet<ServiceId>,
-    /// Services in state `waiting`, whose settledness hangs on others: sorted again after each input.
+    /// Services in state `waiting`, whose settledness hangs on others: sorted again after each
+    /// input.
     waiting: BTreeSet<ServiceId>,
     /// The status line that was said last.
     told: String,
@@ -90,7 +93,8 @@ impl InitNotify {
         };
     }
 
-    /// Sorts the services that have changed, and those whose settledness hangs on others, by how they stand.
+    /// Sorts the services that have changed, and those whose settledness hangs on others, by how
+    /// they stand.
     pub(super) fn sort(&mut self, cx: &Context, touched: &BTreeSet<ServiceId>) {
         let waiting = std::mem::take(&mut self.waiting);
         for id in touched.union(&waiting) {
@@ -114,8 +118,8 @@ impl InitNotify {
         }
     }
 
-    /// Says READY=1 once every service has settled and no configuration is being applied (`idle`); else has the
-    /// status line said if it is another.
+    /// Says READY=1 once every service has settled and no configuration is being applied (`idle`);
+    /// else has the status line said if it is another.
     pub(super) fn check(&mut self, cx: &mut Context, idle: bool) {
         let starting = matches!(self.phase, Phase::Starting { .. });
         let status = self.status_line(cx);
@@ -124,7 +128,7 @@ impl InitNotify {
             cx.publish("", "daemon", "every service has settled", None);
             let message = format!("READY=1\nSTATUS={status}");
             cx.tell(Request::TellInit { message });
-            cx.outputs.push_back(Output::ReleaseMemory);
+            cx.output(Output::ReleaseMemory);
             self.told = status;
         } else if status != self.told {
             // A storm of changes is one line a second.

@@ -1,9 +1,9 @@
 //! Whether the host is in maintenance: in memory, on its way to the disk, and to the status files.
 //!
-//! It is an administrator's word as a hold is: it survives every process and the machine, and whoever
-//! says it hears that it is done when it was seen to be stored, to stand in the status files, and to be
-//! what users get (`told.rs`), or hears why not. A disk that does not answer holds nobody up for ever
-//! (`on_disk.rs`). No service is touched by it.
+//! It is an administrator's word as a hold is: it survives every process and the machine, and
+//! whoever says it hears that it is done when it was seen to be stored, to stand in the status
+//! files, and to be what users get (`told.rs`), or hears why not. A disk that does not answer holds
+//! nobody up for ever (`on_disk.rs`). No service is touched by it.
 
 mod told;
 
@@ -24,16 +24,16 @@ use crate::control::{
     text,
 };
 
-/// Where an answer goes.
+/// Where the answer to a client goes.
 type Reply = oneshot::Sender<MaintenanceReply>;
 
-/// What was said last.
+/// Whether the host is in maintenance, as an administrator said last.
 #[derive(Debug)]
 pub(super) struct Maintenance {
     disk: OnDisk<Option<Said>>,
-    /// Those who wait until it is seen. The server has so many connections and no more.
+    /// Clients who wait until it is seen; bounded by the connections of the server.
     waiting: Vec<Reply>,
-    /// What users are told is being looked at.
+    /// Services are being asked what users are told.
     look: Option<told::Look>,
     /// The number of the last question to a service.
     asked: u64,
@@ -94,8 +94,8 @@ impl Maintenance {
 }
 
 impl Maintenance {
-    /// Somebody says that there is maintenance, or none any more. Said twice it is as said once. Returns what the
-    /// history is told.
+    /// Somebody says that there is maintenance, or none any more. Said twice it is as said once.
+    /// Returns what the history is told.
     pub(super) fn set(
         &mut self,
         cx: &mut Context,

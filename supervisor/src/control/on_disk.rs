@@ -1,10 +1,10 @@
 //! What is to be on the disk, and is written until it is there.
 //!
 //! Owner: who has the value. Nothing is written here: [`OnDisk::due`] says what a job is to write
-//! now, [`OnDisk::written`] takes in how that went. One attempt at a time. One in vain is made again
-//! by time, after [`PAUSE_MS`], doubling up to [`PAUSE_MS_MAX`], and at once when there is something
-//! new to write. A disk that does not answer is waited for no longer than [`PATIENCE_MS`] by those
-//! who want to know.
+//! now, [`OnDisk::written`] takes in how that went. One attempt at a time. One in vain is made
+//! again by time, after [`PAUSE_MS`], doubling up to [`PAUSE_MS_MAX`], and at once when there is
+//! something new to write. A disk that does not answer is waited for no longer than [`PATIENCE_MS`]
+//! by those who want to know.
 
 use engine::Moment;
 
@@ -200,8 +200,8 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         self.changed = true;
     }
 
-    /// What was seen may have been removed since: it is written once more, at once. So may what is just being
-    /// written.
+    /// What was seen may have been removed since: it is written once more, at once. So may what is
+    /// just being written.
     pub(super) fn doubt(&mut self) {
         self.seen = None;
         self.writing = None;

@@ -1,7 +1,7 @@
 //! What the keeper remembers for the next control process besides the record of each service.
 //!
-//! All keys stand here, so that no two parts of the control process use the same one. They begin with `@`,
-//! as no service's name does.
+//! All keys stand here, so that no two parts of the control process use the same one. They begin
+//! with `@`, as no service's name does.
 
 use std::collections::BTreeMap;
 

@@ -1,19 +1,19 @@
-//! What the keeper has made again because somebody had removed it, handed over while this process lives:
-//! a control socket to listen on, locks to hold.
+//! What the keeper has made again because somebody had removed it, handed over while this process
+//! lives: a control socket to listen on, locks to hold.
 
 use std::os::{fd::OwnedFd, unix::net::UnixListener};
 
 use keeper::message::Notice;
 use tokio::sync::{mpsc, watch};
 
-/// Where such things go.
+/// Sockets and locks that the keeper has made again, for those who use them.
 #[derive(Debug)]
 pub(super) struct Recreated {
-    /// To the server.
+    /// Sockets, for the server to listen on.
     listeners: mpsc::UnboundedSender<UnixListener>,
-    /// Turns when the socket's file is another one.
+    /// Changes when the socket's file is another one.
     reopened: watch::Sender<()>,
-    /// Only to be held open.
+    /// Locks, held open: they are ours as long as this process lives.
     locks: Vec<OwnedFd>,
 }
 

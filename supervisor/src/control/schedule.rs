@@ -36,13 +36,13 @@ const JUMP_MS: u64 = 3 * 3_600_000;
 /// The clocks may drift apart by so much before it counts as a jump.
 const DRIFT_MS: u64 = 1_000;
 
-/// All that is scheduled.
+/// Services that run by the clock, and what of their times was handled.
 #[derive(Debug)]
 pub(super) struct Schedule {
     /// By service.
     entries: BTreeMap<String, Entry>,
     handled: Handled,
-    /// None: not known yet.
+    /// The time zone of the host; none: it is not known yet.
     zone: Option<TimeZone>,
     /// Wall clock less monotonic clock, when the times were worked out.
     offset: i128,
@@ -60,7 +60,7 @@ struct Entry {
     cron: Cron,
     /// Wall clock; none: never again.
     due: Option<u64>,
-    /// None: nobody has to know.
+    /// The run that is owed next; none: the service file does not ask whether one is overdue.
     owed: Option<Owed>,
 }
 
@@ -125,7 +125,8 @@ impl Schedule {
         (z ^ (z >> 31)) % most.saturating_add(1)
     }
 
-    /// Works out when a service runs next. `grace_ms`: a time that passed no longer ago still counts.
+    /// Works out when a service runs next. `grace_ms`: a time that passed no longer ago still
+    /// counts.
     fn work_out(&mut self, name: &str, now: Now, grace_ms: u64) {
         let Some(zone) = self.zone.clone() else {
             return;
@@ -283,7 +284,8 @@ impl Schedule {
         }
     }
 
-    /// Time has passed, or the clock was set. Services whose time has come; their times count as handled from here on.
+    /// Time has passed, or the clock was set. Services whose time has come; their times count as
+    /// handled from here on.
     pub(super) fn timeout(&mut self, cx: &mut Context) -> Vec<String> {
         let now = cx.now;
         self.disk.timeout(now.moment);

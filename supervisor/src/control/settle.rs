@@ -1,11 +1,12 @@
 //! What follows every input, step by step.
 //!
-//! Each step belongs to one component; this list owns nothing but their order. An input changes services, plans and
-//! promises; the steps first let what waited go on, then note what is so now, then say it. The order rests on
-//! `RULES`, each with its reason, which a test holds against [`STEPS`].
+//! Each step belongs to one component; this list owns nothing but their order. An input changes
+//! services, plans and promises; the steps first let what waited go on, then note what is so now,
+//! then say it. The order rests on `RULES`, each with its reason, which a test holds against
+//! [`STEPS`].
 //!
-//! Limit: a step sees what the steps before it have done. A service that a later step touches is looked at after the
-//! next input.
+//! Limit: a step sees what the steps before it have done. A service that a later step touches is
+//! looked at after the next input.
 
 use std::collections::BTreeSet;
 
@@ -120,7 +121,7 @@ impl Control {
             Step::DirectoryWaits => self.end_directory_waits(),
             Step::ExitWhenFailed => self.end_if_one_failed(),
             Step::Touched => {
-                *touched = std::mem::take(&mut self.cx.touched);
+                *touched = self.cx.take_touched();
                 if !touched.is_empty() {
                     self.sort_touched(touched);
                 }

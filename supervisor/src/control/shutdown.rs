@@ -1,11 +1,13 @@
-//! How the daemon ends: everything is stopped, and once what is to outlive the daemon is on the disk, the keeper quits.
+//! How the daemon ends: everything is stopped, and once what is to outlive the daemon is on the
+//! disk, the keeper quits.
 //!
-//! Owner: how many stop signals there were, why the daemon ends with a failure, which services our SIGKILL ended, and
-//! the end itself. The engine stops the services; that a shutdown has begun is its state
-//! ([`Context::is_stopping`]), so there is no second flag that could say otherwise.
+//! Owner: how many stop signals there were, why the daemon ends with a failure, which services our
+//! SIGKILL ended, and the end itself. The engine stops the services; that a shutdown has begun is
+//! its state ([`Context::is_stopping`]), so there is no second flag that could say otherwise.
 //!
-//! Invariant: the keeper remembers each signal before the engine acts on it, so a successor goes on with the shutdown.
-//! Each further signal leaves less time. Limits: [`SHUTDOWN_MS_MAX`] for the services, [`LAST_WRITE_MS`] for the disk.
+//! Invariant: the keeper remembers each signal before the engine acts on it, so a successor goes on
+//! with the shutdown. Each further signal leaves less time. Limits: [`SHUTDOWN_MS_MAX`] for the
+//! services, [`LAST_WRITE_MS`] for the disk.
 
 use std::collections::BTreeMap;
 
@@ -90,8 +92,8 @@ impl Shutdown {
         self.command(cx)
     }
 
-    /// A service has failed for good that the daemon may not go on without: the daemon stops everything as if by a
-    /// signal, but ends with a failure.
+    /// A service has failed for good that the daemon may not go on without: the daemon stops
+    /// everything as if by a signal, but ends with a failure.
     pub(super) fn on_failed(&mut self, cx: &mut Context, why: String) -> Command {
         let what =
             format!("stops everything and ends with a failure, by exit_when_failed of {why}");
@@ -132,8 +134,8 @@ impl Shutdown {
         });
     }
 
-    /// Whether the keeper is to quit now, with this exit code: everything is stopped and written, or the time for
-    /// writing is over. `awaited`: a write is under way.
+    /// Whether the keeper is to quit now, with this exit code: everything is stopped and written,
+    /// or the time for writing is over. `awaited`: a write is under way.
     pub(super) fn take_quit(&mut self, now: Moment, awaited: bool) -> Option<Request> {
         let ready = |quit: &mut Quit| !awaited || quit.by <= now;
         let Quit { code, .. } = self.quit.take_if(ready)?;
@@ -148,13 +150,14 @@ fn deadline_ms(plan: &plan::Plan) -> u64 {
     sum.saturating_add(SHUTDOWN_MARGIN_MS).min(SHUTDOWN_MS_MAX)
 }
 
-/// The first service touched by this input that has failed and that the daemon may not go on without.
+/// The first service touched by this input that has failed and that the daemon may not go on
+/// without.
 pub(super) fn fatal_failure(cx: &Context) -> Option<ServiceId> {
     let failed = |id: &&ServiceId| {
         let view = cx.engine.view(**id);
         view.is_some_and(|view| matches!(view.state, State::Failed { .. }))
     };
     let fatal = |id: &&ServiceId| cx.service(**id).is_some_and(|it| it.exit_when_failed);
-    let mut touched = cx.touched.iter().filter(fatal);
+    let mut touched = cx.touched().iter().filter(fatal);
     touched.find(failed).copied()
 }

@@ -1,6 +1,6 @@
-//! What has happened to the supervisor's own files, in words for `ctl status`: told once in the log,
-//! and there for as long as an administrator should see it. The keeper remembers it, so that it
-//! outlives a control process.
+//! What has happened to the supervisor's own files, in words for `ctl status`: told once in the
+//! log, and there for as long as an administrator should see it. The keeper remembers it, so that
+//! it outlives a control process.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::control::{Context, record_keys::Key, text};
 /// Files that were put aside and are told of; more are in the log.
 const ASIDE_MAX: usize = 20;
 
-/// What is told.
+/// What has happened to the supervisor's own files, and what this control process lacks.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StateWarnings {
     /// State files that were none, until the daemon ends.

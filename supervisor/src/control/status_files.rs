@@ -1,9 +1,9 @@
 //! What the status files of services say, and when they are written again.
 //!
-//! Looked at after every input; a job writes all of them when one is to say something else. Limit: one
-//! write in [`PAUSE_MS`], however often a service crashes. What could not be written is tried again by
-//! time (`on_disk.rs`). They are written once more before a service starts, for somebody may have
-//! removed them, and whoever starts may read them.
+//! Looked at after every input; a job writes all of them when one is to say something else. Limit:
+//! one write in [`PAUSE_MS`], however often a service crashes. What could not be written is tried
+//! again by time (`on_disk.rs`). They are written once more before a service starts, for somebody
+//! may have removed them, and whoever starts may read them.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
 /// From the end of one write to the next.
 const PAUSE_MS: u64 = 500;
 
-/// What they say.
+/// What the status files of services say, in memory and on the way to the disk.
 #[derive(Debug)]
 pub(super) struct StatusFiles {
     /// Enabled services that have some.
@@ -30,10 +30,10 @@ pub(super) struct StatusFiles {
     /// There may be some of an earlier plan, which have to go.
     may_be_left: bool,
     disk: OnDisk<Situations>,
-    /// A job writes them.
+    /// A job writes the files.
     writing: bool,
     not_before: Moment,
-    /// Somebody may have removed them: they are written once more, whatever they say.
+    /// Somebody may have removed files: all are written once more, whatever they say.
     again: bool,
 }
 
@@ -126,7 +126,8 @@ impl StatusFiles {
         if self.writing || cx.now.moment < self.not_before {
             return;
         }
-        // What has been seen is in doubt no sooner than it is seen anew: whoever waits for it gets an answer.
+        // What has been seen is in doubt no sooner than it is seen anew: whoever waits for it gets
+        // an answer.
         if std::mem::take(&mut self.again) {
             self.disk.doubt();
         }

@@ -55,7 +55,7 @@ pub(super) fn failure(reason: &Failure) -> String {
     }
 }
 
-/// What would not go, and what keeps it.
+/// Processes that SIGKILL did not end, and what keeps each.
 pub(super) fn left(left: &[Left]) -> String {
     let each = left.iter().map(|one| {
         let kept = match one.kept {
@@ -71,7 +71,7 @@ pub(super) fn left(left: &[Left]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// A process that belongs to no service that can be told.
+/// A child of the keeper that has left its service, which cannot be told any more.
 pub(super) fn stray(stray: &Stray) -> String {
     let Stray { pid, command, .. } = stray;
     let since = time(stray.started_unix_ms);

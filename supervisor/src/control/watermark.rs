@@ -1,10 +1,11 @@
-//! Up to which moment all that runs have said and done is known: what the keeper has not passed on is no silence.
+//! Up to which moment all that runs have said and done is known: what the keeper has not passed on
+//! is no silence.
 //!
-//! Before anybody is judged for a silence (a run by a deadline of the engine's, a plan by nothing having ended under it,
-//! an operation by its services having stayed up), the keeper is asked to pass on what has arrived there
-//! ([`Request::Sync`]). The answer moves the watermark to the moment at which the keeper was asked. Until then what is due
-//! waits, for nothing could be done without the keeper: one that never answers has nobody judged, and one that dies ends
-//! the link.
+//! Before anybody is judged for a silence (a run by a deadline of the engine's, a plan by nothing
+//! having ended under it, an operation by its services having stayed up), the keeper is asked to
+//! pass on what has arrived there ([`Request::Sync`]). The answer moves the watermark to the moment
+//! at which the keeper was asked. Until then what is due waits, for nothing could be done without
+//! the keeper: one that never answers has nobody judged, and one that dies ends the link.
 //!
 //! Limits: one question at a time; what judges nobody asks nothing.
 

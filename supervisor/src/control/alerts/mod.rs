@@ -1,10 +1,11 @@
 //! Tells people when something goes wrong, and when it is well again.
 //!
 //! After every input the services that it touched are looked at; [`trouble`] says what of that is
-//! news, [`outbox`] what may go now. A delivery is a helper of the keeper (`deliver.rs`), so the
-//! control thread waits for no network. Without targets only flapping is noticed, for status and
-//! events. Limits: see the two parts; a service without trouble costs nothing.
+//! news, [`outbox`] what may go now. A [`delivery`] is a helper of the keeper, so the control
+//! thread waits for no network. Without targets only flapping is noticed, for status and events.
+//! Limits: see the two parts; a service without trouble costs nothing.
 
+mod delivery;
 mod outbox;
 #[cfg(test)]
 mod tests;
@@ -17,43 +18,24 @@ use std::{
 
 use api::JobResult;
 use engine::{Moment, RunId, ServiceId, State, StopCause, View};
-use keeper::message::{Request, Spawn};
-use plan::{NotifyBy, NotifyOn, NotifyTarget};
+use keeper::message::Request;
+use plan::NotifyOn;
 
-pub(super) use self::trouble::{Look, Tell};
+pub(super) use self::{
+    delivery::is_delivery,
+    trouble::{Look, Tell},
+};
 use self::{outbox::Outbox, trouble::Trouble};
 use crate::{
     control::{Context, Purpose, Run, record_keys::TROUBLE, text},
-    deliver::{self, Message},
-    programs,
+    deliver::Message,
 };
 
-/// Stands for a service where a delivery's run needs one; no service can have this name.
-const OWNER: &str = "@notify";
-/// A command may run this long.
-const COMMAND_TIMEOUT_MS: u64 = 10_000;
-/// All attempts of a delivery and the pauses between them; it ends by itself before.
-const DELIVERY_TIMEOUT_MS: u64 = 120_000;
 /// Whoever wants one of these is told of flapping.
 const FLAPPING_CONCERNS: [NotifyOn; 3] =
     [NotifyOn::Restarted, NotifyOn::Unhealthy, NotifyOn::Failed];
 /// Longest part of a message that a service or probe has said, in characters.
 const DETAIL_CHARACTERS_MAX: usize = 1000;
-/// Variables of our own that a delivery needs to find its way.
-const PASSED_ON: [&str; 11] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "MATTERVISOR_SENDMAIL",
-];
-
 /// What people are to be told who want to know it.
 #[derive(Debug)]
 pub(super) struct Alert {
@@ -93,8 +75,8 @@ impl Alerts {
 }
 
 impl Alerts {
-    /// What an earlier control process knew, and has told, of a service's trouble. `record`: what the keeper
-    /// remembers of it.
+    /// What an earlier control process knew, and has told, of a service's trouble. `record`: what
+    /// the keeper remembers of it.
     pub(super) fn restore(&mut self, id: ServiceId, record: Option<&String>, look: &Look) {
         if record.is_none() && look.restarts == 0 {
             return;
@@ -124,8 +106,8 @@ impl Alerts {
         self.with_trouble(cx, id, |trouble| trouble.look(now, look))
     }
 
-    /// The next service of which a message was held back that is due, or that has been calm for long enough, and what
-    /// is to be told of it.
+    /// The next service of which a message was held back that is due, or that has been calm for
+    /// long enough, and what is to be told of it.
     pub(super) fn timeout(&mut self, cx: &mut Context) -> Option<(ServiceId, Vec<Tell>)> {
         let now = cx.now.moment;
         let (_, id) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
@@ -212,7 +194,8 @@ impl Alerts {
         trouble.is_some_and(Trouble::is_troubled)
     }
 
-    /// How often a service has restarted, if it is flapping and has not been well for a while; for status.
+    /// How often a service has restarted, if it is flapping and has not been well for a while; for
+    /// status.
     pub(super) fn flapping(&self, id: ServiceId, now: Moment) -> Option<u32> {
         let trouble = self.troubles.get(&id)?;
         trouble.flapping().filter(|_| !trouble.is_calm(now))
@@ -220,7 +203,7 @@ impl Alerts {
 
     /// Tells what components have had to tell in this step.
     pub(super) fn tell_queued(&mut self, cx: &mut Context) {
-        for alert in std::mem::take(&mut cx.alerts) {
+        for alert in cx.take_alerts() {
             let Alert {
                 service,
                 cause,
@@ -272,9 +255,9 @@ impl Alerts {
             }
             let run = cx.engine.allocate_run();
             self.outbox.began(run, name);
-            match spawn(run, &target, message) {
+            match delivery::spawn(run, &target, message) {
                 Ok(spawn) => {
-                    cx.runs.insert(run, Run::of_nobody(Purpose::Delivery));
+                    cx.add_run(run, Run::of_nobody(Purpose::Delivery));
                     cx.tell(Request::Spawn(Box::new(spawn)));
                 }
                 Err(why) => self.end_delivery(run, Err(&why)),
@@ -288,7 +271,8 @@ impl Alerts {
         self.deliver_next(cx);
     }
 
-    /// A delivery that has failed is told in our own log, and not tried again: it has tried by itself.
+    /// A delivery that has failed is told in our own log, and not tried again: it has tried by
+    /// itself.
     fn end_delivery(&mut self, run: RunId, result: Result<(), &str>) {
         let target = self.outbox.ended(run);
         if let (Some(target), Err(why)) = (target, result) {
@@ -298,8 +282,8 @@ impl Alerts {
 }
 
 impl Look {
-    /// How a service stands. `healthy`: as [`crate::control::api::views::Views::healthy`] has it; `result`: what a job
-    /// has left of its last request; `awaits_result`: that is not known yet.
+    /// How a service stands. `healthy`: as [`crate::control::api::views::Views::healthy`] has it;
+    /// `result`: what a job has left of its last request; `awaits_result`: that is not known yet.
     pub(super) fn of(
         planned: Option<&plan::Service>,
         view: &View,
@@ -376,59 +360,6 @@ fn message(cx: &Context, service: &str, cause: NotifyOn, text: String) -> Messag
         text,
         at_unix_ms: cx.now.unix_ms,
         count: 1,
-        host: host(),
+        host: delivery::host(),
     }
-}
-
-/// A delivery goes on when the control process is replaced: nobody waits for it.
-pub(super) fn is_delivery(service: &str) -> bool {
-    service == OWNER
-}
-
-fn host() -> String {
-    // From memory of the kernel; this does not wait.
-    proc::host_name()
-}
-
-/// The process that delivers a message: a command itself, everything else by `deliver`.
-fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Result<Spawn, String> {
-    let mut env = BTreeMap::from([("PATH".to_owned(), programs::PATH.to_owned())]);
-    let (argv, timeout_ms) = if let NotifyBy::Command(argv) = &target.by {
-        let mut argv = argv.clone();
-        let program = argv.first_mut().ok_or("its command is empty")?;
-        *program = programs::look_up(program, programs::PATH)?;
-        env.extend(variables(&message));
-        (argv, COMMAND_TIMEOUT_MS)
-    } else {
-        for name in PASSED_ON {
-            if let Ok(value) = std::env::var(name) {
-                env.insert(name.to_owned(), value);
-            }
-        }
-        let errand = deliver::Errand {
-            by: target.by.clone(),
-            message,
-        };
-        let errand = serde_json::to_string(&errand).expect("an errand is plain data");
-        env.insert(deliver::VARIABLE.to_owned(), errand);
-        // Ourselves, whatever a package has put in our place meanwhile.
-        let own = proc::program_path(std::process::id());
-        (vec![own, "deliver".to_owned()], DELIVERY_TIMEOUT_MS)
-    };
-    Ok(Spawn::helper(run.0, OWNER, argv, env, timeout_ms))
-}
-
-/// What a command finds in its environment.
-fn variables(message: &Message) -> [(String, String); 7] {
-    let (cause, at) = (message.cause_name().to_owned(), message.at());
-    [
-        ("MATTERVISOR_SERVICE", message.service.clone()),
-        ("MATTERVISOR_CAUSE", cause),
-        ("MATTERVISOR_STATE", message.state.clone()),
-        ("MATTERVISOR_TEXT", message.text.replace('\0', " ")),
-        ("MATTERVISOR_AT", at),
-        ("MATTERVISOR_COUNT", message.count.to_string()),
-        ("MATTERVISOR_HOST", message.host.clone()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
 }

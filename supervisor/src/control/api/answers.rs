@@ -1,13 +1,12 @@
 //! What is said to clients of the changes that they ask for.
 //!
-//! An answer that promises something is an output like any other, and the last of its step: it goes out
-//! behind all that the keeper is told in that step (`in_order.rs`), so what it promises is with the keeper
-//! by then, whatever becomes of this process. Questions promise nothing and are answered at once.
+//! An answer that promises something is an output like any other, and the last of its step: it goes
+//! out behind all that the keeper is told in that step (`in_order.rs`), so what it promises is with
+//! the keeper by then, whatever becomes of this process. Questions promise nothing and are answered
+//! at once.
 
 use api::{ErrorReply, MaintenanceReply, Outcome, Progress};
 use tokio::sync::{mpsc, oneshot};
-
-use crate::control::{Context, input::Output};
 
 /// The progress of a change, or why there is none.
 pub(crate) type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -30,8 +29,8 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// A client that has gone away no longer wants it. One that reads slowly loses lines, and asks for the
-    /// outcome by id where that was the last one.
+    /// A client that has gone away no longer wants it. One that reads slowly loses lines, and asks
+    /// for the outcome by id where that was the last one.
     pub(in crate::control) fn send(self) {
         match self {
             Self::Taken(client, stream) => drop(client.send(stream)),
@@ -40,18 +39,5 @@ impl Answer {
             Self::Maintained(client, reply) => drop(client.send(reply)),
             Self::Rotated(client, names) => drop(client.send(names)),
         }
-    }
-}
-
-impl Context {
-    /// Says it once this step is over.
-    pub(in crate::control) fn answer(&mut self, answer: Answer) {
-        self.answers.push(answer);
-    }
-
-    /// The keeper has been told all that follows from this input.
-    pub(in crate::control) fn release_answers(&mut self) {
-        let answers = std::mem::take(&mut self.answers);
-        self.outputs.extend(answers.into_iter().map(Output::Answer));
     }
 }

@@ -160,8 +160,8 @@ impl EventStream {
         }
     }
 
-    /// Where to go on for who has seen this event. None: it is not known here, and so what followed it
-    /// is not either.
+    /// Where to go on for who has seen this event. None: it is not known here, and so what followed
+    /// it is not either.
     fn follows(&self, seq: u64, at: &str) -> Option<u64> {
         let mut ring = self.newest_first();
         let (_, seen) = ring.find(|(number, _)| *number == seq)?;
@@ -351,7 +351,8 @@ impl Context {
 }
 
 impl Context {
-    /// Tells the world in what state a service is now. `healthy` and `reason`: as the views have it.
+    /// Tells the world in what state a service is now. `healthy` and `reason`: as the views have
+    /// it.
     pub(in crate::control) fn publish_state(
         &mut self,
         id: ServiceId,

@@ -1,7 +1,8 @@
-//! What clients ask, and what they are told: each request becomes a command for the engine, a job or an answer.
+//! What clients ask, and what they are told: each request becomes a command for the engine, a job
+//! or an answer.
 //!
-//! Owner: nothing but what is on its way to clients. Who may ask is decided before, by the server; whether something
-//! may be begun now, by [`super::operations::admission`].
+//! Owner: nothing but what is on its way to clients. Who may ask is decided before, by the server;
+//! whether something may be begun now, by [`super::operations::admission`].
 
 pub(in crate::control) mod answers;
 pub(in crate::control) mod event_stream;
@@ -31,7 +32,8 @@ pub(in crate::control) struct ApiState {
 }
 
 impl ApiState {
-    /// There is no plan yet to answer from. One question too many is dropped: its client hears that nobody answers.
+    /// There is no plan yet to answer from. One question too many is dropped: its client hears that
+    /// nobody answers.
     pub(in crate::control) fn keep_for_later(&mut self, ask: Ask) {
         if self.early.len() < ASKS_MAX {
             self.early.push(ask);

@@ -1,7 +1,8 @@
-//! Why a service is not as one would want it, as clauses: words are put together here, decisions are taken on the type.
+//! Why a service is not as one would want it, as clauses: words are put together here, decisions
+//! are taken on the type.
 //!
-//! `ctl status` labels what makes a service degraded (`degraded: health probe fails`); `ctl why` has said so in its
-//! sentence and leaves the label out.
+//! `ctl status` labels what makes a service degraded (`degraded: health probe fails`); `ctl why`
+//! has said so in its sentence and leaves the label out.
 
 use std::fmt::{self, Display, Formatter};
 

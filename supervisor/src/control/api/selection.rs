@@ -10,7 +10,7 @@ use crate::{
     service_query::matching,
 };
 
-/// What a request means.
+/// The services that a request means.
 #[derive(Debug)]
 pub(in crate::control) struct Selection {
     /// To be acted on, in the order of the plan or of the request.
@@ -56,7 +56,8 @@ impl Context {
         Ok(Selection { names, left_alone })
     }
 
-    /// All means no job, which only a request for its work starts, and nothing that one keeps stopped.
+    /// All means no job, which only a request for its work starts, and nothing that one keeps
+    /// stopped.
     fn spare_for_jobs(&self, action: &Action, names: &mut Vec<String>, notes: &mut Vec<String>) {
         if matches!(action, Action::Restart) {
             let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);

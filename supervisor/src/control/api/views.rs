@@ -1,8 +1,8 @@
-//! Everything that says something of a service, lent for reading: what `ctl status`, `ctl why`, metrics, events and
-//! alerts are worked out from.
+//! Everything that says something of a service, lent for reading: what `ctl status`, `ctl why`,
+//! metrics, events and alerts are worked out from.
 //!
-//! Owner of nothing. A view is made for one answer ([`super::super::Control::views`]) and changes nothing, so what is
-//! shown is a pure function of what the components know at that moment.
+//! Owner of nothing. A view is made for one answer ([`super::super::Control::views`]) and changes
+//! nothing, so what is shown is a pure function of what the components know at that moment.
 
 use engine::{Failure, ServiceId, State, View};
 
@@ -40,8 +40,8 @@ pub(in crate::control) struct Views<'a> {
 }
 
 impl Views<'_> {
-    /// Whether a service is well: as its probes have it, unless its certificates or its addresses say no. None: nothing
-    /// says anything.
+    /// Whether a service is well: as its probes have it, unless its certificates or its addresses
+    /// say no. None: nothing says anything.
     pub(in crate::control) fn healthy(&self, id: ServiceId, view: &View) -> Option<bool> {
         let deaf = self.listening.of(id) == Progress::Failed;
         if is_up(view) && (deaf || self.file_watch.certificate_trouble(id).is_some()) {

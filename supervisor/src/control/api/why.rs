@@ -26,7 +26,7 @@ const FOREGROUND: &str = "if it goes into the background by itself, keep it in t
 const HISTORY_EVENTS: usize = 8;
 /// Links of a chain of causes: as many as somebody reads.
 const CHAIN_LINKS_MAX: usize = 32;
-/// What `holder` says of an address that cannot be had.
+/// What `port_owner` says of an address that cannot be had.
 const IN_USE: &str = " is in use by ";
 
 impl Views<'_> {
@@ -227,7 +227,7 @@ impl Views<'_> {
     }
 }
 
-/// Up, or as somebody wants it to be, and its health probe does not say no.
+/// A service is up, or as somebody wants it to be, and its health probe does not say no.
 fn is_fine(status: &ServiceStatus) -> bool {
     status.ready && status.healthy != Some(false)
 }
@@ -238,7 +238,7 @@ fn has_reloaded(status: &ServiceStatus) -> bool {
     outcome.is_none_or(|it| it == ReloadOutcome::Done)
 }
 
-/// What it cannot, or would rather not, do without.
+/// Services that a service requires, is bound to or wants.
 fn needs(service: &plan::Service) -> impl Iterator<Item = &String> {
     let all: BTreeSet<&String> = service
         .requires
@@ -282,7 +282,7 @@ fn meaning(exit: Exit, oneshot: bool, ours: Option<Killed>) -> Option<String> {
     })
 }
 
-/// It ends at once, and well, again and again.
+/// The service ends at once, with exit code 0, again and again.
 fn ends_by_itself(service: &plan::Service, view: &View) -> bool {
     let well = matches!(view.last_exit, Some((Exit::Code(0), _)));
     well && !service.oneshot && view.detail.is_empty()

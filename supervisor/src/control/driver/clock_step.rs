@@ -1,4 +1,4 @@
-//! Notices that the wall clock was set, or that the machine has slept: only while somebody minds,
+//! Notices that the wall clock was set, or that the machine has slept: only while a schedule needs it,
 //! and without ever waking up for anything else.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
@@ -21,7 +21,7 @@ pub(in crate::control) struct WallClock {
 }
 
 impl WallClock {
-    /// Returns when the clock has been set; never, where nobody minds.
+    /// Returns when the clock has been set; never, where nobody needs it.
     pub(in crate::control) async fn was_set(&mut self, minded: bool) {
         if !minded {
             self.timer = None;

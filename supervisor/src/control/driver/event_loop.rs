@@ -258,8 +258,8 @@ impl EventLoop {
         }
     }
 
-    /// One turn after the other, until the keeper is gone. Facts come before commands, and both before
-    /// the clock.
+    /// One turn after the other, until the keeper is gone. Facts come before commands, and both
+    /// before the clock.
     async fn turn(&mut self, control: &mut Control, asks: &mut mpsc::Receiver<Ask>) {
         let mut clock = WallClock::default();
         loop {
@@ -300,8 +300,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Something is due. What has arrived before is judged first: this process may have been stopped,
-    /// or have had no turn, and then the clock says more than it has heard.
+    /// Something is due. What has arrived before is judged first: this process may have been
+    /// stopped, or have had no turn, and then the clock says more than it has heard.
     async fn judge_by_the_clock(
         &mut self,
         control: &mut Control,
@@ -362,8 +362,8 @@ impl EventLoop {
         }
     }
 
-    /// Sends what has gathered in a turn, and then what had to come after it. What does not fit goes out
-    /// when the link has room.
+    /// Sends what has gathered in a turn, and then what had to come after it. What does not fit
+    /// goes out when the link has room.
     fn flush(&mut self) {
         if let Err(error) = self.wire.flush() {
             tracing::error!("cannot tell the keeper: {error}");

@@ -1,9 +1,10 @@
 //! Nothing goes out before what the keeper was told before it.
 //!
-//! What is in the socket of the link reaches the keeper, whatever becomes of this process; what only waits
-//! for room there dies with it. So jobs and answers wait until all that the keeper was told before them is
-//! in the socket: as a rule until the end of the turn, longer only while a keeper that does not read leaves
-//! no room. What is on the disk, or what a client has heard, the next control process knows of therefore.
+//! What is in the socket of the link reaches the keeper, whatever becomes of this process; what
+//! only waits for room there dies with it. So jobs and answers wait until all that the keeper was
+//! told before them is in the socket: as a rule until the end of the turn, longer only while a
+//! keeper that does not read leaves no room. What is on the disk, or what a client has heard, the
+//! next control process knows of therefore.
 //!
 //! Owner: the event loop. Sans-IO. Limit: [`ANSWERS_MAX`]; jobs are bounded by who wants them.
 

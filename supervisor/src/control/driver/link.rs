@@ -1,5 +1,5 @@
-//! The link to the keeper as the event loop watches it: by edges, and for room only while something waits
-//! to be written.
+//! The link to the keeper as the event loop watches it: by edges, and for room only while something
+//! waits to be written.
 
 use std::{
     io,
@@ -18,8 +18,8 @@ pub(in crate::control) type Messages = Vec<(Notice, Vec<OwnedFd>)>;
 /// The link to the keeper, and tokio's view of when it is worth a look.
 pub(in crate::control) struct Wire {
     pub(in crate::control) link: Link,
-    /// Duplicates of the link's socket: tokio watches them, the link reads and writes. One each, for
-    /// whoever watches both is woken whenever the keeper has read something.
+    /// Duplicates of the link's socket: tokio watches them, the link reads and writes. One each,
+    /// for whoever watches both is woken whenever the keeper has read something.
     readable: AsyncFd<OwnedFd>,
     /// There only while something waits to be written.
     writable: Option<AsyncFd<OwnedFd>>,

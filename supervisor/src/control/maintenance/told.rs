@@ -1,9 +1,9 @@
 //! What users are told of maintenance, as seen where they get it: services that serve them
 //! (`[maintenance]` of a service file) are asked, once the status files say what they are to say.
 //!
-//! One question to a service at a time, again until the answer is as it should be or its time is over.
-//! What is not ready is not asked: that is an outcome too. Sans-IO. Limit: one look at a time, for all
-//! who wait for it.
+//! One question to a service at a time, again until the answer is as it should be or its time is
+//! over. What is not ready is not asked: that is an outcome too. Sans-IO. Limit: one look at a
+//! time, for all who wait for it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::control::runs::network_probe::No;
 /// A look at all who tell users.
 #[derive(Debug)]
 pub(super) struct Look {
-    /// They are to tell of maintenance.
+    /// Services are to tell users of maintenance; false: that there is none.
     on: bool,
     services: BTreeMap<String, Sight>,
 }
@@ -33,9 +33,9 @@ struct Sight {
 enum Stage {
     /// It is to be asked then; why there was no good answer so far.
     Due { at: Moment, why: Option<String> },
-    /// It has been asked by this number.
+    /// The service was asked, by a question of this number.
     Asked(u64),
-    /// That is known.
+    /// What users are told is known.
     Over(Told),
 }
 
@@ -66,8 +66,8 @@ impl Look {
         self.on == on
     }
 
-    /// Who is to be asked now, and by which number. `not_ready`: the state of a service that is not ready;
-    /// `asked`: the number of the last question of any look.
+    /// Who is to be asked now, and by which number. `not_ready`: the state of a service that is not
+    /// ready; `asked`: the number of the last question of any look.
     pub(super) fn due(
         &mut self,
         now: Moment,

@@ -1,7 +1,7 @@
 //! Runs that are restarted because files have changed, until they end: what is told of their ends.
 //!
-//! Owner: the control process. The keeper remembers one before the restart is asked for, so that a successor
-//! knows why the run goes down. Limits: one a service, [`FILES_MAX`] paths each.
+//! Owner: the control process. The keeper remembers one before the restart is asked for, so that a
+//! successor knows why the run goes down. Limits: one a service, [`FILES_MAX`] paths each.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
 //! Files that somebody else writes, and certificates: what a change of one means for a service that
 //! runs, and what is wrong with the others.
 //!
-//! The looking is a job, once when the files are known, whenever `file_watcher` tells, and once a
+//! The looking is a job, once when the files are known, whenever `inotify.rs` tells, and once a
 //! day while there are certificates. One that cannot be used is told and not loaded; one that
 //! clients do not trust makes its service degraded; one that ends soon is told in time.
 
@@ -29,7 +29,7 @@ const EVERY_MS: u64 = 24 * 3_600_000;
 /// Days before the end of a certificate at which it is told.
 const TELL_DAYS: [i64; 6] = [0, 1, 3, 7, 14, 30];
 
-/// What was seen, and when to look again.
+/// What was seen of watched files and certificates, and when to look again.
 #[derive(Debug, Default)]
 pub(in crate::control) struct FileWatch {
     paths: BTreeSet<PathBuf>,
@@ -103,7 +103,7 @@ impl FileWatch {
         }
         // Once they are watched, they are looked at.
         let paths = paths.into_iter().collect();
-        cx.outputs.push_back(Output::WatchFiles(paths));
+        cx.output(Output::WatchFiles(paths));
     }
 
     pub(in crate::control) fn timeout(&mut self, cx: &mut Context) {
@@ -152,7 +152,7 @@ impl FileWatch {
         cx.job(Job::LookAtFiles(look));
     }
 
-    /// What was seen. Those that are to take it.
+    /// Takes in what was seen. Returns the services that are to take changed files.
     pub(in crate::control) fn on_seen(
         &mut self,
         cx: &mut Context,
@@ -191,7 +191,7 @@ impl FileWatch {
             cx.service(*id)
                 .is_some_and(|it| files_of(it).next().is_some())
         };
-        let id = cx.runs.get(&run).and_then(|known| known.service);
+        let id = cx.run(run).and_then(|known| known.service);
         if let Some(id) = id.filter(reads) {
             self.started.insert(id, cx.now.unix_ms);
         }
@@ -277,7 +277,7 @@ impl FileWatch {
             if found.is_empty() {
                 cx.publish(&name, "certificate", "nothing is wrong any more", None);
             }
-            cx.touched.insert(*id);
+            cx.touch(*id);
         }
         self.tell_of_ends(cx, &now);
     }
@@ -315,7 +315,8 @@ impl FileWatch {
         });
     }
 
-    /// The first thing of these grades that is wrong with a certificate of a service, as a sentence.
+    /// The first thing of these grades that is wrong with a certificate of a service, as a
+    /// sentence.
     fn finding(&self, service: ServiceId, grade: impl Fn(Grade) -> bool) -> Option<String> {
         let found = self.findings.get(&service)?;
         let found = found.iter().find(|finding| grade(finding.grade))?;

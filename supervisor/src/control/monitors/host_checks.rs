@@ -1,8 +1,8 @@
 //! Disks that fill up, and services whose program has been replaced under them.
 //!
 //! Only while somebody wants to be told: then soon after a service has started, and every
-//! [`EVERY_MS`]. The look itself is a job, since a file system of another machine can hang; there is
-//! one at a time.
+//! [`EVERY_MS`]. The look itself is a job, since a file system of another machine can hang; there
+//! is one at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ const LOW_PERCENT: u64 = 10;
 /// More than this much free is enough again.
 const ENOUGH_PERCENT: u64 = 12;
 
-/// What was seen, and when to look again.
+/// What was seen of disks and programs, and when to look again.
 #[derive(Debug, Default)]
 pub(in crate::control) struct HostChecks {
     due: Option<Moment>,
@@ -38,7 +38,7 @@ pub(in crate::control) struct HostChecks {
     replaced: BTreeMap<ServiceId, i32>,
 }
 
-/// What to look at.
+/// Disks and programs to look at.
 #[derive(Debug)]
 pub(crate) struct HostLook {
     /// Directories whose disks count, the most telling first.
@@ -47,7 +47,7 @@ pub(crate) struct HostLook {
     pub(crate) mains: Vec<(ServiceId, i32)>,
 }
 
-/// What was seen.
+/// Disks and programs as they were seen.
 #[derive(Debug, Default)]
 pub(crate) struct HostSeen {
     /// Each disk once.
@@ -139,7 +139,7 @@ impl HostChecks {
         let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
-        let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
+        let mains = cx.runs().values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
         cx.job(Job::CheckHost(HostLook { paths, mains }));

@@ -2,9 +2,9 @@
 //!
 //! One inotify instance for all of them, on directories: a file that is replaced by a rename, or by
 //! a link on its way that leads elsewhere, is another file. What happens is told when it has been
-//! quiet for [`SETTLE`], so that a certificate and its key are seen together. Without change nothing
-//! wakes up. A directory above those that are watched may be renamed unseen. Where the system gives no
-//! instance, or no watch, the files are looked at every [`POLL_EVERY`] instead.
+//! quiet for [`SETTLE`], so that a certificate and its key are seen together. Without change
+//! nothing wakes up. A directory above those that are watched may be renamed unseen. Where the
+//! system gives no instance, or no watch, the files are looked at every [`POLL_EVERY`] instead.
 
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
@@ -103,8 +103,8 @@ fn stamp(path: &Path) -> Stamp {
     }
 }
 
-/// Calls `tell` once the files are watched, and whenever one of them may have changed; with why they
-/// are not watched, if they are not.
+/// Calls `tell` once the files are watched, and whenever one of them may have changed; with why
+/// they are not watched, if they are not.
 pub(in crate::control) async fn follow(
     mut wanted: watch::Receiver<Vec<PathBuf>>,
     tell: impl Fn(Option<Unwatched>),

@@ -2,8 +2,9 @@
 //!
 //! A change of `listens` is done once the service is ready and its own processes have the new
 //! addresses, and none of those that it gives up. A program may take a moment for that after its
-//! reload: [`LISTEN_MS_MAX`] at most, then the change has failed for it, which status says until its next
-//! reload or start, and the plan has not worked. Where nobody lets us see it, that is said instead.
+//! reload: [`LISTEN_MS_MAX`] at most, then the change has failed for it, which status says until
+//! its next reload or start, and the plan has not worked. Where nobody lets us see it, that is said
+//! instead.
 //!
 //! The keeper remembers what is still to be seen; a control process that takes over looks again.
 
@@ -240,7 +241,7 @@ impl Listening {
                 }
             }
             self.remember(cx);
-            cx.touched.insert(id);
+            cx.touch(id);
         }
     }
 
@@ -281,7 +282,7 @@ fn ready_run(cx: &Context, id: ServiceId) -> Option<(RunId, i32)> {
     let rests = matches!(view.state, State::Running { .. });
     let ready = cx.engine.settled(id) == Some(Settled::Ready);
     let run = cx.engine.main_run(id)?;
-    let pid = cx.runs.get(&run)?.pid?;
+    let pid = cx.run(run)?.pid?;
     (rests && ready).then_some((run, pid))
 }
 

@@ -1,6 +1,8 @@
-//! What is looked at again and again beside the services: disks and programs, files that change, addresses.
+//! What is looked at again and again beside the services: disks and programs, files that change,
+//! addresses.
 //!
-//! The looking is a job, since a file system may hang; here is when to look, and what a finding means.
+//! The looking is a job, since a file system may hang; here is when to look, and what a finding
+//! means.
 
 pub(in crate::control) mod file_restarts;
 pub(in crate::control) mod file_watch;

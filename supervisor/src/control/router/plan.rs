@@ -1,4 +1,5 @@
-//! What a plan that runs from now on changes: the engine's services, and what each monitor looks at.
+//! What a plan that runs from now on changes: the engine's services, and what each monitor looks
+//! at.
 
 use std::{collections::BTreeMap, sync::Arc};
 

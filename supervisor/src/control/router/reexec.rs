@@ -1,4 +1,5 @@
-//! Another control process is to take over: what stands against it, and what this one still does meanwhile.
+//! Another control process is to take over: what stands against it, and what this one still does
+//! meanwhile.
 
 use api::{ErrorReply, Progress};
 use keeper::message::{Notice, Request};

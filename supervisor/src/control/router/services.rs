@@ -1,4 +1,5 @@
-//! What has changed of services: the world hears of it, people are alerted, files that changed are taken.
+//! What has changed of services: the world hears of it, people are alerted, files that changed are
+//! taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,8 @@ impl Control {
             .publish_state(id, &view, healthy, reason.to_string());
     }
 
-    /// Sorts the services that an input has touched by how they stand, and takes in who stopped them.
+    /// Sorts the services that an input has touched by how they stand, and takes in who stopped
+    /// them.
     pub(in crate::control) fn sort_touched(&mut self, touched: &BTreeSet<ServiceId>) {
         self.daemon.init_notify.sort(&self.cx, touched);
         self.holds.note_touched(&mut self.cx, touched);

@@ -1,4 +1,5 @@
-//! What ends the daemon: signals, a failure that it may not go on without, and the quiet after the last stop.
+//! What ends the daemon: signals, a failure that it may not go on without, and the quiet after the
+//! last stop.
 
 use engine::Command;
 use nix::sys::signal::Signal;
@@ -33,7 +34,8 @@ impl Control {
         }
     }
 
-    /// Ends the daemon with a failure once a service has failed for good that it may not go on without.
+    /// Ends the daemon with a failure once a service has failed for good that it may not go on
+    /// without.
     pub(in crate::control) fn end_if_one_failed(&mut self) {
         if self.cx.is_stopping() {
             return;

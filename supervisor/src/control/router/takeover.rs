@@ -1,8 +1,9 @@
 //! In which order a control process takes over from the one before it.
 //!
-//! Numbers of services come first, since all records have them; then a shutdown, or the plan would start what is down;
-//! the plan and the records of services; runs, which the records name; operations, whose services are known then. Facts
-//! that nobody has taken in come after all that they may concern, and last what is proven or resumed by what is known.
+//! Numbers of services come first, since all records have them; then a shutdown, or the plan would
+//! start what is down; the plan and the records of services; runs, which the records name;
+//! operations, whose services are known then. Facts that nobody has taken in come after all that
+//! they may concern, and last what is proven or resumed by what is known.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What the time brings: when the next deadline of any component is, and who looks at the clock then.
+//! What the time brings: when the next deadline of any component is, and who looks at the clock
+//! then.
 
 use engine::{Command, Moment, Refusal};
 
@@ -25,7 +26,7 @@ impl Control {
             self.exits.poll_timeout(),
             self.running.poll_timeout(),
             self.schedule.poll_timeout(now),
-            self.progress_due(),
+            self.work.poll_timeout(),
             self.maintenance.poll_timeout(),
             self.status_files.poll_timeout(now.moment),
         ];

@@ -1,9 +1,10 @@
-//! How the runs of what runs by the clock have ended: when one was last good, why the last was not, and
-//! whether a good one should have ended by now.
+//! How the runs of what runs by the clock have ended: when one was last good, why the last was not,
+//! and whether a good one should have ended by now.
 //!
-//! Asked for by hand counts as by the clock: what is wanted is the good run. What is owed is counted from the
-//! last good one, or from the first that was seen of the schedule, and never earlier than the daemon could have
-//! run it. It is kept with the times that were handled, so it outlives the machine.
+//! Asked for by hand counts as by the clock: what is wanted is the good run. What is owed is
+//! counted from the last good one, or from the first that was seen of the schedule, and never
+//! earlier than the daemon could have run it. It is kept with the times that were handled, so it
+//! outlives the machine.
 
 use std::collections::BTreeMap;
 
@@ -176,8 +177,8 @@ impl Schedule {
         self.entries.contains_key(name)
     }
 
-    /// Takes in how a run has ended. `trouble_told`: people were told of the service's trouble, and hear anyway that it
-    /// is over.
+    /// Takes in how a run has ended. `trouble_told`: people were told of the service's trouble, and
+    /// hear anyway that it is over.
     pub(in crate::control) fn note_outcome(
         &mut self,
         cx: &mut Context,

@@ -1,8 +1,8 @@
 //! When the keeper dies: the control process stops what runs, in order, and ends.
 //!
-//! The records of the runs name every main process, so that nothing it signals can be another one. It
-//! holds duplicates of every log pipe, so that nobody dies of SIGPIPE meanwhile. A log thread of its
-//! own drains the pipes after a marked gap.
+//! The records of the runs name every main process, so that nothing it signals can be another one.
+//! It holds duplicates of every log pipe, so that nobody dies of SIGPIPE meanwhile. A log thread of
+//! its own drains the pipes after a marked gap.
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
@@ -58,8 +58,9 @@ impl RunHandles {
         }
     }
 
-    /// The link ends before the last thread of a killed keeper does. Its log thread may still be writing lines
-    /// that come before all that we read from the pipe. The control loop has ended, so waiting holds up nobody.
+    /// The link ends before the last thread of a killed keeper does. Its log thread may still be
+    /// writing lines that come before all that we read from the pipe. The control loop has ended,
+    /// so waiting holds up nobody.
     fn await_keepers_end(&self) {
         let ended = self
             .keeper
@@ -113,8 +114,8 @@ impl RunHandles {
         }
     }
 
-    /// Stops every service in reverse start order, one after the other, and then kills whatever is left
-    /// of any run, also of those whose main process had gone before.
+    /// Stops every service in reverse start order, one after the other, and then kills whatever is
+    /// left of any run, also of those whose main process had gone before.
     pub(in crate::control) fn stop_everything(mut self, control: &Control) {
         tracing::error!("the keeper is gone; stopping every service in order");
         let run_dir = &control.cx.plan.paths.run_dir;

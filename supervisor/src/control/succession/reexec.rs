@@ -1,10 +1,11 @@
 //! `ctl reexec`: hands all over to another control process, or goes on if that will not do.
 //!
-//! Owner: how far that is, and what came meanwhile. It is asked for, then a moment is waited until nothing is under way
-//! that the other could not know of, then the keeper is asked for the other. From that word on this process is frozen, so
-//! that the two never act at once: it changes nothing, holds back what comes, answers questions from memory, and new
-//! clients wait in the backlog. Either the keeper ends this process, or says that the other has failed; then all that was
-//! held back is handled as if it came now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
+//! Owner: how far that is, and what came meanwhile. It is asked for, then a moment is waited until
+//! nothing is under way that the other could not know of, then the keeper is asked for the other.
+//! From that word on this process is frozen, so that the two never act at once: it changes nothing,
+//! holds back what comes, answers questions from memory, and new clients wait in the backlog.
+//! Either the keeper ends this process, or says that the other has failed; then all that was held
+//! back is handled as if it came now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
 
 use std::collections::VecDeque;
 
@@ -32,7 +33,7 @@ const PATIENCE_MS: u64 = 2_000;
 /// Lines of the answer: that it is accepted, and that it failed.
 const LINES: usize = 2;
 
-/// How far it is.
+/// How far another control process is.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Reexec {
     stage: Stage,
@@ -53,14 +54,14 @@ enum Stage {
     },
 }
 
-/// Who has asked.
+/// The client who has asked.
 #[derive(Debug)]
 struct Client {
     asked: Line,
     progress: mpsc::Sender<Progress>,
 }
 
-/// What the keeper remembers of it.
+/// What the keeper remembers of a reexec.
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
     line: Line,
@@ -87,7 +88,8 @@ impl Reexec {
 }
 
 impl Reexec {
-    /// A client wants another control process. `obstacle`: what stands against it, as a client hears it.
+    /// A client wants another control process. `obstacle`: what stands against it, as a client
+    /// hears it.
     pub(in crate::control) fn ask(
         &mut self,
         cx: &mut Context,
@@ -116,9 +118,10 @@ impl Reexec {
         Ok(stream)
     }
 
-    /// Asks the keeper for another control process, once that can know all that this one knows. Called last of all that
-    /// follows an input: nothing may be asked after it. `busy`: something is under way that the other could not know of;
-    /// `refused`: something that excludes it has come in between.
+    /// Asks the keeper for another control process, once that can know all that this one knows.
+    /// Called last of all that follows an input: nothing may be asked after it. `busy`: something
+    /// is under way that the other could not know of; `refused`: something that excludes it has
+    /// come in between.
     pub(in crate::control) fn hand_over_when_quiet(
         &mut self,
         cx: &mut Context,
@@ -140,7 +143,7 @@ impl Reexec {
             refuse(cx, audit_log, client, why);
             return;
         }
-        cx.outputs.push_back(Output::LetIn(false));
+        cx.output(Output::LetIn(false));
         accept(cx, audit_log, &client);
         remember(cx, &client.asked, true);
         cx.tell(Request::Reexec);
@@ -151,8 +154,8 @@ impl Reexec {
         };
     }
 
-    /// Keeps what comes while another control process is being started. One question too many is dropped: its client
-    /// hears that nobody answers.
+    /// Keeps what comes while another control process is being started. One question too many is
+    /// dropped: its client hears that nobody answers.
     pub(in crate::control) fn hold_back(&mut self, input: Input) {
         let Stage::Frozen { held, asks, .. } = &mut self.stage else {
             return;
@@ -177,13 +180,14 @@ impl Reexec {
             return VecDeque::new();
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
-        cx.outputs.push_back(Output::LetIn(true));
+        cx.output(Output::LetIn(true));
         refuse(cx, audit_log, client, why);
         held
     }
 }
 
-/// This process has taken over: says in the history how that ended which was asked of the earlier one.
+/// This process has taken over: says in the history how that ended which was asked of the earlier
+/// one.
 pub(in crate::control) fn conclude(
     cx: &mut Context,
     audit_log: &mut AuditLog,

@@ -1,9 +1,10 @@
-//! What a control process takes over from the one before it: the plan, the records of services, the runs. All of it
-//! comes from the keeper.
+//! What a control process takes over from the one before it: the plan, the records of services, the
+//! runs. All of it comes from the keeper.
 //!
-//! Owner of nothing: what is taken over goes into the [`Context`]; in which order the components take over theirs is
-//! said in `router/takeover.rs`. Invariant: each run that the engine's records name is known afterwards, started anew,
-//! or given up, so no service waits for a run that nobody has.
+//! Owner of nothing: what is taken over goes into the [`Context`]; in which order the components
+//! take over theirs is said in `router/takeover.rs`. Invariant: each run that the engine's records
+//! name is known afterwards, started anew, or given up, so no service waits for a run that nobody
+//! has.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,8 +16,8 @@ use crate::control::{
     Context, Purpose, Run, alerts::is_delivery, record_keys::Key, runs::exits::Life,
 };
 
-/// Room in a frame beside the plan: for the name of its record, or for what a spawn says beside what
-/// the plan says of a service.
+/// Room in a frame beside the plan: for the name of its record, or for what a spawn says beside
+/// what the plan says of a service.
 const FRAME_OVERHEAD_BYTES: usize = 1 << 20;
 
 /// Why a run is given up that an earlier control process was about to start.
@@ -52,7 +53,8 @@ impl Context {
         self.remember(Key::Plan, record);
     }
 
-    /// Gives the engine the records of services. Returns the first run that can be no earlier control process's.
+    /// Gives the engine the records of services. Returns the first run that can be no earlier
+    /// control process's.
     pub(in crate::control) fn restore_records(&mut self, records: &[(&String, &String)]) -> RunId {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
@@ -105,7 +107,7 @@ impl Context {
                 core: info.core,
             },
         };
-        self.runs.insert(run, restored);
+        self.add_run(run, restored);
         Some(service)
     }
 
@@ -125,12 +127,15 @@ impl Context {
                 None => Purpose::Validator,
             };
             let run_of_it = Run::new(id, purpose);
-            self.runs.entry(run).or_insert(run_of_it);
+            if self.run(run).is_none() {
+                self.add_run(run, run_of_it);
+            }
         }
     }
 }
 
-/// What becomes of a run that was decided upon but whose spawn never reached the keeper: its number is free still.
+/// What becomes of a run that was decided upon but whose spawn never reached the keeper: its number
+/// is free still.
 #[derive(Debug)]
 pub(in crate::control) enum LostRun {
     /// A main run is started.
