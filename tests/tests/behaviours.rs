@@ -74,7 +74,7 @@ fn every_numbered_behaviour_is_explained_and_tested() {
     let listed = listed(include_str!("../README.md"));
     assert_eq!(
         listed.keys().copied().collect::<Vec<_>>(),
-        Vec::from_iter(1..=48)
+        (1..=48).collect::<Vec<_>>()
     );
     for number in &named {
         assert!(
