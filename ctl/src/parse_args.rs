@@ -1,4 +1,4 @@
-//! From arguments to a [`Cli`], or to what a wrong or questioning command line is answered.
+//! Parses the arguments into a [`Cli`], or into the answer to a wrong command line or a request for help.
 
 use std::ffi::OsString;
 
@@ -12,7 +12,7 @@ use client::{
 
 use crate::cli::{self, Cli};
 
-/// The program that has the command, where it is not ours.
+/// The program that carries out the command, if it is not `ctl` itself.
 pub(crate) fn program(arguments: &[OsString]) -> Option<&'static Program> {
     let words = words(arguments);
     let mut words = words.iter().map(String::as_str);
@@ -40,7 +40,8 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
             .try_get_matches_from(arguments)
             .and_then(|matches| Cli::from_arg_matches(&matches))
     };
-    // What help needs (groups, examples) is made for those who are answered by it.
+    // Groups and examples are built for a line that gets help or an error as its answer: a start of
+    // `ctl` that does its work does not pay for them.
     read(Cli::command())
         .or_else(|_| read(cli::command()))
         .map_err(|error| explain(arguments, &error))
@@ -59,7 +60,7 @@ fn explain(arguments: &[OsString], error: &clap::Error) -> Stop {
     Stop::from(error)
 }
 
-/// `ctl mattermost restart`, as fingers do it that have learnt another tool.
+/// Swapped words, as in `ctl mattermost restart`: other tools take the name first.
 fn swapped(words: &[String]) -> Option<Error> {
     let [name, verb, rest @ ..] = words else {
         return None;
@@ -78,7 +79,7 @@ fn swapped(words: &[String]) -> Option<Error> {
     )
 }
 
-/// What is said of a command that is neither ours nor a tool.
+/// The error for a word that is neither a command nor a tool.
 pub(crate) fn no_such_command(words: &[OsString], tools: Result<Vec<Tool>, Error>) -> Error {
     let words: Vec<String> = words
         .iter()
@@ -96,13 +97,13 @@ pub(crate) fn no_such_command(words: &[OsString], tools: Result<Vec<Tool>, Error
         return error.hint(format!("did you mean: ctl {near}?"));
     }
     match tools {
-        // It may be a tool of a plan that cannot be had.
+        // The word may be a tool of a plan that cannot be read.
         Err(why) => why,
         Ok(_) => error.hint("ctl help lists the commands, ctl tools what else it runs"),
     }
 }
 
-/// `ctl help` of something that is no command.
+/// The error for `ctl help` of a word that is not a command.
 fn no_help(words: &[String]) -> Option<Error> {
     let [help, name, ..] = words else {
         return None;
@@ -113,7 +114,7 @@ fn no_help(words: &[String]) -> Option<Error> {
     })
 }
 
-/// A command that never means all, without a name.
+/// The error for a command without a name that never means all services.
 fn nameless(verb: &str) -> Option<Error> {
     let why = match verb {
         "start-except" | "stop-except" | "restart-except" => {
@@ -130,7 +131,7 @@ fn nameless(verb: &str) -> Option<Error> {
     )))
 }
 
-/// The arguments that are no flags and no values of global flags.
+/// The arguments that are neither flags nor values of global flags.
 fn words(arguments: &[OsString]) -> Vec<String> {
     let command = Cli::command();
     let takes_value = |flag: &str| {

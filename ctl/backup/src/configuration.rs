@@ -81,9 +81,9 @@ pub struct Restore {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {
-    /// Its name in the archive, below `files/`.
+    /// Name of the tree in the archive, below `files/`.
     pub name: String,
-    /// Where it is.
+    /// Path of the tree.
     pub path: PathBuf,
 }
 
@@ -94,7 +94,7 @@ pub struct Keep {
     /// The newest so many.
     #[serde(default)]
     pub newest: Option<u32>,
-    /// Those of the last so many days.
+    /// Backups of the last so many days are kept.
     #[serde(default)]
     pub days: Option<u32>,
 }

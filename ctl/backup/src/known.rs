@@ -23,11 +23,12 @@ pub(crate) struct Known(BTreeMap<String, Seen>);
 /// What was seen of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// Its length then, and when it was written, in seconds since 1970 and nanoseconds.
+    /// Length of the backup when it was verified, and its modification time in seconds since 1970 and
+    /// nanoseconds.
     pub(crate) file: (u64, i64, i64),
     /// When, in RFC 3339.
     pub(crate) at: String,
-    /// It was whole.
+    /// Whether the backup was intact.
     pub(crate) whole: bool,
     /// Files that could not be saved, though they were there.
     pub(crate) lost: u64,

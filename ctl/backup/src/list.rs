@@ -16,11 +16,11 @@ use crate::{
 /// One backup.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listed {
-    /// Its name.
+    /// File name of the backup.
     pub name: String,
     /// When it was made, by its name.
     pub made: Timestamp,
-    /// Its length, in bytes.
+    /// Length of the file, in bytes.
     pub bytes: u64,
     /// What is known of it.
     pub state: State,
@@ -32,15 +32,15 @@ pub struct Listed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It was verified, and has not changed since.
+    /// The backup was verified, and has not changed since.
     Good,
-    /// The same, but files are missing in it that could not be read when it was made.
+    /// The backup was verified and is intact, but lacks files that could not be read when it was made.
     Incomplete,
     /// Beginning and end are there. Nobody has read all of it.
     Unverified,
-    /// It was found damaged, or its end is missing.
+    /// The backup was found damaged, or its end is missing.
     Bad,
-    /// It has a backup's name and is none that we can read.
+    /// The file has a backup's name, and is not a backup of a readable version.
     Foreign,
 }
 
@@ -70,7 +70,7 @@ impl State {
     }
 }
 
-/// All of a directory, oldest first.
+/// The backups of a directory, oldest first.
 ///
 /// # Errors
 /// The directory cannot be read.

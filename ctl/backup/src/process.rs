@@ -58,12 +58,12 @@ impl Running {
         })
     }
 
-    /// Where its input goes, once.
+    /// Standard input of the program; taken once.
     pub(crate) fn input(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// Where its output comes from, once.
+    /// Standard output of the program; taken once.
     pub(crate) fn output(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }

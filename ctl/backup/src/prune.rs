@@ -61,7 +61,7 @@ pub fn prune(target: &Target, keep: Keep, now: Timestamp) -> Result<Pruned, Erro
 /// Removes them.
 ///
 /// # Errors
-/// One cannot be removed; those before it are.
+/// A backup that cannot be removed; the backups before it are removed.
 pub fn remove(held: &Held, pruned: &Pruned) -> Result<(), Error> {
     for name in &pruned.remove {
         held.remove(name)?;

@@ -6,7 +6,7 @@ use std::{fs::File, io::Read, path::PathBuf};
 /// As much of a file is read.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// What the machine says of users and groups.
+/// Users and groups of this machine, from its files.
 pub struct Accounts {
     passwd: String,
     group: String,
@@ -26,7 +26,7 @@ pub struct Account {
 }
 
 impl Accounts {
-    /// What the files say now.
+    /// Reads the files as they are now.
     pub fn read() -> Self {
         Self {
             passwd: read("/etc/passwd"),
@@ -34,7 +34,7 @@ impl Accounts {
         }
     }
 
-    /// What files of this content say.
+    /// Parses files of this content.
     #[cfg(any(test, feature = "testing"))]
     pub fn of(passwd: &str, group: &str) -> Self {
         Self {

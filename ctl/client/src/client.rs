@@ -88,7 +88,7 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| not_understood(&error))
     }
 
-    /// The same, but none where the answer is 404.
+    /// Like [`Client::get`], but none where the answer is 404.
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
         let (status, body) = self.fetch(Method::GET, path, &[]).await?;
         match status {

@@ -15,25 +15,25 @@ use crate::{Context, Error, Format, Global, Kind, Output, complete, render::runi
     disable_help_flag = true
 )]
 pub struct Cli<C: Subcommand + Debug> {
-    /// What every command takes.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: C,
 }
 
-/// Why there is nothing to run.
+/// Why no command runs.
 #[derive(Debug)]
 pub enum Stop {
-    /// Help, version, or clap's own words about a mistake.
+    /// Help, version, or clap's message about a mistake.
     Shown {
         /// Styled text.
         text: String,
         /// 0 for help and version.
         code: u8,
     },
-    /// Our own words about a mistake.
+    /// A mistake that clap explains worse than this crate.
     Error(Error),
 }
 
@@ -47,7 +47,7 @@ impl From<&clap::Error> for Stop {
 }
 
 impl Stop {
-    /// Says it and answers the exit code.
+    /// Prints the reason and returns the exit code.
     pub fn told(self, mut output: Output) -> u8 {
         match self {
             Self::Shown { text, code: 0 } => output

@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 
 use crate::Client;
 
-/// By this variable a shell says that it asks, and which it is.
+/// Set by a shell that completes a line, to its name.
 pub const VARIABLE: &str = "CTL_COMPLETE";
-/// Nobody waits longer for names.
+/// Longest wait of a shell for names.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Whether a shell asks.
+/// Whether a shell runs this program to complete a line.
 pub fn asked() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
@@ -33,7 +33,7 @@ pub fn answer(definition: fn() -> clap::Command) {
     }
 }
 
-/// The tools that there are. For clap's `SubcommandCandidates`.
+/// Enabled tools of the plan that runs. For clap's `SubcommandCandidates`.
 pub fn tools() -> Vec<CompletionCandidate> {
     let reply: Option<ToolsReply> = known("/v1/tools", socket(std::env::args_os()));
     let tools = reply.into_iter().flat_map(|reply| reply.tools);
@@ -46,7 +46,7 @@ pub fn tools() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Names of services that begin so. For clap's `ArgValueCompleter`.
+/// Services whose names begin with `begun`. For clap's `ArgValueCompleter`.
 pub fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
     let reply: Option<StatusReply> = known("/v1/services", socket(std::env::args_os()));

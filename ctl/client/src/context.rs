@@ -1,4 +1,4 @@
-//! What every command has at hand, worked out from the global options and the environment.
+//! The context of a command, from the global options and the environment.
 
 use std::{
     cell::RefCell,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Client, Error, Format, Global, Output};
 
-/// What every command has at hand.
+/// The supervisor's client, the output and the options of every command.
 pub struct Context {
     /// The supervisor.
     pub client: Client,
@@ -27,7 +27,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What the options and the environment say. The directories above the root and the catalogue are
+    /// Builds the context from options and environment. The directories above the root and the catalogue are
     /// trusted from now on: they are the administrator's business.
     pub fn new(global: Global, output: Output) -> Self {
         let root = root(global.root);

@@ -4,12 +4,12 @@ use std::io;
 
 use api::{ErrorKind, ErrorReply};
 
-/// What kind of failure: decides the exit code, and nothing else does.
+/// Kind of failure. It alone decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Whoever read our output has gone. Not a failure of ours.
     OutputClosed,
-    /// It was asked and was not done.
+    /// The supervisor was asked, and did not do it.
     Failed,
     /// The command line is wrong.
     Usage,
@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code, as `ctl --help` lists them.
+    /// The exit code, as `ctl help` lists them.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::OutputClosed => 0,
@@ -66,7 +66,7 @@ impl Error {
         }
     }
 
-    /// The same with one more hint.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

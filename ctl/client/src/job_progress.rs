@@ -12,7 +12,7 @@ use crate::render::shown;
 /// No rate is told before a step has taken so long.
 const RATE_AFTER: Duration = Duration::from_secs(1);
 
-/// What was last heard of a job.
+/// The progress line of a job, from its last report.
 #[derive(Default)]
 pub(crate) struct JobLine {
     at: Option<JobProgress>,
@@ -22,7 +22,7 @@ pub(crate) struct JobLine {
 }
 
 impl JobLine {
-    /// Takes up what the job says. True: another step has begun.
+    /// Takes a report of the job. True: another step has begun.
     pub(crate) fn hear(&mut self, at: JobProgress, now: Instant) -> bool {
         let is_new = self.at.as_ref().is_none_or(|before| before.step != at.step);
         if is_new {
@@ -33,13 +33,13 @@ impl JobLine {
         is_new
     }
 
-    /// The step alone.
+    /// The name of the step.
     pub(crate) fn step(&self) -> String {
         let step = self.at.as_ref().map(|at| shown(&at.step).into_owned());
         step.unwrap_or_default()
     }
 
-    /// All that is known.
+    /// The step, how much of it is done, its rate and the time left, as far as they are known.
     pub(crate) fn text(&self) -> String {
         let mut text = self.step();
         let Some(at) = &self.at else {
@@ -64,7 +64,7 @@ impl JobLine {
         text
     }
 
-    /// How much is done in a second, since the step began.
+    /// Units done per second since the step began; none before [`RATE_AFTER`].
     fn rate(&self, at: &JobProgress) -> Option<u64> {
         let ((begun, before), now) = (self.begun?, self.now?);
         let passed = now.saturating_duration_since(begun);

@@ -12,7 +12,7 @@ use crate::{
     transport_error::{TransportError, not_understood},
 };
 
-/// Longest line of a stream.
+/// Longest line of a stream, in bytes.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// A stream of JSON values, one a line.
@@ -23,7 +23,7 @@ pub struct Lines<T> {
 }
 
 impl<T: DeserializeOwned> Lines<T> {
-    /// Reads that body.
+    /// Reads values from this body.
     pub fn new(body: Incoming) -> Self {
         Self {
             body,
@@ -32,7 +32,7 @@ impl<T: DeserializeOwned> Lines<T> {
         }
     }
 
-    /// What has come in since the last call, at least one value; none at the end.
+    /// The values that have arrived since the last call, at least one; none at the end of the stream.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, TransportError> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| TransportError::Broken(error.to_string()))?;

@@ -24,7 +24,7 @@ pub struct Program {
     pub about: &'static str,
 }
 
-/// All of them.
+/// Every program that carries out commands of `ctl`.
 pub const PROGRAMS: &[Program] = &[
     Program {
         command: "backup",
@@ -58,7 +58,7 @@ pub const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// Where they are looked for, after the directory that `ctl` itself is in.
+/// Directories of the programs, searched after the directory of `ctl` itself.
 const LIBRARY: &str = "/usr/lib/mattervisor";
 
 /// The program that has a command.

@@ -1,5 +1,7 @@
-//! Names of services on the command line. The server alone knows and matches them (exactly, or as
-//! shell patterns), so that an unknown one is answered the same way everywhere.
+//! Names of services on the command line, and the requests that carry them.
+//!
+//! The server alone matches names, exactly or as shell patterns: an unknown name gets the same answer
+//! from every command.
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -18,7 +20,7 @@ pub struct ServicesArgs {
     pub names: Vec<String>,
 }
 
-/// Where to ask for the status of these; of all if there are none.
+/// Path of a status request for these services; for all services if there are no names.
 pub fn status_path(names: &[String]) -> String {
     if names.is_empty() {
         return "/v1/services".to_owned();
@@ -26,14 +28,14 @@ pub fn status_path(names: &[String]) -> String {
     format!("/v1/services?services={}", escaped(&names.join(",")))
 }
 
-/// The same, with what they use.
+/// Path of a status request that also asks for CPU and memory.
 pub fn usage_path(names: &[String]) -> String {
     let path = status_path(names);
     let joint = if names.is_empty() { '?' } else { '&' };
     format!("{path}{joint}usage=true")
 }
 
-/// Whether a name is a pattern for several.
+/// Whether a name is a shell pattern.
 pub fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }

@@ -1,16 +1,17 @@
-//! Moments as people write them: `30d`, `1h`, `today`, `10:00`, `2026-11-22 10:00`. Read here, in
-//! the zone of whoever asks; the supervisor is told UTC.
+//! Arguments that are times: `30d`, `1h`, `today`, `10:00`, `2026-11-22 10:00`.
+//!
+//! They are read in the time zone of the caller; requests carry UTC.
 
 use jiff::{
     Span, SpanRelativeTo, Timestamp, Zoned,
     civil::{Date, DateTime, Time},
 };
 
-/// What is said of a word that is no moment.
-const HINT: &str = "not a moment; write 1h, 30d, today, yesterday, 10:00, 2026-11-22, \
+/// Error for a word that is not a time.
+const HINT: &str = "not a time; write 1h, 30d, today, yesterday, 10:00, 2026-11-22, \
     '2026-11-22 10:00' or 2026-11-22T10:00:00Z";
 
-/// The moment that is meant, seen from now. For clap's `value_parser`.
+/// Reads a time argument relative to now. For clap's `value_parser`.
 pub fn read(text: &str) -> Result<Timestamp, String> {
     read_at(text, &Zoned::now()).ok_or_else(|| HINT.to_owned())
 }
@@ -22,7 +23,7 @@ pub fn day(unix_seconds: i64) -> String {
     text::day(&at.to_zoned(zone))
 }
 
-/// The same, seen from `now`; none if it is no moment. A bare duration lies in the past.
+/// Reads a time argument relative to `now`; none if it is not a time. A bare duration lies in the past.
 fn read_at(text: &str, now: &Zoned) -> Option<Timestamp> {
     let text = text.trim();
     let zone = || now.time_zone().clone();

@@ -1,4 +1,8 @@
-//! Why there is no answer, and what to say about it: not running, refused, not allowed, silent.
+//! Why a request has no answer, and what to tell people: the supervisor is not running, the connection
+//! was refused or broke, the caller may not, nothing came in time.
+//!
+//! The variants keep apart whether the request may have arrived: only a request that certainly did not
+//! is sent again.
 
 use std::{io, time::Duration};
 
@@ -16,13 +20,13 @@ use crate::{
 /// Why a request has no answer.
 #[derive(Debug)]
 pub enum TransportError {
-    /// It certainly did not arrive.
+    /// No connection: the request certainly did not arrive.
     NotConnected(io::Error),
-    /// The connection broke: it may have arrived.
+    /// The connection broke: the request may have arrived.
     Broken(String),
-    /// Nothing came back in time: it may have arrived.
+    /// No answer in time: the request may have arrived.
     Silent(Duration),
-    /// The supervisor answered that it will not.
+    /// The supervisor refused the request.
     Replied(Error),
 }
 
@@ -87,7 +91,7 @@ impl Client {
     }
 }
 
-/// What a status other than success says.
+/// The error of an answer whose status is not success.
 pub fn refusal(status: StatusCode, body: &[u8]) -> Error {
     match serde_json::from_slice::<ErrorReply>(body) {
         Ok(reply) => reply.into(),

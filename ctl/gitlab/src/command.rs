@@ -10,7 +10,7 @@ use crate::{
     vhost,
 };
 
-/// What stands below the help of `ctl gitlab`.
+/// Text after the help of `ctl gitlab`.
 const EXAMPLES: &str = "\
 Works without a supervisor. What it stores counts after ctl reconfigure.
 

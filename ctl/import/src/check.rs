@@ -12,7 +12,7 @@ use super::{
     draft::{Draft, Text},
 };
 
-/// Where the catalogue seems to be.
+/// Directory in which a check without a catalogue expects it.
 const CATALOG: &str = "/usr/share/mattervisor/services.d";
 
 /// A machine on which there is nothing but the catalogue and what is being written.

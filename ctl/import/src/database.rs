@@ -9,11 +9,11 @@ use super::{
 
 /// The role that GitLab's package made for Mattermost.
 pub(super) const SQL_USER: &str = "gitlab_mattermost";
-/// Its database.
+/// Default name of Mattermost's database in GitLab's package.
 pub(super) const DATABASE: &str = "mattermost_production";
-/// Where GitLab's PostgreSQL has its socket, unless that was moved.
+/// Default directory of the socket of GitLab's PostgreSQL.
 pub(super) const SOCKET_DIR: &str = "/var/opt/gitlab/postgresql";
-/// Its port, unless that was changed, and that of any other PostgreSQL.
+/// Default port of PostgreSQL, GitLab's too.
 pub(super) const PORT: &str = "5432";
 
 /// Why it is not GitLab's own, whatever the package told Mattermost.
@@ -140,7 +140,7 @@ impl Package<'_> {
             .or_text(DATABASE)
     }
 
-    /// Whose database a source means.
+    /// Which database a data source names: that of GitLab's package, or another.
     pub(super) fn whose(&self, source: &str) -> Database {
         let read = Source::read(source);
         let host = read.host.clone().unwrap_or_default();
@@ -166,7 +166,7 @@ impl Package<'_> {
         }
     }
 
-    /// Where GitLab's PostgreSQL has its socket.
+    /// Directory of the socket of GitLab's PostgreSQL.
     pub(super) fn socket_dir(&self) -> Known {
         let text = |key| self.text("postgresql", key).not_empty();
         text("unix_socket_directory")
@@ -175,7 +175,7 @@ impl Package<'_> {
             .map(|it| it.trim_end_matches('/').to_owned())
     }
 
-    /// Its port.
+    /// Port of GitLab's PostgreSQL.
     pub(super) fn port(&self) -> Known {
         self.text("postgresql", "port").not_empty().or_text(PORT)
     }

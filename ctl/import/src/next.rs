@@ -12,7 +12,7 @@ use super::{
 
 /// Certificates that GitLab's administrator added.
 const TRUSTED: &str = "etc/gitlab/trusted-certs";
-/// Where Mattermost's files are here, unless the site file says otherwise.
+/// Default directory of Mattermost's files.
 const HOME: &str = "/var/lib/mattervisor/mattermost";
 
 /// The steps after this draft; none where there is no Mattermost to move.

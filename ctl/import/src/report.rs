@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Where something was said.
+/// Source of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// In gitlab.rb, from 1.
@@ -31,16 +31,16 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What became of it.
+/// What the import did with a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// It is said by these keys now.
+    /// Converted to these keys of the site file.
     Converted(Vec<String>),
-    /// Nothing has to say it here, and why.
+    /// Not needed here, for this reason.
     NotNeeded(String),
-    /// Somebody has to look at it, and why.
+    /// A person has to decide, for this reason.
     Person(String),
-    /// It was not there, and is set here, and why.
+    /// Added by the import, for this reason.
     New(String),
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Line {
     pub(crate) remark: Option<String>,
 }
 
-/// All of it.
+/// The whole report.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// What was read.

@@ -64,7 +64,7 @@ pub(super) fn name(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Where each is to be had, for those who do not find it.
+/// How to get each file, for the message that it is missing.
 const GITLAB_RB: &str = "GitLab's is /etc/gitlab/gitlab.rb; copy it here, or read it over ssh: `ssh gitlab sudo cat /etc/gitlab/gitlab.rb | ctl import gitlab-rb -`";
 const GITLAB_SECRETS: &str = "GitLab's is /etc/gitlab/gitlab-secrets.json; copy it here";
 const ENV_DIR: &str = "GitLab's is /opt/gitlab/etc/mattermost/env; copy it here";

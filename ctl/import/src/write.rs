@@ -23,7 +23,7 @@ pub(super) struct Merged {
     pub(super) changed: bool,
 }
 
-/// Where the files go, or why they cannot.
+/// Paths of the files to write, or why they cannot be written.
 pub(super) fn target(site: &Path) -> Result<PathBuf, Error> {
     let shown = site.display();
     let parent = match site.parent() {

@@ -28,7 +28,7 @@ pub(crate) struct NamedServicesArgs {
     pub(crate) names: Vec<String>,
 }
 
-/// What stands below the help of `start`.
+/// Text after the help of `start`.
 pub(crate) const START_EXAMPLES: &str = "\
 Lifts the holds of these services and of what they require.
 
@@ -37,7 +37,7 @@ Examples:
   ctl start mattermost --timeout 2m         give up waiting then; the start goes on
   ctl start 'worker@*' --no-wait";
 
-/// What stands below the help of `stop`.
+/// Text after the help of `stop`.
 pub(crate) const STOP_EXAMPLES: &str = "\
 A stopped service stays so until it is started. What requires it stops first, and comes back with
 it.
@@ -46,7 +46,7 @@ Examples:
   ctl stop nginx
   ctl stop                                  all of them";
 
-/// What stands below the help of `restart`.
+/// Text after the help of `restart`.
 pub(crate) const RESTART_EXAMPLES: &str = "\
 What requires them restarts too, and is named.
 
@@ -54,7 +54,7 @@ Examples:
   ctl restart mattermost nginx
   ctl restart                               all that are enabled";
 
-/// What stands below the help of `once`.
+/// Text after the help of `once`.
 pub(crate) const ONCE_EXAMPLES: &str = "\
 Neither does their restart policy start them again. The next start makes them ordinary again.
 
@@ -62,33 +62,33 @@ Examples:
   ctl once migration
   ctl once mattermost                       to see how it ends";
 
-/// What stands below the help of `reload`.
+/// Text after the help of `reload`.
 pub(crate) const RELOAD_EXAMPLES: &str = "\
 Examples:
   ctl reload nginx";
 
-/// What stands below the help of `start-except`.
+/// Text after the help of `start-except`.
 pub(crate) const START_EXCEPT_EXAMPLES: &str = "\
 A start that would have to start what is named here is refused.
 
 Examples:
   ctl start-except 'worker@*'";
 
-/// What stands below the help of `stop-except`.
+/// Text after the help of `stop-except`.
 pub(crate) const STOP_EXCEPT_EXAMPLES: &str = "\
 What is named is left as it is, and so is all that it requires.
 
 Examples:
   ctl stop-except postgresql                all but the database";
 
-/// What stands below the help of `restart-except`.
+/// Text after the help of `restart-except`.
 pub(crate) const RESTART_EXCEPT_EXAMPLES: &str = "\
 What is named is left as it is, and so is all that it requires.
 
 Examples:
   ctl restart-except postgresql nginx";
 
-/// What stands below the help of `hup` and the other signals.
+/// Text after the help of `hup` and the other signals.
 pub(crate) const SIGNAL_EXAMPLES: &str = "\
 Sent to the main process alone; what it does then is its own affair.
 
@@ -96,7 +96,7 @@ Examples:
   ctl hup nginx
   ctl usr1 nginx 'worker@*'";
 
-/// Asks for it, waits for its end unless told not to, and tells the truth about it.
+/// Requests the action, waits for its end unless `--no-wait` is given, and prints the outcome.
 pub(crate) async fn run(
     context: &Context,
     action: Action,
@@ -105,7 +105,7 @@ pub(crate) async fn run(
     carry_out(context, action, services, Vec::new()).await
 }
 
-/// To all that are enabled but those.
+/// Requests the action for all enabled services except these.
 pub(crate) async fn all_except(
     context: &Context,
     action: Action,
@@ -159,8 +159,8 @@ async fn carry_out(
     finish(context, &ended, &text)
 }
 
-/// Prints the last words, and says on stderr what failed; the exit code is that of the change even
-/// if nobody reads them.
+/// Prints the outcome, and the services that failed on stderr. The exit code is that of the operation
+/// even if nobody reads stdout.
 pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result<u8, Error> {
     let failed = outcome
         .results

@@ -13,7 +13,7 @@ use plan::{
     lost_secrets::{self, Known},
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Names every problem with file, line, key and the nearest right name, and ends with 1 if there is
 one.

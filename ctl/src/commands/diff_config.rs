@@ -9,7 +9,7 @@ use client::{
     toml_text,
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   ctl diff-config                           before ctl reconfigure";
@@ -67,7 +67,7 @@ fn file(key: &str) -> Option<&str> {
     key.strip_prefix("files.\"")?.strip_suffix('"')
 }
 
-/// What a reconfigure would do to it.
+/// What a reconfigure would do to the service.
 fn verb(service: &ServiceDiff) -> &'static str {
     match service.action {
         PlanImpact::Restart => "would restart",

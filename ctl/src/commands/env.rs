@@ -48,7 +48,7 @@ pub(crate) struct EnvArgs {
 /// The environment of a service.
 #[derive(Debug, Serialize)]
 pub(crate) struct Environment {
-    /// Whose.
+    /// Name of the service.
     pub(crate) service: String,
     /// `supervisor`: it runs so; `files`: they say so.
     pub(crate) from: &'static str,
@@ -56,12 +56,12 @@ pub(crate) struct Environment {
     pub(crate) variables: Vec<Entry>,
     /// The variables that the files would change.
     differs: Vec<VariableDiff>,
-    /// What is wrong with it.
+    /// Problems of its variables.
     findings: Vec<Problem>,
     /// For people only.
     #[serde(skip)]
     notes: Vec<String>,
-    /// Where relative paths begin.
+    /// Working directory, to which relative paths refer.
     #[serde(skip)]
     pub(crate) working_dir: PathBuf,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Entry {
     /// The setting that became it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) setting: Option<String>,
-    /// Where it is written.
+    /// File that sets the variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -47,7 +47,7 @@ pub(crate) struct EventsArgs {
     pub(crate) exits: bool,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
 or RFC 3339.

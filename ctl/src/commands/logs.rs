@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) use self::arguments::{Count, EXAMPLES, LogsArgs, TailArgs};
 use self::printer::Printer;
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const TAIL_EXAMPLES: &str = "\
 The same as ctl logs -f, with the last 10 lines of each service to begin with.
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::unstored;
 
-/// What stands below the help of `ctl maintenance`.
+/// Text after the help of `ctl maintenance`.
 pub(crate) const EXAMPLES: &str = "\
 It stays on until it is turned off, also over a restart of the machine. No service is touched: for
 work on Mattermost itself stop it, too. Its own port still answers, for a look from this machine.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::{actions, gone_back};
 use crate::preview;
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 

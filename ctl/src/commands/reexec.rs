@@ -7,14 +7,14 @@ use client::{
     Context, Error, Format, Kind, operation, render::json, transport_error::TransportError,
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 If the new one does not answer in time, the old one goes on.
 
 Examples:
   ctl reexec && ctl version                 after an upgrade of the package";
 
-/// What the daemon itself says, and no service.
+/// Events of the daemon itself, not of a service.
 const STATUS: &str = "/v1/services";
 
 /// Asks for it once, and looks who answers afterwards.

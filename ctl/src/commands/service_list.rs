@@ -8,7 +8,7 @@ use client::{
     render::{DIM, json, shown, table},
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   ctl service-list

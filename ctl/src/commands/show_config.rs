@@ -10,7 +10,7 @@ use client::{
     toml_text,
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   ctl show-config mattermost

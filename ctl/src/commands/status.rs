@@ -24,7 +24,7 @@ pub(crate) struct StatusArgs {
     pub(crate) usage: bool,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Ends with 3 if an enabled service is not ready.
 

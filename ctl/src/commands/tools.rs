@@ -12,7 +12,7 @@ use plan::{RealHost, Severity, lost_secrets};
 
 use super::check_config;
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 A tool is executed in the place of ctl, with all arguments that follow its name; its exit code is its
 own. Options of ctl stand before the name.

@@ -6,7 +6,7 @@ use client::{
     render::{json, shown},
 };
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   ctl version

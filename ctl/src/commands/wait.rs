@@ -45,7 +45,7 @@ pub(crate) struct WaitArgs {
     pub(crate) exit_status: bool,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Ends with 3 if that cannot come about by itself, with 4 if a service leaves the plan meanwhile and
 with 7 at the end of --timeout. It goes on when the control process is replaced. With --exit-status
@@ -57,16 +57,16 @@ Examples:
   ctl wait --healthy mattermost
   ctl once migration && ctl wait --stopped --exit-status migration";
 
-/// Longest time without looking.
+/// Longest time between two looks at the status.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Pause before events are asked for again after their stream broke.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Instead of an exit code, for a main process that a signal ended.
+/// Exit code for a main process that a signal ended.
 const SIGNALLED: u8 = 255;
 
-/// What one look has shown.
+/// Result of one look at the status.
 enum Look {
     Arrived(StatusReply),
     Pending { names: String },
@@ -123,7 +123,7 @@ pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error
     }
 }
 
-/// A name that was known and is not any more: what was waited for cannot come.
+/// The error for a service that has left the plan during the wait.
 fn left_the_plan(error: Error, known: bool) -> Error {
     if !known || error.kind != Kind::UnknownService {
         return error;

@@ -19,7 +19,7 @@ pub(crate) struct WhyArgs {
     pub(crate) name: String,
 }
 
-/// What stands below its help.
+/// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   ctl why mattermost                        down to what is broken, with what to do about it";

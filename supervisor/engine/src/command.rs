@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::{
     effect::{Effect, SignalPurpose},
-    engine::{Engine, Shutdown},
+    engine::Engine,
     event::{Accepted, Command, Refusal},
     graph,
     ids::{Ids, Moment, ServiceId},
@@ -361,33 +361,6 @@ impl Engine {
             affected: targets.clone(),
             ..Accepted::default()
         })
-    }
-
-    fn shut_down(&mut self, now: Moment, deadline_ms: u64) -> Accepted {
-        let deadline = now.after(deadline_ms);
-        if let Some(shutdown) = &mut self.shutdown {
-            if !shutdown.killed && deadline < shutdown.deadline {
-                shutdown.deadline = deadline;
-                shutdown.patience_ms = deadline_ms;
-            }
-            return Accepted::default();
-        }
-        self.shutdown = Some(Shutdown {
-            deadline,
-            patience_ms: deadline_ms,
-            killed: false,
-            done: false,
-        });
-        self.moved.extend(self.nodes.keys().copied());
-        let live = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.live)
-            .map(|(id, _)| *id);
-        Accepted {
-            affected: live.collect(),
-            ..Accepted::default()
-        }
     }
 }
 

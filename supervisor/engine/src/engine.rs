@@ -20,14 +20,11 @@ use crate::{
     ids::{Moment, RunId, ServiceId},
     input::Input,
     node::Node,
-    patience::Known,
     record::Record,
+    shutdown::{Shutdown, ShutdownPhase},
     state::{Helper, State},
     view::{Settled, View},
 };
-
-/// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.
-pub(crate) const SHUTDOWN_GRACE_MS: u64 = 10_000;
 
 /// Decides what happens to every service.
 #[derive(Clone, Debug)]
@@ -65,17 +62,6 @@ pub struct Engine {
 struct Overdue {
     services: BTreeSet<ServiceId>,
     shutdown: bool,
-}
-
-/// How far the shutdown has come.
-#[derive(Clone, Debug)]
-pub(crate) struct Shutdown {
-    /// When what still runs is killed; after that, when the engine stops waiting.
-    pub(crate) deadline: Moment,
-    /// Time from the last change of the deadline to the deadline, in milliseconds.
-    pub(crate) patience_ms: u64,
-    pub(crate) killed: bool,
-    pub(crate) done: bool,
 }
 
 impl Engine {
@@ -140,7 +126,7 @@ impl Engine {
         let shutdown = self
             .shutdown
             .as_ref()
-            .filter(|it| !it.done)
+            .filter(|it| it.phase != ShutdownPhase::Done)
             .map(|it| it.deadline);
         let first = self.deadlines.first().map(|(at, _)| *at);
         first.into_iter().chain(shutdown).min()
@@ -279,12 +265,6 @@ impl Engine {
         passed.map(|(_, id)| *id)
     }
 
-    /// Whether the deadline of the shutdown has passed.
-    pub(crate) fn shutdown_due(&self, now: Moment) -> bool {
-        let shutdown = self.shutdown.as_ref().filter(|it| !it.done);
-        shutdown.is_some_and(|it| it.deadline <= now)
-    }
-
     /// Runs each service once of which a deadline has passed, but for those in `left`; then the
     /// shutdown.
     fn pass_time(&mut self, now: Moment, left: &Overdue) {
@@ -296,50 +276,5 @@ impl Engine {
         if !left.shutdown {
             self.press_shutdown(now);
         }
-    }
-
-    /// Once its time is over, what still runs is killed; after that, the engine stops waiting.
-    fn press_shutdown(&mut self, now: Moment) {
-        let heard = self.heard;
-        let Some(shutdown) = self.shutdown.as_mut().filter(|it| !it.done) else {
-            return;
-        };
-        let patience_ms = shutdown.patience_ms;
-        if !(Known { now, heard }).is_over(&mut shutdown.deadline, patience_ms) {
-            return;
-        }
-        if shutdown.killed {
-            shutdown.done = true;
-            self.effects
-                .push_back(Effect::ShutdownComplete { clean: false });
-            return;
-        }
-        shutdown.killed = true;
-        shutdown.patience_ms = SHUTDOWN_GRACE_MS;
-        shutdown.deadline = now.after(SHUTDOWN_GRACE_MS);
-        let live: Vec<ServiceId> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.live)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in live {
-            self.step(now, id, Input::KillNow);
-        }
-    }
-
-    fn end_shutdown(&mut self) {
-        let Some(shutdown) = &mut self.shutdown else {
-            return;
-        };
-        if shutdown.done || self.live > 0 || !self.restored.is_empty() {
-            return;
-        }
-        shutdown.done = true;
-        let clean = !self
-            .nodes
-            .values()
-            .any(|node| node.service.record.leftovers.is_some());
-        self.effects.push_back(Effect::ShutdownComplete { clean });
     }
 }

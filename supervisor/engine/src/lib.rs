@@ -49,6 +49,7 @@ mod report_end;
 mod restart;
 mod running;
 mod service;
+mod shutdown;
 mod spec;
 mod start;
 mod state;

@@ -1,13 +1,14 @@
 //! What every component reads, and by which it says what is to be done.
 //!
 //! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single
-//! owner: the engine's view of the services, the plan that runs, the ids of services, the time. A
-//! component reads these, queues what is to be done outside ([`Context::job`], [`Context::tell`]),
-//! and never waits for it.
+//! owner: the engine's view of the services, the plan that runs, the ids of services, runs, the
+//! time. A component reads these, queues what is to be done outside ([`Context::job`],
+//! [`Context::tell`]), and never waits for it.
 //!
-//! Invariant: outputs leave in the order in which they were said, so whoever has the keeper
-//! remember something before he asks for a job that rests on it can rely on that order
-//! (`in_order.rs`).
+//! Invariant: outputs leave in the order in which they were said, and answers to clients after
+//! them. So a component that has the keeper remember something before it asks for a job that rests
+//! on it can rely on that order (`in_order.rs`), and a client on all that it hears of being with
+//! the keeper.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,6 +30,9 @@ use crate::control::{
     service_ids::Names,
 };
 
+/// A queue that a boot or shutdown has made longer than this gives its memory back.
+const OUTPUTS_KEPT: usize = 64;
+
 /// Shared by all components, lent to one at a time.
 pub(super) struct Context {
     pub(super) engine: Engine,
@@ -38,17 +42,17 @@ pub(super) struct Context {
     pub(super) now: Now,
     pub(super) keeper: KeeperInfo,
     pub(super) own: Own,
-    /// Runs that live, or have ended and are not swept.
-    pub(super) runs: BTreeMap<RunId, Run>,
-    pub(super) outputs: VecDeque<Output>,
-    /// What is said to clients at the end of this step.
-    pub(super) answers: Vec<Answer>,
-    /// What people are to be told who want to know it.
-    pub(super) alerts: Vec<Alert>,
     /// What followers are told.
     pub(super) events: EventStream,
+    /// Runs that live, or have ended and are not swept.
+    runs: BTreeMap<RunId, Run>,
+    outputs: VecDeque<Output>,
+    /// What clients are told once the outputs of this input are said.
+    answers: Vec<Answer>,
+    /// What people are told at the end of this input who want to know it.
+    alerts: Vec<Alert>,
     /// Services changed by the input that is being handled.
-    pub(super) touched: BTreeSet<ServiceId>,
+    touched: BTreeSet<ServiceId>,
 }
 
 /// Who the supervisor itself is.
@@ -140,6 +144,77 @@ impl Context {
     /// The main run of a service, by name.
     pub(super) fn main_run_of(&self, service: &str) -> Option<RunId> {
         self.engine.main_run(self.names.id(service)?)
+    }
+
+    /// A run, from the moment at which it is asked for until all of it is swept.
+    pub(super) fn run(&self, run: RunId) -> Option<&Run> {
+        self.runs.get(&run)
+    }
+
+    /// Mutable version of [`Self::run`].
+    pub(super) fn run_mut(&mut self, run: RunId) -> Option<&mut Run> {
+        self.runs.get_mut(&run)
+    }
+
+    /// All runs, by number.
+    pub(super) const fn runs(&self) -> &BTreeMap<RunId, Run> {
+        &self.runs
+    }
+
+    /// A run is asked for.
+    pub(super) fn add_run(&mut self, run: RunId, known: Run) {
+        self.runs.insert(run, known);
+    }
+
+    /// A run is over, and nothing is left of it.
+    pub(super) fn remove_run(&mut self, run: RunId) -> Option<Run> {
+        self.runs.remove(&run)
+    }
+
+    /// The input that is being handled changes this service.
+    pub(super) fn touch(&mut self, id: ServiceId) {
+        self.touched.insert(id);
+    }
+
+    /// Services that the input has changed so far.
+    pub(super) const fn touched(&self) -> &BTreeSet<ServiceId> {
+        &self.touched
+    }
+
+    /// The same, for the steps that follow the input. Who touches a service from here on has it
+    /// looked at after the next input.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<ServiceId> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// What is to be told to people.
+    pub(super) fn take_alerts(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.alerts)
+    }
+
+    /// Has this done outside, after all that was said before.
+    pub(super) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// The next thing to do outside.
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        let next = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > OUTPUTS_KEPT {
+            self.outputs = VecDeque::new();
+        }
+        next
+    }
+
+    /// Tells a client, if there is one: once this input is handled.
+    pub(super) fn answer(&mut self, answer: impl Into<Option<Answer>>) {
+        self.answers.extend(answer.into());
+    }
+
+    /// The input is handled: what is said to clients follows all that they may rely on.
+    pub(super) fn release_answers(&mut self) {
+        let answers = std::mem::take(&mut self.answers);
+        self.outputs.extend(answers.into_iter().map(Output::Answer));
     }
 
     /// The main process of a service, while it has one.

@@ -94,7 +94,7 @@ impl Fixture {
 
     /// How often a plan was kept since this was asked last.
     pub(super) fn kept(&mut self) -> usize {
-        let outputs = std::mem::take(&mut self.cx.outputs).into_iter();
+        let outputs = std::iter::from_fn(|| self.cx.poll_output());
         outputs
             .filter(|it| matches!(it, Output::Job(Job::Keep { .. })))
             .count()

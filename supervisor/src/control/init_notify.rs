@@ -128,7 +128,7 @@ impl InitNotify {
             cx.publish("", "daemon", "every service has settled", None);
             let message = format!("READY=1\nSTATUS={status}");
             cx.tell(Request::TellInit { message });
-            cx.outputs.push_back(Output::ReleaseMemory);
+            cx.output(Output::ReleaseMemory);
             self.told = status;
         } else if status != self.told {
             // A storm of changes is one line a second.

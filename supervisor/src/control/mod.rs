@@ -40,8 +40,6 @@ mod text;
 mod watermark;
 mod work;
 
-use std::collections::VecDeque;
-
 use engine::{Accepted, Command, Event, Fact, Refusal};
 use keeper::message::Hello;
 use plan::Plan;
@@ -50,9 +48,6 @@ use context::Context;
 pub(crate) use driver::event_loop::run;
 use input::{Input, Job, Now, Output};
 use runs::run::{Purpose, Run};
-
-/// A queue that a boot or shutdown has made longer than this gives its memory back.
-const OUTPUTS_KEPT: usize = 64;
 
 /// The control process: one component a field, each with state of its own that no other touches.
 pub(crate) struct Control {
@@ -162,11 +157,7 @@ impl Control {
 
     /// The next thing to do outside; drain it after every [`Self::handle`].
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        let next = self.cx.outputs.pop_front();
-        if self.cx.outputs.is_empty() && self.cx.outputs.capacity() > OUTPUTS_KEPT {
-            self.cx.outputs = VecDeque::new();
-        }
-        next
+        self.cx.poll_output()
     }
 
     /// It has to hear, by [`Input::Timeout`], when the wall clock is set.

@@ -1,21 +1,25 @@
-//! Numbers for names, since the engine knows services by number.
+//! Ids of services. The engine and all that is in memory know services by id; the plan, the disk,
+//! the keeper and clients know them by name.
+//!
+//! Invariant: an id stands for one name for as long as the daemon lives. The keeper holds the list,
+//! and hears of new ids before any record that may have them (`context.rs`); a control process that
+//! takes over restores the list before it gives out an id.
 
 use std::collections::BTreeMap;
 
 use engine::ServiceId;
 
-/// Gives out one number a name, and never the same twice. Records of services that the keeper holds
-/// have these numbers for others, so the next control process takes the list over.
+/// Gives out one id for each name, and none twice.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     list: Vec<String>,
     ids: BTreeMap<String, ServiceId>,
-    /// So many of them the keeper knows.
+    /// The keeper knows this many of them.
     remembered: usize,
 }
 
 impl Names {
-    /// The number of a name; a new one if it has none.
+    /// The id of a name; a new one if it has none.
     pub(crate) fn intern(&mut self, name: &str) -> ServiceId {
         if let Some(id) = self.ids.get(name) {
             return *id;
@@ -27,7 +31,7 @@ impl Names {
         id
     }
 
-    /// What an earlier control process gave out.
+    /// Takes over the ids that an earlier control process gave out. Before any other.
     pub(super) fn restore(&mut self, record: Option<&String>) {
         let names = record.and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
         for name in names.unwrap_or_default() {
@@ -36,24 +40,24 @@ impl Names {
         self.remembered = self.list.len();
     }
 
-    /// What the keeper does not know yet; it does from now on.
+    /// The list, if the keeper has not heard of all of it; it counts as told from now on.
     pub(super) fn take_unremembered(&mut self) -> Option<String> {
         let known = std::mem::replace(&mut self.remembered, self.list.len());
         let record = || serde_json::to_string(&self.list).expect("names are plain data");
         (known < self.list.len()).then(record)
     }
 
-    /// The number of a name, if it has one.
+    /// The id of a name, if it has one.
     pub(crate) fn id(&self, name: &str) -> Option<ServiceId> {
         self.ids.get(name).copied()
     }
 
-    /// The name of a number.
+    /// The name of an id.
     pub(crate) fn name(&self, id: ServiceId) -> Option<&str> {
         self.list.get(id.0 as usize).map(String::as_str)
     }
 
-    /// All numbers by name.
+    /// All ids by name, those of services that have left the plan included.
     pub(crate) const fn ids(&self) -> &BTreeMap<String, ServiceId> {
         &self.ids
     }

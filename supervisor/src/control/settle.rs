@@ -121,7 +121,7 @@ impl Control {
             Step::DirectoryWaits => self.end_directory_waits(),
             Step::ExitWhenFailed => self.end_if_one_failed(),
             Step::Touched => {
-                *touched = std::mem::take(&mut self.cx.touched);
+                *touched = self.cx.take_touched();
                 if !touched.is_empty() {
                     self.sort_touched(touched);
                 }

@@ -158,6 +158,6 @@ pub(super) fn fatal_failure(cx: &Context) -> Option<ServiceId> {
         view.is_some_and(|view| matches!(view.state, State::Failed { .. }))
     };
     let fatal = |id: &&ServiceId| cx.service(**id).is_some_and(|it| it.exit_when_failed);
-    let mut touched = cx.touched.iter().filter(fatal);
+    let mut touched = cx.touched().iter().filter(fatal);
     touched.find(failed).copied()
 }

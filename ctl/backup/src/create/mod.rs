@@ -38,7 +38,7 @@ pub struct Options {
 pub struct Created {
     /// Where.
     pub file: PathBuf,
-    /// Its length.
+    /// Length of the backup, in bytes.
     pub bytes: u64,
     /// SHA-256 of the file but for its trailer.
     pub sum: String,
@@ -52,17 +52,17 @@ pub struct Created {
 /// Stops Mattermost, and has it start again when this goes.
 pub trait Pause {
     /// # Errors
-    /// It could not be stopped.
+    /// Mattermost could not be stopped.
     fn pause(&mut self, watch: &mut Watch) -> Result<(), Error>;
     /// # Errors
-    /// It did not come back.
+    /// Mattermost did not come back.
     fn resume(&mut self) -> Result<(), Error>;
 }
 
 /// Opens the directory for backups, alone.
 ///
 /// # Errors
-/// It is not there, not mounted, not safe, or somebody else works in it.
+/// The directory is not there, not mounted, not safe, or another program works in it.
 pub fn hold(configuration: &Configuration) -> Result<Held, Error> {
     if let Some(mount) = &configuration.require_mount {
         must_be_mounted(mount)?;

@@ -12,23 +12,23 @@ const NAMED_MAX: usize = 100;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Trouble {
-    /// It could not be read: it is missing in the backup, or its end is.
+    /// The file could not be read: it is missing in the backup, or its end is.
     Unreadable,
     /// A further name of a file of another account's, made by who may not have been allowed to read it.
     Lent,
     /// Below more directories than are gone into.
     TooDeep,
-    /// It says that it is longer than can be.
+    /// The file claims a length that no file can have.
     TooLong,
-    /// It got longer while it was read: what came last is missing.
+    /// The file grew while it was read: the part that was added is missing.
     Grew,
-    /// It got shorter while it was read: zeros are in the place of what was cut off.
+    /// The file was truncated while it was read: zeros stand for the part that was cut off.
     Shrank,
-    /// It was written to while it was read: parts of it may be from before, others from after.
+    /// The file was written while it was read: its parts may be of different times.
     Changed,
-    /// It was there at first, and gone when it was to be read.
+    /// The file was listed, and gone when it was to be read.
     Vanished,
-    /// It is a socket, a fifo or a device, which have no content.
+    /// A socket, a fifo or a device, which have no content.
     Special,
     /// A symbolic link that leads out of the tree: what it leads to is not in the backup.
     LeadsOut,
@@ -73,12 +73,12 @@ impl Trouble {
     }
 }
 
-/// All that happened, counted, and the first names of each kind.
+/// Number of troubles of each kind, with the first names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Troubles(BTreeMap<Trouble, Told>);
 
-/// One kind.
+/// The troubles of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// So many of them.
@@ -88,7 +88,7 @@ pub struct Told {
 }
 
 impl Troubles {
-    /// One more; `why` is what the system said.
+    /// Counts one more; `why` is the error of the system.
     pub fn add(&mut self, trouble: Trouble, name: &[u8], why: Option<&std::io::Error>) {
         let told = self.0.entry(trouble).or_default();
         told.count += 1;

@@ -36,7 +36,7 @@ pub(super) enum Arguments {
 }
 
 impl Arguments {
-    /// It makes another backup than the schedule does: one elsewhere, or one that lacks something.
+    /// Whether this backup differs from the scheduled ones: another directory, or parts left out.
     pub(super) fn is_aside(&self) -> bool {
         let Self::Create {
             to,

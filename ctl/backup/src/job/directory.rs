@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{hold, notify};
 use crate::{Error, Progress, name, target::Target};
 
-/// Where it is, in our environment.
+/// Environment variable with the path of the job's directory.
 const VARIABLE: &str = "MATTERVISOR_JOB_DIR";
 const JOURNAL: &str = "journal.json";
 /// A longer file is none of these.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::socket::{Answer, ask};
 use crate::{Error, Step, Stop, Unit, Watch, create::Pause};
 
-/// Where the supervisor is asked, in our environment.
+/// Environment variable with the path of the control socket.
 const VARIABLE: &str = "MATTERVISOR_SOCKET";
 const PATH: &str = "/v1/leases";
 /// Asks that Mattermost be stopped.

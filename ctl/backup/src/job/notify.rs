@@ -9,7 +9,7 @@ use api::JOB_PROGRESS_KEY;
 
 use crate::Progress;
 
-/// Where to, in our environment.
+/// Environment variable with the address of the notify socket.
 const VARIABLE: &str = "NOTIFY_SOCKET";
 
 /// What tells it; where nobody listens, to nobody.

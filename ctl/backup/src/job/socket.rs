@@ -48,7 +48,7 @@ impl Read for Patient<'_> {
 pub(super) struct Answer {
     /// 200 and the like.
     pub(super) status: u16,
-    /// Its last line.
+    /// Last line of the stream.
     pub(super) last: Value,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// One that reads all of it and does nothing with it.
+    /// A program that reads the whole script and does nothing with it.
     pub(crate) fn start(tools: &Tools, stop: &Stop) -> Result<Self, Error> {
         let mut command = tools.command("pg_restore");
         command
@@ -51,7 +51,7 @@ impl Reader {
                 .as_mut()
                 .map(|input| input.write_all(&buffer[..read]));
             match sent {
-                // It has ended: `finish` says why.
+                // The program has ended: `finish` says why.
                 Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => self.input = None,
                 Some(Err(error)) => return Err(error.into()),
                 Some(Ok(())) | None => {}
@@ -59,12 +59,12 @@ impl Reader {
         }
     }
 
-    /// Whether it still reads.
+    /// Whether the program still reads.
     pub(crate) fn takes_more(&self) -> bool {
         self.input.is_some()
     }
 
-    /// The same, and what it writes goes to this program, without the first line that is this one.
+    /// Starts `command`, whose output goes to `next` without the first line that equals `without`.
     pub(crate) fn into(
         command: Command,
         next: Command,

@@ -25,7 +25,7 @@ impl Live {
     /// Asks it.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The server does not answer.
     pub fn ask(server: &Server, stop: &Stop) -> Result<Self, Error> {
         let mut session = session(server, stop)?;
         let facts = facts(&mut session)?;
@@ -41,7 +41,7 @@ impl Live {
     /// Messages written since a moment (RFC 3339); none: it has no such table.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The server does not answer.
     pub fn posts_since(server: &Server, at: &str, stop: &Stop) -> Result<Option<u64>, Error> {
         let mut session = session(server, stop)?;
         let Some(table) = session.table(MESSAGES)? else {

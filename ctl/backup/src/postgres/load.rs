@@ -33,7 +33,7 @@ pub(crate) fn drop_database(name: &str) -> String {
     format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))
 }
 
-/// The same server, asked as the role whose the database is.
+/// The server with the owner of the database as role.
 pub(crate) fn as_owner(server: &Server) -> Server {
     let mut server = server.clone();
     if server.data_source.is_none() {

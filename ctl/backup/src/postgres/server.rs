@@ -15,7 +15,7 @@ pub struct Server {
     /// A directory of a unix socket, or a host.
     #[serde(default)]
     pub host: Option<String>,
-    /// Its port.
+    /// Port of the server.
     #[serde(default)]
     pub port: Option<u16>,
     /// Who asks: the superuser, where the server is ours.
@@ -24,13 +24,13 @@ pub struct Server {
     /// The database.
     #[serde(default)]
     pub database: Option<String>,
-    /// Whose the database is.
+    /// Owner of the database.
     #[serde(default)]
     pub role: Option<String>,
     /// Another server, as Mattermost is told of it: a URL or `key=value` pairs. It wins over the above.
     #[serde(default)]
     pub data_source: Option<String>,
-    /// Where the server's own programs are, if it is ours.
+    /// Directory of the server's own programs, if the supervisor runs the server.
     #[serde(default)]
     pub programs: Option<PathBuf>,
 }

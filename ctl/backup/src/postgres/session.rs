@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// The same, with each row as JSON: all that the query answers is one column of that type.
+    /// Runs a query, and answers each row as one JSON value.
     pub fn json(&mut self, query: &str) -> Result<Vec<Value>, Error> {
         let rows = self.ask(&format!("SELECT to_jsonb(x) FROM ({query}) AS x"))?;
         let read = rows.iter().map(|row| serde_json::from_str(row));

@@ -10,7 +10,7 @@ use std::io::Read as _;
 
 use crate::{Error, Stop, process::Running};
 
-/// Where packages put the programs of each version.
+/// Directory in which packages put the programs of each version.
 const PLACES: [&str; 3] = [
     "/usr/lib/postgresql",
     "/usr/pgsql-",
@@ -22,7 +22,7 @@ const MAJORS: std::ops::RangeInclusive<u32> = 12..=30;
 /// The programs of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tools {
-    /// Where they are.
+    /// Directory of the programs.
     pub dir: PathBuf,
     /// The first number of their version.
     pub major: u32,

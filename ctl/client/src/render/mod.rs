@@ -14,23 +14,23 @@ use std::borrow::Cow;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
-/// What is broken.
+/// Style of failures.
 pub const RED: Style = AnsiColor::Red.on_default();
-/// The word before an error.
+/// Style of the word `error`.
 pub const RED_BOLD: Style = AnsiColor::Red.on_default().bold();
-/// What wants to be looked at.
+/// Style of warnings.
 pub const YELLOW: Style = AnsiColor::Yellow.on_default();
-/// What is well.
+/// Style of success.
 pub const GREEN: Style = AnsiColor::Green.on_default();
-/// What is a name.
+/// Style of names.
 pub const CYAN: Style = AnsiColor::Cyan.on_default();
-/// What is of less interest.
+/// Style of details.
 pub const DIM: Style = Style::new().dimmed();
-/// Headings.
+/// Style of headings.
 pub const BOLD: Style = Style::new().bold();
-/// All the rest.
+/// No style.
 pub const PLAIN: Style = Style::new();
-/// The word before a hint.
+/// Style of the word `hint`.
 pub const HINT: Style = CYAN.bold();
 
 /// The text with everything that a terminal would obey written out: control characters other than
@@ -52,17 +52,17 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// More of a text from another machine is not shown, in characters.
+/// Longest text from another machine that is shown, in characters.
 const FOREIGN_MAX: usize = 500;
 
-/// What another machine says: in one line, with its end in sight, and nothing that a terminal obeys.
+/// A text from another machine: one line of at most [`FOREIGN_MAX`] characters, without control characters.
 pub fn shown_foreign(text: &str) -> String {
     let end = text.char_indices().nth(FOREIGN_MAX).map(|(at, _)| at);
     let cut = shown(&text[..end.unwrap_or(text.len())]).replace('\t', " ");
     if end.is_some() { cut + "…" } else { cut }
 }
 
-/// The same for a text of several lines.
+/// [`shown`] for each line of a text.
 pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }

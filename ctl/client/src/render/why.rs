@@ -90,7 +90,7 @@ fn said(text: &mut String, lines: &[LogLine]) {
     }
 }
 
-/// All that is known of a first cause.
+/// Everything known about a first cause.
 fn details(step: &WhyStep, now: Timestamp) -> String {
     let mut text = String::new();
     if let Some(exit) = &step.service.last_exit {

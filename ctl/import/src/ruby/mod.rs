@@ -30,7 +30,7 @@ const MAX_DEPTH: usize = 64;
 /// More statements than this are no gitlab.rb.
 const MAX_STATEMENTS: usize = 20_000;
 
-/// One thing that the file says.
+/// One statement of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
     /// Where, from 1.
@@ -52,14 +52,14 @@ pub(crate) enum What {
         key: String,
         /// The whole value that the key has from here on.
         value: Value,
-        /// It adds to what was there.
+        /// Whether the statement adds to the earlier value.
         adds: bool,
         /// Whether it counts is not known: it stands in a condition.
         maybe: bool,
     },
-    /// It sets nothing, and why that is no loss.
+    /// The statement sets nothing; why that is no loss.
     Nothing(&'static str),
-    /// It cannot be followed, and why.
+    /// The statement cannot be evaluated; why.
     Odd(String),
 }
 

@@ -21,7 +21,7 @@ const QUIET: [&str; 8] = [
 ];
 
 impl Reader<'_> {
-    /// One after the other.
+    /// Evaluates statements in order.
     pub(super) fn statements(&mut self, node: Node<'_>) {
         for child in children(node) {
             self.statement(child);
@@ -138,7 +138,7 @@ impl Reader<'_> {
         self.record_at(node, (section, keys), value, line(node), adds);
     }
 
-    /// The same, where the value is written in a line of its own.
+    /// Assigns a value that stands in a line of its own.
     pub(super) fn record_at(
         &mut self,
         node: Node<'_>,

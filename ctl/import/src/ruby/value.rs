@@ -23,14 +23,14 @@ pub(crate) enum Value {
     Unknown(String),
 }
 
-/// One entry of a hash.
+/// An entry of a hash.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pair {
-    /// Its key.
+    /// Key of the entry.
     pub(crate) key: Value,
-    /// Its value.
+    /// Value of the entry.
     pub(crate) value: Value,
-    /// Where it is written, from 1.
+    /// Line of the entry, from 1.
     pub(crate) line: usize,
 }
 
@@ -50,7 +50,7 @@ impl Value {
         })
     }
 
-    /// All but `nil` and `false` is true; none: not known.
+    /// Truth as Ruby has it: everything but `nil` and `false`. None: the value is not known.
     pub(crate) fn truth(&self) -> Option<bool> {
         match self {
             Self::Unknown(_) => None,

@@ -6,7 +6,7 @@ use client::{
     render::{shown, table},
 };
 
-/// What is waited for.
+/// The condition that a wait is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
     Ready,
@@ -15,7 +15,7 @@ pub(super) enum Until {
 }
 
 impl Until {
-    /// Whether the service has come to it.
+    /// Whether the service meets the condition.
     pub(super) fn is_so(self, service: &ServiceStatus) -> bool {
         match self {
             Self::Ready => service.ready,
@@ -65,7 +65,7 @@ fn will_not_be_ready(service: &ServiceStatus, all: &[ServiceStatus], depth: usiz
     }
 }
 
-/// Why a service does not come to what is waited for.
+/// The error for a service that does not meet the condition by itself.
 pub(super) fn never(service: &ServiceStatus, until: Until) -> Error {
     let name = shown(&service.name);
     let what = if until == Until::Healthy {

@@ -203,7 +203,7 @@ impl Alerts {
 
     /// Tells what components have had to tell in this step.
     pub(super) fn tell_queued(&mut self, cx: &mut Context) {
-        for alert in std::mem::take(&mut cx.alerts) {
+        for alert in cx.take_alerts() {
             let Alert {
                 service,
                 cause,
@@ -257,7 +257,7 @@ impl Alerts {
             self.outbox.began(run, name);
             match delivery::spawn(run, &target, message) {
                 Ok(spawn) => {
-                    cx.runs.insert(run, Run::of_nobody(Purpose::Delivery));
+                    cx.add_run(run, Run::of_nobody(Purpose::Delivery));
                     cx.tell(Request::Spawn(Box::new(spawn)));
                 }
                 Err(why) => self.end_delivery(run, Err(&why)),

@@ -8,8 +8,6 @@
 use api::{ErrorReply, MaintenanceReply, Outcome, Progress};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Context, input::Output};
-
 /// The progress of a change, or why there is none.
 pub(crate) type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
 /// The services whose logs are rotated.
@@ -41,18 +39,5 @@ impl Answer {
             Self::Maintained(client, reply) => drop(client.send(reply)),
             Self::Rotated(client, names) => drop(client.send(names)),
         }
-    }
-}
-
-impl Context {
-    /// Says it once this step is over.
-    pub(in crate::control) fn answer(&mut self, answer: Answer) {
-        self.answers.push(answer);
-    }
-
-    /// The keeper has been told all that follows from this input.
-    pub(in crate::control) fn release_answers(&mut self) {
-        let answers = std::mem::take(&mut self.answers);
-        self.outputs.extend(answers.into_iter().map(Output::Answer));
     }
 }

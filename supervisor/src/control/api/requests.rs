@@ -82,7 +82,7 @@ impl Control {
         self.operations
             .note_in_flight(&mut self.cx, kind, ids.iter().copied(), &asked);
         if let Command::Stop(_, hold) = &command {
-            self.stop_pending(&names, hold);
+            self.work.stop_pending(&mut self.cx, &names, hold);
         }
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,

@@ -103,7 +103,7 @@ impl FileWatch {
         }
         // Once they are watched, they are looked at.
         let paths = paths.into_iter().collect();
-        cx.outputs.push_back(Output::WatchFiles(paths));
+        cx.output(Output::WatchFiles(paths));
     }
 
     pub(in crate::control) fn timeout(&mut self, cx: &mut Context) {
@@ -191,7 +191,7 @@ impl FileWatch {
             cx.service(*id)
                 .is_some_and(|it| files_of(it).next().is_some())
         };
-        let id = cx.runs.get(&run).and_then(|known| known.service);
+        let id = cx.run(run).and_then(|known| known.service);
         if let Some(id) = id.filter(reads) {
             self.started.insert(id, cx.now.unix_ms);
         }
@@ -277,7 +277,7 @@ impl FileWatch {
             if found.is_empty() {
                 cx.publish(&name, "certificate", "nothing is wrong any more", None);
             }
-            cx.touched.insert(*id);
+            cx.touch(*id);
         }
         self.tell_of_ends(cx, &now);
     }

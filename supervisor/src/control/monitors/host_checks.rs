@@ -139,7 +139,7 @@ impl HostChecks {
         let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
-        let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
+        let mains = cx.runs().values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
         cx.job(Job::CheckHost(HostLook { paths, mains }));

@@ -241,7 +241,7 @@ impl Listening {
                 }
             }
             self.remember(cx);
-            cx.touched.insert(id);
+            cx.touch(id);
         }
     }
 
@@ -282,7 +282,7 @@ fn ready_run(cx: &Context, id: ServiceId) -> Option<(RunId, i32)> {
     let rests = matches!(view.state, State::Running { .. });
     let ready = cx.engine.settled(id) == Some(Settled::Ready);
     let run = cx.engine.main_run(id)?;
-    let pid = cx.runs.get(&run)?.pid?;
+    let pid = cx.run(run)?.pid?;
     (rests && ready).then_some((run, pid))
 }
 

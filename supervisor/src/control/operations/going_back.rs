@@ -191,7 +191,7 @@ impl Operations {
             going_back.stage = Stage::Applied;
             going_back.targets = targets;
         }
-        cx.answers.extend(operation.progress(line));
+        cx.answer(operation.progress(line));
         self.altered = true;
     }
 }

@@ -171,7 +171,7 @@ impl Operations {
             // It may still be under way, but nobody can be told of it any more.
             let disk = Disk { holds, audit };
             let unstored = disk.unstored(cx, &oldest).unwrap_or_default();
-            cx.answers.extend(oldest.end(cx, unstored));
+            cx.answer(oldest.end(cx, unstored));
             if !oldest.finished {
                 let asked = oldest.asked.take();
                 audit.lost_sight_of(cx, &oldest.id, asked, OPERATIONS_MAX);
@@ -241,7 +241,7 @@ impl Operations {
         if let Some(operation) = self.get(id) {
             let asked = operation.asked.take();
             let refused = operation.progress(Progress::Refused(error.clone()));
-            cx.answers.extend(refused);
+            cx.answer(refused);
             audit.refused(cx, id, asked, &error.message);
         }
         self.list.retain(|it| it.id != id);

@@ -70,7 +70,7 @@ impl Operations {
             operation.accepted = true;
             self.altered = true;
             let line = operation.accepted_line(cx, unstored);
-            cx.answers.extend(operation.progress(line));
+            cx.answer(operation.progress(line));
             released.push(operation.id.clone());
         }
         released
@@ -99,7 +99,7 @@ impl Operations {
                     state: state.clone(),
                     detail: detail.clone(),
                 };
-                cx.answers.extend(operation.progress(line));
+                cx.answer(operation.progress(line));
             }
         }
     }
@@ -133,7 +133,7 @@ impl Operations {
             let whole = operation.finished && operation.is_told_whole();
             let over = whole || (operation.accepted && !operation.wait);
             if let Some(unstored) = disk.unstored(cx, operation).filter(|_| over) {
-                cx.answers.extend(operation.end(cx, unstored));
+                cx.answer(operation.end(cx, unstored));
             }
         }
         if std::mem::take(&mut self.altered) {

@@ -29,7 +29,7 @@ impl Control {
             reexec: self.daemon.reexec.is_asked(),
             lease: active.clone().filter(|_| self.cx.engine.has_leases()),
             job: active
-                .or_else(|| self.work.pending_job())
+                .or_else(|| self.work.pending_job().map(name))
                 .or_else(|| self.operations.open_job().map(name)),
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     ask::Peer,
-    control::{fixture::Fixture, operations::outcome::Services},
+    control::{Output, fixture::Fixture, operations::outcome::Services},
 };
 
 const ID: &str = "operation 1";
@@ -89,8 +89,12 @@ impl Begun {
 
     /// What the client has heard since this was asked last.
     fn heard(&mut self) -> Vec<Progress> {
-        for answer in std::mem::take(&mut self.fixture.cx.answers) {
-            answer.send();
+        let cx = &mut self.fixture.cx;
+        cx.release_answers();
+        while let Some(output) = cx.poll_output() {
+            if let Output::Answer(answer) = output {
+                answer.send();
+            }
         }
         std::iter::from_fn(|| self.client.try_recv().ok()).collect()
     }

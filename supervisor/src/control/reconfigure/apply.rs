@@ -79,7 +79,7 @@ impl Reconfigure {
         }
         let shifts = impacts.iter().map(|it| (it.service, it.shift)).collect();
         let access = plan.control.clone();
-        cx.outputs.push_back(Output::Access(access));
+        cx.output(Output::Access(access));
         cx.plan = plan;
         Ok(Applying {
             staged: *staged,

@@ -31,8 +31,7 @@ impl Reconfigure {
             LastWord::Preview(preview) => {
                 // The client's queue has room for all steps: if it is full, the client has gone.
                 let client = request.preview;
-                cx.answers
-                    .extend(client.map(|it| Answer::Progress(it, Progress::Preview(preview))));
+                cx.answer(client.map(|it| Answer::Progress(it, Progress::Preview(preview))));
             }
             LastWord::Refused(mut error) => {
                 self.say_what_stays(&mut error);

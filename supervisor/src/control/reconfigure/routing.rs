@@ -223,7 +223,7 @@ impl Control {
             self.on_ask(ask);
         }
         // What this plan has just set going is on its way, and must be known to be.
-        let touched = self.cx.touched.clone();
+        let touched = self.cx.touched().clone();
         self.sort_touched(&touched);
         self.tell_init();
         self.start_waiting();

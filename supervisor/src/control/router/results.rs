@@ -45,7 +45,7 @@ impl Control {
             Done::HostChecked(seen) => self.monitors.host_checks.on_seen(&mut self.cx, seen),
             Done::FilesSeen(seen) => self.on_files_seen(seen),
             Done::FilesTouched(unwatched) => {
-                self.monitors.file_watch.on_touched(&mut self.cx, unwatched)
+                self.monitors.file_watch.on_touched(&mut self.cx, unwatched);
             }
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {

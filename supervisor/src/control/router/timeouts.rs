@@ -26,7 +26,7 @@ impl Control {
             self.exits.poll_timeout(),
             self.running.poll_timeout(),
             self.schedule.poll_timeout(now),
-            self.progress_due(),
+            self.work.poll_timeout(),
             self.maintenance.poll_timeout(),
             self.status_files.poll_timeout(now.moment),
         ];

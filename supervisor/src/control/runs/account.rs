@@ -1,4 +1,5 @@
-//! Whether the account that a service runs with is another by now, which no file of the configuration says.
+//! Whether the account that a service runs with is another by now, which no file of the
+//! configuration says.
 
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use engine::ServiceId;
 use crate::{control::Context, prepare::Resolved, unready::Unready};
 
 impl Context {
-    /// In words, what is another of the account that a service runs with. The service goes on as it is.
+    /// In words, what is another of the account that a service runs with. The service goes on as it
+    /// is.
     pub(in crate::control) fn moved_account(
         &self,
         id: ServiceId,
         found: Option<&Result<Arc<Resolved>, Unready>>,
     ) -> Option<String> {
-        let main = self.runs.get(&self.engine.main_run(id)?)?;
+        let main = self.run(self.engine.main_run(id)?)?;
         let had = main.resolved.as_ref()?;
         let now = found?.as_ref().ok()?;
         let (had, now) = differs(had, now)?;

@@ -1,4 +1,4 @@
-//! The one place that knows both the plan's and the engine's idea of a service.
+//! Translates a service of the plan into what the engine and the keeper take. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use engine::{
     StartLimit, Watchdog, WatchdogAction,
 };
 
-/// Policy of a service in the engine's words. `ids` knows every enabled service.
+/// The engine's spec of a service. `ids` has every enabled service; edges to others are left out.
 pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -> Spec {
     let edges =
         |names: &BTreeSet<String>| names.iter().filter_map(|n| ids.get(n).copied()).collect();
@@ -112,7 +112,7 @@ pub(crate) fn io_priority(it: plan::IoPriority) -> u16 {
     class << 13 | u16::from(it.level)
 }
 
-/// Where log lines also go, in the keeper's words.
+/// Where log lines are forwarded to, as the keeper takes it.
 pub(crate) fn forward(it: plan::Forward) -> keeper::message::Forward {
     use keeper::message::Forward;
     match (it.to, it.format) {

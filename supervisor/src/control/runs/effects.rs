@@ -1,4 +1,7 @@
-//! Carries out what the engine wants done. The only file that matches on [`Effect`].
+//! Routes each effect of the engine to the component that carries it out. The only file that
+//! matches on [`Effect`].
+//!
+//! Order: the keeper gets the record of a service before the effects that rest on it.
 
 use api::ExitRecord;
 use engine::{Effect, Ended, ProbeKind, RunId, ServiceId, SignalPurpose};
@@ -55,9 +58,9 @@ impl Control {
         self.monitors.listening.look_anew(&mut self.cx, id);
     }
 
-    /// The record goes to the keeper before the effects that rest on it.
+    /// The state of a service has changed.
     fn on_changed(&mut self, id: ServiceId) {
-        self.cx.touched.insert(id);
+        self.cx.touch(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
@@ -90,7 +93,7 @@ impl Control {
         }
     }
 
-    /// A main run is over: that is told, and on its way to the history.
+    /// A main run is over: its end is told, and goes to the history.
     fn on_ended(&mut self, ended: &Ended) {
         let causes = Causes {
             cx: &self.cx,
@@ -121,7 +124,7 @@ impl Control {
         self.follow_start(next);
     }
 
-    /// What a start has come to goes to whom it concerns.
+    /// Passes on what a step of a start means for others.
     pub(in crate::control) fn follow_start(&mut self, next: Next) {
         match next {
             Next::Nothing => {}
@@ -141,10 +144,10 @@ impl Control {
         }
     }
 
-    /// No other main run of its service has a directory. What is left of an earlier one may have to be met again
-    /// before anything else is known of it.
+    /// No other main run of its service has a directory. Only leftovers of an earlier run may: the
+    /// keeper refuses the start beside them.
     fn is_alone(&self, run: RunId) -> bool {
-        let service = self.cx.runs.get(&run).and_then(|known| known.service);
+        let service = self.cx.run(run).and_then(|known| known.service);
         service.is_none_or(|id| {
             let has_leftovers = self.leftovers.of(id).is_some();
             let in_use = directories_in_use(&self.cx, run);
@@ -152,7 +155,8 @@ impl Control {
         })
     }
 
-    /// After every input: starts whose wait has ended go on, each by what the one before it has left.
+    /// After every input: starts whose wait for an address has ended go on, one after the other,
+    /// for one may take the next one's address.
     pub(in crate::control) fn end_address_waits(&mut self) {
         for run in self.starts.ended_address_waits(&self.cx) {
             let next = self.starts.end_address_wait(&mut self.cx, run);
@@ -167,7 +171,7 @@ impl Control {
         }
     }
 
-    /// Starts that nobody wants any more are given up, whatever their lookups do.
+    /// Gives up starts that nobody wants any more, without waiting for their lookups.
     pub(in crate::control) fn give_up_unwanted_starts(&mut self) {
         for run in self.starts.unwanted(&self.cx) {
             let next = self.starts.give_up(&mut self.cx, run);
@@ -176,8 +180,8 @@ impl Control {
     }
 
     fn forget(&mut self, id: ServiceId) {
-        // Whoever waits for it to be gone looks again.
-        self.cx.touched.insert(id);
+        // Operations that wait for the service to be gone look again.
+        self.cx.touch(id);
         self.last_words.forget(id);
         self.api.metrics.forget(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
@@ -187,12 +191,13 @@ impl Control {
         self.exits.release_of(&mut self.cx, id);
         self.log_troubles.forget(id);
         self.api.departures.send_replace(());
-        // A service that left the plan for good, not one that has come back meanwhile.
+        // The engine forgets only what has left the plan for good, not what has come back
+        // meanwhile.
         self.cx.tell(Request::Forget { service: name });
     }
 }
 
-/// What is asked in one attempt of a probe.
+/// What one attempt of a probe asks.
 pub(in crate::control) fn asked(spec: &plan::Probe, probe: ProbeKind) -> plan::Ask {
     match probe {
         ProbeKind::Confirm(reload) => spec.ask.filled(&plan::reload_token::token(reload.0)),

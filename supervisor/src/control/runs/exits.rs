@@ -1,9 +1,10 @@
 //! Ends of main runs: told as events, and on their way to the history on disk.
 //!
-//! The engine says once that a run is over. The keeper then remembers its record, under the name of the
-//! service, before it hears of anything that follows, and until the record is on the disk: it is neither
-//! lost nor doubled, whatever dies. A successor writes what its predecessor may not have written; readers
-//! take a run once. One job at a time writes. What cannot be written is tried again by time.
+//! The engine says once that a run is over. The keeper then remembers its record, under the name of
+//! the service, before it hears of anything that follows, and until the record is on the disk: it
+//! is neither lost nor doubled, whatever dies. A successor writes what its predecessor may not have
+//! written; readers take a run once. One job at a time writes. What cannot be written is tried
+//! again by time.
 //!
 //! Of a service that ends all the time not every end is kept (`unwritten.rs`).
 
@@ -26,10 +27,10 @@ use crate::control::{
     text,
 };
 
-/// All that is not on the disk yet, and how much more may go there.
+/// Ends that are not on the disk yet, and how many more may go there.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Exits {
-    /// Names this daemon, over all boots; stands before the number of a run.
+    /// Name of this daemon, unique over all boots: the first part of a record's id.
     daemon: String,
     services: BTreeMap<ServiceId, Unwritten>,
     /// Services with records that wait to be written.
@@ -39,21 +40,21 @@ pub(in crate::control) struct Exits {
     /// Ids of records that a job is writing, by service.
     writing: BTreeMap<ServiceId, Vec<String>>,
     attempts: Attempts,
-    /// Some have not been tried yet.
+    /// Some records have not been tried yet.
     new: bool,
 }
 
-/// When a main run began and ended, as far as it is known here.
+/// When a main run began and ended, as far as this control process knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::control) struct Life {
     pub(in crate::control) pid: Option<i32>,
     pub(in crate::control) began: Option<Moment>,
     pub(in crate::control) ended: Option<Moment>,
-    /// It left a core dump.
+    /// The run left a core dump.
     pub(in crate::control) core: bool,
 }
 
-/// The name of a daemon, over all boots.
+/// Name of a daemon, unique over all boots.
 pub(in crate::control) fn daemon(boot_id: &str, keeper_started_ms: u64) -> String {
     let boot: String = boot_id.chars().take(8).collect();
     format!("{boot}-{keeper_started_ms}")
@@ -67,7 +68,7 @@ impl Exits {
         }
     }
 
-    /// A run of this daemon has this id.
+    /// The record with this id is of a run of this daemon.
     pub(in crate::control) fn is_own(&self, id: &str) -> bool {
         id.rsplit_once('-').is_some_and(|(of, _)| of == self.daemon)
     }
@@ -84,18 +85,18 @@ impl Exits {
         known.is_some_and(|it| it.is_on_its_way(id))
     }
 
-    /// Names a run, over all daemons.
+    /// Id of a run's record, unique over all daemons.
     pub(in crate::control) fn id(&self, run: RunId) -> String {
         format!("{}-{}", self.daemon, run.0)
     }
 
-    /// Some are on their way to the disk. What cannot be written is not waited for.
+    /// Records are on their way to the disk. What cannot be written is not waited for.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
         any && self.attempts.standing() == Durability::Awaited
     }
 
-    /// What is wrong, for as long as it is.
+    /// Why ends are not written, for as long as they are not.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
@@ -143,7 +144,7 @@ impl Exits {
         cx.remember_as(service, record);
     }
 
-    /// What an earlier control process may not have written.
+    /// Takes over what an earlier control process may not have written.
     pub(in crate::control) fn restore(
         &mut self,
         cx: &mut Context,
@@ -159,7 +160,8 @@ impl Exits {
         }
     }
 
-    /// Time has passed, or the daemon ends: then all that is held back goes to the disk.
+    /// Time has passed: what there is room for is written. `must`: the daemon ends, so all that is
+    /// held back is written.
     pub(in crate::control) fn release(&mut self, cx: &mut Context, must: bool) {
         let now = cx.now.moment;
         self.attempts.timeout(now);
@@ -173,7 +175,7 @@ impl Exits {
         }
     }
 
-    /// Has them written if that is due.
+    /// Has waiting records written if that is due.
     pub(in crate::control) fn write(&mut self, cx: &mut Context) {
         let (exits, now) = (self, cx.now.moment);
         if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {
@@ -193,7 +195,7 @@ impl Exits {
         });
     }
 
-    /// A job has written them, or could not. The ids of those that are on the disk now.
+    /// A job has written records, or could not. Returns the ids of those that are on the disk now.
     pub(in crate::control) fn on_written(
         &mut self,
         cx: &mut Context,
@@ -221,7 +223,8 @@ impl Exits {
         writing.into_values().flatten().collect()
     }
 
-    /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
+    /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once
+    /// it is there.
     pub(in crate::control) fn release_of(&mut self, cx: &mut Context, id: ServiceId) {
         let now = cx.now.moment;
         let Some(known) = self.services.get_mut(&id) else {
@@ -235,7 +238,7 @@ impl Exits {
         }
     }
 
-    /// The same for all that left it while no control process was there to see that.
+    /// [`Self::release_of`] each service that has left the plan while no control process was there.
     pub(in crate::control) fn release_of_removed(&mut self, cx: &mut Context) {
         let all = self.services.keys();
         let removed = all.filter(|id| cx.service(**id).is_none());
@@ -244,8 +247,8 @@ impl Exits {
         }
     }
 
-    /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
-    /// many as ever, or no such service.
+    /// Forgets a service all of whose ends are on the disk, once there is room for as many as ever
+    /// or the service has left the plan.
     fn forget_if_over(&mut self, cx: &mut Context, id: ServiceId) {
         let removed = cx.service(id).is_none();
         let known = self.services.get(&id);
@@ -269,7 +272,8 @@ impl Exits {
 }
 
 impl Exits {
-    /// Takes in one more end, and tells it. Returns the ids of records that are left out of the history for it.
+    /// Takes in one more end, and tells it. Returns the ids of records that are left out of the
+    /// history for it.
     pub(in crate::control) fn take(&mut self, cx: &mut Context, record: ExitRecord) -> Vec<String> {
         let id = cx.names.intern(&record.service);
         let now = cx.now.moment;
@@ -289,7 +293,7 @@ impl Exits {
     /// A main run is over, as the engine says; why is judged by `causes`.
     pub(in crate::control) fn record(&self, causes: &Causes<'_>, ended: &Ended) -> ExitRecord {
         let cx = causes.cx;
-        let life = cx.runs.get(&ended.run).map(|run| run.life);
+        let life = cx.run(ended.run).map(|run| run.life);
         let life = life.unwrap_or_default();
         let view = cx.engine.view(ended.service);
         let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
@@ -328,7 +332,7 @@ fn next_run(next: &Next) -> NextRun {
         Next::Rest => NextRun::Rest,
         Next::Fail(failure) => NextRun::Fail {
             why: match failure {
-                // How it ended is said beside it.
+                // The record has the exit beside this.
                 Failure::Exited(_) | Failure::ReadyTimeout | Failure::Watchdog => {
                     "its policy is not to restart".to_owned()
                 }

@@ -71,7 +71,7 @@ impl Control {
                 timed_out,
                 output,
             } => {
-                if let Some(known) = self.cx.runs.get_mut(&RunId(run)) {
+                if let Some(known) = self.cx.run_mut(RunId(run)) {
                     known.life.ended = Some(Moment(at_ms));
                     known.life.core = core;
                 }
@@ -86,7 +86,7 @@ impl Control {
     }
 
     fn on_spawned(&mut self, run: RunId, pid: i32, at: Moment) {
-        if let Some(known) = self.cx.runs.get_mut(&run) {
+        if let Some(known) = self.cx.run_mut(run) {
             known.pid = Some(pid);
             known.life.pid = Some(pid);
             known.life.began = Some(at);
@@ -107,7 +107,7 @@ impl Control {
         let error = Errno::from_raw(errno);
         let Some(Run {
             service, purpose, ..
-        }) = self.cx.runs.remove(&run)
+        }) = self.cx.remove_run(run)
         else {
             return;
         };
@@ -151,14 +151,14 @@ impl Control {
                 service,
                 ..Run::of_nobody(purpose)
             };
-            self.cx.runs.insert(run, known);
+            self.cx.add_run(run, known);
             self.helper_ended(run, result);
         }
     }
 
     fn on_exited(&mut self, run: RunId, exit: Exit, timed_out: bool, output: &str) {
         if self.purpose(run) == Some(&Purpose::Main) {
-            if let Some(known) = self.cx.runs.get_mut(&run) {
+            if let Some(known) = self.cx.run_mut(run) {
                 known.pid = None;
             }
             self.log_readiness.forget(run);
@@ -171,7 +171,7 @@ impl Control {
 
     /// Was it we who ended it?
     fn note_end(&mut self, run: RunId, exit: Exit) {
-        let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
+        let Some(id) = self.cx.run(run).and_then(|known| known.service) else {
             return;
         };
         let view = self.cx.engine.view(id);
@@ -194,23 +194,25 @@ impl Control {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(id) = self.cx.runs.get(&run).and_then(|known| known.service) else {
+        let Some(id) = self.cx.run(run).and_then(|known| known.service) else {
             return;
         };
         let left = self.leftovers.swept(&self.cx, id, left);
         if left == 0
-            && let Some(known) = self.cx.runs.get_mut(&run)
+            && let Some(known) = self.cx.run_mut(run)
         {
-            // The run is known until its end is told; what starts upon that may have its directories.
+            // The run is known until its end is told; what starts upon that may have its
+            // directories.
             known.directories.clear();
         }
         self.fact(Fact::Swept { run, left });
         if left == 0 {
-            self.cx.runs.remove(&run);
+            self.cx.remove_run(run);
         }
     }
 
-    /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the way any more.
+    /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the
+    /// way any more.
     pub(in crate::control) fn on_remaining(&mut self, remaining: &[Remaining]) {
         for run in self.leftovers.on_remaining(&mut self.cx, remaining) {
             self.fact(Fact::Swept { run, left: 0 });
@@ -251,14 +253,17 @@ impl Control {
     pub(in crate::control) fn on_described(&mut self, run: RunId, key: &str, value: &str) {
         match key {
             "STATUS" => {
-                let service = self.cx.runs.get(&run).and_then(|known| known.service);
+                let service = self.cx.run(run).and_then(|known| known.service);
                 if let Some(id) = service {
                     self.last_words.set_status(id, value);
                 }
             }
-            api::JOB_PROGRESS_KEY => self.job_said(run, value),
+            api::JOB_PROGRESS_KEY => {
+                self.work.job_said(&self.cx, run, value);
+                self.pass_progress_on();
+            }
             "MAINPID" => {
-                if let (Ok(pid), Some(known)) = (value.parse(), self.cx.runs.get_mut(&run)) {
+                if let (Ok(pid), Some(known)) = (value.parse(), self.cx.run_mut(run)) {
                     known.pid = Some(pid);
                     known.life.pid = Some(pid);
                 }
@@ -268,12 +273,12 @@ impl Control {
     }
 
     fn purpose(&self, run: RunId) -> Option<&Purpose> {
-        self.cx.runs.get(&run).map(|known| &known.purpose)
+        self.cx.run(run).map(|known| &known.purpose)
     }
 
     /// A validator, probe, reload command or step of a reconfiguration is over.
     pub(in crate::control) fn helper_ended(&mut self, run: RunId, result: Result<String, String>) {
-        let Some(known) = self.cx.runs.remove(&run) else {
+        let Some(known) = self.cx.remove_run(run) else {
             return;
         };
         let ok = result.is_ok();

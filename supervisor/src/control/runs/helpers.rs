@@ -1,4 +1,5 @@
-//! How the processes beside a service have ended (validators, reload commands, exec probes), in words.
+//! How the processes beside a service have ended (validators, reload commands, exec probes), in
+//! words.
 
 use keeper::message::Exit;
 
@@ -24,7 +25,8 @@ fn with_output(what: &str, output: &str) -> String {
     }
 }
 
-/// Lines of a validator that say by themselves that they are warnings or worse: `<4>…`, as sd-daemon(3) has it.
+/// Lines of a validator that say by themselves that they are warnings or worse: `<4>…`, as
+/// sd-daemon(3) has it.
 pub(super) fn warnings(said: &str) -> impl Iterator<Item = &str> {
     said.lines().filter_map(|line| {
         let (level, text) = line.strip_prefix('<')?.split_once('>')?;

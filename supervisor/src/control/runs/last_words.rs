@@ -1,7 +1,8 @@
 //! What services have said last: by `STATUS=`, and as validators that refused.
 //!
-//! Kept while a service is in the plan. A new main run takes its `STATUS=` away, a validator that accepts the last
-//! refusal. Limit: one text of each kind a service, as long as the keeper lets one be.
+//! Kept while a service is in the plan. A new main run takes its `STATUS=` away, a validator that
+//! accepts the last refusal. Limit: one text of each kind a service, as long as the keeper lets one
+//! be.
 
 use std::collections::BTreeMap;
 

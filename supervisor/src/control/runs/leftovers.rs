@@ -1,7 +1,9 @@
-//! What runs have left behind: processes that SIGKILL did not end, and children of the keeper that are nobody's.
+//! What runs have left behind: processes that SIGKILL did not end, and children of the keeper that
+//! are nobody's.
 //!
-//! The keeper tells of both, looks at the first now and then, and leaves the second alone. Invariant: nothing is
-//! started beside what is left of a service, so the first process of another run means that nothing is.
+//! The keeper tells of both, looks at the first now and then, and leaves the second alone.
+//! Invariant: nothing is started beside what is left of a service, so the first process of another
+//! run means that nothing is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +48,8 @@ impl Leftovers {
         count
     }
 
-    /// The keeper has refused a start beside what is left. How many processes that are, as far as it is known.
+    /// The keeper has refused a start beside what is left. How many processes that are, as far as
+    /// it is known.
     pub(in crate::control) fn count(&self, id: Option<ServiceId>) -> u32 {
         let left = id.and_then(|id| self.of(id));
         left.map_or(1, |left| u32::try_from(left.len()).unwrap_or(u32::MAX))
@@ -64,8 +67,8 @@ impl Leftovers {
         }
     }
 
-    /// All that an earlier daemon has left. Returns the runs of which nothing is left any more, where a start was
-    /// refused for it.
+    /// All that an earlier daemon has left. Returns the runs of which nothing is left any more,
+    /// where a start was refused for it.
     pub(in crate::control) fn on_remaining(
         &mut self,
         cx: &mut Context,
@@ -82,7 +85,7 @@ impl Leftovers {
             .filter(|id| !remains.contains(id))
             .filter_map(|id| Some((*id, cx.engine.unswept_run(*id)?)))
             // Of its own runs the keeper tells by themselves.
-            .filter(|(_, run)| !cx.runs.contains_key(run))
+            .filter(|(_, run)| cx.run(*run).is_none())
             .collect();
         for (id, _) in &gone {
             self.left.remove(id);

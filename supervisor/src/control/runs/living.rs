@@ -1,11 +1,12 @@
-//! Which main runs live, on disk: for the next daemon, should nobody of this one see them end.
+//! Which main runs live, on disk: for the next daemon, should this one not see them end.
 //!
-//! Owner: the control process. A run is added when it executes, and taken away once its end is in the history
-//! on disk (`exits.rs`), or is left out of it: so a power cut between the two files loses none. What is in both
-//! is passed over at the next start (`boot.rs`). What a daemon before this one had in the file ended with
-//! that one, or was ended by this one at its start: it goes to the history as ended unseen, and stays in the file
-//! until it is there. One job at a time writes the file, at most every [`PACE_MS`], until it is there
-//! (`on_disk.rs`). Limit: a run that began within that time before the machine went down may not be in the file.
+//! Owner: the control process. A run is added when it executes, and taken away once its end is in
+//! the history on disk (`exits.rs`), or is left out of it: so a power cut between the two files
+//! loses none. A run that is in both is passed over at the next start (`boot.rs`). What a daemon
+//! before this one had in the file ended with that one, or was ended by this one at its start: it
+//! goes to the history as ended unseen, and stays in the file until it is there. One job at a time
+//! writes the file, at most every [`PACE_MS`], until it is there (`on_disk.rs`). Limit: a run that
+//! began within that time before the machine went down may not be in the file.
 
 use api::{ExitCause, ExitRecord, NextRun};
 use engine::{Moment, RunId};
@@ -20,18 +21,18 @@ use crate::{
     store::{LiveRun, Running},
 };
 
-/// From one writing of the file to the next, in milliseconds: a service that starts all the time is not
-/// written each time.
+/// From one writing of the file to the next, in milliseconds: a service that starts all the time is
+/// not written each time.
 const PACE_MS: u64 = 1_000;
 
-/// All of them.
+/// The main runs that live, and how far the file has them.
 #[derive(Debug)]
 pub(in crate::control) struct RunningOnDisk {
     disk: OnDisk<Running>,
 }
 
 impl RunningOnDisk {
-    /// `stored`: what the file has.
+    /// `stored`: the runs that the file has.
     pub(in crate::control) fn new(stored: Running) -> Self {
         let disk = OnDisk::new(stored.clone(), Some(stored));
         Self {
@@ -39,12 +40,12 @@ impl RunningOnDisk {
         }
     }
 
-    /// Somebody has cleared the state directory.
+    /// Somebody has cleared the state directory: the file is written again.
     pub(in crate::control) fn write_again(&mut self) {
         self.disk.doubt();
     }
 
-    /// The daemon ends: what changes is written at once.
+    /// The daemon ends: from now on a change is written at once.
     pub(in crate::control) const fn hurry(&mut self) {
         self.disk.hurry();
     }
@@ -53,12 +54,12 @@ impl RunningOnDisk {
         self.disk.standing() == Durability::Awaited
     }
 
-    /// A job is at the file.
+    /// A job writes the file.
     pub(in crate::control) const fn are_being_written(&self) -> bool {
         self.disk.is_being_written()
     }
 
-    /// What is wrong, for as long as it is.
+    /// Why the file is not written, for as long as it is not.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.disk.standing() else {
             return None;
@@ -76,7 +77,7 @@ impl RunningOnDisk {
         self.disk.timeout(now);
     }
 
-    /// These need not be known any more.
+    /// The ends of these runs are in the history, or are left out of it.
     pub(in crate::control) fn forget(&mut self, ids: &[String]) {
         let known = |id: &String| self.disk.wanted().0.contains_key(id);
         if ids.iter().any(known) {
@@ -87,7 +88,7 @@ impl RunningOnDisk {
 }
 
 impl RunningOnDisk {
-    /// Stores them if that is due.
+    /// Has the file written if that is due.
     pub(in crate::control) fn store(&mut self, cx: &mut Context) {
         if let Some(running) = self.disk.due(cx.now.moment) {
             cx.job(Job::StoreRunning { running });
@@ -107,7 +108,7 @@ impl RunningOnDisk {
 impl RunningOnDisk {
     /// A main run executes.
     pub(in crate::control) fn begin(&mut self, cx: &Context, exits: &Exits, run: RunId) {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return;
         };
         // An earlier control process may have told its end, and not have acknowledged the fact.
@@ -128,7 +129,7 @@ impl RunningOnDisk {
         if self.disk.wanted().0.contains_key(&id) {
             return;
         }
-        // One that the keeper has lost has no end that could be told.
+        // A run that the keeper has lost has no end that could be told.
         let lost = |other: &str, it: &LiveRun| {
             other != id && it.service == live.service && !exits.is_on_its_way(service, other)
         };
@@ -163,10 +164,10 @@ impl RunningOnDisk {
         unseen.map(record).collect()
     }
 
-    /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its way
-    /// to the history is there.
+    /// All that an earlier control process of this daemon has left is restored: a run that neither
+    /// lives nor is on its way to the history is in the history.
     pub(in crate::control) fn forget_told(&mut self, cx: &Context, exits: &Exits) {
-        let lives = |id: &String| cx.runs.keys().any(|run| exits.id(*run) == *id);
+        let lives = |id: &String| cx.runs().keys().any(|run| exits.id(*run) == *id);
         let on_its_way = |live: &LiveRun, id: &str| {
             let service = cx.names.id(&live.service);
             service.is_some_and(|service| exits.is_on_its_way(service, id))

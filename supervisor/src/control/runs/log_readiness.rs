@@ -1,8 +1,9 @@
-//! Readiness by a line in the log. The log thread reads and matches; what comes here is that it did.
+//! Readiness by a line in the log. The log thread reads and matches; this component knows which
+//! runs wait for which line.
 //!
 //! A run is watched from the moment it was asked for, and a control process that takes up a run
-//! looks from then on too, so a line that was logged meanwhile counts. It ends with the line, the
-//! run, or a plan that asks for another one. At most one is watched for each run.
+//! looks from then on too, so a line that was logged meanwhile counts. A watch ends with the line,
+//! the run, or a plan that asks for another line. Limit: one watch for each run.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +24,12 @@ struct Awaited {
     service: ServiceId,
     pattern: String,
     since_unix_ms: u64,
-    /// Dropped when nobody waits any more.
+    /// Dropped when nobody waits any more: the log thread ends the watch.
     _wanted: oneshot::Sender<()>,
 }
 
 impl LogReadiness {
-    /// The process of a run is being asked for, or has been since that moment.
+    /// The keeper is asked for the process of a run, or was at `since`.
     pub(in crate::control) fn expect(
         &mut self,
         cx: &mut Context,
@@ -101,7 +102,7 @@ impl LogReadiness {
         }
     }
 
-    /// A run that an earlier control process had asked for at that moment.
+    /// A run that an earlier control process had asked for at `spawned`.
     pub(in crate::control) fn restore(
         &mut self,
         cx: &mut Context,
@@ -136,7 +137,7 @@ impl LogReadiness {
     }
 }
 
-/// The line that makes a service ready, by the plan.
+/// Pattern of the line that makes a service ready, by the plan.
 fn planned_line(cx: &Context, service: ServiceId) -> Option<&str> {
     match &cx.service(service)?.ready.kind {
         ReadyKind::Log(pattern) => Some(pattern),

@@ -1,7 +1,12 @@
-//! Processes that the keeper runs for us: from what the engine wants, by what they need, to what becomes of them.
+//! Processes that the keeper runs for us: from what the engine wants, by what they need, to what
+//! becomes of them.
 //!
-//! Owner of what is known of a run beyond the engine. Invariant: the keeper hears of a run before its process can do
-//! anything, and a run is known here until all of it is swept.
+//! Components own what is known of runs beyond the engine: [`starts`] until the keeper is asked,
+//! [`leftovers`], [`last_words`], [`log_readiness`] and [`log_troubles`] while they live, [`exits`]
+//! and [`living`] how they end. [`effects`] routes what the engine wants, [`facts`] what the keeper
+//! says.
+//!
+//! Invariant: a run is in the context before the keeper hears of it, and until all of it is swept.
 
 mod account;
 pub(in crate::control) mod convert;

@@ -1,15 +1,16 @@
-//! Readiness that a run has said by a message or by its descriptor, kept for a plan that asks for it later.
+//! Readiness that a run has said by a message or by its descriptor, kept for a plan that asks for
+//! it later.
 //!
-//! A run says it once. A plan that is applied while the run starts may ask for another sign than the one
-//! before, and what was said meanwhile counts for it, as with a line in the log (`log_readiness.rs`).
-//! Limit: one value of each key a run.
+//! A run says once that it is ready. A plan that is applied while the run starts may ask for
+//! another sign than the one before, and what was said meanwhile counts for it, as with a line in
+//! the log (`log_readiness.rs`). Limit: one value of each key a run.
 
 use engine::{RunId, State};
 use keeper::message::READY_FD;
 
 use crate::control::Context;
 
-/// By which a run says that it is ready.
+/// Keys by which a run says that it is ready.
 const KEYS: [&str; 2] = ["READY", READY_FD];
 
 /// What a run has said of its readiness.
@@ -24,7 +25,7 @@ impl Context {
     /// Keeps what a run has said, if it is of its readiness.
     pub(in crate::control) fn keep_ready_word(&mut self, run: RunId, key: &str, value: &str) {
         if KEYS.contains(&key)
-            && let Some(known) = self.runs.get_mut(&run)
+            && let Some(known) = self.run_mut(run)
         {
             let _ = known.ready_words.insert(key.to_owned(), value.to_owned());
         }
@@ -37,7 +38,7 @@ impl Context {
             let state = self.engine.view(id)?.state;
             matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
         };
-        let runs = self.runs.iter();
+        let runs = self.runs().iter();
         let starting =
             runs.filter(|(run, it)| !it.ready_words.is_empty() && starts(**run).is_some());
         let words = starting.flat_map(|(run, known)| {
@@ -62,7 +63,7 @@ mod tests {
     const NOTIFIES: &str =
         "command = ['/bin/a']\n[ready]\nnotify = true\n[watchdog]\ntimeout = '1m'\n";
 
-    /// It had said so while a probe was asked.
+    /// The run had said so while the plan asked a probe.
     #[test]
     fn what_was_said_before_a_plan_asks_for_it_counts() {
         let mut world = Harness::new(&[("a", PROBED)], Handled::default());

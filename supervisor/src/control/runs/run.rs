@@ -1,7 +1,7 @@
 //! One process that the keeper runs for us, and what it is for.
 //!
-//! Owner: [`crate::control::context::Context`], by number. A run is here from the moment at which it is asked for until all of it
-//! is swept; a main run, a validator, a reload command and a probe
+//! Owner: [`crate::control::context::Context`], by number. A run is here from the moment at which
+//! it is asked for until all of it is swept; a main run, a validator, a reload command and a probe
 //! belong to a service; a step of a reconfiguration and a delivery to whoever has asked for them.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -12,17 +12,17 @@ use crate::{control::runs::exits, prepare::Resolved};
 
 /// One run, as far as the control process follows it.
 pub(in crate::control) struct Run {
-    /// None: it is of no service, a step of a reconfiguration or a delivery.
+    /// Whose run it is. None for a step of a reconfiguration and for a delivery.
     pub(in crate::control) service: Option<ServiceId>,
     pub(in crate::control) pid: Option<i32>,
     pub(in crate::control) purpose: Purpose,
-    /// What was looked up for it, of a main run; none: it was started by an earlier control process.
+    /// What was looked up for a main run. None: an earlier control process started it.
     pub(in crate::control) resolved: Option<Arc<Resolved>>,
-    /// Directories of its service, of a main run.
+    /// Directories that a main run has: those of its service when it was started.
     pub(in crate::control) directories: Vec<PathBuf>,
-    /// What it has said of its readiness, by key.
+    /// What the run has said of its readiness, by key.
     pub(in crate::control) ready_words: BTreeMap<String, String>,
-    /// Of a main run: what is told of it once it is over.
+    /// What is told of a main run once it is over.
     pub(in crate::control) life: exits::Life,
 }
 

@@ -1,10 +1,10 @@
-//! Keeps the control socket open to the groups of the plan, and to no others, also when its file has
-//! been made again.
+//! Keeps the control socket open to the groups of the plan, and to no others, also when its file
+//! has been made again.
 //!
 //! One task, so that what a plan says is never overtaken by an older one. Names are looked up and
 //! the file is changed on a blocking thread. While descriptors that clients have sent cannot be
-//! closed ([`peer_stream::UNCLOSED_MAX`]), the socket is its owner's alone: who sends more of them could
-//! use up this process's descriptors, and so lock root out.
+//! closed ([`peer_stream::UNCLOSED_MAX`]), the socket is its owner's alone: who sends more of them
+//! could use up this process's descriptors, and so lock root out.
 
 use std::path::PathBuf;
 
@@ -19,9 +19,9 @@ use crate::{
 pub(in crate::control) struct SocketGroups {
     /// The socket.
     pub(in crate::control) socket: PathBuf,
-    /// Turns when its file is another one.
+    /// Changes when the socket's file is another one.
     pub(in crate::control) reopened: watch::Receiver<()>,
-    /// What the plan says.
+    /// The groups that the plan names.
     pub(in crate::control) plan: watch::Receiver<plan::Control>,
     /// Descriptors that clients have sent and that are not closed yet.
     pub(in crate::control) unclosed: watch::Receiver<usize>,
@@ -37,7 +37,7 @@ struct Gids {
 }
 
 impl SocketGroups {
-    /// Follows the plan until there is none to come.
+    /// Follows the plan until no other can come.
     pub(in crate::control) async fn follow(mut self) {
         let mut gids = self.look_up().await;
         let mut shut = false;

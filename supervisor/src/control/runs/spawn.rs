@@ -1,6 +1,8 @@
-//! What the keeper is asked for: a service of the plan, with what was looked up for it, as a process.
+//! What the keeper is asked for: a service of the plan, with what was looked up for it, as a
+//! process.
 //!
-//! Pure: a request says all that the keeper needs to start the process, and nothing here has an effect.
+//! Pure: a request says all that the keeper needs to start the process, and nothing here has an
+//! effect.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -57,14 +59,15 @@ pub(super) fn main(
     spawn
 }
 
-/// The request for a validator, reload command or exec probe: as the service's user, in its environment.
+/// The request for a validator, reload command or exec probe: as the service's user, in its
+/// environment.
 pub(super) fn helper(
     cx: &Context,
     service: &plan::Service,
     run: RunId,
     resolved: &Resolved,
 ) -> Result<Request, String> {
-    let purpose = cx.runs.get(&run).map(|known| &known.purpose);
+    let purpose = cx.run(run).map(|known| &known.purpose);
     let command = purpose.and_then(|purpose| helper_command(service, purpose));
     let (argv, timeout_ms) = command.ok_or_else(|| "its command has left the plan".to_owned())?;
     let mut spawn = helper_spawn(service, resolved, run, argv, timeout_ms)?;
@@ -76,14 +79,14 @@ pub(super) fn helper(
 
 /// The main process that a reload command or exec probe is about.
 fn main_pid_for(cx: &Context, run: RunId) -> Option<i32> {
-    match cx.runs.get(&run)?.purpose {
-        Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => cx.runs.get(&main)?.pid,
+    match cx.run(run)?.purpose {
+        Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => cx.run(main)?.pid,
         _ => None,
     }
 }
 
-/// The program that a run of this purpose executes, as the plan names it; none: it is not the
-/// service's own.
+/// The program that a run of this purpose executes, as the plan names it. None: the program is not
+/// the service's own.
 pub(in crate::control) fn program_of(service: &plan::Service, purpose: &Purpose) -> Option<String> {
     if *purpose == Purpose::Main {
         return service.command.first().cloned();
@@ -92,7 +95,7 @@ pub(in crate::control) fn program_of(service: &plan::Service, purpose: &Purpose)
     argv.into_iter().next()
 }
 
-/// What a helper executes, and how long it may.
+/// What a helper executes, and how long it may run, in milliseconds.
 fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<String>, u64)> {
     let (argv, timeout_ms) = match purpose {
         Purpose::Validator => (service.validate.clone(), HELPER_TIMEOUT_MS),
@@ -126,7 +129,7 @@ pub(in crate::control) fn helper_spawn(
 ) -> Result<Spawn, String> {
     let mut spawn = base_spawn(service, resolved, run);
     spawn.role = Role::Helper;
-    // What comes in there is the service's own to read.
+    // Standard input is the main process's to read.
     spawn.stdin = None;
     spawn.timeout_ms = Some(timeout_ms);
     spawn.argv = argv;

@@ -24,8 +24,9 @@ pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alo
     }
 }
 
-/// A job runs for a request that is on the disk, and never for one that has been told to have ended; but
-/// where something of it would not go that is told, and it is tried again once that has gone.
+/// A job runs for a request that is on the disk, and never for one that has been told to have
+/// ended; but where something of it would not go that is told, and it is tried again once that has
+/// gone.
 pub(super) fn judge_job(
     control: &Control,
     clients: &Clients,

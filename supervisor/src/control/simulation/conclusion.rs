@@ -1,4 +1,5 @@
-//! The end of a simulation: the world is fair again, everything comes to rest, and what has to be true then is judged.
+//! The end of a simulation: the world is fair again, everything comes to rest, and what has to be
+//! true then is judged.
 
 use api::Action;
 use keeper::message::Role;
@@ -150,7 +151,7 @@ impl Simulation {
         // A probe may just be under way.
         let most = 2 * control.cx.plan.services.len();
         assert!(helpers.count() <= most, "helpers are left");
-        assert!(control.cx.runs.len() <= 3 * control.cx.plan.services.len());
+        assert!(control.cx.runs().len() <= 3 * control.cx.plan.services.len());
     }
 
     pub(super) fn end(&mut self) {

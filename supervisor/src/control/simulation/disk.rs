@@ -81,8 +81,9 @@ impl Disk {
         }
     }
 
-    /// Every end of a main run is in the history, once: by itself or among those left out. What a run that
-    /// has ended has left may not have been swept yet; then its end may not have been told.
+    /// Every end of a main run is in the history, once: by itself or among those left out. What a
+    /// run that has ended has left may not have been swept yet; then its end may not have been
+    /// told.
     pub(super) fn judge_exits(&self, ends: &BTreeMap<u64, (String, bool)>) {
         let services: BTreeSet<&String> = ends.values().map(|(service, _)| service).collect();
         for service in services.into_iter().chain(self.exits.keys()) {

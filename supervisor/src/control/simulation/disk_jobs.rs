@@ -1,4 +1,5 @@
-//! Jobs that write or read what is small: holds, histories, requests and results of jobs. Now and then there is no room.
+//! Jobs that write or read what is small: holds, histories, requests and results of jobs. Now and
+//! then there is no room.
 
 use crate::{
     control::{input::Done, simulation::jobs::Jobs},

@@ -24,8 +24,8 @@ pub(super) struct Keeper {
     /// Facts that the control process has not been sent yet.
     pub(super) unsent: VecDeque<Notice>,
     pub(super) next_run: RunId,
-    /// How the plan had a run say that it is ready when it was spawned. A later plan may have another way,
-    /// and what was said before does not count for that.
+    /// How the plan had a run say that it is ready when it was spawned. A later plan may have
+    /// another way, and what was said before does not count for that.
     pub(super) ready_kinds: BTreeMap<RunId, plan::ReadyKind>,
     pub(super) opened: BTreeSet<String>,
     pub(super) used: BTreeSet<RunId>,

@@ -15,8 +15,8 @@ use crate::control::{
 };
 
 impl Simulation {
-    /// The control process takes nothing for so long, while keeper and processes go on. Then it hears
-    /// what has been said meanwhile before it hears the clock, and judges by that.
+    /// The control process takes nothing for so long, while keeper and processes go on. Then it
+    /// hears what has been said meanwhile before it hears the clock, and judges by that.
     pub(super) fn stall(&mut self, ms: u64) {
         let end = self.now + ms;
         let control = self.control.as_ref();

@@ -1,6 +1,6 @@
-//! Administrators who say that there is maintenance, or none any more, and what is promised to them:
-//! what was answered is in the state whatever dies, and in the files and with the server where that was
-//! said; status shows it.
+//! Administrators who say that there is maintenance, or none any more, and what is promised to
+//! them: what was answered is in the state whatever dies, and in the files and with the server
+//! where that was said; status shows it.
 
 use api::{Maintenance, MaintenanceReply, MaintenanceRequest, Told};
 use engine::Moment;
@@ -71,7 +71,8 @@ impl Administrators {
         (Input::Ask(ask), waiting)
     }
 
-    /// Reads what was answered. `disk`: what is there now. An answer to one of several is about the last.
+    /// Reads what was answered. `disk`: what is there now. An answer to one of several is about the
+    /// last.
     pub(super) fn read(&mut self, disk: &Disk) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain_mut(|it| match it.reply.try_recv() {

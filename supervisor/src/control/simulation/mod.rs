@@ -67,7 +67,8 @@ fn simulation_keeps_every_promise() {
     }
 }
 
-/// Besides all else, control takes nothing in for a while, or dies again and again just after it took over.
+/// Besides all else, control takes nothing in for a while, or dies again and again just after it
+/// took over.
 #[test]
 fn simulation_keeps_every_promise_although_control_hangs() {
     if let Some(seed) = number("MATTERVISOR_SEED") {

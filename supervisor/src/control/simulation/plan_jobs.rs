@@ -1,4 +1,5 @@
-//! Jobs that a plan needs on its way: loading, accounts, candidates, the swap, and what each start has to know.
+//! Jobs that a plan needs on its way: loading, accounts, candidates, the swap, and what each start
+//! has to know.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

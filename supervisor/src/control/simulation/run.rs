@@ -25,8 +25,8 @@ use crate::control::{
 
 /// Events that are shown when something is wrong; of a single simulation all are.
 const SHOWN_EVENTS: usize = 50;
-/// Timeouts for one thing that is due: services may have probes at the same moment. More is to spin,
-/// and to hear of nothing besides.
+/// Timeouts for one thing that is due: services may have probes at the same moment. More is to
+/// spin, and to hear of nothing besides.
 const IDLE_TIMEOUTS_MAX: u32 = 20;
 
 /// Everything.

@@ -216,7 +216,8 @@ impl Simulation {
         }
     }
 
-    /// It reads nothing for so long; what control says to it may find no room in the socket meanwhile.
+    /// It reads nothing for so long; what control says to it may find no room in the socket
+    /// meanwhile.
     fn stall_keeper(&mut self, ms: u64) {
         let end = self.now + ms;
         self.keeper.stalled_until = self.keeper.stalled_until.max(end);

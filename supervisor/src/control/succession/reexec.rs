@@ -143,7 +143,7 @@ impl Reexec {
             refuse(cx, audit_log, client, why);
             return;
         }
-        cx.outputs.push_back(Output::LetIn(false));
+        cx.output(Output::LetIn(false));
         accept(cx, audit_log, &client);
         remember(cx, &client.asked, true);
         cx.tell(Request::Reexec);
@@ -180,7 +180,7 @@ impl Reexec {
             return VecDeque::new();
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
-        cx.outputs.push_back(Output::LetIn(true));
+        cx.output(Output::LetIn(true));
         refuse(cx, audit_log, client, why);
         held
     }

@@ -107,7 +107,7 @@ impl Context {
                 core: info.core,
             },
         };
-        self.runs.insert(run, restored);
+        self.add_run(run, restored);
         Some(service)
     }
 
@@ -127,7 +127,9 @@ impl Context {
                 None => Purpose::Validator,
             };
             let run_of_it = Run::new(id, purpose);
-            self.runs.entry(run).or_insert(run_of_it);
+            if self.run(run).is_none() {
+                self.add_run(run, run_of_it);
+            }
         }
     }
 }

@@ -1,20 +1,13 @@
-//! What a job keeps stopped, and gives back.
+//! Leases: what a job keeps stopped, and gives back. Pure; the engine holds the leases themselves.
 
-use std::collections::BTreeSet;
-
-use api::{ErrorKind, ErrorReply, LeaseRequest, LeasedBy, Progress, ReleaseRequest};
-use engine::{Command, Goal, Lease, Refusal, ServiceId, View};
-use tokio::sync::mpsc;
+use api::{ErrorKind, ErrorReply, LeaseRequest, LeasedBy};
+use engine::{Goal, Lease, Refusal, ServiceId, View};
 
 use crate::{
-    ask::Peer,
     control::{
-        Context, Control,
-        api::requests::{Change, usage},
-        operations::{
-            Kind,
-            admission::{Intent, Obstacle, when_it_ends},
-        },
+        Context,
+        api::requests::usage,
+        operations::admission::{Obstacle, when_it_ends},
         text,
     },
     service_query::{matching, unknown_service},
@@ -41,7 +34,7 @@ impl Context {
         Some(format!("stopped for the job {job} (since {since})"))
     }
 
-    /// Why something is refused because of a job.
+    /// What a client is told whose command is refused because of a job.
     pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let (kind, message, hint) = match refusal {
@@ -91,70 +84,28 @@ impl Context {
     }
 }
 
-impl Control {
-    /// A job has services stopped.
-    pub(super) fn ask_lease(
-        &mut self,
-        id: &str,
-        request: &LeaseRequest,
-        peer: &Peer,
-    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let job = self.job_named(&request.job)?;
-        self.admit(Intent::Lease)?;
-        if request.services.is_empty() {
-            return Err(usage("name the services that are to stop"));
-        }
-        let names = matching(&request.services, &self.cx.plan.services)?;
-        let services: BTreeSet<ServiceId> = names
-            .iter()
-            .filter_map(|name| self.cx.names.id(name))
-            .collect();
-        let what = format!("lease for {}", request.job);
-        let command = Command::Lease { job, services };
-        self.change(Change {
-            id,
-            kind: Kind::Lease,
-            command,
-            what: &what,
-            names,
-            left_alone: Vec::new(),
-            peer,
-            wait: true,
-        })
-    }
+/// The job that asks for a lease, or gives one back.
+pub(super) fn job(cx: &Context, name: &str) -> Result<ServiceId, ErrorReply> {
+    let services = &cx.plan.services;
+    let planned = services.get(name).filter(|it| it.enabled);
+    let id = planned.and_then(|_| cx.names.id(name));
+    id.ok_or_else(|| unknown_service(name, services))
+}
 
-    /// A job gives back what it has had stopped.
-    pub(super) fn ask_release(
-        &mut self,
-        id: &str,
-        request: &ReleaseRequest,
-        peer: &Peer,
-    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let job = self.job_named(&request.job)?;
-        let leases = self.cx.engine.leases_of(job).into_iter();
-        let wanted = leases.filter(|id| {
-            let view = self.cx.engine.view(*id);
-            view.is_some_and(|view| view.goal == Goal::Up && view.hold.is_none())
-        });
-        let names = wanted.filter_map(|id| self.cx.names.name(id).map(str::to_owned));
-        let names = names.collect();
-        let what = format!("release by {}", request.job);
-        self.change(Change {
-            id,
-            kind: Kind::Release,
-            command: Command::Release { job },
-            what: &what,
-            names,
-            left_alone: Vec::new(),
-            peer,
-            wait: true,
-        })
+/// The services that a job asks to have stopped.
+pub(super) fn services(cx: &Context, request: &LeaseRequest) -> Result<Vec<String>, ErrorReply> {
+    if request.services.is_empty() {
+        return Err(usage("name the services that are to stop"));
     }
+    matching(&request.services, &cx.plan.services)
+}
 
-    fn job_named(&self, name: &str) -> Result<ServiceId, ErrorReply> {
-        let services = &self.cx.plan.services;
-        let planned = services.get(name).filter(|it| it.enabled);
-        let id = planned.and_then(|_| self.cx.names.id(name));
-        id.ok_or_else(|| unknown_service(name, services))
-    }
+/// The services that come up when a job gives back what it has had stopped.
+pub(super) fn given_back(cx: &Context, job: ServiceId) -> Vec<String> {
+    let leases = cx.engine.leases_of(job).into_iter();
+    let wanted = leases.filter(|id| {
+        let view = cx.engine.view(*id);
+        view.is_some_and(|view| view.goal == Goal::Up && view.hold.is_none())
+    });
+    wanted.map(|id| cx.name(id).to_owned()).collect()
 }

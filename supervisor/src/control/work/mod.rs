@@ -1,28 +1,30 @@
 //! The work of jobs: from a client's request to the result, and what a job keeps stopped meanwhile.
 //!
-//! A request goes to the disk first (`request.json` in the job's directory), then to the engine; from
-//! there on the job runs as any service, again and again, until it is over. What it leaves as its result
-//! is read then, and ends the change. The keeper remembers a request until the engine has it, and the
-//! engine's record names the request, so a job is begun once though control dies at any point.
+//! A request goes to the disk first (`request.json` in the job's directory, `requests.rs`), then to
+//! the engine; from there on the job runs as any service, again and again, until it is over. What
+//! the job leaves as its result is read then (`result.rs`), and ends the operation. The keeper
+//! remembers a request until the engine has it, and the engine's record names the request, so a job
+//! is begun once though control dies at any point. `routing.rs` lends [`Work`] what it reads of
+//! other components.
 //!
-//! Limits: one job at a time is on its way, its result being read included; a progress has
+//! Limits: one job at a time is on its way, until its result is read; a progress has
 //! [`api::JOB_PROGRESS_BYTES_MAX`], a result [`api::JOB_RESULT_BYTES_MAX`] bytes.
 
-mod ask;
 mod leases;
 mod progress;
+mod requests;
 mod result;
+mod routing;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use api::{JobOrder, JobResult};
-use engine::{Hold, ServiceId, View};
-use serde::{Deserialize, Serialize};
+use api::JobResult;
+use engine::{ServiceId, View};
 
-use crate::history::Line;
+use requests::Pending;
 
 pub(super) use result::{read, store, unread};
 
@@ -41,29 +43,6 @@ impl Work {
         let result = self.results.get(&job)?;
         (view.request.as_ref() == Some(&result.id)).then_some(result)
     }
-}
-
-impl Work {
-    /// This request is on its way to the disk.
-    pub(super) fn has_pending(&self, id: &str) -> bool {
-        let pending = self.pending.as_ref();
-        pending.is_some_and(|it| it.order.id == id)
-    }
-
-    /// The job that is asked for work, until the engine has taken that.
-    pub(super) fn pending_job(&self) -> Option<String> {
-        self.pending.as_ref().map(|it| it.service.clone())
-    }
-}
-
-/// A request that is on its way to the disk.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Pending {
-    service: String,
-    order: JobOrder,
-    asked: Line,
-    /// It was stopped meanwhile.
-    stopped: Option<Hold>,
 }
 
 /// The directory that a job works in.

@@ -1,12 +1,12 @@
-//! How far jobs say that they are. Each word is shown by status; of many in a short time the last one
-//! is passed on.
+//! How far jobs say that they are. Status shows each word; clients get at most one in [`PAUSE_MS`],
+//! the last one.
 
 use std::collections::BTreeMap;
 
 use api::{JobProgress, JobStatus, Progress};
 use engine::{Moment, RunId, ServiceId, View};
 
-use crate::control::{Context, Control, Purpose, work::Work};
+use crate::control::{Context, Purpose, work::Work};
 
 /// From one word that is passed on to the next, in milliseconds: five a second.
 const PAUSE_MS: u64 = 200;
@@ -20,39 +20,25 @@ pub(in crate::control) struct Said {
 #[derive(Debug)]
 struct Last {
     progress: JobProgress,
-    /// When it may be passed on; none: it has been.
+    /// When the word may be passed on. None: it has been.
     tell_at: Option<Moment>,
     told_at: Option<Moment>,
     /// The step that events have told of.
     step: String,
 }
 
-impl Said {
-    fn poll_timeout(&self) -> Option<Moment> {
-        self.jobs.values().filter_map(|last| last.tell_at).min()
-    }
+/// A word that is to be passed on.
+#[derive(Debug)]
+struct Word {
+    job: ServiceId,
+    at: JobProgress,
+    /// No event has told of its step.
+    is_new: bool,
 }
 
-impl Control {
-    /// When a word is to be passed on.
-    pub(in crate::control) fn progress_due(&self) -> Option<Moment> {
-        self.work.progress.poll_timeout()
-    }
-
-    /// A job says how far it is.
-    pub(in crate::control) fn job_said(&mut self, run: RunId, value: &str) {
-        let Some(known) = self.cx.runs.get(&run) else {
-            return;
-        };
-        let planned = self.cx.service_of(run);
-        let is_job = known.purpose == Purpose::Main && planned.is_some_and(|it| it.job);
-        let id = known.service.filter(|_| is_job);
-        let (Some(id), Ok(mut progress)) = (id, serde_json::from_str::<JobProgress>(value)) else {
-            return;
-        };
-        progress.step = text::one_line(&progress.step);
-        let now = self.cx.now.moment;
-        let last = self.work.progress.jobs.remove(&id);
+impl Said {
+    fn take(&mut self, job: ServiceId, progress: JobProgress, now: Moment) {
+        let last = self.jobs.remove(&job);
         let told_at = last.as_ref().and_then(|last| last.told_at);
         let last = Last {
             progress,
@@ -60,38 +46,74 @@ impl Control {
             told_at,
             step: last.map(|last| last.step).unwrap_or_default(),
         };
-        self.work.progress.jobs.insert(id, last);
-        self.pass_progress_on();
+        self.jobs.insert(job, last);
     }
 
-    /// Passes on what is due.
-    pub(in crate::control) fn pass_progress_on(&mut self) {
-        let now = self.cx.now.moment;
+    /// What is passed on now.
+    fn due(&mut self, now: Moment) -> Vec<Word> {
         let mut due = Vec::new();
-        for (id, last) in &mut self.work.progress.jobs {
+        for (job, last) in &mut self.jobs {
             if last.tell_at.is_some_and(|at| at <= now) {
                 last.tell_at = None;
                 last.told_at = Some(now);
-                let new = last.step != last.progress.step;
+                let is_new = last.step != last.progress.step;
                 last.step.clone_from(&last.progress.step);
-                due.push((*id, last.progress.clone(), new));
+                due.push(Word {
+                    job: *job,
+                    at: last.progress.clone(),
+                    is_new,
+                });
             }
         }
-        for (id, at, new) in due {
-            let Some(service) = self.cx.names.name(id).map(str::to_owned) else {
-                continue;
-            };
-            if new {
-                self.cx.publish(&service, "progress", &at.step, None);
+        due
+    }
+
+    /// What a job said counts no more.
+    pub(super) fn forget(&mut self, job: ServiceId) {
+        self.jobs.remove(&job);
+    }
+
+    fn poll_timeout(&self) -> Option<Moment> {
+        self.jobs.values().filter_map(|last| last.tell_at).min()
+    }
+}
+
+impl Work {
+    /// When a word is to be passed on.
+    pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
+        self.progress.poll_timeout()
+    }
+
+    /// A run says how far it is, if it is of a job.
+    pub(in crate::control) fn job_said(&mut self, cx: &Context, run: RunId, value: &str) {
+        let Some(known) = cx.run(run) else {
+            return;
+        };
+        let planned = cx.service_of(run);
+        let is_job = known.purpose == Purpose::Main && planned.is_some_and(|it| it.job);
+        let id = known.service.filter(|_| is_job);
+        let (Some(id), Ok(mut progress)) = (id, serde_json::from_str::<JobProgress>(value)) else {
+            return;
+        };
+        progress.step = text::one_line(&progress.step);
+        self.progress.take(id, progress, cx.now.moment);
+    }
+
+    /// Lines that are due for clients, with the operations that they are for. New steps are told as
+    /// events.
+    pub(super) fn progress_due(&mut self, cx: &mut Context) -> Vec<(String, Progress)> {
+        let mut lines = Vec::new();
+        for Word { job, at, is_new } in self.progress.due(cx.now.moment) {
+            let service = cx.name(job).to_owned();
+            if is_new {
+                cx.publish(&service, "progress", &at.step, None);
             }
-            let view = self.cx.engine.view(id);
-            if let Some(change) = view.and_then(|view| view.request) {
-                let line = Progress::Job { service, at };
-                self.cx
-                    .answers
-                    .extend(self.operations.progress(&change, line));
+            let view = cx.engine.view(job);
+            if let Some(operation) = view.and_then(|view| view.request) {
+                lines.push((operation, Progress::Job { service, at }));
             }
         }
+        lines
     }
 }
 
@@ -102,26 +124,62 @@ impl Work {
     }
 
     /// What is shown of a service that is a job.
-    pub(in crate::control) fn status(&self, cx: &Context, id: ServiceId, view: &View) -> JobStatus {
-        let active = !cx.engine.is_over(id);
-        let said = self.progress.jobs.get(&id).filter(|_| active);
-        let leases = cx.engine.leases_of(id).into_iter();
+    pub(in crate::control) fn status(
+        &self,
+        cx: &Context,
+        job: ServiceId,
+        view: &View,
+    ) -> JobStatus {
+        let active = !cx.engine.is_over(job);
+        let leases = cx.engine.leases_of(job).into_iter();
         let mut leases: Vec<String> = leases.map(|id| cx.name(id).to_owned()).collect();
         leases.sort_unstable();
         JobStatus {
             id: view.request.clone(),
             active,
-            progress: said.map(|last| last.progress.clone()),
+            progress: self.progress_of(job).filter(|_| active).cloned(),
             leases,
         }
     }
 }
 
-impl Control {
-    /// What it said counts no more.
-    pub(super) fn forget_progress(&mut self, service: &str) {
-        if let Some(id) = self.cx.names.id(service) {
-            self.work.progress.jobs.remove(&id);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: ServiceId = ServiceId(0);
+
+    fn at(step: &str) -> JobProgress {
+        JobProgress {
+            step: step.to_owned(),
+            done: None,
+            total: None,
+            unit: None,
         }
+    }
+
+    #[test]
+    fn of_many_words_in_a_short_time_the_last_one_is_passed_on() {
+        let mut said = Said::default();
+        let begin = Moment(1_000);
+        said.take(JOB, at("one"), begin);
+        assert!(matches!(&said.due(begin)[..], [Word { is_new: true, .. }]));
+        for step in ["one", "two", "three"] {
+            said.take(JOB, at(step), begin);
+            assert!(said.due(begin).is_empty(), "it is too early");
+        }
+        let pause = begin.after(PAUSE_MS);
+        assert_eq!(said.poll_timeout(), Some(pause));
+        let due = said.due(pause);
+        let [
+            Word {
+                at, is_new: true, ..
+            },
+        ] = &due[..]
+        else {
+            panic!("{due:?}");
+        };
+        assert_eq!(at.step, "three");
+        assert_eq!(said.poll_timeout(), None);
     }
 }

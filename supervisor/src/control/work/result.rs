@@ -1,5 +1,5 @@
-//! How the work of a job ends: its result is read from its directory once it is over, and goes to who
-//! has asked.
+//! How the work of a job ends: its result is read from its directory once the job is over, and goes
+//! to the client that asked.
 
 use std::{io, path::Path, time::Duration};
 
@@ -10,10 +10,11 @@ use safe_path::Dir;
 use crate::{
     aside,
     control::{
-        Control, Job,
+        Context, Job,
+        api::metrics::Metrics,
         input::Done,
         operations::{
-            Look,
+            Operations,
             result::{Due, Read},
         },
         work::{Work, job_dir},
@@ -21,13 +22,13 @@ use crate::{
     store,
 };
 
-/// Writes what a job is asked to do to its directory.
+/// Writes a request into the directory of its job.
 pub(in crate::control) fn store(state_dir: &Path, service: &str, order: &JobOrder) -> Done {
     let stored = store_order(state_dir, service, order);
     Done::OrderStored(stored.map_err(|error| error.to_string()))
 }
 
-/// Reads what it has left as its result.
+/// Reads the result that a job has left.
 pub(in crate::control) fn read(state_dir: &Path, service: &str, id: String) -> Done {
     let result = match read_result(state_dir, service) {
         Ok(result) => Ok(result.map(Box::new)),
@@ -36,14 +37,14 @@ pub(in crate::control) fn read(state_dir: &Path, service: &str, id: String) -> D
     Done::ResultRead { id, result }
 }
 
-/// It cannot be read, or not in time: who has asked hears why, and where it is.
+/// The result cannot be read, or not in time: the client hears why, and where it is.
 pub(in crate::control) fn unread(state_dir: &Path, service: &str, id: String, why: &str) -> Done {
     let path = job_dir(state_dir, service).join(JOB_RESULT_FILE);
     let result = Err(format!("its result is in {}: {why}", path.display()));
     Done::ResultRead { id, result }
 }
 
-/// Durably: it may be all that is known of a request.
+/// Durable on return: the file may be all that is known of a request.
 fn store_order(state_dir: &Path, service: &str, order: &JobOrder) -> io::Result<()> {
     let dir = job_dir(state_dir, service);
     Dir::make(&dir, 0o700)?;
@@ -51,7 +52,7 @@ fn store_order(state_dir: &Path, service: &str, order: &JobOrder) -> io::Result<
     store::write_atomically(&dir.join(JOB_REQUEST_FILE), text.as_bytes())
 }
 
-/// None: it has left none. Otherwise why that is not known.
+/// None: the job has left no result. `Err` says why that is not known.
 fn read_result(state_dir: &Path, service: &str) -> Result<Option<JobResult>, String> {
     let path = job_dir(state_dir, service).join(JOB_RESULT_FILE);
     match aside::read_json_later::<JobResult>(&path, JOB_RESULT_BYTES_MAX as u64) {
@@ -61,35 +62,46 @@ fn read_result(state_dir: &Path, service: &str) -> Result<Option<JobResult>, Str
     }
 }
 
-impl Control {
+impl Work {
     /// Has the results read of jobs that are over.
-    pub(in crate::control) fn look_for_results(&mut self) {
+    pub(super) fn read_results(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+        metrics: &mut Metrics,
+    ) {
         // What would not go may be tried again once it has gone; nobody waits for that.
         let given_up = |id| {
-            let view = self.cx.engine.view(id);
+            let view = cx.engine.view(id);
             view.is_some_and(|it| matches!(it.state, State::Failed { .. }))
         };
-        let over = |id| self.cx.engine.is_over(id) || given_up(id);
-        for due in self.operations.results_to_read(over) {
+        let over = |id| cx.engine.is_over(id) || given_up(id);
+        for due in operations.results_to_read(over) {
             let Due {
                 service: job,
                 id,
                 ended,
             } = due;
-            let service = self.cx.name(job).to_owned();
-            self.forget_progress(&service);
+            self.progress.forget(job);
             if let Some(began) = ended {
-                let view = self.cx.engine.view(job);
+                let view = cx.engine.view(job);
                 let done = view.is_some_and(|it| matches!(it.state, State::Completed));
-                let took = Duration::from_millis(self.cx.now.moment.since(began));
-                self.api.metrics.work_ends(job, done, took);
+                let took = Duration::from_millis(cx.now.moment.since(began));
+                metrics.work_ends(job, done, took);
             }
-            self.cx.job(Job::ReadResult { service, id });
+            let service = cx.name(job).to_owned();
+            cx.job(Job::ReadResult { service, id });
         }
     }
 
     /// What was read as the result of a job: it may be of an earlier request, or none.
-    pub(in crate::control) fn result_read(&mut self, id: &str, read: Read) {
+    pub(super) fn result_read(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+        id: &str,
+        read: Read,
+    ) {
         let result = read.map(|it| {
             let own = it.filter(|it| it.id == id);
             own.map(|it| JobResult {
@@ -100,16 +112,14 @@ impl Control {
         if let Err(why) = &result {
             tracing::error!("a job has ended, and {why}");
         }
-        let service = self.operations.result_read(id, result.clone());
-        if let Some(job) = service {
-            if let Ok(Some(result)) = result {
-                let report = serde_json::Value::Null;
-                let result = JobResult { report, ..result };
-                self.work.results.insert(job, result);
-            }
-            self.cx.touched.insert(job);
+        let Some(job) = operations.result_read(id, result.clone()) else {
+            return;
+        };
+        if let Ok(Some(result)) = result {
+            let report = serde_json::Value::Null;
+            self.results.insert(job, JobResult { report, ..result });
         }
-        self.judge_operations(Look::One(id));
+        cx.touch(job);
     }
 }
 

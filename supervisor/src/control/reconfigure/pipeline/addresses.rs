@@ -106,7 +106,7 @@ fn running(cx: &Context) -> Vec<Target> {
     let names = cx.plan.services.keys();
     let running = names.filter_map(|name| {
         let run = cx.main_run_of(name)?;
-        let pid = cx.runs.get(&run)?.pid?;
+        let pid = cx.run(run)?.pid?;
         let name = name.clone();
         Some(Target { name, pid })
     });

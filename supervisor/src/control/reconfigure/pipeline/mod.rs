@@ -141,7 +141,7 @@ impl Attempt {
             )),
             (None, None) => None,
         };
-        cx.answers.extend(answer);
+        cx.answer(answer);
     }
 }
 
@@ -169,7 +169,7 @@ impl Reconfigure {
 
 fn spawn_step(cx: &mut Context, number: RunId, spawn: Spawn) {
     let run = Run::of_nobody(Purpose::Reconfigure);
-    cx.runs.insert(number, run);
+    cx.add_run(number, run);
     cx.tell(Request::Spawn(Box::new(spawn)));
 }
 

@@ -47,7 +47,7 @@ impl Begun {
 
     /// The job that was asked for since this was asked last; each step asks for one.
     fn job(&mut self) -> Job {
-        let outputs = std::mem::take(&mut self.fixture.cx.outputs).into_iter();
+        let outputs = std::iter::from_fn(|| self.fixture.cx.poll_output());
         let mut jobs = outputs.filter_map(|it| match it {
             Output::Job(job) => Some(job),
             _ => None,
@@ -149,8 +149,11 @@ fn a_dry_run_turns_back_before_the_swap_and_leaves_nothing_behind() {
     let mut audit = crate::control::operations::audit::AuditLog::default();
     let next = begun.reconfigure.say_last(cx, operations, &mut audit, last);
     assert!(matches!(next, Next::Ended), "{next:?}");
-    for answer in std::mem::take(&mut begun.fixture.cx.answers) {
-        answer.send();
+    begun.fixture.cx.release_answers();
+    while let Some(output) = begun.fixture.cx.poll_output() {
+        if let Output::Answer(answer) = output {
+            answer.send();
+        }
     }
     let mut client = begun.client.unwrap();
     let Progress::Preview(preview) = client.try_recv().unwrap() else {
@@ -202,6 +205,6 @@ fn a_result_that_belongs_to_no_stage_is_dropped() {
             .step_ended(cx, &mut begun.operations, RunId(1), Ok(())),
     ];
     assert!(late.iter().all(|it| matches!(it, Next::Wait)), "{late:?}");
-    assert!(cx.outputs.is_empty());
+    assert!(cx.poll_output().is_none());
     assert!(!begun.reconfigure.is_idle(), "it waits for its plan still");
 }

@@ -1,4 +1,5 @@
-//! Why a run has ended: what the engine says of it, with who asked for that.
+//! Why a run has ended: the engine's cause, with the operation that asked for it. Pure: all that is
+//! read is lent.
 
 use api::{ExitCause, KillReason};
 use engine::{Ended, Exit, Kill, Moment, Order, RunId, ServiceId, StopCause};
@@ -7,11 +8,11 @@ use crate::control::{Context, monitors::file_restarts::FileRestarts, operations:
 
 /// Characters of what a probe said that are kept.
 const SAID_CHARACTERS_MAX: usize = 300;
-/// A signal that was sent longer before the end of a run is not why it ended, in milliseconds; where the
-/// plan has the service, its time to stop counts.
+/// A signal that was sent longer before the end of a run is not why it ended, in milliseconds;
+/// where the plan has the service, its time to stop counts.
 const SIGNAL_MS: u64 = 10_000;
 
-/// What causes are known from.
+/// What is read to name a cause.
 pub(in crate::control) struct Causes<'a> {
     pub(in crate::control) cx: &'a Context,
     pub(in crate::control) operations: &'a Operations,
@@ -32,7 +33,7 @@ impl Causes<'_> {
         }
     }
 
-    /// It has not been told to end; but somebody may have had a signal sent to it.
+    /// The engine has not asked the run to end; but an operation may have sent it a signal.
     fn cause_of_itself(&self, service: ServiceId, run: RunId, exit: Exit, at: Moment) -> ExitCause {
         let stop = self.cx.service(service).map(|it| it.stop.timeout_ms);
         let since = Moment(at.0.saturating_sub(stop.unwrap_or(SIGNAL_MS)));

@@ -1,4 +1,5 @@
-//! Ends of runs: one record each, whoever asked, and not too many of a service that ends all the time.
+//! Ends of runs: one record each, whoever asked, and not too many of a service that ends all the
+//! time.
 
 use api::{Action, ExitCause};
 use keeper::message;

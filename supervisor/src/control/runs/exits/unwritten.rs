@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 
 /// Ends of one service that are kept one by one, before there is a pause between them.
 pub(super) const BURST: u32 = 48;
-/// After this time one more is kept.
+/// After this time one more end is kept, in milliseconds.
 pub(super) const REFILL_MS: u64 = 60 * 60_000;
 /// Records of one service that wait to be written; while the disk is full, more are left out.
 pub(super) const WAITING_MAX: usize = 16;
 /// What is known of the ends of one service besides what is on the disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unwritten {
-    /// So many may be kept at once.
+    /// This many more ends may be kept.
     pub(super) room: u32,
-    /// When that was counted.
+    /// When `room` was counted.
     counted_at: Moment,
-    /// To be written, oldest first.
+    /// Records to be written, oldest first.
     pub(super) waiting: Vec<ExitRecord>,
-    /// One for which there is no room yet; others may take its place and are counted in it.
+    /// A record for which there is no room yet. A later one may take its place, and counts it.
     pub(super) held: Option<ExitRecord>,
-    /// The id of the one that was taken in last, which may have been left out.
+    /// Id of the record that was taken in last, which may have been left out.
     last: Option<String>,
 }
 
@@ -39,18 +39,18 @@ impl Unwritten {
         }
     }
 
-    /// It has been taken in. A control process that dies over one hands over that one alone: no run of the
-    /// service begins meanwhile.
+    /// The record with this id has been taken in. A control process that dies over a record hands
+    /// over that one alone: no run of the service begins meanwhile.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.last.as_deref() == Some(id) || self.is_on_its_way(id)
     }
 
-    /// It waits, or is held back.
+    /// The record waits, or is held back.
     pub(super) fn is_on_its_way(&self, id: &str) -> bool {
         self.waiting.iter().chain(&self.held).any(|it| it.id == id)
     }
 
-    /// Time has brought more room.
+    /// Adds the room that time has brought.
     fn refill(&mut self, now: Moment) {
         let more = now.since(self.counted_at) / REFILL_MS;
         self.room = self
@@ -60,7 +60,8 @@ impl Unwritten {
         self.counted_at = self.counted_at.after(more * REFILL_MS);
     }
 
-    /// Takes in one more end. Returns the id of the one that is left out for it, if one is.
+    /// Takes in one more end. Returns the id of the record that is left out for it, if there is
+    /// one.
     pub(super) fn take(&mut self, now: Moment, record: ExitRecord) -> Option<String> {
         self.refill(now);
         self.last = Some(record.id.clone());
@@ -71,7 +72,7 @@ impl Unwritten {
         }
         let held = self.held.take();
         let left_out = held.as_ref().map_or(0, |held| held.left_out + 1);
-        // A failure says more than work that is done.
+        // Of the two, a failure is kept before a run that ended as it should.
         let (best, other) = match held {
             Some(held) if is_failure(&held) && !is_failure(&record) => (held, Some(record)),
             held => (record, held),
@@ -84,7 +85,7 @@ impl Unwritten {
         self.room > 0 && self.waiting.len() < WAITING_MAX
     }
 
-    /// What is held back may go, or must: the daemon ends.
+    /// Lets the held record go if there is room, or if it must: the daemon ends.
     pub(super) fn release(&mut self, now: Moment, must: bool) -> bool {
         self.refill(now);
         if !self.has_room() && !must {
@@ -98,25 +99,25 @@ impl Unwritten {
         true
     }
 
-    /// When there is room for what is held back. Where the disk has none, time brings none.
+    /// When there is room for the held record. While the disk is full, time brings none.
     pub(super) fn due(&self) -> Option<Moment> {
         let waits = self.held.is_some() && self.waiting.len() < WAITING_MAX;
         waits.then(|| self.counted_at.after(REFILL_MS))
     }
 
-    /// These are on the disk.
+    /// These records are on the disk.
     pub(super) fn are_written(&mut self, now: Moment, ids: &[String]) {
         self.waiting.retain(|it| !ids.contains(&it.id));
-        // There may be room among those that wait.
+        // Their places are free for the held record.
         self.release(now, false);
     }
 
-    /// Nothing is to be known of it.
+    /// Nothing has to be remembered of this service.
     pub(super) fn is_over(&self) -> bool {
         self.room == BURST && self.is_written()
     }
 
-    /// All is on the disk.
+    /// All records are on the disk.
     pub(super) fn is_written(&self) -> bool {
         self.waiting.is_empty() && self.held.is_none()
     }

@@ -1,5 +1,5 @@
-//! A run is in the file until its end is in the history on disk, whichever of the two was written last
-//! before the power went.
+//! A run is in the file until its end is in the history on disk, whichever of the two was written
+//! last before the power went.
 
 use keeper::message::{Exit, Fact};
 

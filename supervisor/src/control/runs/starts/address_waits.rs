@@ -1,8 +1,9 @@
 //! Addresses that services listen on: whether they are free, and who is waited for if they are not.
 //!
-//! An address that a run of ours still has which is on its way down is waited for: that run has a deadline by which it
-//! is killed, and so the wait has one. Anybody else who has it is named, and the start is tried again later. Only
-//! literal addresses are tried here; a name would ask a name server.
+//! An address that a run of ours still has which is on its way down is waited for: that run has a
+//! deadline by which it is killed, and so the wait has one. Anybody else who has it is named, and
+//! the start is tried again later. Only literal addresses are tried here; a name would ask a name
+//! server.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,11 +58,11 @@ impl AddressWaits {
             return;
         };
         wait.on = On::Ending(holder, its);
-        let id = cx.runs.get(&run).and_then(|known| known.service);
+        let id = cx.run(run).and_then(|known| known.service);
         let (Some(id), Some(what)) = (id, self.reason(cx, run)) else {
             return;
         };
-        cx.touched.insert(id);
+        cx.touch(id);
         let service = cx.name(id).to_owned();
         cx.publish(&service, "address", &what, None);
     }
@@ -98,8 +99,8 @@ impl Starts {
         false
     }
 
-    /// The answer of who has an address: a run of ours that its service file did not say it of, or that an earlier
-    /// control process started; or a stranger.
+    /// The answer of who has an address: a run of ours that its service file did not say it of, or
+    /// that an earlier control process started; or a stranger.
     pub(in crate::control) fn on_holder(
         &mut self,
         cx: &mut Context,
@@ -163,7 +164,7 @@ impl Starts {
 
 /// Another main run that is this one, and is on its way down.
 fn ending(cx: &Context, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, ServiceId)> {
-    let mut others = cx.runs.iter().filter(|(other, known)| {
+    let mut others = cx.runs().iter().filter(|(other, known)| {
         **other != run && known.purpose == Purpose::Main && is(known) && cx.is_ending(**other)
     });
     let (holder, known) = others.next()?;
@@ -181,7 +182,8 @@ mod tests {
 
     const PID: i32 = 7;
 
-    /// Service `b` wants an address that `listener` has; `a`, which does not say so, runs as [`PID`].
+    /// Service `b` wants an address that `listener` has; `a`, which does not say so, runs as
+    /// [`PID`].
     fn world(listener: &TcpListener) -> (Harness, RunId) {
         let address = listener.local_addr().unwrap();
         let b = format!("command = ['/bin/b']\nlistens = ['{address}']\n");

@@ -1,7 +1,7 @@
 //! Starts that wait until another run no longer has a directory that is to change hands.
 //!
-//! Only a run that is on its way down is waited for: its kill deadline bounds the wait. Beside a run that goes on the
-//! directory keeps its owner (`staging/ownership.rs`).
+//! Only a run that is on its way down is waited for: its kill deadline bounds the wait. Beside a
+//! run that goes on the directory keeps its owner (`staging/ownership.rs`).
 
 use engine::RunId;
 
@@ -15,7 +15,7 @@ use crate::{
 
 /// Directories of all main runs but this one that have come to be.
 pub(in crate::control) fn in_use(cx: &Context, run: RunId) -> Vec<InUse> {
-    let others = cx.runs.iter().filter(|(other, known)| {
+    let others = cx.runs().iter().filter(|(other, known)| {
         let main = known.purpose == Purpose::Main && **other != run;
         main && (known.pid.is_some() || known.resolved.is_some() || cx.is_ending(**other))
     });
@@ -36,7 +36,7 @@ impl Starts {
     /// The run goes on in [`Self::end_directory_wait`].
     pub(super) fn wait_for_directories(&mut self, cx: &mut Context, run: RunId, on: RunId) {
         let service = |run| {
-            let id = cx.runs.get(&run)?.service?;
+            let id = cx.run(run)?.service?;
             Some(cx.name(id).to_owned())
         };
         if let (Some(name), Some(other)) = (service(run), service(on)) {
@@ -58,7 +58,7 @@ impl Starts {
     /// The run tries again, or is given up.
     pub(in crate::control) fn end_directory_wait(&mut self, cx: &mut Context, run: RunId) -> Next {
         self.directory_waits.remove(&run);
-        if !cx.runs.contains_key(&run) {
+        if cx.run(run).is_none() {
             return Next::Nothing;
         }
         match cx.service_of(run).cloned() {

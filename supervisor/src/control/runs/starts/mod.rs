@@ -1,19 +1,24 @@
 //! Starts: from a run that the engine wants to a process that the keeper is asked for.
 //!
-//! Owner of every start until then, and of what keeps services from starting. A start goes through these steps,
-//! and can be given up at each:
+//! Owner of every start until then, and of what keeps services from starting. A start goes through
+//! these steps, and can be given up at each:
 //!
-//! 1. [`Starts::prepare`] asks what the run needs: ids, program, addresses, directories. A job finds that out and
-//!    makes what is missing; all that one input asks for goes into one job ([`Starts::ask`]). What the plan that is
-//!    just being applied has looked up ([`Starts::begin_plan`]) is as good as new, and asked for again by nobody.
-//! 2. `prepared.rs` takes the answer, which may come when nobody wants the run any more, or under another plan.
-//! 3. `directory_waits.rs` and `address_waits.rs`: a run that is on its way down still has a directory or an address.
+//! 1. [`Starts::prepare`] asks what the run needs: ids, program, addresses, directories. A job
+//!    finds that out and makes what is missing; all that one input asks for goes into one job
+//!    ([`Starts::ask`]). What the plan that is just being applied has looked up
+//!    ([`Starts::begin_plan`]) is as good as new, and asked for again by nobody.
+//! 2. `prepared.rs` takes the answer, which may come when nobody wants the run any more, or under
+//!    another plan.
+//! 3. `directory_waits.rs` and `address_waits.rs`: a run that is on its way down still has a
+//!    directory or an address.
 //! 4. `spawn.rs` makes the request to the keeper.
 //!
-//! What a main run was started with stays with it: its probes and reload commands act as the account that it has, not
-//! as the one that its name means by now, and ask no name server each time.
+//! What a main run was started with stays with it: its probes and reload commands act as the
+//! account that it has, not as the one that its name means by now, and ask no name server each
+//! time.
 //!
-//! Each step says by [`Next`] what follows for others; a start never waits. Limit: one preparation for each run.
+//! Each step says by [`Next`] what follows for others; a start never waits. Limit: one preparation
+//! for each run.
 
 mod address_waits;
 mod directory_waits;
@@ -93,7 +98,7 @@ impl Starts {
         let Some(service) = cx.service(id).cloned() else {
             return Next::Nothing;
         };
-        cx.runs.insert(run, Run::new(id, Purpose::Main));
+        cx.add_run(run, Run::new(id, Purpose::Main));
         match service.broken.as_ref().or_else(|| self.broken.get(&id)) {
             Some(why) => {
                 let reason = format!("{why}; mend it, then: ctl reconfigure");
@@ -115,7 +120,7 @@ impl Starts {
             return Next::Nothing;
         };
         let known = known_of_run(cx, &service, &purpose);
-        cx.runs.insert(run, Run::new(id, purpose));
+        cx.add_run(run, Run::new(id, purpose));
         match known {
             Some(resolved) => spawn_helper(cx, &service, run, &resolved),
             None => self.prepare(cx, run, &service),
@@ -124,7 +129,7 @@ impl Starts {
 
     /// Finds out, and makes, what a run needs; it goes on in [`Self::on_prepared`].
     fn prepare(&mut self, cx: &mut Context, run: RunId, service: &plan::Service) -> Next {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return Next::Nothing;
         };
         let main = known.purpose == Purpose::Main;
@@ -169,8 +174,9 @@ impl Starts {
         }
     }
 
-    /// After every input: has all that it has asked for prepared together. `plan_rests`: no other plan may have laid
-    /// out its own copies of credentials already, so those that nobody has a use for are removed.
+    /// After every input: has all that it has asked for prepared together. `plan_rests`: no other
+    /// plan may have laid out its own copies of credentials already, so those that nobody has a use
+    /// for are removed.
     pub(in crate::control) fn ask(&mut self, cx: &mut Context, plan_rests: bool) {
         let mut starts = std::mem::take(&mut self.asked);
         for start in &mut starts {
@@ -189,8 +195,8 @@ impl Starts {
         preparing.filter(|run| !cx.is_wanted(*run)).collect()
     }
 
-    /// The run waits no longer for what it would have needed. That may never be found out, where a name service or a
-    /// file server does not answer.
+    /// The run waits no longer for what it would have needed. That may never be found out, where a
+    /// name service or a file server does not answer.
     pub(in crate::control) fn give_up(&mut self, cx: &mut Context, run: RunId) -> Next {
         if let Some(unwanted) = self.preparing.remove(&run) {
             unwanted.store(true, Ordering::Relaxed);
@@ -211,7 +217,8 @@ impl Starts {
 
 /// What a plan has to do with it.
 impl Starts {
-    /// A plan is being applied, with what was looked up for it. `more`: a start of this service has more to be done.
+    /// A plan is being applied, with what was looked up for it. `more`: a start of this service has
+    /// more to be done.
     pub(in crate::control) fn begin_plan(
         &mut self,
         cx: &mut Context,
@@ -222,7 +229,7 @@ impl Starts {
         self.fresh = found;
         self.fresh.retain(|name, _| !more(name));
         // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = cx.runs.keys().copied().collect();
+        self.outdated = cx.runs().keys().copied().collect();
     }
 
     /// The plan is applied: what was looked up for it grows old.
@@ -249,7 +256,8 @@ impl Starts {
             .collect();
     }
 
-    /// The service could not start for want of something, which whoever mends it says by `ctl reconfigure`.
+    /// The service could not start for want of something, which whoever mends it says by `ctl
+    /// reconfigure`.
     pub(in crate::control) fn is_lacking(&self, id: ServiceId) -> bool {
         self.broken.contains_key(&id) || self.lacking.contains(&id)
     }
@@ -266,7 +274,7 @@ impl Starts {
 
 /// The main process is not started.
 fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: String) -> Next {
-    cx.runs.remove(&run);
+    cx.remove_run(run);
     Next::Refused(Fact::SpawnFailed {
         run,
         transient,
@@ -276,15 +284,15 @@ fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: String) -> Next
 
 /// The run is not to be started any more.
 fn drop_start(cx: &mut Context, run: RunId) -> Next {
-    match cx.runs.get(&run).map(|known| &known.purpose) {
+    match cx.run(run).map(|known| &known.purpose) {
         Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.to_owned()),
         Some(Purpose::Validator) => {
-            cx.runs.remove(&run);
+            cx.remove_run(run);
             let verdict = Err(NOT_STARTED.to_owned());
             Next::Refused(Fact::Validated { run, verdict })
         }
         _ => {
-            cx.runs.remove(&run);
+            cx.remove_run(run);
             Next::Nothing
         }
     }
@@ -311,7 +319,7 @@ fn known_of_run(cx: &Context, service: &plan::Service, purpose: &Purpose) -> Opt
     let (Purpose::Probe(of, _) | Purpose::ReloadCommand(of)) = purpose else {
         return None;
     };
-    let resolved = cx.runs.get(of)?.resolved.as_ref()?;
+    let resolved = cx.run(*of)?.resolved.as_ref()?;
     let program = spawn::program_of(service, purpose)?;
     let known = resolved.helpers.contains_key(&program);
     known.then(|| Arc::clone(resolved))

@@ -1,8 +1,9 @@
 //! The answer to what a run needs: the run goes on, waits, or is refused.
 //!
-//! The answer may come when nobody wants the run any more, or under another plan; then the run is dropped, or asked
-//! for anew. A validator sees its configuration only once the copies of files that only root may read are laid out,
-//! and the reload token is written: so before each start and reload.
+//! The answer may come when nobody wants the run any more, or under another plan; then the run is
+//! dropped, or asked for anew. A validator sees its configuration only once the copies of files
+//! that only root may read are laid out, and the reload token is written: so before each start and
+//! reload.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -34,7 +35,7 @@ impl Starts {
     ) -> Next {
         self.lookups -= 1;
         self.preparing.remove(&run);
-        if !cx.runs.contains_key(&run) {
+        if cx.run(run).is_none() {
             return Next::Nothing;
         }
         if !cx.is_wanted(run) {
@@ -49,7 +50,7 @@ impl Starts {
     }
 
     pub(super) fn go_on(&mut self, cx: &mut Context, run: RunId, outcome: Outcome) -> Next {
-        let Some(known) = cx.runs.get(&run) else {
+        let Some(known) = cx.run(run) else {
             return Next::Nothing;
         };
         let (Some(id), purpose) = (known.service, known.purpose.clone()) else {
@@ -100,7 +101,7 @@ impl Starts {
         )));
         let spawn = spawn::main(&cx.plan.paths, service, &resolved, run);
         cx.tell(Request::Spawn(Box::new(spawn)));
-        let Some(known) = cx.runs.get_mut(&run) else {
+        let Some(known) = cx.run_mut(run) else {
             return Next::Nothing;
         };
         let directories = service.directories.iter().map(|it| it.path.clone());
@@ -146,7 +147,8 @@ fn start_validator(
         cx.publish(name, "files", &why, None);
     }
     if let Err(why) = laid {
-        // The copies that it has had are better than not to start; a reload would only seem to be one.
+        // The copies that it has had are better than not to start; a reload would only seem to be
+        // one.
         if !why.earlier || reloads {
             return Next::HelperEnded(run, Err(why.reason));
         }
@@ -161,10 +163,10 @@ fn start_validator(
     }
 }
 
-/// The account stays the run's own; a control process that took over does not know it, and takes the one that there
-/// is now.
+/// The account stays the run's own; a control process that took over does not know it, and takes
+/// the one that there is now.
 fn as_its_run(cx: &mut Context, of: RunId, found: Arc<Resolved>) -> Arc<Resolved> {
-    let Some(main) = cx.runs.get_mut(&of) else {
+    let Some(main) = cx.run_mut(of) else {
         return found;
     };
     let found = match &main.resolved {
