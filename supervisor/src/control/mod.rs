@@ -32,6 +32,7 @@ mod settle;
 mod shutdown;
 #[cfg(test)]
 mod simulation;
+mod stability;
 mod state_warnings;
 mod status_files;
 mod succession;

@@ -15,7 +15,7 @@ use crate::control::{
     Context,
     monitors::listening::{Listening, Progress},
     operations::{GoingBack, Kind, Operation, Operations, Target},
-    reconfigure::stable_at,
+    stability::stable_at,
 };
 
 /// Which operations are looked at, of those that are accepted and not finished, and which of their

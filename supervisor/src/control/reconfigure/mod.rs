@@ -38,7 +38,7 @@ use request::{PlanSource, ReconfigureRequest};
 use way_back::WayBack;
 
 pub(super) use impact::{Known, specs};
-pub(super) use probation::{Verdicts, stable_at};
+pub(super) use probation::Verdicts;
 
 use crate::{
     control::{Context, input::Job, record_keys::Key},

@@ -11,8 +11,8 @@ use std::{
 };
 
 use api::KeptPlan;
-use engine::{Goal, Moment, ReloadOutcome, ServiceId, Settled, State};
-use plan::{Plan, ReadyKind};
+use engine::{Moment, ReloadOutcome, ServiceId, Settled, State};
+use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,14 +21,12 @@ use crate::{
         monitors::listening::{Listening, Progress},
         reconfigure::Reconfigure,
         record_keys::Key,
+        stability::PROOF_MS,
         text,
     },
     plan_store::{AppliedBy, Swapped},
     staging::StagedFile,
 };
-
-/// A service that dies right after it was ready has not worked.
-const PROOF_MS: u64 = 5_000;
 
 /// What is read to judge services.
 #[derive(Clone, Copy, Debug)]
@@ -293,22 +291,6 @@ impl Reconfigure {
     pub(in crate::control) fn on_probation(&self, cx: &Context) -> Vec<ServiceId> {
         self.probation.on_probation(cx)
     }
-}
-
-/// A service without a `[ready]` of its own is ready as soon as it executes, which says little of a
-/// new configuration: until when it has to stay so for an operation to be done. `heard`: all that
-/// runs had said and done by then is known.
-pub(in crate::control) fn stable_at(
-    cx: &Context,
-    heard: Moment,
-    service: ServiceId,
-) -> Option<Moment> {
-    let planned = cx.service(service)?;
-    let view = cx.engine.view(service)?;
-    let tells_nothing = planned.ready.kind == ReadyKind::Exec && !planned.oneshot;
-    let runs = matches!(view.state, State::Running { .. }) && view.goal == Goal::Up;
-    let until = view.since.after(PROOF_MS);
-    (tells_nothing && runs && until > heard).then_some(until)
 }
 
 fn is_held(cx: &Context, service: ServiceId) -> bool {
