@@ -3,7 +3,11 @@
 use api::ExitCause;
 use engine::{Exit, Moment, RunId, ServiceId};
 
-use crate::control::operations::{Kind, Operation, Operations, Target};
+use crate::control::operations::{
+    list::Operations,
+    operation::Operation,
+    target::{Kind, Target},
+};
 
 impl Operations {
     /// The operation that stops this run of a service which it names.

@@ -2,22 +2,16 @@
 //!
 //! Such an operation settles twice: with the configuration that was asked for, and with the one
 //! before. Its results stay those of the first; what the second has brought is told beside them
-//! ([`GoneBack`]). `reconfigure/way_back.rs` decides whether an operation goes back, and does it.
+//! ([`GoneBack`]). `reconfigure/way_back.rs` decides whether an operation goes back;
+//! `reconfigure/go_back.rs` does it, and `way_back.rs` here takes in how far that is.
 
 use std::collections::BTreeMap;
 
-use api::{GoneBack, KeptPlan, Progress, Unstored};
+use api::{ActionResult, GoneBack, KeptPlan};
 use engine::ServiceId;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{
-    Context,
-    operations::{
-        Operation, Operations, Target,
-        audit::failures,
-        operation::{names, results},
-    },
-};
+use crate::control::operations::target::Target;
 
 /// The way back of an operation that has failed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -76,122 +70,55 @@ impl GoingBack {
         matches!(self.stage, Stage::Refused(_))
     }
 
-    pub(super) fn told(&self, cx: &Context) -> Box<GoneBack> {
+    /// What the client is told. `results`: of [`Self::targets`].
+    pub(super) fn told(&self, results: Vec<ActionResult>) -> Box<GoneBack> {
         let refused = match &self.stage {
             Stage::Refused(why) => Some(why.clone()),
             Stage::Due | Stage::Begun | Stage::Applied => None,
         };
         Box::new(GoneBack {
             to: self.to.clone(),
-            results: results(cx, &self.targets),
+            results,
             refused,
             site_file: self.site_file.clone(),
         })
     }
-}
 
-impl Operation {
-    /// The services that the operation waits for.
-    pub(super) const fn awaited_targets(&self) -> &BTreeMap<ServiceId, Target> {
-        match &self.going_back {
-            Some(going_back) if matches!(going_back.stage, Stage::Applied) => &going_back.targets,
-            Some(_) | None => &self.targets,
+    pub(super) const fn targets(&self) -> &BTreeMap<ServiceId, Target> {
+        &self.targets
+    }
+
+    /// Mutable version of [`Self::targets`].
+    pub(super) const fn targets_mut(&mut self) -> &mut BTreeMap<ServiceId, Target> {
+        &mut self.targets
+    }
+
+    pub(super) const fn way(&self) -> Way {
+        match self.stage {
+            Stage::Due => Way::Due,
+            Stage::Begun => Way::Begun,
+            Stage::Applied => Way::Applied,
+            Stage::Refused(_) => Way::Over,
         }
     }
 
-    /// Mutable version of [`Self::awaited_targets`].
-    pub(super) const fn awaited(&mut self) -> &mut BTreeMap<ServiceId, Target> {
-        match &mut self.going_back {
-            Some(going_back) if matches!(going_back.stage, Stage::Applied) => {
-                &mut going_back.targets
-            }
-            Some(_) | None => &mut self.targets,
-        }
+    /// The configuration before is on its way into place.
+    pub(super) fn begin(&mut self) {
+        self.stage = Stage::Begun;
     }
 
-    fn refuse_way_back(&mut self, why: &str) {
-        if let Some(going_back) = &mut self.going_back {
-            going_back.stage = Stage::Refused(why.to_owned());
-            self.finished = true;
-        }
-    }
-}
-
-impl Operations {
-    /// How far an operation is on its way back.
-    pub(in crate::control) fn way_of(&self, id: &str) -> Way {
-        let operation = self.list.iter().find(|it| it.id == id && !it.finished);
-        let Some(operation) = operation else {
-            return Way::Over;
-        };
-        match operation.going_back.as_ref().map(|it| &it.stage) {
-            None => Way::Undecided,
-            Some(Stage::Due) => Way::Due,
-            Some(Stage::Begun) => Way::Begun,
-            Some(Stage::Applied) => Way::Applied,
-            Some(Stage::Refused(_)) => Way::Over,
-        }
+    /// The way back has to be begun once more.
+    pub(super) fn begin_again(&mut self) {
+        self.stage = Stage::Due;
     }
 
-    /// What has failed, in words, of an operation whose way back begins now.
-    pub(in crate::control) fn begin_way_back(&mut self, cx: &Context, id: &str) -> String {
-        self.altered = true;
-        let Some(operation) = self.get(id) else {
-            return String::new();
-        };
-        if let Some(going_back) = &mut operation.going_back {
-            going_back.stage = Stage::Begun;
-        }
-        failures(&operation.outcome(cx, Unstored::default()).results).join("; ")
+    /// The configuration before is in place: these services are to come to rest with it.
+    pub(super) fn apply(&mut self, targets: BTreeMap<ServiceId, Target>) {
+        self.stage = Stage::Applied;
+        self.targets = targets;
     }
 
-    /// The control process that had begun a way back has died before the configuration was in
-    /// place.
-    pub(in crate::control) fn begin_way_back_again(&mut self, id: &str) {
-        if let Some(going_back) = self.get(id).and_then(|it| it.going_back.as_mut()) {
-            going_back.stage = Stage::Due;
-        }
-    }
-
-    /// Another configuration is in place: a way back that has not begun is of no use.
-    pub(in crate::control) fn supersede_way_back(&mut self, id: &str, why: &str) {
-        if self.way_of(id) == Way::Due {
-            self.refuse_way_back(id, why);
-        }
-    }
-
-    /// The configuration before cannot be had.
-    pub(in crate::control) fn refuse_way_back(&mut self, id: &str, why: &str) {
-        if let Some(operation) = self.get(id) {
-            operation.refuse_way_back(why);
-            self.altered = true;
-        }
-    }
-}
-
-impl Operations {
-    /// The configuration before is in place: these services are to come to rest with it. Some may
-    /// have already.
-    pub(in crate::control) fn accept_way_back(
-        &mut self,
-        cx: &mut Context,
-        id: &str,
-        targets: BTreeMap<ServiceId, Target>,
-        notes: Vec<String>,
-    ) {
-        let Some(operation) = self.get(id) else {
-            return;
-        };
-        let line = Progress::Accepted {
-            services: names(cx, targets.keys()),
-            notes,
-            unstored: Unstored::default(),
-        };
-        if let Some(going_back) = &mut operation.going_back {
-            going_back.stage = Stage::Applied;
-            going_back.targets = targets;
-        }
-        cx.answer(operation.progress(line));
-        self.altered = true;
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.stage = Stage::Refused(why.to_owned());
     }
 }

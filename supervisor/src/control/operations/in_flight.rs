@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Context,
-        operations::{Kind, Operation, Operations, Target},
+        operations::{
+            list::Operations,
+            operation::Operation,
+            target::{Kind, Target},
+        },
         record_keys::Key,
     },
     history::Line,
@@ -93,7 +97,7 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{control::operations::OPERATIONS_MAX, history::Said};
+    use crate::{control::operations::list::OPERATIONS_MAX, history::Said};
 
     #[test]
     fn the_one_that_was_in_flight_makes_the_list_no_longer_than_it_may_be() {

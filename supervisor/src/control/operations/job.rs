@@ -6,8 +6,10 @@ use api::JobResult;
 use engine::ServiceId;
 
 use crate::control::operations::{
-    Kind, Operation, Operations,
+    list::Operations,
+    operation::Operation,
     result::{Due, Reading},
+    target::Kind,
 };
 
 impl Operation {

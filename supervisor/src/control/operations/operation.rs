@@ -11,7 +11,11 @@ use crate::{
     control::{
         Context,
         api::answers::Answer,
-        operations::{GoingBack, Kind, Target, result::Reading},
+        operations::{
+            going_back::{GoingBack, Way},
+            result::Reading,
+            target::{Kind, Target},
+        },
     },
     history::{Line, Said},
 };
@@ -102,6 +106,22 @@ impl Operation {
         matches!(self.kind, Kind::Reconfigure | Kind::Job) && !self.begun && !self.finished
     }
 
+    /// The services that the operation waits for.
+    pub(super) fn awaited_targets(&self) -> &BTreeMap<ServiceId, Target> {
+        match &self.going_back {
+            Some(going_back) if going_back.way() == Way::Applied => going_back.targets(),
+            Some(_) | None => &self.targets,
+        }
+    }
+
+    /// Mutable version of [`Self::awaited_targets`].
+    pub(super) fn awaited(&mut self) -> &mut BTreeMap<ServiceId, Target> {
+        match &mut self.going_back {
+            Some(going_back) if going_back.way() == Way::Applied => going_back.targets_mut(),
+            Some(_) | None => &mut self.targets,
+        }
+    }
+
     /// How the operation stands, for its client and the history.
     pub(super) fn outcome(&self, cx: &Context, unstored: Unstored) -> Outcome {
         Outcome {
@@ -114,7 +134,10 @@ impl Operation {
                 let going_back = self.going_back.as_ref();
                 going_back.is_none_or(GoingBack::is_refused)
             }),
-            gone_back: self.going_back.as_ref().map(|it| it.told(cx)),
+            gone_back: self
+                .going_back
+                .as_ref()
+                .map(|it| it.told(results(cx, it.targets()))),
             unstored,
         }
     }

@@ -14,7 +14,12 @@ use nix::sys::signal::Signal;
 use crate::control::{
     Context,
     monitors::listening::{Listening, Progress},
-    operations::{GoingBack, Kind, Operation, Operations, Target},
+    operations::{
+        going_back::GoingBack,
+        list::Operations,
+        operation::Operation,
+        target::{Kind, Target},
+    },
     stability::stable_at,
 };
 

@@ -12,8 +12,10 @@ use crate::control::{
     holds::Holds,
     on_disk::Durability,
     operations::{
-        Kind, Operation, Operations,
         audit::{self, AuditLog, Written},
+        list::Operations,
+        operation::Operation,
+        target::Kind,
     },
     record_keys::Key,
 };

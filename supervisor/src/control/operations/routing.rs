@@ -9,10 +9,11 @@ use crate::{
     control::{
         Control,
         operations::{
-            Look, Lost,
             admission::{Intent, UnderWay},
-            outcome::Services,
+            outcome::{Look, Services},
             report::Disk,
+            restore::Lost,
+            target::Kind,
         },
     },
     history::Line,
@@ -129,7 +130,7 @@ impl Control {
     pub(in crate::control) fn resume_operations(&mut self) {
         let (reconfigure, work) = (&self.reconfigure, &self.work);
         let lost = |id: &str, kind| match kind {
-            super::Kind::Job => (!work.has_pending(id)).then_some(Lost::NotBegun),
+            Kind::Job => (!work.has_pending(id)).then_some(Lost::NotBegun),
             _ => (!reconfigure.is_for(id)).then_some(Lost::NotApplied),
         };
         self.operations.resume(&mut self.cx, &mut self.audit, lost);

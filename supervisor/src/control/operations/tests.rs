@@ -1,7 +1,14 @@
-use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{KeptPlan, Progress};
+use engine::Moment;
+use tokio::sync::mpsc;
+
+use super::{audit::AuditLog, report::Disk, restore::Lost, *};
 use crate::{
     ask::Peer,
-    control::{Output, fixture::Fixture, operations::outcome::Services},
+    control::{Output, fixture::Fixture, holds::Holds, operations::outcome::Services},
+    history::Line,
 };
 
 const ID: &str = "operation 1";

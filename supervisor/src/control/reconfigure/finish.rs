@@ -1,21 +1,20 @@
 //! The last word of an attempt that has changed nothing, and what every attempt ends with.
 
-use api::{ErrorReply, Preview, Progress};
+use api::{ErrorReply, Progress};
 use keeper::message::Request;
 
 use crate::control::{
     Context,
     api::answers::Answer,
     operations::{Operations, audit::AuditLog},
-    reconfigure::{Attempt, Next, PlanSource, REFUSED, Reconfigure, ReconfigureRequest},
+    reconfigure::{
+        attempt::Attempt,
+        last_word::LastWord,
+        next::Next,
+        request::{PlanSource, ReconfigureRequest},
+        state::{REFUSED, Reconfigure},
+    },
 };
-
-/// The last word of an attempt that changes nothing.
-#[derive(Debug)]
-pub(in crate::control) enum LastWord {
-    Refused(ErrorReply),
-    Preview(Box<Preview>),
-}
 
 impl Reconfigure {
     /// Tells who wanted the attempt how it ended.
@@ -93,15 +92,5 @@ impl Reconfigure {
                 message: "READY=1".to_owned(),
             });
         }
-    }
-
-    /// Begins the request that has waited for a control process to take over, if there is one.
-    pub(in crate::control) fn start_waiting(&mut self, cx: &mut Context) -> bool {
-        let waiting = self.next.take();
-        let any = waiting.is_some();
-        if let Some(request) = waiting {
-            self.start(cx, request);
-        }
-        any
     }
 }

@@ -19,7 +19,6 @@ use crate::{
     control::{
         Context, Job,
         monitors::listening::{Listening, Progress},
-        reconfigure::Reconfigure,
         record_keys::Key,
         stability::PROOF_MS,
         text,
@@ -208,8 +207,13 @@ impl Probation {
         }
     }
 
+    /// When the plan will have worked, if nothing happens before.
+    pub(super) const fn proven_at(&self) -> Option<Moment> {
+        self.proven_at
+    }
+
     /// Time has passed, or more has been heard.
-    fn timeout(&mut self, cx: &mut Context, heard: Moment, stopping: bool) {
+    pub(super) fn timeout(&mut self, cx: &mut Context, heard: Moment, stopping: bool) {
         let due = self.proven_at.take_if(|at| *at <= heard);
         // At the end nothing is proven any more.
         if due.is_some() && !stopping {
@@ -264,35 +268,6 @@ impl Probation {
     }
 }
 
-impl Reconfigure {
-    /// Services have changed: may the plan count as one that works?
-    pub(in crate::control) fn judge_plan(
-        &mut self,
-        cx: &mut Context,
-        verdicts: Verdicts<'_>,
-        touched: &BTreeSet<ServiceId>,
-    ) {
-        self.probation.judge(cx, verdicts, touched);
-    }
-
-    /// When the plan will have worked, if nothing happens before.
-    pub(in crate::control) const fn poll_timeout(&self) -> Option<Moment> {
-        self.probation.proven_at
-    }
-
-    /// Nothing has been heard against the plan for long enough? `heard`: all that runs had said and
-    /// done by then is known.
-    pub(in crate::control) fn timeout(&mut self, cx: &mut Context, heard: Moment, stopping: bool) {
-        self.probation.timeout(cx, heard, stopping);
-    }
-
-    /// As [`Probation::on_probation`].
-    #[cfg(test)]
-    pub(in crate::control) fn on_probation(&self, cx: &Context) -> Vec<ServiceId> {
-        self.probation.on_probation(cx)
-    }
-}
-
 fn is_held(cx: &Context, service: ServiceId) -> bool {
     cx.engine.settled(service) == Some(Settled::Held)
 }
@@ -329,6 +304,21 @@ fn candidates(plan: &Plan) -> Vec<StagedFile> {
         validate: file.validate.clone(),
     });
     staged.collect()
+}
+
+/// Enabled services that are neither up nor held, for people. Jobs do not count.
+pub(super) fn not_up(cx: &Context) -> Vec<String> {
+    let services = cx.plan.services.values();
+    let enabled = services.filter(|it| it.enabled && !it.job);
+    let not_up = enabled.filter(|it| {
+        let id = cx.names.id(&it.name);
+        let settled = id.and_then(|id| cx.engine.settled(id));
+        !matches!(
+            settled,
+            Some(Settled::Ready | Settled::Completed | Settled::Held)
+        )
+    });
+    not_up.map(|it| it.name.clone()).collect()
 }
 
 #[cfg(test)]

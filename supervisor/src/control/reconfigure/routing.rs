@@ -16,7 +16,8 @@ use crate::{
         input::Done,
         operations::{Kind, Look, admission::Intent, audit},
         reconfigure::{
-            Known, Next, ReconfigureRequest, StagedPlan, Verdicts, hangup::HangupRequest,
+            begin::HangupRequest, impact::known::Known, next::Next, probation::Verdicts,
+            request::ReconfigureRequest, stage::StagedPlan,
         },
         record_keys::Key,
     },

@@ -14,8 +14,13 @@ use crate::{
         Context, Job,
         operations::{Operations, Way},
         reconfigure::{
-            Hangup, LoadResult, Next, PlanSource, Reconfigure, ReconfigureRequest, pipeline::Stage,
+            hangup::Hangup,
+            load_result::LoadResult,
+            next::Next,
             probation::Verdicts,
+            request::{PlanSource, ReconfigureRequest},
+            stage::Stage,
+            state::Reconfigure,
         },
         record_keys::Key,
     },
@@ -113,14 +118,14 @@ impl Reconfigure {
         let Some(way_back) = &self.way_back else {
             return;
         };
-        let id = way_back.operation().to_owned();
+        let id = way_back.operation.clone();
         let way = operations.way_of(&id);
         // A plan that is another operation's own is no way back.
         let unfinished = unfinished && self.attempt.request.operation.is_none();
         if unfinished && matches!(way, Way::Begun | Way::Applied) {
             self.attempt.request.source = PlanSource::Before;
             self.attempt.request.operation = Some(id).filter(|_| way == Way::Begun);
-            self.attempt.loaded.kept = Some(way_back.before().told());
+            self.attempt.loaded.kept = Some(way_back.before.told());
         } else if way == Way::Begun {
             operations.begin_way_back_again(&id);
         }

@@ -5,8 +5,8 @@
 //! are written, or hears that they are not; no operation fails by that. Written means with the
 //! kernel, not synced: a line outlives every process of ours, and a power cut takes the last
 //! seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of this
-//! process writes what this one had not (`operations/mod.rs` has it remembered), so a line may come
-//! twice, which readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
+//! process writes what this one had not (`operations/restore.rs`), so a line may come twice, which
+//! readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
 
 mod lines;
 

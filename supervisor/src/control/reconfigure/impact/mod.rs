@@ -6,6 +6,7 @@
 //! moment (`action.rs`).
 
 mod action;
+pub(super) mod known;
 mod retries;
 
 use std::{
@@ -20,19 +21,11 @@ use plan::{Change, Plan, PlanImpact, Severity};
 use crate::{
     control::{
         Context,
-        holds::Holds,
-        reconfigure::{Attempt, StagedPlan},
-        runs::{convert, starts::Starts},
+        reconfigure::{attempt::Attempt, impact::known::Known, stage::StagedPlan},
+        runs::convert,
     },
     staging::Staged,
 };
-
-/// What is known of services beside the engine's part.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::control) struct Known<'a> {
-    pub(in crate::control) holds: &'a Holds,
-    pub(in crate::control) starts: &'a Starts,
-}
 
 /// What becomes of one service, and why.
 #[derive(Debug)]

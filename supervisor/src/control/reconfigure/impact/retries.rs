@@ -9,7 +9,7 @@ use plan::{Change, Plan, PlanImpact};
 use crate::{
     control::{
         Context,
-        reconfigure::{Known, LoadResult},
+        reconfigure::{impact::known::Known, load_result::LoadResult},
     },
     staging::Staged,
 };

@@ -11,15 +11,16 @@ use crate::{
         Context,
         operations::Operations,
         reconfigure::{
-            Next, Reconfigure,
-            pipeline::{STEP_TIMEOUT_MS, Stage, refused, spawn_step},
+            last_word::refused,
+            load_result::CREATE,
+            next::Next,
+            pipeline::step_run::{STEP_TIMEOUT_MS, spawn_step},
+            stage::Stage,
+            state::Reconfigure,
         },
     },
     programs::PATH,
 };
-
-/// What a dry run says of an account.
-pub(in crate::control::reconfigure) const CREATE: &str = "create";
 
 impl Reconfigure {
     /// A clash refuses the plan; at the daemon's start it fails that service alone, since staging

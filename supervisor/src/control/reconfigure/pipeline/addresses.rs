@@ -16,9 +16,11 @@ use crate::{
     control::{
         Context, Job,
         reconfigure::{
-            Known, LastWord, Next, Reconfigure, StagedPlan,
-            impact::impacts,
-            pipeline::{Stage, discard, refused},
+            impact::{impacts, known::Known},
+            last_word::{LastWord, refused},
+            next::Next,
+            stage::{Stage, StagedPlan},
+            state::Reconfigure,
         },
     },
     listening::{Taken, Wanted},
@@ -42,7 +44,7 @@ impl Reconfigure {
             Ok(impacts) => impacts,
             Err(error) => {
                 let last = LastWord::Refused(error);
-                return discard(&mut self.attempt, cx, *staged.staged, last);
+                return self.attempt.discard(cx, *staged.staged, last);
             }
         };
         let wanted: Vec<Wanted> = impacts
@@ -97,7 +99,7 @@ impl Reconfigure {
             return self.ready_to_swap(cx, known, staged);
         }
         let last = refused(said.join("\n"), "nothing has changed");
-        discard(&mut self.attempt, cx, *staged.staged, last)
+        self.attempt.discard(cx, *staged.staged, last)
     }
 }
 

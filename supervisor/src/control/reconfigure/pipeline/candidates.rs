@@ -9,8 +9,11 @@ use crate::{
         Context, Job,
         operations::Operations,
         reconfigure::{
-            Next, Reconfigure, StagedPlan,
-            pipeline::{Stage, discard, refused},
+            attempt::Attempt,
+            last_word::refused,
+            next::Next,
+            stage::{Stage, StagedPlan},
+            state::Reconfigure,
         },
     },
     staging::{Broken, Staged, StagedFile},
@@ -74,7 +77,7 @@ impl Reconfigure {
         let checked = !self.attempt.first;
         if checked && let Some((service, why)) = staged.first_refused() {
             let last = refused(format!("{service}: {why}"), "nothing has changed");
-            return discard(&mut self.attempt, cx, staged, last);
+            return self.attempt.discard(cx, staged, last);
         }
         let left = staged.files.iter();
         let left = left.filter(|file| checked && !file.validate.is_empty());
@@ -130,7 +133,7 @@ impl Reconfigure {
             return Next::Wait;
         }
         self.probation.note_swapping(cx, false);
-        self.attempt = super::Attempt::default();
+        self.attempt = Attempt::default();
         Next::TakenOver
     }
 

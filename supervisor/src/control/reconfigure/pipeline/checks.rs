@@ -12,8 +12,11 @@ use crate::{
         Context,
         operations::Operations,
         reconfigure::{
-            Next, Reconfigure, StagedPlan,
-            pipeline::{STEP_TIMEOUT_MS, Stage, discard, refused, spawn_step},
+            last_word::refused,
+            next::Next,
+            pipeline::step_run::{STEP_TIMEOUT_MS, spawn_step},
+            stage::{Stage, StagedPlan},
+            state::Reconfigure,
         },
         runs::spawn::helper_spawn,
     },
@@ -92,7 +95,7 @@ impl Reconfigure {
             let _ = write!(message, "\n{line}");
         }
         let hint = "nothing has changed; the old file is still in place";
-        discard(&mut self.attempt, cx, *staged, refused(message, hint))
+        self.attempt.discard(cx, *staged, refused(message, hint))
     }
 }
 

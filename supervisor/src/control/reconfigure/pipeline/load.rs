@@ -9,17 +9,18 @@ use plan::Plan;
 use crate::{
     control::{
         Context, Job,
-        reconfigure::{LastWord, LoadResult, Next, REFUSED, Reconfigure, pipeline::Stage},
+        reconfigure::{
+            last_word::{LastWord, refused},
+            load_result::{LoadResult, PROBLEMS_TOLD_MAX},
+            next::Next,
+            stage::Stage,
+            state::{REFUSED, Reconfigure},
+        },
         state_warnings::StateWarnings,
     },
     load_plan::{Loaded, NotLoaded},
     plan_store,
 };
-
-use super::refused;
-
-/// Problems that are told over the API; the rest is counted.
-pub(in crate::control::reconfigure) const PROBLEMS_TOLD_MAX: usize = 50;
 
 impl Reconfigure {
     pub(in crate::control) fn on_loaded(

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use engine::Settled;
-
 use crate::{
     control::{
         Context, Job,
         input::Swap,
         reconfigure::{
-            Known, LastWord, Next, Reconfigure, StagedPlan,
-            impact::preview,
-            pipeline::{Stage, discard, refused},
+            impact::{known::Known, preview},
+            last_word::{LastWord, refused},
+            next::Next,
+            probation::not_up,
+            stage::{Stage, StagedPlan},
+            state::Reconfigure,
         },
     },
     plan_store::Swapped,
@@ -30,7 +31,7 @@ impl Reconfigure {
                 Ok(preview) => LastWord::Preview(Box::new(preview)),
                 Err(error) => LastWord::Refused(error),
             };
-            return discard(&mut self.attempt, cx, *staged.staged, last);
+            return self.attempt.discard(cx, *staged.staged, last);
         }
         if self.runs_already(cx, &staged) {
             return Next::Apply(staged, None);
@@ -90,19 +91,4 @@ impl Reconfigure {
         };
         Next::Apply(staged, Some(swapped))
     }
-}
-
-/// Enabled services that are neither up nor held, for people. Jobs do not count.
-pub(in crate::control::reconfigure) fn not_up(cx: &Context) -> Vec<String> {
-    let services = cx.plan.services.values();
-    let enabled = services.filter(|it| it.enabled && !it.job);
-    let not_up = enabled.filter(|it| {
-        let id = cx.names.id(&it.name);
-        let settled = id.and_then(|id| cx.engine.settled(id));
-        !matches!(
-            settled,
-            Some(Settled::Ready | Settled::Completed | Settled::Held)
-        )
-    });
-    not_up.map(|it| it.name.clone()).collect()
 }

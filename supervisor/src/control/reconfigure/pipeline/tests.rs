@@ -1,19 +1,26 @@
+use std::collections::BTreeMap;
+
 use api::Progress;
+use plan::PlanImpact;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
     accounts::Accounts,
     control::{
-        Output,
+        Job, Output,
         fixture::Fixture,
         holds::Holds,
-        reconfigure::{Known, ReconfigureRequest},
+        reconfigure::{
+            impact::known::Known, last_word::LastWord, request::ReconfigureRequest,
+            stage::StagedPlan,
+        },
         runs::starts::Starts,
         state_warnings::StateWarnings,
     },
     load_plan::{Loaded, NotLoaded},
     plan_store::Swapped,
+    staging::Staged,
 };
 
 const SERVICES: [(&str, &str); 1] = [("web", "command = ['/bin/web']\n")];

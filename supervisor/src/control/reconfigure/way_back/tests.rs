@@ -1,7 +1,10 @@
 use api::{ActionResult, Verdict};
 
 use super::*;
-use crate::{control::fixture::Fixture, plan_store::AppliedBy};
+use crate::{
+    control::{fixture::Fixture, operations::Operations, reconfigure::Reconfigure},
+    plan_store::AppliedBy,
+};
 
 const OPERATION: &str = "operation 1";
 const SERVICES: [(&str, &str); 2] = [

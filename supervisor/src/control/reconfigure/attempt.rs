@@ -1,0 +1,61 @@
+//! The attempt to apply a plan, or to say what that would change.
+
+use std::collections::BTreeMap;
+
+use api::Progress;
+
+use crate::{
+    control::{
+        Context, Job,
+        api::answers::Answer,
+        operations::Operations,
+        reconfigure::{
+            last_word::LastWord, load_result::LoadResult, next::Next, request::ReconfigureRequest,
+            stage::Stage,
+        },
+    },
+    staging::Staged,
+};
+
+/// One attempt to apply a plan, or to say what that would change.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    pub(super) stage: Stage,
+    pub(super) request: ReconfigureRequest,
+    /// This is the daemon's first plan.
+    pub(super) first: bool,
+    /// An earlier control process has put the files in place, and died before the plan was applied.
+    pub(super) in_place: bool,
+    /// The init has been told that an attempt is under way.
+    pub(super) told: bool,
+    /// Accounts and groups that were made, in words.
+    pub(super) created: Vec<String>,
+    /// Services whose accounts could not be made at the daemon's start, and why.
+    pub(super) without_account: BTreeMap<String, String>,
+    pub(super) loaded: LoadResult,
+}
+
+impl Attempt {
+    pub(super) const fn is_dry_run(&self) -> bool {
+        self.request.is_dry_run()
+    }
+
+    /// Says to the client how far the attempt is.
+    pub(super) fn say_step(&self, cx: &mut Context, operations: &mut Operations, detail: String) {
+        let step = Progress::Step { detail };
+        let answer = match (&self.request.operation, &self.request.preview) {
+            (Some(id), _) => operations.progress(id, step),
+            (None, Some(preview)) => Some(Answer::Progress(preview.clone(), step)),
+            (None, None) => None,
+        };
+        cx.answer(answer);
+    }
+
+    /// Removes what was written and made first, so that nothing is left of it once the client knows.
+    pub(super) fn discard(&mut self, cx: &mut Context, staged: Staged, last: LastWord) -> Next {
+        self.stage = Stage::Discarding(last);
+        let (staged, made) = staged.leftovers();
+        cx.job(Job::Discard { staged, made });
+        Next::Wait
+    }
+}
