@@ -26,13 +26,13 @@ mod way_back;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{FileCheck, HostChange, KeptPlan};
+use api::{FileCheck, HostAction, HostChange, KeptPlan};
 use engine::RunId;
 use keeper::message::Request;
 use plan::{Plan, Severity};
 
 use hangup::Hangup;
-use pipeline::{CREATE, PROBLEMS_TOLD_MAX, Stage, not_up};
+use pipeline::{PROBLEMS_TOLD_MAX, Stage, not_up};
 use probation::Probation;
 use request::{PlanSource, ReconfigureRequest};
 use way_back::WayBack;
@@ -162,7 +162,10 @@ impl LoadResult {
 
     /// Of a dry run: an account would be made for this service.
     fn would_have_account(&self, service: &str) -> bool {
-        let mut made = self.host.iter().filter(|it| it.action == CREATE);
+        let mut made = self
+            .host
+            .iter()
+            .filter(|it| it.action == HostAction::Create);
         made.any(|it| it.services.iter().any(|name| name == service))
     }
 }

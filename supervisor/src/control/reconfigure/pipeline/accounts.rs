@@ -1,7 +1,7 @@
 //! The second step: missing accounts are made, once it is certain that nothing stands against any
 //! of them.
 
-use api::HostChange;
+use api::{HostAction, HostChange};
 use engine::RunId;
 use keeper::message::Spawn;
 
@@ -17,9 +17,6 @@ use crate::{
     },
     programs::PATH,
 };
-
-/// What a dry run says of an account.
-pub(in crate::control::reconfigure) const CREATE: &str = "create";
 
 impl Reconfigure {
     /// A clash refuses the plan; at the daemon's start it fails that service alone, since staging
@@ -123,7 +120,7 @@ fn start_command(cx: &mut Context, number: RunId, service: &str, argv: Vec<Strin
 
 fn created(command: &MakeCommand) -> HostChange {
     HostChange {
-        action: CREATE.to_owned(),
+        action: HostAction::Create,
         what: command.what.clone(),
         services: command.services.clone(),
     }

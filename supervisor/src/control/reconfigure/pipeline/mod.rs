@@ -22,7 +22,6 @@ use engine::{RunId, ServiceId};
 use keeper::message::{Request, Spawn};
 use plan::{Plan, PlanImpact};
 
-pub(super) use accounts::CREATE;
 pub(super) use load::PROBLEMS_TOLD_MAX;
 pub(super) use swap::not_up;
 
