@@ -65,7 +65,7 @@ fn host(change: &HostChange) -> String {
     let whose = change.services.join(", ");
     format!(
         "{} {} {}",
-        styled(BOLD, &shown(&change.action)),
+        styled(BOLD, &change.action.to_string()),
         shown(&change.what),
         styled(DIM, &format!("({})", shown(&whose)))
     )

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use api::ChangeRecord;
+use api::{ChangeOutcome, ChangeRecord};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +48,8 @@ pub(crate) enum Said {
     },
     /// The change has ended.
     Ended {
-        /// `done`, `failed` or `refused`.
-        outcome: String,
+        /// How it ended: done, failed or refused.
+        outcome: ChangeOutcome,
         /// Reason of a failure, in words.
         detail: String,
         /// Services that a reconfiguration turned out to touch.
@@ -183,7 +183,7 @@ impl Records {
                     uid,
                     what,
                     services,
-                    outcome: "accepted".to_owned(),
+                    outcome: ChangeOutcome::Accepted,
                     detail: String::new(),
                     ended_at: None,
                 });

@@ -155,7 +155,7 @@ pub(crate) fn check(options: &Options, running: Option<&Plan>) -> CheckReply {
 pub(crate) fn to_api(problem: Problem) -> api::Problem {
     let (service, variable) = problem.variable.unzip();
     api::Problem {
-        severity: problem.severity.to_string(),
+        severity: problem.severity,
         file: problem.file.display().to_string(),
         line: problem.line.unwrap_or(0),
         key: problem.key,

@@ -8,8 +8,8 @@ pub trait StatusExt {
     fn service(&self, name: &str) -> &ServiceStatus;
 
     /// Its state.
-    fn state(&self, name: &str) -> &str {
-        &self.service(name).state
+    fn state(&self, name: &str) -> &'static str {
+        self.service(name).state.as_str()
     }
 
     /// Its main process; fails the test if there is none.

@@ -69,7 +69,7 @@ fn no_permission_is_six() {
         .args(["stop", "a"]);
     let told = run(&mut ctl).expect_code(6);
     assert!(!told.stderr.is_empty());
-    assert_eq!(site.status().services[0].state, "running");
+    assert_eq!(site.status().services[0].state, api::ServiceState::Running);
 }
 
 /// Status without names is 3 if something that should run does not; completed oneshots and

@@ -75,11 +75,8 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
     assert_eq!(status.state("base"), "stopped");
     assert!(status.service("base").held.is_some());
     assert_eq!(
-        (
-            status.state("middle"),
-            status.service("middle").goal.as_str()
-        ),
-        ("waiting", "up")
+        (status.state("middle"), status.service("middle").goal),
+        ("waiting", api::Goal::Up)
     );
     assert_eq!(status.service("middle").waiting_on, ["base"]);
     assert!(status.service("middle").held.is_none());

@@ -113,7 +113,10 @@ fn a_history_that_cannot_be_written_fails_no_change() {
     std::fs::remove_file(&place).unwrap();
     site.ctl(&["restart", "a"]).ok();
     let records = changes(&site, &[], |records| {
-        records.len() == 4 && records.iter().all(|it| it.outcome == "done")
+        records.len() == 4
+            && records
+                .iter()
+                .all(|it| it.outcome == api::ChangeOutcome::Done)
     });
     assert_eq!(records.len(), 4);
     eventually("it is told", || told().1.then_some(()));
@@ -171,7 +174,9 @@ fn a_reconfigure_that_was_left_alone_ends_in_the_history() {
             records.len() == round + 1 && records.iter().all(|it| it.ended_at.is_some())
         });
         assert!(
-            records.iter().all(|it| it.outcome == "done"),
+            records
+                .iter()
+                .all(|it| it.outcome == api::ChangeOutcome::Done),
             "{records:#?}"
         );
     }
@@ -194,7 +199,8 @@ fn events_are_followed_over_the_death_of_control() {
     };
     eventually("it follows", || (!lines.is_empty()).then_some(()));
     let restarts = |service: &str| {
-        let of_it = |it: &&api::ServiceEvent| it.kind == "change" && it.service == service;
+        let of_it =
+            |it: &&api::ServiceEvent| it.kind == api::EventKind::Change && it.service == service;
         events().iter().filter(of_it).count()
     };
     for round in 1..=5 {
@@ -206,7 +212,10 @@ fn events_are_followed_over_the_death_of_control() {
         });
     }
     let events = events();
-    assert!(events.iter().all(|it| it.kind != "gap"), "{events:#?}");
+    assert!(
+        events.iter().all(|it| it.kind != api::EventKind::Gap),
+        "{events:#?}"
+    );
     let numbers: Vec<u64> = events.iter().map(|it| it.seq).collect();
     let expected: Vec<u64> = (numbers[0]..=numbers[numbers.len() - 1]).collect();
     assert_eq!(numbers, expected);

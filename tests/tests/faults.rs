@@ -116,19 +116,19 @@ fn too_few_descriptors_end_nothing() {
         let running = status
             .services
             .iter()
-            .filter(|it| it.state == "running")
+            .filter(|it| it.state == api::ServiceState::Running)
             .count();
         let waiting = status
             .services
             .iter()
-            .filter(|it| it.state == "backoff")
+            .filter(|it| it.state == api::ServiceState::Backoff)
             .count();
         running > 0 && waiting > 0 && running + waiting == SERVICES
     });
     let waiting = status
         .services
         .iter()
-        .find(|it| it.state == "backoff")
+        .find(|it| it.state == api::ServiceState::Backoff)
         .unwrap();
     let reason = waiting.reason.clone().unwrap_or_default();
     assert!(

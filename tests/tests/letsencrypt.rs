@@ -210,7 +210,7 @@ impl Front {
                 status
                     .services
                     .iter()
-                    .any(|it| it.name == name && it.state == state)
+                    .any(|it| it.name == name && it.state.as_str() == state)
             });
     }
 

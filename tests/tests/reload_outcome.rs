@@ -4,7 +4,7 @@ mod program;
 
 use std::time::Duration;
 
-use api::{ActionResult, ReloadOutcome, StatusReply, Verdict};
+use api::{ActionResult, ReloadOutcome, ServiceState, StatusReply, Verdict};
 use mattervisor_tests::{Ctl, Running, Site, StatusExt, eventually, free_port, kill};
 use nix::sys::signal::Signal;
 
@@ -253,7 +253,7 @@ fn a_way_back_outlives_the_control_process() {
         let mut asked = site.ctl_command();
         let asked = Running::start(asked.args(["reconfigure", "--format", "json"]));
         eventually("the moment has come", || {
-            let reloads = || site.status().service("a").state == "reloading";
+            let reloads = || site.status().service("a").state == ServiceState::Reloading;
             let come = if goes_back {
                 goes() > before
             } else {

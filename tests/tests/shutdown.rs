@@ -64,7 +64,9 @@ fn a_second_sigterm_shortens_the_deadlines() {
     site.wait_log("a", |line| line == "set");
     let started = Instant::now();
     site.signal(Signal::SIGTERM);
-    site.wait_for("it stops", |status| status.services[0].state == "stopping");
+    site.wait_for("it stops", |status| {
+        status.services[0].state == api::ServiceState::Stopping
+    });
     site.signal(Signal::SIGTERM);
     assert_eq!(
         site.wait_end(Duration::from_secs(60)),

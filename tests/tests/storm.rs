@@ -42,7 +42,7 @@ fn a_hundred_crash_loops_stay_controllable() {
         .iter()
         .filter(|service| service.name != "fine")
     {
-        assert_eq!(service.state, "stopped", "{service:#?}");
+        assert_eq!(service.state, api::ServiceState::Stopped, "{service:#?}");
     }
 }
 

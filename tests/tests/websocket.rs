@@ -145,7 +145,7 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     stack.site.ctl(&["start", "seconds"]).ok();
     stack.site.wait_for("seconds have passed", |status| {
         let service = status.service("seconds");
-        service.state == "completed" && service.last_exit.is_some()
+        service.state == api::ServiceState::Completed && service.last_exit.is_some()
     });
     assert_eq!(socket.echo("after"), "after");
     let answer = upload.end();

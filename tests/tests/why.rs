@@ -213,7 +213,7 @@ fn a_command_that_puts_itself_into_the_background_is_told_to_stay() {
     site.start();
     site.wait_for("it pauses", |status| {
         let daemon = status.service("daemon");
-        daemon.state == "backoff" && daemon.restarts > 0
+        daemon.state == api::ServiceState::Backoff && daemon.restarts > 0
     });
     let told = why(&site, "daemon");
     assert!(

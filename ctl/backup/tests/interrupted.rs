@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use api::{ActionResult, Verdict};
+use api::{ActionResult, ServiceState, Verdict};
 use common::{Heard, Supervisor, World, done, held, hold, outcome, output, pid, spawn};
 use mattervisor_backup::Step;
 use nix::sys::signal::{Signal, kill};
@@ -234,7 +234,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
     let failed = ActionResult {
         service: "mattermost".to_owned(),
         verdict: Verdict::Failed,
-        state: "stopping".to_owned(),
+        state: Some(ServiceState::Stopping),
         pid: None,
         seconds: 0,
         detail: "did not end".to_owned(),

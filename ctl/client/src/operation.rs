@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{JobProgress, Outcome, Progress, Unstored};
+use api::{JobProgress, Outcome, Progress, ServiceState, Unstored};
 use tokio::{io::Interest, net::UnixStream, time::sleep};
 
 use crate::{
@@ -43,15 +43,33 @@ pub struct Operation {
     /// The request.
     pub body: Vec<u8>,
     /// States in which a service has come to what was asked.
-    pub ends: &'static [&'static str],
+    pub ends: &'static [ServiceState],
     /// Whether to hang up once the operation is accepted: for a request that cannot say so itself.
     pub leave_when_accepted: bool,
 }
 
 /// States in which a service that was to start has come to an end.
-pub const UP_ENDS: &[&str] = &["running", "completed", "failed", "disabled"];
+pub const UP_ENDS: &[ServiceState] = &[
+    ServiceState::Running,
+    ServiceState::Completed,
+    ServiceState::Failed,
+    ServiceState::Disabled,
+];
 /// States in which a service that was to stop has come to an end.
-pub const DOWN_ENDS: &[&str] = &["stopped", "completed", "failed", "disabled"];
+pub const DOWN_ENDS: &[ServiceState] = &[
+    ServiceState::Stopped,
+    ServiceState::Completed,
+    ServiceState::Failed,
+    ServiceState::Disabled,
+];
+
+/// States in which a job that was asked for has come to an end.
+pub const JOB_ENDS: &[ServiceState] = &[
+    ServiceState::Completed,
+    ServiceState::Stopped,
+    ServiceState::Failed,
+    ServiceState::Disabled,
+];
 
 /// A new id, 128 random bits.
 pub fn new_id() -> String {
@@ -83,25 +101,25 @@ impl Operation {
 struct Tracker<'a> {
     context: &'a Context,
     spinner: Spinner,
-    ends: &'static [&'static str],
+    ends: &'static [ServiceState],
     accepted: Cell<bool>,
     /// Each service that it is about; none: nothing has been told of that one yet.
-    services: RefCell<BTreeMap<String, Option<ServiceState>>>,
+    services: RefCell<BTreeMap<String, Option<ServiceProgress>>>,
     job: RefCell<JobLine>,
 }
 
 /// What a service does now.
 #[derive(Clone)]
-struct ServiceState {
-    state: String,
+struct ServiceProgress {
+    state: ServiceState,
     /// Why, in the supervisor's words; empty where there is nothing to say.
     detail: String,
 }
 
-impl fmt::Display for ServiceState {
+impl fmt::Display for ServiceProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.detail.as_str() {
-            "" => f.write_str(&self.state),
+            "" => self.state.fmt(f),
             detail => write!(f, "{}: {detail}", self.state),
         }
     }
@@ -227,12 +245,10 @@ async fn outcome(
             Some(outcome) if outcome.finished || !context.wait => return Ok(Some(outcome)),
             Some(outcome) => {
                 tracker.accepted.set(true);
-                for result in outcome
-                    .results
-                    .into_iter()
-                    .filter(|it| !it.state.is_empty())
-                {
-                    tracker.state(result.service, result.state, result.detail);
+                for result in outcome.results {
+                    if let Some(state) = result.state {
+                        tracker.state(result.service, state, result.detail);
+                    }
                 }
                 sleep(ASK_PAUSE).await;
             }
@@ -256,9 +272,9 @@ impl Tracker<'_> {
         self.spinner.say(|| self.awaited());
     }
 
-    fn state(&self, service: String, state: String, detail: String) {
-        let state = ServiceState { state, detail };
-        self.services.borrow_mut().insert(service, Some(state));
+    fn state(&self, service: String, state: ServiceState, detail: String) {
+        let progress = ServiceProgress { state, detail };
+        self.services.borrow_mut().insert(service, Some(progress));
         self.spinner.say(|| self.awaited());
     }
 
@@ -273,9 +289,9 @@ impl Tracker<'_> {
     }
 
     /// The services that have not come to what was asked, with what they do instead.
-    fn pending(&self) -> Vec<(String, Option<ServiceState>)> {
+    fn pending(&self) -> Vec<(String, Option<ServiceProgress>)> {
         let services = self.services.borrow();
-        let ended = |it: &ServiceState| self.ends.contains(&it.state.as_str());
+        let ended = |it: &ServiceProgress| self.ends.contains(&it.state);
         let pending = services
             .iter()
             .filter(|(_, it)| !it.as_ref().is_some_and(ended));

@@ -12,7 +12,10 @@ use std::{
     thread::JoinHandle,
 };
 
-use api::{ActionResult, HeldBy, LastExit, ServiceStatus, SupervisorStatus, Verdict, WhyStep};
+use api::{
+    ActionResult, DaemonState, Goal, HeldBy, LastExit, ServiceState, ServiceStatus,
+    SupervisorStatus, Verdict, WhyStep,
+};
 use tempfile::TempDir;
 
 use crate::output::Output;
@@ -29,7 +32,7 @@ pub fn supervisor() -> SupervisorStatus {
         uptime_seconds: 90_061,
         control_restarts: 0,
         root: "/".into(),
-        state: "running".into(),
+        state: DaemonState::Running,
         warnings: Vec::new(),
         maintenance: None,
     }
@@ -44,9 +47,9 @@ pub fn service(name: &str) -> ServiceStatus {
         name: name.into(),
         description: format!("The {name} service"),
         enabled: true,
-        goal: "up".into(),
+        goal: Goal::Up,
         held: None,
-        state: "running".into(),
+        state: ServiceState::Running,
         ready: true,
         healthy: None,
         pid: Some(123),
@@ -65,9 +68,9 @@ pub fn service(name: &str) -> ServiceStatus {
     }
 }
 
-fn down(name: &str, state: &str) -> ServiceStatus {
+fn down(name: &str, state: ServiceState) -> ServiceStatus {
     ServiceStatus {
-        state: state.into(),
+        state,
         ready: false,
         pid: None,
         ..service(name)
@@ -94,59 +97,59 @@ pub fn every_state() -> Vec<ServiceStatus> {
             next_try_ms: Some(3200),
             last_exit: Some(exit.clone()),
             reason: Some("exit code 1, 7 times in a row; next try in 3.2s".into()),
-            ..down("nginx", "backoff")
+            ..down("nginx", ServiceState::Backoff)
         },
         ServiceStatus {
             last_exit: None,
             reason: Some("exec: no such file or directory".into()),
-            ..down("broken", "failed")
+            ..down("broken", ServiceState::Failed)
         },
         ServiceStatus {
             waiting_on: vec!["postgresql".into()],
-            ..down("waits", "waiting")
+            ..down("waits", ServiceState::Waiting)
         },
         ServiceStatus {
-            goal: "down".into(),
+            goal: Goal::Down,
             held: Some(HeldBy {
                 by: "root".into(),
                 at: "2026-11-22T10:00:00Z".into(),
             }),
             last_exit: Some(exit),
-            ..down("held", "stopped")
+            ..down("held", ServiceState::Stopped)
         },
-        down("spawning", "spawning"),
+        down("spawning", ServiceState::Spawning),
         ServiceStatus {
             pid: Some(55),
             status_text: Some("migrating \x1b[31m7 of 9".into()),
-            ..down("starts", "starting")
+            ..down("starts", ServiceState::Starting)
         },
         ServiceStatus {
-            state: "reloading".into(),
+            state: ServiceState::Reloading,
             ..service("reloads")
         },
         ServiceStatus {
-            goal: "down".into(),
+            goal: Goal::Down,
             pid: Some(56),
-            ..down("stops", "stopping")
+            ..down("stops", ServiceState::Stopping)
         },
         ServiceStatus {
             pid: None,
-            state: "completed".into(),
+            state: ServiceState::Completed,
             ..service("setup")
         },
         ServiceStatus {
             enabled: false,
-            goal: "down".into(),
+            goal: Goal::Down,
             uptime_seconds: None,
             since: None,
             user: None,
-            ..down("redis", "disabled")
+            ..down("redis", ServiceState::Disabled)
         },
     ]
 }
 
 /// What became of one service by an action.
-pub fn result(name: &str, verdict: Verdict, state: &str, pid: Option<i32>) -> ActionResult {
+pub fn result(name: &str, verdict: Verdict, state: ServiceState, pid: Option<i32>) -> ActionResult {
     let detail = if verdict == Verdict::Failed {
         "exit code 1"
     } else {
@@ -155,7 +158,7 @@ pub fn result(name: &str, verdict: Verdict, state: &str, pid: Option<i32>) -> Ac
     ActionResult {
         service: name.into(),
         verdict,
-        state: state.into(),
+        state: Some(state),
         pid,
         seconds: 1,
         detail: detail.into(),

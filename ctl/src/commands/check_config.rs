@@ -133,7 +133,7 @@ fn verdict(errors: usize) -> String {
 pub(super) fn to_api(problem: plan::Problem) -> Problem {
     let (service, variable) = problem.variable.unzip();
     Problem {
-        severity: problem.severity.to_string(),
+        severity: problem.severity,
         file: problem.file.display().to_string(),
         line: problem.line.unwrap_or(0),
         key: problem.key,
@@ -146,17 +146,17 @@ pub(super) fn to_api(problem: plan::Problem) -> Problem {
 
 /// `file:line: severity: key: message`, the hint below it.
 pub(crate) fn write_problem(text: &mut String, problem: &Problem) {
-    let style = match problem.severity.as_str() {
-        "error" => RED_BOLD,
-        "warning" => YELLOW.bold(),
-        _ => CYAN.bold(),
+    let style = match problem.severity {
+        Severity::Error => RED_BOLD,
+        Severity::Warning => YELLOW.bold(),
+        Severity::Note => CYAN.bold(),
     };
     let _ = match (problem.file.as_str(), problem.line) {
         ("", _) => Ok(()),
         (file, 0) => write!(text, "{}: ", shown(file)),
         (file, line) => write!(text, "{}:{line}: ", shown(file)),
     };
-    text.push_str(&styled(style, &shown(&problem.severity)));
+    text.push_str(&styled(style, &problem.severity.to_string()));
     text.push(':');
     if !problem.key.is_empty() {
         let _ = write!(text, " {}:", shown(&problem.key));

@@ -8,7 +8,7 @@ mod records;
 
 use std::fmt::Write as _;
 
-use api::ServiceEvent;
+use api::{EventKind, ServiceEvent, ServiceState};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use client::{
@@ -91,7 +91,7 @@ pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Err
                     Ok(Some(batch)) => {
                         print(context, &batch)?;
                         let mut latest = batch.into_iter().rev();
-                        last = latest.find(|event| event.kind != "gap").or(last);
+                        last = latest.find(|event| event.kind != EventKind::Gap).or(last);
                     }
                     Ok(None) => break None,
                     Err(failure) => break Some(failure),
@@ -156,17 +156,16 @@ fn line(event: &ServiceEvent) -> String {
     } else {
         &event.service
     };
-    let style = match (event.kind.as_str(), event.state.as_str()) {
-        ("gap", _) => YELLOW,
-        (_, "failed" | "backoff") => RED,
-        (_, "running" | "completed") if event.ready => GREEN,
+    let style = match (event.kind, event.state) {
+        (EventKind::Gap, _) => YELLOW,
+        (_, Some(ServiceState::Failed | ServiceState::Backoff)) => RED,
+        (_, Some(ServiceState::Running | ServiceState::Completed)) if event.ready => GREEN,
         _ => PLAIN,
     };
-    let mut words = vec![event.kind.clone()];
+    let mut words = vec![event.kind.to_string()];
     // The words about an end of a run say what the service is after it.
-    if !event.state.is_empty() && event.exit.is_none() {
-        words.push(event.state.clone());
-    }
+    let state = event.state.filter(|_| event.exit.is_none());
+    words.extend(state.map(|state| state.to_string()));
     words.extend(event.pid.map(|pid| format!("(pid {pid})")));
     let mut text = words.join(" ");
     if !event.detail.is_empty() {

@@ -49,7 +49,7 @@ fn failed(results: &[ActionResult]) -> impl Iterator<Item = &ActionResult> {
 
 #[cfg(test)]
 mod tests {
-    use api::KeptPlan;
+    use api::{KeptPlan, ServiceState};
 
     use super::*;
     use crate::testing::result;
@@ -70,12 +70,17 @@ mod tests {
 
     #[test]
     fn it_is_said_what_runs_again_and_what_does_not() {
-        let mut sick = result("postgresql", Verdict::Failed, "running", Some(7));
+        let mut sick = result(
+            "postgresql",
+            Verdict::Failed,
+            ServiceState::Running,
+            Some(7),
+        );
         sick.detail = "the reload was not confirmed".into();
         let results = vec![
-            result("gone", Verdict::Done, "disabled", None),
-            result("mattermost", Verdict::Done, "running", Some(5)),
-            result("nginx", Verdict::Done, "running", Some(6)),
+            result("gone", Verdict::Done, ServiceState::Disabled, None),
+            result("mattermost", Verdict::Done, ServiceState::Running, Some(5)),
+            result("nginx", Verdict::Done, ServiceState::Running, Some(6)),
             sick,
         ];
         insta::assert_snapshot!(gone_back(results, None), @r"

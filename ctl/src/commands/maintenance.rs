@@ -106,7 +106,7 @@ fn notes(reply: &MaintenanceReply) -> Vec<String> {
         Told::NotReady { state } => Some(format!(
             "{} is {}, so it tells nobody: ctl why {0}",
             shown(name),
-            shown(state)
+            state
         )),
         Told::Yes | Told::No { .. } => None,
     };
@@ -155,6 +155,8 @@ pub(super) fn line(said: &Said) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use api::ServiceState;
+
     use super::*;
     use crate::testing::{Answer, Fake};
 
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn where_nobody_shows_it_that_is_said() {
-        let state = "stopped".to_owned();
+        let state = ServiceState::Stopped;
         for (told_by, said) in [
             (BTreeMap::new(), "no web server of this host tells users"),
             (

@@ -221,7 +221,7 @@ async fn ask(context: &Context, how: ReconfigureArgs) -> Result<Preview, Error> 
 
 #[cfg(test)]
 mod tests {
-    use api::{HostChange, Outcome, PlanImpact, ServiceChange};
+    use api::{HostAction, HostChange, Outcome, PlanImpact, ServiceChange, ServiceState};
 
     use super::*;
     use crate::testing::{Answer, Fake, result};
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_is_disabled_is_not_told_how_to_be_enabled() {
-        let mut gone = result("redis", Verdict::Done, "disabled", None);
+        let mut gone = result("redis", Verdict::Done, ServiceState::Disabled, None);
         gone.detail = "set redis.enable = true in /etc/x".into();
         let text = json::lines(&[Progress::Done(outcome(vec![gone]))]).unwrap();
         let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("reconfigure");
@@ -307,7 +307,12 @@ mod tests {
 
     #[test]
     fn a_service_that_does_not_come_up_is_explained_and_the_way_back_offered() {
-        let done = outcome(vec![result("nginx", Verdict::Failed, "failed", None)]);
+        let done = outcome(vec![result(
+            "nginx",
+            Verdict::Failed,
+            ServiceState::Failed,
+            None,
+        )]);
         let text = json::lines(&[Progress::Done(done)]).unwrap();
         let why = r#"{"chain":[]}"#.to_owned();
         let fake = Fake::new(vec![Answer::Whole(200, text), Answer::Whole(200, why)]);
@@ -342,7 +347,7 @@ mod tests {
                 change("postgresql", PlanImpact::Keep, &[]),
             ],
             host: vec![HostChange {
-                action: "generate".into(),
+                action: HostAction::Generate,
                 what: "secret mattermost.key".into(),
                 services: vec!["mattermost".into()],
             }],

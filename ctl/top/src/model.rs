@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use api::{Action, LogLine, ServiceEvent, ServiceStatus, StatusReply, SupervisorStatus};
+use api::{Action, EventKind, LogLine, ServiceEvent, ServiceStatus, StatusReply, SupervisorStatus};
 use crossterm::event::KeyEvent;
 
 use super::{
@@ -210,10 +210,11 @@ impl Model {
     /// Between two looks: states are shown as soon as they change.
     fn happened(&mut self, event: &ServiceEvent) -> Vec<Effect> {
         let mut services = self.services.iter_mut();
-        if event.kind == "state"
+        if event.kind == EventKind::State
+            && let Some(state) = event.state
             && let Some(service) = services.find(|service| service.name == event.service)
         {
-            service.state.clone_from(&event.state);
+            service.state = state;
             service.ready = event.ready;
             service.pid = event.pid;
             service.reason = Some(event.detail.clone()).filter(|detail| !detail.is_empty());

@@ -2,7 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use api::ServiceStatus;
+use api::{ServiceState, ServiceStatus};
 use client::render::table;
 
 /// By what the table is sorted; the name decides between equals.
@@ -60,13 +60,16 @@ impl Order {
 
 /// The less, the sooner somebody should look.
 fn urgency(service: &ServiceStatus) -> u8 {
-    match table::state(service) {
-        "failed" => 0,
-        "backoff" => 1,
-        "degraded" => 2,
-        "running" | "completed" => 4,
-        "stopped" => 5,
-        "disabled" => 6,
+    if !service.enabled {
+        return 6;
+    }
+    match service.state {
+        ServiceState::Failed => 0,
+        ServiceState::Backoff => 1,
+        _ if table::is_degraded(service) => 2,
+        ServiceState::Running | ServiceState::Completed => 4,
+        ServiceState::Stopped => 5,
+        ServiceState::Disabled => 6,
         _ => 3,
     }
 }

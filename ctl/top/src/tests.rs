@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use api::{Action, LogLine, ServiceEvent, ServiceStatus, StatusReply};
+use api::{Action, EventKind, LogLine, ServiceEvent, ServiceState, ServiceStatus, StatusReply};
 use clap::CommandFactory as _;
 use client::testing::{every_state, service, supervisor};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -246,8 +246,8 @@ fn an_event_shows_before_the_next_look() {
         seq: 1,
         at: String::new(),
         service: "broken".into(),
-        kind: "state".into(),
-        state: "running".into(),
+        kind: EventKind::State,
+        state: Some(ServiceState::Running),
         ready: true,
         pid: Some(4711),
         detail: String::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{LogLine, ServiceStatus};
+use api::{LogLine, ServiceState, ServiceStatus};
 use client::render::{shown, table};
 use ratatui::{
     Frame,
@@ -79,10 +79,8 @@ fn header(model: &Model) -> Paragraph<'_> {
     for service in enabled {
         count += 1;
         ready += u32::from(service.ready);
-        trouble += u32::from(matches!(
-            table::state(service),
-            "failed" | "backoff" | "degraded"
-        ));
+        let down = matches!(service.state, ServiceState::Failed | ServiceState::Backoff);
+        trouble += u32::from(down || table::is_degraded(service));
         cpu = add(cpu, service.cpu_percent, |one, other| one + other);
         bytes = add(bytes, service.memory_bytes, u64::saturating_add);
     }
@@ -163,11 +161,13 @@ fn services(model: &mut Model, frame: &mut Frame<'_>, area: Rect) {
 
 fn row(model: &Model, service: &ServiceStatus, name_width: usize, spark: usize) -> Line<'static> {
     let name: String = shown(&service.name).chars().take(name_width).collect();
-    let state = table::state(service).to_owned();
-    let style = match state.as_str() {
-        "running" | "completed" => GOOD,
-        "failed" | "backoff" => BAD,
-        "disabled" | "stopped" => DIM,
+    let state = table::state(service);
+    let style = match service.state {
+        _ if !service.enabled => DIM,
+        _ if table::is_degraded(service) => CARE,
+        ServiceState::Running | ServiceState::Completed => GOOD,
+        ServiceState::Failed | ServiceState::Backoff => BAD,
+        ServiceState::Disabled | ServiceState::Stopped => DIM,
         _ => CARE,
     };
     let ready = match (service.enabled, service.ready, service.healthy) {

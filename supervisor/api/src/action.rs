@@ -6,6 +6,7 @@ use crate::{
     config::{KeptPlan, Preview},
     error::ErrorReply,
     job::{JobProgress, JobResult},
+    state::ServiceState,
 };
 
 /// What can be asked of services.
@@ -50,8 +51,8 @@ pub struct ActionRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "progress", rename_all = "kebab-case")]
 pub enum Progress {
-    /// The engine has taken it, and it is on disk but for what `unstored` says. A reconfigure that goes
-    /// back from its configuration says so once more, of the configuration before.
+    /// The engine has taken it, and it is on disk but for what `unstored` says. A reconfigure that
+    /// goes back from its configuration says so once more, of the configuration before.
     Accepted {
         /// Services that it is about (targets and what they pull in).
         services: Vec<String>,
@@ -66,7 +67,7 @@ pub enum Progress {
         /// Which.
         service: String,
         /// Its new state.
-        state: String,
+        state: ServiceState,
         /// In words; may be empty.
         detail: String,
     },
@@ -159,14 +160,22 @@ pub struct ActionResult {
     pub service: String,
     /// Done or not.
     pub verdict: Verdict,
-    /// Its state at that moment.
-    pub state: String,
+    /// Its state at that moment; null: not known.
+    pub state: Option<ServiceState>,
     /// Its main process.
     pub pid: Option<i32>,
     /// Seconds it has been in that state.
     pub seconds: u64,
     /// In words: why not, or what was special (`needed SIGKILL`).
     pub detail: String,
+}
+
+impl ActionResult {
+    /// The word for its state; `unknown` where there is none.
+    #[must_use]
+    pub fn state_word(&self) -> &'static str {
+        self.state.map_or("unknown", ServiceState::as_str)
+    }
 }
 
 /// Whether one service came to what was asked.

@@ -154,13 +154,45 @@ pub struct ServiceChange {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostChange {
-    /// `create` an account, `make` a directory, `change` its mode or owner, `generate` or `put back` a secret,
-    /// `write` a file.
-    pub action: String,
+    /// What is done.
+    pub action: HostAction,
     /// `user www`, `directory /x`, `secret web.key`, `file /x/y.conf`.
     pub what: String,
     /// Services that it is for.
     pub services: Vec<String>,
+}
+
+/// What a reconfigure does to something on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum HostAction {
+    /// Creates an account or a group.
+    Create,
+    /// Makes a directory.
+    Make,
+    /// Changes the mode or the owner of a directory.
+    Change,
+    /// Makes a secret that never was.
+    Generate,
+    /// Puts back a secret that is gone.
+    #[serde(rename = "put back")]
+    PutBack,
+    /// Writes a file.
+    Write,
+}
+
+impl fmt::Display for HostAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Create => "create",
+            Self::Make => "make",
+            Self::Change => "change",
+            Self::Generate => "generate",
+            Self::PutBack => "put back",
+            Self::Write => "write",
+        })
+    }
 }
 
 /// The check of a rendered file before it is put in place.
@@ -192,4 +224,23 @@ pub struct KeptPlan {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 const fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostAction;
+
+    #[test]
+    fn the_word_for_an_action_is_that_on_the_wire() {
+        for action in [
+            HostAction::Create,
+            HostAction::Make,
+            HostAction::Change,
+            HostAction::Generate,
+            HostAction::PutBack,
+            HostAction::Write,
+        ] {
+            assert_eq!(serde_json::to_value(action).unwrap(), action.to_string());
+        }
+    }
 }

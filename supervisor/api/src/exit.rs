@@ -1,4 +1,5 @@
-//! How the main process of a service ended, why, and what followed. This file alone puts it into words.
+//! How the main process of a service ended, why, and what followed. This file alone puts it into
+//! words.
 
 use std::fmt;
 
@@ -33,8 +34,8 @@ pub struct ExitRecord {
     pub cause: ExitCause,
     /// What follows.
     pub next: NextRun,
-    /// So many more runs of the service have ended since the record before: of a service that ends all
-    /// the time not every end is kept.
+    /// So many more runs of the service have ended since the record before: of a service that ends
+    /// all the time not every end is kept.
     #[serde(default)]
     pub left_out: u64,
 }
@@ -64,7 +65,8 @@ pub enum ExitCause {
         /// So many more.
         more: u64,
     },
-    /// Another configuration was applied, which needs another process; nobody asked for it by a change.
+    /// Another configuration was applied, which needs another process; nobody asked for it by a
+    /// change.
     Configuration,
     /// The same, and that has the service no more.
     Removed,

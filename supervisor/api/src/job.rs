@@ -106,8 +106,8 @@ pub struct JobResult {
     pub ok: bool,
     /// In one line.
     pub message: String,
-    /// What was asked was not what its schedule is for, so this is neither a good run of that nor a failed
-    /// one.
+    /// What was asked was not what its schedule is for, so this is neither a good run of that nor a
+    /// failed one.
     #[serde(default)]
     pub aside: bool,
     /// For the client that asked, which alone knows what it means.

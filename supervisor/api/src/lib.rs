@@ -48,6 +48,8 @@ mod impact;
 mod job;
 mod log;
 mod maintenance;
+mod severity;
+mod state;
 mod status;
 mod tool;
 mod why;
@@ -57,11 +59,11 @@ pub use action::{
     Action, ActionRequest, ActionResult, GoneBack, Outcome, Progress, Unstored, Verdict,
 };
 pub use config::{
-    ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
+    ConfigKey, DiffReply, FileCheck, HostAction, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
     ServiceChange, ServiceConfig, ServiceDiff, VariableChange, VariableDiff,
 };
 pub use error::{ErrorKind, ErrorReply};
-pub use event::{ChangeRecord, ServiceEvent};
+pub use event::{ChangeOutcome, ChangeRecord, EventKind, ServiceEvent};
 pub use exit::{ExitCause, ExitRecord, FILES_MAX, KillReason, NextRun};
 pub use impact::{PlanImpact, VariableSource};
 pub use job::{
@@ -73,6 +75,8 @@ pub use log::{LogLine, LogQuery, RotateReply};
 pub use maintenance::{
     MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest, Told,
 };
+pub use severity::Severity;
+pub use state::{DaemonState, Goal, ServiceState};
 pub use status::{
     FailedRun, HeldBy, LastExit, LastReload, ReloadOutcome, ScheduleStatus, ServiceStatus,
     StatusReply, SupervisorStatus,

@@ -10,8 +10,8 @@ pub struct LogQuery {
     /// Names, separated by commas; empty means every service that has a log.
     #[serde(default)]
     pub services: String,
-    /// Last lines of each service (that match, with `grep` and the others) before following; none: 10,
-    /// or, where `since`, `until`, `grep` or `after` say which, all of them.
+    /// Last lines of each service (that match, with `grep` and the others) before following; none:
+    /// 10, or, where `since`, `until`, `grep` or `after` say which, all of them.
     #[serde(default)]
     pub lines: Option<u32>,
     /// Go on with what is written from now on.
@@ -32,8 +32,8 @@ pub struct LogQuery {
     /// The files that the programs write themselves (`log_files`), too.
     #[serde(default)]
     pub files: bool,
-    /// Go on behind these lines: the last [`LogLine::cursor`] of each service and file, separated by
-    /// commas. `lines` and `since` are for those of which there is none.
+    /// Go on behind these lines: the last [`LogLine::cursor`] of each service and file, separated
+    /// by commas. `lines` and `since` are for those of which there is none.
     #[serde(default)]
     pub after: String,
 }
@@ -62,8 +62,8 @@ pub struct LogLine {
     /// True for a line that the supervisor put in: a gap, a cut.
     #[serde(default)]
     pub marker: bool,
-    /// Its place, for [`LogQuery::after`]; nothing else is to be read from it. Empty for a line that
-    /// is in no file.
+    /// Its place, for [`LogQuery::after`]; nothing else is to be read from it. Empty for a line
+    /// that is in no file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cursor: String,
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::ServiceState;
+
 /// A message to users may not be longer, in characters.
 pub const MAINTENANCE_MESSAGE_CHARACTERS_MAX: usize = 1_000;
 
@@ -63,7 +65,7 @@ pub enum Told {
     },
     /// The service is not ready, so nobody was asked.
     NotReady {
-        /// As `ctl status` has it: `stopped`, `starting`.
-        state: String,
+        /// What it is instead.
+        state: ServiceState,
     },
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Maintenance,
     job::{JobStatus, LeasedBy},
+    state::{DaemonState, Goal, ServiceState},
 };
 
 /// Everything, at one moment.
@@ -33,8 +34,8 @@ pub struct SupervisorStatus {
     pub control_restarts: u32,
     /// Directory that stands before `etc/mattervisor` and the others; `/` when installed.
     pub root: String,
-    /// `starting`, `running`, `stopping`.
-    pub state: String,
+    /// What the daemon is.
+    pub state: DaemonState,
     /// What is worth knowing: a refused configuration, missing privileges.
     pub warnings: Vec<String>,
     /// The host is in maintenance; null: it is not.
@@ -52,8 +53,8 @@ pub struct ServiceStatus {
     pub description: String,
     /// Whether it belongs to this host.
     pub enabled: bool,
-    /// `up` or `down`.
-    pub goal: String,
+    /// What is wanted of it.
+    pub goal: Goal,
     /// Who stopped it explicitly, if somebody did.
     pub held: Option<HeldBy>,
     /// The job that keeps it stopped, if one does.
@@ -65,9 +66,8 @@ pub struct ServiceStatus {
     /// Only of one that runs by the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleStatus>,
-    /// The lower-case variant: `stopped`, `waiting`, `spawning`, `starting`, `running`,
-    /// `reloading`, `stopping`, `backoff`, `failed`, `completed`; `disabled` for a disabled one.
-    pub state: String,
+    /// What it is.
+    pub state: ServiceState,
     /// Up and ready, or completed.
     pub ready: bool,
     /// The health probe's verdict; null without one or before the first.
@@ -84,8 +84,8 @@ pub struct ServiceStatus {
     pub last_exit: Option<LastExit>,
     /// How the last reload of the present run ended; null: there was none, or one is under way.
     pub last_reload: Option<LastReload>,
-    /// In words: what it waits for, why it failed, when the next try is due, what its health probe said,
-    /// why its last reload failed.
+    /// In words: what it waits for, why it failed, when the next try is due, what its health probe
+    /// said, why its last reload failed.
     pub reason: Option<String>,
     /// Names it waits for.
     pub waiting_on: Vec<String>,
@@ -102,12 +102,12 @@ pub struct ServiceStatus {
 }
 
 impl ServiceStatus {
-    /// A job that nobody has to hear of: it rests, as it does but for the time of its work, and its last
-    /// run, if there was one, has ended well.
+    /// A job that nobody has to hear of: it rests, as it does but for the time of its work, and its
+    /// last run, if there was one, has ended well.
     #[must_use]
     pub fn is_resting_job(&self) -> bool {
         let at_rest = self.job.as_ref().is_some_and(|it| !it.active);
-        at_rest && self.held.is_none() && self.state == "completed"
+        at_rest && self.held.is_none() && self.state == ServiceState::Completed
     }
 }
 
@@ -117,7 +117,8 @@ impl ServiceStatus {
 pub struct ScheduleStatus {
     /// When it runs next, RFC 3339 in UTC; null: not known, or never.
     pub next_run: Option<String>,
-    /// When its last good run ended, RFC 3339 in UTC; null: there was none since it has had a schedule.
+    /// When its last good run ended, RFC 3339 in UTC; null: there was none since it has had a
+    /// schedule.
     pub last_good: Option<String>,
     /// Its last run was not good; null: it was, or there was none.
     pub failed: Option<FailedRun>,
@@ -156,8 +157,8 @@ pub struct LastReload {
     pub reason: Option<String>,
 }
 
-/// What has become of a reload. After all but `done` the service runs with the configuration that it
-/// had before, as far as is known.
+/// What has become of a reload. After all but `done` the service runs with the configuration that
+/// it had before, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -22,7 +22,8 @@ pub struct Tool {
     pub service: String,
     /// What it is, in one line.
     pub description: String,
-    /// The service is enabled on this host. Of the others only what stands above and `disabled_hint` is known.
+    /// The service is enabled on this host. Of the others only what stands above and
+    /// `disabled_hint` is known.
     pub enabled: bool,
     /// What to do instead where the service is not enabled; may be empty.
     pub disabled_hint: String,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{exit::ExitRecord, log::LogLine, status::ServiceStatus};
+use crate::{exit::ExitRecord, log::LogLine, severity::Severity, status::ServiceStatus};
 
 /// `GET /v1/why/{name}`: the chain of causes, the service asked for first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ pub struct AutomaticRestart {
     pub exit: ExitRecord,
     /// Such ends within the last 24 hours.
     pub in_a_day: u64,
-    /// What it had logged last before that end, where the log still has it; empty where it is a first
-    /// cause.
+    /// What it had logged last before that end, where the log still has it; empty where it is a
+    /// first cause.
     pub log: Vec<LogLine>,
 }
 
@@ -82,8 +82,8 @@ pub struct CheckReply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
-    /// `error`, `warning` or `note`.
-    pub severity: String,
+    /// How bad it is.
+    pub severity: Severity,
     /// The file; empty if it is about none.
     pub file: String,
     /// Counts from 1; 0 if unknown.

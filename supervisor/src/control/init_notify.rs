@@ -61,12 +61,12 @@ impl InitNotify {
         }
     }
 
-    /// `starting`, `running` or `stopping`.
-    pub(super) const fn phase_name(&self) -> &'static str {
+    /// What the daemon is.
+    pub(super) const fn state(&self) -> api::DaemonState {
         match self.phase {
-            Phase::Starting { .. } => "starting",
-            Phase::Running => "running",
-            Phase::Stopping { .. } => "stopping",
+            Phase::Starting { .. } => api::DaemonState::Starting,
+            Phase::Running => api::DaemonState::Running,
+            Phase::Stopping { .. } => api::DaemonState::Stopping,
         }
     }
 
@@ -125,7 +125,12 @@ impl InitNotify {
         let status = self.status_line(cx);
         if starting && self.unsettled.is_empty() && idle {
             self.phase = Phase::Running;
-            cx.publish("", "daemon", "every service has settled", None);
+            cx.publish(
+                "",
+                api::EventKind::Daemon,
+                "every service has settled",
+                None,
+            );
             let message = format!("READY=1\nSTATUS={status}");
             cx.tell(Request::TellInit { message });
             cx.output(Output::ReleaseMemory);

@@ -9,14 +9,16 @@ mod told;
 
 use std::collections::BTreeMap;
 
-use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest, Told};
+use api::{
+    EventKind, Maintenance as Said, MaintenanceReply, MaintenanceRequest, ServiceState, Told,
+};
 use engine::Moment;
 use plan::MaintenanceSituation;
 use tokio::sync::oneshot;
 
 use crate::control::{
     Context, Job,
-    api::answers::Answer,
+    api::{answers::Answer, status::service_state},
     on_disk::{Durability, OnDisk},
     record_keys::Key,
     runs::network_probe::No,
@@ -113,7 +115,7 @@ impl Maintenance {
             since: since.unwrap_or_else(|| text::time(cx.now.unix_ms)),
             by: by.to_owned(),
         });
-        cx.publish("", "change", &what, Some(by));
+        cx.publish("", EventKind::Change, &what, Some(by));
         tracing::info!(by, "{what}");
         if self.said() != said.as_ref() {
             let record = serde_json::to_string(&said).expect("it is plain data");
@@ -166,8 +168,8 @@ impl Maintenance {
             let view = cx.names.id(name).and_then(|id| cx.engine.view(id));
             match view {
                 Some(view) if view.ready => None,
-                Some(view) => Some(view.state.name().to_owned()),
-                None => Some("gone".to_owned()),
+                Some(view) => Some(service_state(&view.state)),
+                None => Some(ServiceState::Gone),
             }
         });
         self.asked = asked;

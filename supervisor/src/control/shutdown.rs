@@ -98,7 +98,7 @@ impl Shutdown {
         let what =
             format!("stops everything and ends with a failure, by exit_when_failed of {why}");
         tracing::error!("{what}");
-        cx.publish("", "daemon", &what, None);
+        cx.publish("", api::EventKind::Daemon, &what, None);
         cx.remember(Key::Failed, why.clone());
         self.failed = Some(why);
         self.on_signal(cx)
@@ -112,7 +112,7 @@ impl Shutdown {
             _ => 0,
         };
         tracing::info!(deadline_ms, "stopping everything");
-        cx.publish("", "daemon", "stopping everything", None);
+        cx.publish("", api::EventKind::Daemon, "stopping everything", None);
         Command::Shutdown { deadline_ms }
     }
 

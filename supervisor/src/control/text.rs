@@ -1,6 +1,6 @@
 //! How states, exits and reasons are said to people.
 
-use api::LastReload;
+use api::{LastReload, ServiceState};
 use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
 use keeper::message::{Kept, Left, Stray};
 
@@ -211,13 +211,15 @@ fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
 }
 
 /// What a service is and since when: `has been running for 3s`, `completed 3s ago`.
-pub(super) fn since(state: &str, seconds: Option<u64>) -> String {
+pub(super) fn since(state: ServiceState, seconds: Option<u64>) -> String {
     let span = seconds.map(::text::seconds);
     match (state, span) {
-        ("completed" | "failed", Some(span)) => format!("{state} {span} ago"),
-        ("completed" | "failed", None) => state.to_owned(),
-        ("backoff", None) => "is in backoff".to_owned(),
-        ("backoff", Some(span)) => format!("has been in backoff for {span}"),
+        (ServiceState::Completed | ServiceState::Failed, Some(span)) => {
+            format!("{state} {span} ago")
+        }
+        (ServiceState::Completed | ServiceState::Failed, None) => state.to_string(),
+        (ServiceState::Backoff, None) => "is in backoff".to_owned(),
+        (ServiceState::Backoff, Some(span)) => format!("has been in backoff for {span}"),
         (_, None) => format!("is {state}"),
         (_, Some(span)) => format!("has been {state} for {span}"),
     }
@@ -238,9 +240,15 @@ mod tests {
 
     #[test]
     fn since_when_reads_well() {
-        assert_eq!(since("running", Some(3)), "has been running for 3s");
-        assert_eq!(since("backoff", Some(3)), "has been in backoff for 3s");
-        assert_eq!(since("failed", Some(65)), "failed 1m5s ago");
-        assert_eq!(since("disabled", None), "is disabled");
+        assert_eq!(
+            since(ServiceState::Running, Some(3)),
+            "has been running for 3s"
+        );
+        assert_eq!(
+            since(ServiceState::Backoff, Some(3)),
+            "has been in backoff for 3s"
+        );
+        assert_eq!(since(ServiceState::Failed, Some(65)), "failed 1m5s ago");
+        assert_eq!(since(ServiceState::Disabled, None), "is disabled");
     }
 }

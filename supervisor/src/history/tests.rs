@@ -4,6 +4,8 @@ use std::{fs, io::Write as _};
 
 use safe_path::Dir;
 
+use api::ChangeOutcome;
+
 use super::{
     segments::{DAY_MS, KEPT_MS, SEGMENT_AGE_MS, SEGMENT_BYTES, SEGMENTS_MAX, name, segments},
     *,
@@ -34,7 +36,7 @@ fn ended(ms: u64, id: &str, services: &[&str]) -> Line {
         at: time(ms),
         id: id.to_owned(),
         said: Said::Ended {
-            outcome: "done".to_owned(),
+            outcome: ChangeOutcome::Done,
             detail: String::new(),
             services: services.iter().map(|&name| name.to_owned()).collect(),
         },
@@ -74,10 +76,10 @@ fn a_change_and_its_end_are_one_record() {
     .unwrap();
     append(dir.path(), NOW + 4, &[asked(NOW + 4, "three", &["a", "b"])]).unwrap();
     let records = read(dir.path(), &all()).unwrap();
-    assert_eq!(records[0].outcome, "done");
+    assert_eq!(records[0].outcome, ChangeOutcome::Done);
     assert_eq!(records[0].ended_at, Some(time(NOW + 2)));
     assert_eq!(records[1].services, ["b"]);
-    assert_eq!(records[2].outcome, "accepted");
+    assert_eq!(records[2].outcome, ChangeOutcome::Accepted);
     let some = |services: &[&str], count| Query {
         services: services.iter().map(|&name| name.to_owned()).collect(),
         count,

@@ -78,7 +78,7 @@ pub(super) async fn readyz(
 
 fn every_one(services: &[&ServiceStatus], passed: bool) -> String {
     let line = |it: &&ServiceStatus| {
-        let reason = it.reason.as_deref().unwrap_or(&it.state);
+        let reason = it.reason.as_deref().unwrap_or(it.state.as_str());
         if it.ready {
             format!("[+]{} ok\n", it.name)
         } else {

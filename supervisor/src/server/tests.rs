@@ -3,7 +3,8 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use api::{
-    ErrorKind, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Unstored, Why, WhyStep,
+    DaemonState, ErrorKind, ErrorReply, EventKind, Outcome, Progress, ServiceEvent, ServiceState,
+    StatusReply, Unstored, Why, WhyStep,
 };
 use keeper::message::LogStats;
 use tokio::{
@@ -206,7 +207,7 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
             uptime_seconds: 3,
             control_restarts: 0,
             root: "/".to_owned(),
-            state: "running".to_owned(),
+            state: DaemonState::Running,
             warnings: Vec::new(),
             maintenance: None,
         },
@@ -297,8 +298,8 @@ async fn send_events(
         seq: seq as u64,
         at: String::new(),
         service: "web".to_owned(),
-        kind: "state".to_owned(),
-        state: "running".to_owned(),
+        kind: EventKind::State,
+        state: Some(ServiceState::Running),
         ready: true,
         pid: None,
         detail: "x".repeat(1000),

@@ -3,7 +3,7 @@
 
 use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
-use api::HostChange;
+use api::{HostAction, HostChange};
 use plan::{Directory, Plan, RenderedFile, Service};
 use safe_path::{Dir, Tree};
 
@@ -51,7 +51,9 @@ fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Sta
             Err(why) => {
                 if safe_path::stat(&directory.path).is_ok_and(|now| now.is_some()) {
                     let what = format!("owner of {what}, once it can be had: {why}");
-                    staged.host.push(host_change(service, CHANGE, what));
+                    staged
+                        .host
+                        .push(host_change(service, HostAction::Change, what));
                 }
                 missing.get_or_insert(why.to_string());
                 continue;
@@ -100,16 +102,13 @@ fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Sta
     }
 }
 
-const MAKE: &str = "make";
-const CHANGE: &str = "change";
-
 /// The change that a directory needs which is not as wanted.
 pub(super) fn of_directory(service: &Service, directory: &Directory, missing: bool) -> HostChange {
     let what = format!("directory {}", directory.path.display());
     if missing {
-        host_change(service, MAKE, what)
+        host_change(service, HostAction::Make, what)
     } else {
-        host_change(service, CHANGE, format!("mode of {what}"))
+        host_change(service, HostAction::Change, format!("mode of {what}"))
     }
 }
 
@@ -123,14 +122,14 @@ fn of_owner(service: &Service, change: &OwnerChange) -> HostChange {
     let more = tally.map_or_else(String::new, |tally| ownership::more(&tally));
     let (path, words) = (change.path.display(), change.words());
     let what = format!("owner of directory {path}{more}: {words}, while its services are down");
-    host_change(service, CHANGE, what)
+    host_change(service, HostAction::Change, what)
 }
 
 /// A change that has been done, in words.
 pub(crate) fn past(change: &HostChange) -> Option<String> {
-    let done = match change.action.as_str() {
-        MAKE => "made",
-        CHANGE => "changed",
+    let done = match change.action {
+        HostAction::Make => "made",
+        HostAction::Change => "changed",
         _ => return None,
     };
     Some(format!("{done} {}", change.what))
@@ -140,9 +139,9 @@ fn note_broken(service: &Service, broken: Broken, staged: &mut Staged) {
     staged.broken.entry(service.name.clone()).or_insert(broken);
 }
 
-fn host_change(service: &Service, action: &str, what: String) -> HostChange {
+fn host_change(service: &Service, action: HostAction, what: String) -> HostChange {
     HostChange {
-        action: action.to_owned(),
+        action,
         what,
         services: vec![service.name.clone()],
     }
@@ -168,9 +167,13 @@ fn rehearse_file(
             return;
         }
         let what = format!("mode or owner of {what}");
-        staged.host.push(host_change(service, CHANGE, what));
+        staged
+            .host
+            .push(host_change(service, HostAction::Change, what));
     } else {
-        staged.host.push(host_change(service, "write", what));
+        staged
+            .host
+            .push(host_change(service, HostAction::Write, what));
     }
     let written = match (owners, missing) {
         (Err(error), _) => Err(error.to_string()),

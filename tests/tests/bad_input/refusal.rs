@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
+use api::ServiceState;
 use mattervisor_tests::Site;
 
 /// Files below a directory with their content; what tells who asked, and which plan has
@@ -28,7 +29,7 @@ pub(super) fn files(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// What runs: name, state and pid of every service that does.
-pub(super) fn running(site: &Site) -> Vec<(String, String, Option<i32>)> {
+pub(super) fn running(site: &Site) -> Vec<(String, ServiceState, Option<i32>)> {
     let services = site.status().services.into_iter();
     let running = services.filter(|it| it.enabled);
     running.map(|it| (it.name, it.state, it.pid)).collect()
@@ -56,7 +57,7 @@ pub(super) fn check(site: &Site, name: &str, said: &str) {
 /// Lets a broken configuration be asked for in every way, and holds the site to what it was.
 pub(super) struct Refusal {
     files: BTreeMap<PathBuf, Vec<u8>>,
-    running: Vec<(String, String, Option<i32>)>,
+    running: Vec<(String, ServiceState, Option<i32>)>,
 }
 
 impl Refusal {

@@ -1,5 +1,6 @@
 //! What cannot be executed, or ends at once.
 
+use api::ServiceState;
 use mattervisor_tests::{Site, StatusExt, stamps};
 
 /// Behaviour 12: what cannot be executed has failed, with stage and reason, and is not retried.
@@ -19,7 +20,7 @@ fn b12_exec_failure_names_the_stage_and_the_reason() {
     let status = site.status();
     let reason = |name: &str| {
         let service = status.service(name);
-        assert_eq!(service.state, "failed", "{service:#?}");
+        assert_eq!(service.state, ServiceState::Failed, "{service:#?}");
         assert_eq!(service.restarts, 0);
         service.reason.clone().unwrap_or_default().to_lowercase()
     };

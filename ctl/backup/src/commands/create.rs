@@ -7,7 +7,7 @@ use api::{JobRequest, JobResult};
 use clap::Args;
 use client::{
     Context, Error, Format, Kind,
-    operation::{Operation, carry_out, new_id},
+    operation::{JOB_ENDS, Operation, carry_out, new_id},
 };
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<u8, 
         id: request.id,
         path: format!("/v1/jobs/{JOB}"),
         body,
-        ends: &["completed", "stopped", "failed", "disabled"],
+        ends: JOB_ENDS,
         leave_when_accepted: false,
     };
     let outcome = carry_out(context, &change).await?;

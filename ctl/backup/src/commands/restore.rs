@@ -11,7 +11,7 @@ use api::JobRequest;
 use clap::Args;
 use client::{
     Error, Kind,
-    operation::{Operation, carry_out, new_id},
+    operation::{JOB_ENDS, Operation, carry_out, new_id},
 };
 use mattervisor_backup::{
     configuration::Configuration,
@@ -310,7 +310,7 @@ async fn carry(here: &Session<'_>, operation: Value) -> Result<u8, Error> {
         id: request.id,
         path: format!("/v1/jobs/{job}"),
         body,
-        ends: &["completed", "stopped", "failed", "disabled"],
+        ends: JOB_ENDS,
         leave_when_accepted: false,
     };
     let outcome = carry_out(context, &change).await?;

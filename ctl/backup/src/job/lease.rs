@@ -101,7 +101,7 @@ fn judge(answer: &Answer) -> Result<(), String> {
                 return Ok(());
             }
             let all = first.into_iter().chain(failed);
-            let named = all.map(|it| format!("{} {}: {}", it.service, it.state, it.detail));
+            let named = all.map(|it| format!("{} {}: {}", it.service, it.state_word(), it.detail));
             match named.collect::<Vec<_>>().join(", ") {
                 none if none.is_empty() => "it has not come to its end".to_owned(),
                 named => named,

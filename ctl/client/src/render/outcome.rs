@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{ActionResult, Verdict};
+use api::{ActionResult, ServiceState, Verdict};
 
 use super::{GREEN, RED, YELLOW, shown, styled};
 
@@ -49,17 +49,18 @@ fn result_line(result: &ActionResult, up: bool) -> String {
     let detail = match result.detail.as_str() {
         "" => String::new(),
         // How to enable it again is not what somebody asks who has just disabled it.
-        _ if result.state == "disabled" => String::new(),
+        _ if result.state == Some(ServiceState::Disabled) => String::new(),
         detail => format!("; {}", shown(detail)),
     };
     // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
-    let again = result.detail.starts_with(&format!("{} ", result.state));
+    let word = result.state_word();
+    let again = result.detail.starts_with(&format!("{word} "));
     let (state, detail) = if again {
         (shown(&result.detail).into_owned(), String::new())
     } else {
-        (result.state.clone(), detail)
+        (word.to_owned(), detail)
     };
-    let ready = if up && state == "running" {
+    let ready = if up && !again && result.state == Some(ServiceState::Running) {
         ", ready"
     } else {
         ""
@@ -68,12 +69,14 @@ fn result_line(result: &ActionResult, up: bool) -> String {
         Verdict::Done => (GREEN, format!("{state}{pid}{ready}{detail}")),
         Verdict::Already => (GREEN, format!("already {state}{pid}{detail}")),
         // Not waited for: nothing is known yet.
-        Verdict::Pending if state.is_empty() => (YELLOW, "under way".to_owned()),
+        Verdict::Pending if result.state.is_none() => (YELLOW, "under way".to_owned()),
         Verdict::Pending => (YELLOW, format!("{state}{pid}, still under way{detail}")),
         Verdict::Failed => {
-            let what = match (state.as_str(), result.detail.as_str()) {
-                ("failed", "") => "failed".to_owned(),
-                ("failed", detail) => format!("failed: {}", shown(detail)),
+            let what = match (result.state, result.detail.as_str()) {
+                (Some(ServiceState::Failed), "") => "failed".to_owned(),
+                (Some(ServiceState::Failed), detail) if !again => {
+                    format!("failed: {}", shown(detail))
+                }
                 _ if again => format!("failed: {state}{pid}"),
                 _ => format!("failed: {state}{pid}{detail}"),
             };
@@ -90,9 +93,9 @@ mod tests {
 
     #[test]
     fn a_detail_that_begins_with_the_state_stands_alone() {
-        let mut held = result("postgresql", Verdict::Done, "stopped", None);
+        let mut held = result("postgresql", Verdict::Done, ServiceState::Stopped, None);
         held.detail = "stopped by root at 10:00".into();
-        let mut waits = result("mattermost", Verdict::Failed, "waiting", None);
+        let mut waits = result("mattermost", Verdict::Failed, ServiceState::Waiting, None);
         waits.detail = "waiting on postgresql (backoff)".into();
         let results = &[held, waits];
         let text = done(results, false) + &failures(results).join("\n");
@@ -105,12 +108,17 @@ mod tests {
     #[test]
     fn the_last_word_is_the_truth() {
         let results = &[
-            result("mattermost", Verdict::Done, "running", Some(123)),
-            result("setup", Verdict::Done, "completed", None),
-            result("nginx", Verdict::Already, "running", Some(7)),
-            result("worker", Verdict::Failed, "backoff", None),
-            result("broken", Verdict::Failed, "failed", None),
-            result("slow", Verdict::Pending, "starting", Some(9)),
+            result(
+                "mattermost",
+                Verdict::Done,
+                ServiceState::Running,
+                Some(123),
+            ),
+            result("setup", Verdict::Done, ServiceState::Completed, None),
+            result("nginx", Verdict::Already, ServiceState::Running, Some(7)),
+            result("worker", Verdict::Failed, ServiceState::Backoff, None),
+            result("broken", Verdict::Failed, ServiceState::Failed, None),
+            result("slow", Verdict::Pending, ServiceState::Starting, Some(9)),
         ];
         let text = done(results, true) + &failures(results).join("\n");
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"

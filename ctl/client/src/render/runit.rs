@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 
-use api::{Action, ActionResult, ServiceStatus, SupervisorStatus, Verdict};
+use api::{Action, ActionResult, Goal, ServiceState, ServiceStatus, SupervisorStatus, Verdict};
 
 use crate::{error::Kind, render::shown};
 
@@ -23,13 +23,13 @@ pub fn status(supervisor: &SupervisorStatus, services: &[ServiceStatus], named: 
     let mut text = String::new();
     for service in services {
         let name = &service.name;
-        if !named && (!service.enabled || service.state == "completed") {
+        if !named && (!service.enabled || service.state == ServiceState::Completed) {
             continue;
         }
         if service.enabled {
             let seconds = service.uptime_seconds.unwrap_or_default();
-            let up = service.goal == "up";
-            let main = main(name, &service.state, service.pid, seconds, up);
+            let up = service.goal == Goal::Up;
+            let main = main(name, service.state, service.pid, seconds, up);
             let _ = writeln!(text, "{main}; {log}");
         } else {
             let _ = writeln!(text, "{name} disabled");
@@ -40,23 +40,23 @@ pub fn status(supervisor: &SupervisorStatus, services: &[ServiceStatus], named: 
 
 /// One line for each result of a start, stop or restart (`up`: it was to be up after it).
 pub fn results(results: &[ActionResult], up: bool) -> String {
+    // Not waited for: nothing is known yet.
     let line = |result: &ActionResult| {
+        let state = result.state?;
         let verdict = match result.verdict {
             Verdict::Done | Verdict::Already => "ok",
             Verdict::Failed | Verdict::Pending => "timeout",
         };
         let ActionResult {
             service,
-            state,
             pid,
             seconds,
             ..
         } = result;
-        format!("{verdict}: {}\n", main(service, state, *pid, *seconds, up))
+        let main = main(service, state, *pid, *seconds, up);
+        Some(format!("{verdict}: {main}\n"))
     };
-    // Not waited for: nothing is known yet.
-    let known = results.iter().filter(|result| !result.state.is_empty());
-    known.map(line).collect()
+    results.iter().filter_map(line).collect()
 }
 
 /// What `gitlab-ctl restart-except` says before it begins.
@@ -88,17 +88,17 @@ pub fn failure(kind: Kind, names: &[String]) -> String {
     }
 }
 
-fn main(name: &str, state: &str, pid: Option<i32>, seconds: u64, up: bool) -> String {
+fn main(name: &str, state: ServiceState, pid: Option<i32>, seconds: u64, up: bool) -> String {
     let Some(pid) = pid else {
         let wanted = match (state, up) {
-            ("completed", _) => "",
+            (ServiceState::Completed, _) => "",
             (_, true) => ", normally up, want up",
             (_, false) => ", normally up",
         };
         return format!("down: {name}: {seconds}s{wanted}");
     };
     let wanted = if up { "" } else { ", want down" };
-    let got = if state == "stopping" {
+    let got = if state == ServiceState::Stopping {
         ", got TERM"
     } else {
         ""
@@ -158,14 +158,14 @@ mod tests {
     fn results_are_ok_or_timeout() {
         let text = results(
             &[
-                result("mattermost", Verdict::Done, "running", Some(1)),
-                result("nginx", Verdict::Failed, "backoff", None),
+                result("mattermost", Verdict::Done, ServiceState::Running, Some(1)),
+                result("nginx", Verdict::Failed, ServiceState::Backoff, None),
             ],
             true,
         ) + &results(
             &[
-                result("postgresql", Verdict::Done, "stopped", None),
-                result("redis", Verdict::Pending, "stopping", Some(7)),
+                result("postgresql", Verdict::Done, ServiceState::Stopped, None),
+                result("redis", Verdict::Pending, ServiceState::Stopping, Some(7)),
             ],
             false,
         );

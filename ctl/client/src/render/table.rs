@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use api::{ReloadOutcome, ServiceStatus, StatusReply};
+use api::{Goal, ReloadOutcome, ServiceState, ServiceStatus, StatusReply};
 use jiff::Timestamp;
 
 use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, styled};
@@ -133,22 +133,33 @@ fn row(service: &ServiceStatus, terminal: bool, usage: bool, now: Timestamp) -> 
 }
 
 /// The word for what it is: the state, but `degraded` where the health probe says so.
-pub fn state(service: &ServiceStatus) -> &str {
+pub fn state(service: &ServiceStatus) -> &'static str {
     if !service.enabled {
         "disabled"
-    } else if service.state == "running" && service.healthy == Some(false) {
+    } else if is_degraded(service) {
         "degraded"
     } else {
-        &service.state
+        service.state.as_str()
     }
 }
 
+/// Up and ready, and its health probe says that something is wrong.
+pub fn is_degraded(service: &ServiceStatus) -> bool {
+    service.enabled && service.state == ServiceState::Running && service.healthy == Some(false)
+}
+
 fn style(service: &ServiceStatus) -> Style {
-    match state(service) {
-        "running" | "completed" => GREEN,
-        "backoff" | "failed" => RED,
-        "disabled" => DIM,
-        "stopped" if service.goal == "down" => DIM,
+    if !service.enabled {
+        return DIM;
+    }
+    if is_degraded(service) {
+        return YELLOW;
+    }
+    match service.state {
+        ServiceState::Running | ServiceState::Completed => GREEN,
+        ServiceState::Backoff | ServiceState::Failed => RED,
+        ServiceState::Disabled => DIM,
+        ServiceState::Stopped if service.goal == Goal::Down => DIM,
         _ => YELLOW,
     }
 }
@@ -157,7 +168,10 @@ fn style(service: &ServiceStatus) -> Style {
 fn troubled(service: &ServiceStatus) -> bool {
     let outcome = service.last_reload.as_ref().map(|it| it.outcome);
     let has_reloaded = outcome.is_none_or(|it| it == ReloadOutcome::Done);
-    !has_reloaded || matches!(state(service), "degraded" | "backoff" | "failed")
+    !has_reloaded
+        || is_degraded(service)
+        || (service.enabled
+            && matches!(service.state, ServiceState::Backoff | ServiceState::Failed))
 }
 
 /// Everything that explains why it is not simply up, in one sentence; empty where all is well.
@@ -169,8 +183,11 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
         (_, names) => parts.push(format!("waiting on {}", shown(&names.join(", ")))),
     }
     // The reason of a stopped service names its hold, and that of a backoff the next try.
-    let told_by_reason = |state: &str| service.state == state && !parts.is_empty();
-    let (hold_told, try_told) = (told_by_reason("stopped"), told_by_reason("backoff"));
+    let told_by_reason = |state| service.state == state && !parts.is_empty();
+    let (hold_told, try_told) = (
+        told_by_reason(ServiceState::Stopped),
+        told_by_reason(ServiceState::Backoff),
+    );
     if let Some(held) = service.held.as_ref().filter(|_| !hold_told) {
         let (by, when) = (shown(&held.by), ago(&held.at, now));
         parts.push(format!("stopped by {by} {when}"));
@@ -181,7 +198,7 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
             text::duration(next.div_ceil(1000) * 1000)
         ));
     }
-    let told = !service.ready && service.state != "running" && service.held.is_none();
+    let told = !service.ready && service.state != ServiceState::Running && service.held.is_none();
     if let Some(exit) = &service.last_exit
         && (told || service.restarts > 0)
     {

@@ -1,6 +1,6 @@
 //! Actions against a supervisor that answers what a test says.
 
-use api::{ErrorKind, ErrorReply, Progress, Unstored};
+use api::{ErrorKind, ErrorReply, Progress, ServiceState, Unstored};
 
 use super::*;
 use crate::testing::{Answer, Fake, ctl_unread, result};
@@ -17,7 +17,7 @@ fn accepted(notes: &[&str]) -> Progress {
     }
 }
 
-fn outcome(verdict: Verdict, state: &str) -> Outcome {
+fn outcome(verdict: Verdict, state: ServiceState) -> Outcome {
     Outcome {
         job: None,
         rollback: None,
@@ -29,7 +29,7 @@ fn outcome(verdict: Verdict, state: &str) -> Outcome {
     }
 }
 
-fn done(verdict: Verdict, state: &str) -> Progress {
+fn done(verdict: Verdict, state: ServiceState) -> Progress {
     Progress::Done(outcome(verdict, state))
 }
 
@@ -44,10 +44,10 @@ fn a_start_prints_the_notes_and_the_truth() {
         accepted(&["lifts the hold of postgresql"]),
         Progress::State {
             service: "mattermost".into(),
-            state: "running".into(),
+            state: ServiceState::Running,
             detail: String::new(),
         },
-        done(Verdict::Done, "running"),
+        done(Verdict::Done, ServiceState::Running),
     ]);
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
     let ran = fake.ctl("start mattermost nginx");
@@ -64,7 +64,7 @@ fn a_start_prints_the_notes_and_the_truth() {
 
 #[test]
 fn a_failure_is_1_and_says_where_to_look() {
-    let text = lines(&[accepted(&[]), done(Verdict::Failed, "failed")]);
+    let text = lines(&[accepted(&[]), done(Verdict::Failed, ServiceState::Failed)]);
     let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("restart mattermost");
     assert_eq!(ran.code, 1);
     assert_eq!(ran.out, "");
@@ -76,7 +76,7 @@ fn a_failure_is_1_and_says_where_to_look() {
 
 #[test]
 fn all_but_some_are_named_to_the_supervisor() {
-    let text = lines(&[accepted(&[]), done(Verdict::Done, "stopped")]);
+    let text = lines(&[accepted(&[]), done(Verdict::Done, ServiceState::Stopped)]);
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
     let ran = fake.ctl("stop-except postgresql web* --format runit");
     assert_eq!(
@@ -92,7 +92,7 @@ fn all_but_some_are_named_to_the_supervisor() {
 
 #[test]
 fn once_is_asked_for_and_sv_says_nothing_of_it() {
-    let text = lines(&[accepted(&[]), done(Verdict::Done, "running")]);
+    let text = lines(&[accepted(&[]), done(Verdict::Done, ServiceState::Running)]);
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
     let ran = fake.ctl("once mattermost --format runit");
     assert_eq!((ran.code, ran.out.as_str()), (0, ""));
@@ -101,7 +101,10 @@ fn once_is_asked_for_and_sv_says_nothing_of_it() {
 
 #[test]
 fn no_wait_is_content_with_pending() {
-    let text = lines(&[accepted(&[]), done(Verdict::Pending, "starting")]);
+    let text = lines(&[
+        accepted(&[]),
+        done(Verdict::Pending, ServiceState::Starting),
+    ]);
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
     let ran = fake.ctl("start --no-wait mattermost");
     assert_eq!(ran.code, 0);
@@ -110,7 +113,7 @@ fn no_wait_is_content_with_pending() {
 
 #[test]
 fn signals_are_sent_by_name() {
-    let text = lines(&[done(Verdict::Done, "running")]);
+    let text = lines(&[done(Verdict::Done, ServiceState::Running)]);
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
     let ran = fake.ctl("usr1 nginx");
     assert_eq!(
@@ -147,8 +150,9 @@ fn every_refusal_has_its_exit_code() {
 
 #[test]
 fn after_a_broken_connection_the_outcome_is_asked_for_and_nothing_sent_twice() {
-    let pending = serde_json::to_string(&outcome(Verdict::Pending, "starting")).unwrap();
-    let ended = serde_json::to_string(&outcome(Verdict::Done, "running")).unwrap();
+    let pending =
+        serde_json::to_string(&outcome(Verdict::Pending, ServiceState::Starting)).unwrap();
+    let ended = serde_json::to_string(&outcome(Verdict::Done, ServiceState::Running)).unwrap();
     let fake = Fake::new(vec![
         Answer::Cut(lines(&[accepted(&[])])),
         Answer::Hangup,
@@ -174,7 +178,10 @@ fn a_change_that_never_arrived_is_sent_again_as_the_same() {
     let fake = Fake::new(vec![
         Answer::Hangup,
         Answer::Whole(404, UNKNOWN.into()),
-        Answer::Whole(200, lines(&[accepted(&[]), done(Verdict::Done, "stopped")])),
+        Answer::Whole(
+            200,
+            lines(&[accepted(&[]), done(Verdict::Done, ServiceState::Stopped)]),
+        ),
     ]);
     let ran = fake.ctl("stop mattermost");
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
@@ -204,7 +211,7 @@ fn what_is_on_no_disk_is_said_in_every_format_and_is_no_failure() {
         Progress::Done(Outcome {
             job: None,
             unstored: unstored.clone(),
-            ..outcome(Verdict::Done, "stopped")
+            ..outcome(Verdict::Done, ServiceState::Stopped)
         }),
     ]);
     for format in ["table", "json", "runit"] {
@@ -241,12 +248,12 @@ fn a_timeout_is_7_and_names_what_is_pending() {
         accepted(&[]),
         Progress::State {
             service: "nginx".into(),
-            state: "running".into(),
+            state: ServiceState::Running,
             detail: String::new(),
         },
         Progress::State {
             service: "mattermost".into(),
-            state: "starting".into(),
+            state: ServiceState::Starting,
             detail: "waits for READY=1".into(),
         },
     ]);
@@ -262,7 +269,10 @@ fn a_timeout_is_7_and_names_what_is_pending() {
 
 #[test]
 fn a_closed_stdout_does_not_hide_the_result() {
-    let text = lines(&[accepted(&["note"]), done(Verdict::Failed, "failed")]);
+    let text = lines(&[
+        accepted(&["note"]),
+        done(Verdict::Failed, ServiceState::Failed),
+    ]);
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
     let root = fake.root().display();
     assert_eq!(
@@ -273,16 +283,22 @@ fn a_closed_stdout_does_not_hide_the_result() {
 
 #[test]
 fn json_is_the_outcome() {
-    let text = lines(&[accepted(&["a note"]), done(Verdict::Done, "running")]);
+    let text = lines(&[
+        accepted(&["a note"]),
+        done(Verdict::Done, ServiceState::Running),
+    ]);
     let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("start --format json mattermost");
     let back: Outcome = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(back, outcome(Verdict::Done, "running"));
+    assert_eq!(back, outcome(Verdict::Done, ServiceState::Running));
     assert_eq!(ran.err, "a note\n");
 }
 
 #[test]
 fn runit_lines_for_those_who_parse_them() {
-    let text = lines(&[accepted(&["a note"]), done(Verdict::Done, "running")]);
+    let text = lines(&[
+        accepted(&["a note"]),
+        done(Verdict::Done, ServiceState::Running),
+    ]);
     let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("start --format runit mattermost");
     assert_eq!(ran.out, "ok: run: mattermost: (pid 123) 1s\n");
     assert_eq!(ran.err, "a note\n");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{ChangeRecord, ExitRecord};
+use api::{ChangeOutcome, ChangeRecord, ExitRecord};
 use client::{
     Context, Error, Format,
     render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, table},
@@ -54,10 +54,10 @@ async fn print<T: Serialize + DeserializeOwned>(
 
 fn change_table(records: &[ChangeRecord]) -> String {
     let row = |record: &ChangeRecord| {
-        let style = match record.outcome.as_str() {
-            "done" => GREEN,
-            "failed" | "refused" => RED,
-            _ => YELLOW,
+        let style = match record.outcome {
+            ChangeOutcome::Done => GREEN,
+            ChangeOutcome::Failed | ChangeOutcome::Refused => RED,
+            ChangeOutcome::Accepted => YELLOW,
         };
         let field = |text: &str| table::plain(shown(text));
         let services = match record.services.len() {
@@ -68,7 +68,7 @@ fn change_table(records: &[ChangeRecord]) -> String {
             }
             _ => record.services.join(" "),
         };
-        let mut outcome = record.outcome.clone();
+        let mut outcome = record.outcome.to_string();
         if !record.detail.is_empty() {
             let _ = write!(outcome, ": {}", text::one_line(&record.detail));
         }

@@ -1,6 +1,6 @@
 //! `ctl events` against a supervisor that answers what a test says.
 
-use api::ChangeRecord;
+use api::{ChangeOutcome, ChangeRecord};
 
 use super::*;
 use crate::testing::{Answer, Fake, exit};
@@ -10,8 +10,8 @@ fn event(seq: u64) -> ServiceEvent {
         seq,
         at: "2026-11-22T12:00:00.000001Z".into(),
         service: "nginx".into(),
-        kind: "state".into(),
-        state: "backoff".into(),
+        kind: EventKind::State,
+        state: Some(ServiceState::Backoff),
         ready: false,
         pid: None,
         detail: "exit code 1".into(),
@@ -24,8 +24,8 @@ fn event(seq: u64) -> ServiceEvent {
 fn each_event_is_a_line() {
     let daemon = ServiceEvent {
         service: String::new(),
-        kind: "change".into(),
-        state: String::new(),
+        kind: EventKind::Change,
+        state: None,
         detail: "restart nginx".into(),
         by: Some("root".into()),
         ..event(2)
@@ -43,7 +43,7 @@ fn each_event_is_a_line() {
     );
 }
 
-fn change(what: &str, services: &[&str], outcome: &str, detail: &str) -> ChangeRecord {
+fn change(what: &str, services: &[&str], outcome: ChangeOutcome, detail: &str) -> ChangeRecord {
     ChangeRecord {
         id: "x".into(),
         at: "2026-11-22T12:00:00.000Z".into(),
@@ -51,7 +51,7 @@ fn change(what: &str, services: &[&str], outcome: &str, detail: &str) -> ChangeR
         uid: 1000,
         what: what.into(),
         services: services.iter().map(|&name| name.into()).collect(),
-        outcome: outcome.into(),
+        outcome,
         detail: detail.into(),
         ended_at: None,
     }
@@ -60,18 +60,18 @@ fn change(what: &str, services: &[&str], outcome: &str, detail: &str) -> ChangeR
 #[test]
 fn changes_are_a_table_and_json_lines() {
     let records = [
-        change("restart", &["nginx"], "done", ""),
+        change("restart", &["nginx"], ChangeOutcome::Done, ""),
         change(
             "stop",
             &["a", "b", "c", "d", "e", "f", "g"],
-            "failed",
+            ChangeOutcome::Failed,
             "a: stopping",
         ),
-        change("reconfigure", &[], "accepted", ""),
+        change("reconfigure", &[], ChangeOutcome::Accepted, ""),
         change(
             "reconfigure",
             &[],
-            "refused",
+            ChangeOutcome::Refused,
             "it does not check:\n/x:1: no\n  hint: yes",
         ),
     ];
@@ -101,7 +101,7 @@ fn changes_are_a_table_and_json_lines() {
 #[test]
 fn ends_of_runs_are_events_and_a_table_and_json_lines() {
     let event = ServiceEvent {
-        kind: "exit".into(),
+        kind: EventKind::Exit,
         pid: Some(812),
         detail: exit("nginx").to_string(),
         exit: Some(Box::new(exit("nginx"))),

@@ -1,8 +1,9 @@
 //! Whether what is waited for has come about, or cannot come about by itself.
 
-use api::{ServiceStatus, StatusReply};
+use api::{Goal, ServiceState, ServiceStatus, StatusReply};
 use client::{
     Context, Error, Kind,
+    operation::DOWN_ENDS,
     render::{shown, table},
 };
 
@@ -20,10 +21,7 @@ impl Until {
         match self {
             Self::Ready => service.ready,
             Self::Healthy => service.ready && service.healthy != Some(false),
-            Self::Stopped => matches!(
-                service.state.as_str(),
-                "stopped" | "failed" | "completed" | "disabled"
-            ),
+            Self::Stopped => DOWN_ENDS.contains(&service.state),
         }
     }
 }
@@ -56,11 +54,11 @@ fn will_not_be_ready(service: &ServiceStatus, all: &[ServiceStatus], depth: usiz
         let found = all.iter().find(|other| other.name == *name && !other.ready);
         found.is_some_and(|other| will_not_be_ready(other, all, depth + 1))
     };
-    match service.state.as_str() {
-        "failed" => true,
-        "stopped" => service.goal == "down",
+    match service.state {
+        ServiceState::Failed => true,
+        ServiceState::Stopped => service.goal == Goal::Down,
         // The graph has no cycles; the depth is a guard against a server that says otherwise.
-        "waiting" => depth < all.len() && service.waiting_on.iter().any(lost),
+        ServiceState::Waiting => depth < all.len() && service.waiting_on.iter().any(lost),
         _ => !service.enabled,
     }
 }

@@ -1,5 +1,7 @@
 //! `ctl wait` against a supervisor that answers what a test says.
 
+use api::ServiceState;
+
 use super::*;
 use crate::testing::{Answer, Fake, every_state, service, supervisor};
 
@@ -13,7 +15,7 @@ fn reply(services: Vec<ServiceStatus>) -> Answer {
 
 fn starting() -> ServiceStatus {
     ServiceStatus {
-        state: "starting".into(),
+        state: ServiceState::Starting,
         ready: false,
         ..service("mattermost")
     }
@@ -93,12 +95,12 @@ fn a_restarting_control_process_is_waited_through() {
 #[test]
 fn stopped_is_waited_for_when_asked() {
     let stopping = ServiceStatus {
-        state: "stopping".into(),
+        state: ServiceState::Stopping,
         ready: false,
         ..service("mattermost")
     };
     let stopped = ServiceStatus {
-        state: "stopped".into(),
+        state: ServiceState::Stopped,
         pid: None,
         ..stopping.clone()
     };
@@ -109,7 +111,7 @@ fn stopped_is_waited_for_when_asked() {
 #[test]
 fn the_exit_status_is_that_of_the_main_process() {
     let ended = |code, signal: Option<&str>| ServiceStatus {
-        state: "completed".into(),
+        state: ServiceState::Completed,
         pid: None,
         last_exit: Some(api::LastExit {
             code,
@@ -120,7 +122,7 @@ fn the_exit_status_is_that_of_the_main_process() {
         ..service("job")
     };
     let never = ServiceStatus {
-        state: "stopped".into(),
+        state: ServiceState::Stopped,
         pid: None,
         ..service("job")
     };

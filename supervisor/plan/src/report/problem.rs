@@ -1,7 +1,8 @@
 //! Problems: what is wrong, where, and what to do about it.
 //!
-//! Owner: everything in this crate reports into a [`Report`]; [`crate::load::plan::load()`] hands out either
-//! all of it as [`Problems`] or, when nothing is an error, the rest as remarks of the plan.
+//! Owner: everything in this crate reports into a [`Report`]; [`crate::load::plan::load()`] hands
+//! out either all of it as [`Problems`] or, when nothing is an error, the rest as remarks of the
+//! plan.
 
 use std::{
     collections::BTreeMap,
@@ -9,47 +10,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use api::Severity;
+
 use crate::report::place::Place;
-
-/// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// There is no plan.
-    Error,
-    /// There is a plan, but probably not the one that was meant.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        })
-    }
-}
 
 /// One problem. Displays as `file:line: error: key: message` and, on a line of its own, the hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// How bad it is.
+    /// How bad the problem is.
     pub severity: Severity,
-    /// The file it is in.
+    /// The file with the problem.
     pub file: PathBuf,
     /// Line from 1; none: the file as a whole.
     pub line: Option<u32>,
     /// Column in characters from 1.
     pub column: Option<u32>,
-    /// Dotted key; empty when it is not about a key.
+    /// Dotted key; empty when the problem is not about a key.
     pub key: String,
     /// What is wrong, lower case.
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
-    /// Service and name of the variable that it is about, where it is about one.
+    /// Service and name of the variable that the problem is about; none: it is about no variable.
     pub variable: Option<(String, String)>,
     /// The operating system refused to read the file: another account may be let in.
     pub denied: bool,
@@ -105,11 +87,11 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where problems are gathered.
+/// Gathers problems.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     list: Vec<Problem>,
-    /// Files that are not TOML, each with its first line that is not.
+    /// Files with syntax errors, each with the line of its first one.
     unreadable: BTreeMap<PathBuf, u32>,
 }
 
@@ -164,14 +146,14 @@ impl Report {
         &mut self.list[last]
     }
 
-    /// From this line on, what the file seems to say may follow from its syntax error.
+    /// Notes a syntax error: from its line on, other problems of the file may follow from it.
     pub(crate) fn unreadable(&mut self, file: &Path, line: Option<u32>) {
         let line = line.unwrap_or_default();
         let first = self.unreadable.entry(file.to_owned()).or_insert(line);
         *first = line.min(*first);
     }
 
-    /// It is about a key of a file that cannot be read there.
+    /// Whether the problem is about a key behind the first syntax error of its file.
     fn follows(&self, problem: &Problem) -> bool {
         let first = self.unreadable.get(&problem.file);
         !problem.key.is_empty() && first.is_some_and(|first| problem.line >= Some(*first))
@@ -181,7 +163,7 @@ impl Report {
         self.list.iter().any(|p| p.severity == Severity::Error)
     }
 
-    /// Sorted, without repetitions.
+    /// The problems, sorted and without repetitions.
     pub(crate) fn into_sorted(mut self) -> Vec<Problem> {
         self.list.sort_by(|a, b| {
             (&a.file, a.line, a.column, a.severity, &a.key, &a.message)

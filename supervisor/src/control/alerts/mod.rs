@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use api::JobResult;
+use api::{EventKind, JobResult};
 use engine::{Moment, RunId, ServiceId, State, StopCause, View};
 use keeper::message::Request;
 use plan::NotifyOn;
@@ -140,7 +140,7 @@ impl Alerts {
             self.troubles.insert(id, trouble);
         }
         if was_flapping {
-            cx.publish(&name, "flapping", "is over", None);
+            cx.publish(&name, EventKind::Flapping, "is over", None);
         }
         tells
     }
@@ -167,7 +167,7 @@ impl Alerts {
             Tell::Flapping(count) => {
                 let within = text::duration(trouble::FLAPPING_MS);
                 let detail = format!("restarted {count} times within {within}");
-                cx.publish(&name, "flapping", &detail, None);
+                cx.publish(&name, EventKind::Flapping, &detail, None);
                 text = format!(
                     "{name} is flapping: {detail}, the last time because of {last}; its restarts \
                      are not told from now on until it has recovered"

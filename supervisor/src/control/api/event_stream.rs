@@ -4,12 +4,9 @@
 //! follower whose control process died goes on with the next one where it was, or is told that it
 //! cannot.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, VecDeque},
-};
+use std::collections::{BTreeMap, VecDeque};
 
-use api::{ExitRecord, ServiceEvent};
+use api::{EventKind, ExitRecord, ServiceEvent, ServiceState};
 use engine::{Moment, RunId, ServiceId, View};
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
@@ -17,7 +14,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
-    control::{Context, record_keys, text},
+    control::{Context, api::status::service_state, record_keys, text},
     history,
     metrics_snapshot::EventCounts,
 };
@@ -48,8 +45,8 @@ pub(in crate::control) struct EventStream {
 struct Happened {
     unix_ms: u64,
     service: Box<str>,
-    kind: Cow<'static, str>,
-    state: Cow<'static, str>,
+    kind: EventKind,
+    state: Option<ServiceState>,
     ready: bool,
     pid: Option<i32>,
     detail: Box<str>,
@@ -65,8 +62,8 @@ impl Happened {
             seq,
             at: text::time(self.unix_ms),
             service: self.service.to_string(),
-            kind: self.kind.clone().into_owned(),
-            state: self.state.clone().into_owned(),
+            kind: self.kind,
+            state: self.state,
             ready: self.ready,
             pid: self.pid,
             detail: self.detail.to_string(),
@@ -79,7 +76,7 @@ impl Happened {
 /// What people see change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shown {
-    state: &'static str,
+    state: ServiceState,
     ready: bool,
     healthy: Option<bool>,
     since: Moment,
@@ -228,8 +225,8 @@ fn lost_after(seq: u64, at: &str) -> ServiceEvent {
         seq,
         at: at.to_owned(),
         service: String::new(),
-        kind: "gap".to_owned(),
-        state: String::new(),
+        kind: EventKind::Gap,
+        state: None,
         ready: false,
         pid: None,
         detail: format!(
@@ -248,7 +245,7 @@ impl Follower {
         }
         if self.gap {
             let marker = ServiceEvent {
-                kind: "gap".to_owned(),
+                kind: EventKind::Gap,
                 detail: "this reader was too slow; events were dropped".to_owned(),
                 ..event.clone()
             };
@@ -278,7 +275,7 @@ impl Context {
     pub(in crate::control) fn publish(
         &mut self,
         service: &str,
-        kind: &'static str,
+        kind: EventKind,
         detail: &str,
         by: Option<&str>,
     ) {
@@ -286,8 +283,8 @@ impl Context {
         self.happened(Happened {
             unix_ms: self.now.unix_ms,
             service: service.into(),
-            kind: Cow::Borrowed(kind),
-            state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
+            kind,
+            state: view.as_ref().map(|view| service_state(&view.state)),
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: None,
             detail: detail.into(),
@@ -303,8 +300,8 @@ impl Context {
         self.happened(Happened {
             unix_ms: self.now.unix_ms,
             service: exit.service.as_str().into(),
-            kind: Cow::Borrowed("exit"),
-            state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
+            kind: EventKind::Exit,
+            state: view.as_ref().map(|view| service_state(&view.state)),
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: exit.pid,
             detail: exit.to_string().into(),
@@ -361,7 +358,7 @@ impl Context {
         reason: String,
     ) {
         let shown = Shown {
-            state: view.state.name(),
+            state: service_state(&view.state),
             ready: view.ready,
             healthy,
             since: view.since,
@@ -375,8 +372,8 @@ impl Context {
             unix_ms: self.now.unix_ms,
             pid: self.pid(id),
             service: self.name(id).into(),
-            kind: Cow::Borrowed("state"),
-            state: Cow::Borrowed(view.state.name()),
+            kind: EventKind::State,
+            state: Some(service_state(&view.state)),
             ready: view.ready,
             detail: reason.into(),
             by: None,

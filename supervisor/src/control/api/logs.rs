@@ -1,6 +1,6 @@
 //! What control knows of logs: where they are, and who asked for a rotation. It reads none.
 
-use api::ErrorReply;
+use api::{ErrorReply, EventKind};
 use keeper::message::Request;
 
 use crate::{
@@ -55,7 +55,7 @@ pub(in crate::control) fn rotate(
 ) -> Result<Vec<String>, ErrorReply> {
     let names = cx.with_logs(names)?;
     for name in &names {
-        cx.publish(name, "change", "rotate log", Some(&peer.name));
+        cx.publish(name, EventKind::Change, "rotate log", Some(&peer.name));
         cx.tell(Request::Rotate {
             service: name.clone(),
         });

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{Action, ActionRequest, ErrorKind, ErrorReply};
+use api::{Action, ActionRequest, ErrorKind, ErrorReply, EventKind};
 use engine::{Accepted, Command, Hold, ServiceId};
 
 use crate::{
@@ -114,7 +114,8 @@ impl Control {
         }
         let notes = [left_alone, self.notes(&accepted, kind)].concat();
         for name in &names {
-            self.cx.publish(name, "change", what, Some(&peer.name));
+            self.cx
+                .publish(name, EventKind::Change, what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
         let lifted = accepted.lifted.iter().map(|(id, _)| *id);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, SupervisorStatus};
+use api::{ErrorReply, HeldBy, LastExit, ServiceState, ServiceStatus, SupervisorStatus};
 use engine::{Exit, Goal, Moment, ServiceId, State, View};
 
 use crate::{
@@ -21,10 +21,10 @@ use crate::{
 pub(in crate::control) const WENT_BACK: &str = "the program that was installed last did not work as the control process, so the one before it runs: \
     install one that works, then run: ctl reexec";
 
-/// The supervisor's own part. `state`: `starting`, `running` or `stopping`.
+/// The supervisor's own part.
 pub(in crate::control) fn of_supervisor(
     cx: &Context,
-    state: &str,
+    state: api::DaemonState,
     warnings: Vec<String>,
     maintenance: Option<api::Maintenance>,
 ) -> SupervisorStatus {
@@ -36,7 +36,7 @@ pub(in crate::control) fn of_supervisor(
         uptime_seconds: uptime_ms / 1000,
         control_restarts: cx.keeper.control_deaths,
         root: cx.plan.paths.root.display().to_string(),
-        state: state.to_owned(),
+        state,
         warnings,
         maintenance,
     }
@@ -90,8 +90,10 @@ impl Views<'_> {
         view: &View,
     ) -> Reason {
         let now = self.cx.now;
-        let goal = if view.goal == Goal::Up { "up" } else { "down" };
-        goal.clone_into(&mut status.goal);
+        status.goal = match view.goal {
+            Goal::Up => api::Goal::Up,
+            Goal::Down => api::Goal::Down,
+        };
         status.held = view.hold.as_ref().map(|hold| HeldBy {
             by: hold.by.clone(),
             at: text::time(hold.at_unix_ms),
@@ -99,7 +101,7 @@ impl Views<'_> {
         status.leased = self.cx.leased_by(view);
         status.job = service.job.then(|| self.work.status(self.cx, id, view));
         status.schedule = self.schedule.status(&service.name, now);
-        view.state.name().clone_into(&mut status.state);
+        status.state = service_state(&view.state);
         status.ready = view.ready;
         status.healthy = self.healthy(id, view);
         status.pid = self.cx.pid(id);
@@ -143,22 +145,38 @@ impl Views<'_> {
     }
 }
 
+/// A service's state, as clients get it.
+pub(in crate::control) const fn service_state(state: &State) -> ServiceState {
+    match state {
+        State::Stopped => ServiceState::Stopped,
+        State::Waiting { .. } => ServiceState::Waiting,
+        // For clients a validator's run is part of the start that waits for it.
+        State::Validating { .. } | State::Spawning { .. } => ServiceState::Spawning,
+        State::Starting { .. } => ServiceState::Starting,
+        State::Running { .. } => ServiceState::Running,
+        State::Reloading { .. } => ServiceState::Reloading,
+        State::Stopping { .. } => ServiceState::Stopping,
+        State::Backoff { .. } => ServiceState::Backoff,
+        State::Failed { .. } => ServiceState::Failed,
+        State::Completed => ServiceState::Completed,
+    }
+}
+
 fn blank_status(service: &plan::Service) -> ServiceStatus {
     ServiceStatus {
         name: service.name.clone(),
         description: service.description.clone(),
         enabled: service.enabled,
-        goal: "down".to_owned(),
+        goal: api::Goal::Down,
         held: None,
         leased: None,
         job: None,
         schedule: None,
         state: if service.enabled {
-            "stopped"
+            ServiceState::Stopped
         } else {
-            "disabled"
-        }
-        .to_owned(),
+            ServiceState::Disabled
+        },
         ready: false,
         healthy: None,
         pid: None,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{ErrorReply, Hint, ReloadOutcome, ServiceStatus, Why, WhyStep};
+use api::{ErrorReply, EventKind, Hint, ReloadOutcome, ServiceState, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
 use nix::sys::signal::Signal;
 
@@ -131,10 +131,9 @@ impl Views<'_> {
     fn history(&self, name: &str) -> Vec<String> {
         let events = self.cx.events.history(name, HISTORY_EVENTS).into_iter();
         let lines = events.map(|event| {
-            let what = if event.kind == "state" {
-                &event.state
-            } else {
-                &event.kind
+            let what = match (event.kind, event.state) {
+                (EventKind::State, Some(state)) => state.as_str(),
+                (kind, _) => kind.as_str(),
             };
             let by = event.by.as_ref().map(|by| format!(" by {by}"));
             let detail = Some(format!(": {}", event.detail)).filter(|_| !event.detail.is_empty());
@@ -152,7 +151,7 @@ impl Views<'_> {
     fn sentence(status: &ServiceStatus, reason: &Reason, view: Option<&View>) -> String {
         let name = &status.name;
         let span = ::text::seconds(status.uptime_seconds.unwrap_or(0));
-        if let (Some(held), "stopped") = (&status.held, status.state.as_str()) {
+        if let (Some(held), ServiceState::Stopped) = (&status.held, status.state) {
             let (by, at) = (&held.by, &held.at);
             return format!("{name} was stopped by {by} {span} ago, at {at}");
         }
@@ -160,14 +159,14 @@ impl Views<'_> {
             let on = status.waiting_on.join(", ");
             return format!("{name} has been waiting for {on} for {span}");
         }
-        let since = text::since(&status.state, status.uptime_seconds);
-        let what = match status.state.as_str() {
-            "running" | "reloading" if status.healthy == Some(false) => {
+        let since = text::since(status.state, status.uptime_seconds);
+        let what = match status.state {
+            ServiceState::Running | ServiceState::Reloading if status.healthy == Some(false) => {
                 format!("{since}, but is not healthy")
             }
-            "running" if is_fine(status) => format!("{since} and is ready"),
-            "stopped" if status.enabled => format!("{since}; nothing wants it to run"),
-            "disabled" => "is disabled on this host".to_owned(),
+            ServiceState::Running if is_fine(status) => format!("{since} and is ready"),
+            ServiceState::Stopped if status.enabled => format!("{since}; nothing wants it to run"),
+            ServiceState::Disabled => "is disabled on this host".to_owned(),
             _ => since,
         };
         let last = view.and_then(|view| view.last_exit);

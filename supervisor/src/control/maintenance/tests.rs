@@ -1,6 +1,6 @@
 //! When whoever says that there is maintenance hears that it is done.
 
-use api::Told;
+use api::{ServiceState, Told};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
@@ -220,11 +220,11 @@ fn who_does_not_run_is_not_asked_and_that_is_said() {
     world.act(api::Action::Stop, "web");
     world.ended(run);
     let state = |reply: MaintenanceReply| match &reply.told_by["web"] {
-        Told::NotReady { state } => state.clone(),
+        Told::NotReady { state } => *state,
         other => panic!("{other:?}"),
     };
-    assert_eq!(state(on.try_recv().unwrap()), "stopping");
+    assert_eq!(state(on.try_recv().unwrap()), ServiceState::Stopping);
     let mut off = world.set_maintenance(None);
     settle(&mut world);
-    assert_eq!(state(off.try_recv().unwrap()), "stopped");
+    assert_eq!(state(off.try_recv().unwrap()), ServiceState::Stopped);
 }

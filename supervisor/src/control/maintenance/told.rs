@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use api::Told;
+use api::{ServiceState, Told};
 use engine::Moment;
 use plan::MaintenanceConfirm;
 
@@ -72,7 +72,7 @@ impl Look {
         &mut self,
         now: Moment,
         asked: &mut u64,
-        not_ready: impl Fn(&str) -> Option<String>,
+        not_ready: impl Fn(&str) -> Option<ServiceState>,
     ) -> Vec<(u64, plan::Probe)> {
         let mut due = Vec::new();
         for (name, sight) in &mut self.services {

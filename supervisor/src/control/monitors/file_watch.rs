@@ -238,7 +238,7 @@ impl FileWatch {
         if let Some(unusable) = self.finding(id, |grade| grade == Grade::Unusable) {
             let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
             tracing::warn!(service = name, "{detail}");
-            cx.publish(name, "files", &detail, None);
+            cx.publish(name, api::EventKind::Files, &detail, None);
             return None;
         }
         let verb = match action {
@@ -272,10 +272,15 @@ impl FileWatch {
             for finding in found.iter().filter(|it| !known.contains(it)) {
                 let sentence = finding.sentence();
                 tracing::warn!(service = name, "{sentence}");
-                cx.publish(&name, "certificate", &sentence, None);
+                cx.publish(&name, api::EventKind::Certificate, &sentence, None);
             }
             if found.is_empty() {
-                cx.publish(&name, "certificate", "nothing is wrong any more", None);
+                cx.publish(
+                    &name,
+                    api::EventKind::Certificate,
+                    "nothing is wrong any more",
+                    None,
+                );
             }
             cx.touch(*id);
         }

@@ -153,7 +153,7 @@ impl HostChecks {
                 let path = disk.path.display();
                 cx.publish(
                     "",
-                    "disk",
+                    api::EventKind::Disk,
                     &format!("the disk of {path} has room again"),
                     None,
                 );
@@ -161,7 +161,7 @@ impl HostChecks {
             if free < LOW_PERCENT && self.low.insert(disk.device) {
                 let text = disk.sentence();
                 tracing::warn!("{text}");
-                cx.publish("", "disk", &text, None);
+                cx.publish("", api::EventKind::Disk, &text, None);
                 cx.alert("", NotifyOn::Disk, text);
             }
         }
@@ -174,7 +174,7 @@ impl HostChecks {
                 "{service} (pid {pid}) runs a program that has been replaced or deleted: \
                  {program}; to run the new one: ctl restart {service}"
             );
-            cx.publish(&service, "deleted-binary", &program, None);
+            cx.publish(&service, api::EventKind::DeletedBinary, &program, None);
             cx.alert(&service, NotifyOn::DeletedBinary, text);
         }
     }

@@ -249,7 +249,7 @@ impl Listening {
         let what = self.reason(id).unwrap_or_default();
         let service = cx.name(id).to_owned();
         tracing::warn!(service, "{what}");
-        cx.publish(&service, "address", &what, None);
+        cx.publish(&service, api::EventKind::Address, &what, None);
     }
 
     pub(in crate::control) fn restore(&mut self, record: Option<&String>) {

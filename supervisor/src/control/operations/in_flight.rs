@@ -75,7 +75,7 @@ impl InFlight {
             let result = ActionResult {
                 service: name,
                 verdict: Verdict::Failed,
-                state: "unknown".to_owned(),
+                state: None,
                 pid: None,
                 seconds: 0,
                 detail: CUT_SHORT.to_owned(),

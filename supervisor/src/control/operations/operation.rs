@@ -186,7 +186,7 @@ fn pending(service: &str) -> ActionResult {
     ActionResult {
         service: service.to_owned(),
         verdict: Verdict::Pending,
-        state: String::new(),
+        state: None,
         pid: None,
         seconds: 0,
         detail: String::new(),

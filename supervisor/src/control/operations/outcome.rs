@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{ActionResult, JobResult, ServiceStatus, Verdict};
+use api::{ActionResult, JobResult, ServiceState, ServiceStatus, Verdict};
 use engine::{Exit, Failure, Goal, Moment, ReloadOutcome, RunId, ServiceId, Settled, State, View};
 use nix::sys::signal::Signal;
 
@@ -266,7 +266,7 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
         return ActionResult {
             service: name.to_owned(),
             verdict,
-            state: "gone".to_owned(),
+            state: Some(ServiceState::Gone),
             pid: None,
             seconds: 0,
             detail: String::new(),
@@ -275,7 +275,7 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
     ActionResult {
         service: name.to_owned(),
         verdict,
-        state: status.state,
+        state: Some(status.state),
         pid: status.pid,
         seconds: status.uptime_seconds.unwrap_or(0),
         detail: status.reason.unwrap_or_default(),

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{Outcome, Progress, Unstored};
+use api::{EventKind, Outcome, Progress, ServiceState, Unstored};
 use engine::ServiceId;
 
 use crate::control::{
@@ -89,7 +89,7 @@ impl Operations {
     pub(in crate::control) fn say_states(
         &mut self,
         cx: &mut Context,
-        states: &BTreeMap<ServiceId, (String, String)>,
+        states: &BTreeMap<ServiceId, (ServiceState, String)>,
     ) {
         for operation in self.list.iter_mut().filter(|it| it.is_open()) {
             for (id, (state, detail)) in states {
@@ -98,7 +98,7 @@ impl Operations {
                 }
                 let line = Progress::State {
                     service: cx.name(*id).to_owned(),
-                    state: state.clone(),
+                    state: *state,
                     detail: detail.clone(),
                 };
                 cx.answer(operation.progress(line));
@@ -121,7 +121,7 @@ impl Operations {
             if let Some(gone_back) = &outcome.gone_back {
                 let what = audit::gone_back(gone_back);
                 tracing::warn!("reconfigure: {what}");
-                cx.publish("", "change", &what, None);
+                cx.publish("", EventKind::Change, &what, None);
             }
             audit.ended(cx, outcome, *name_services);
         }

@@ -112,7 +112,7 @@ impl Reconfigure {
             to.at, to.by
         );
         tracing::error!("reconfigure: {failed}: {what}");
-        cx.publish("", "change", &what, None);
+        cx.publish("", api::EventKind::Change, &what, None);
         let request = ReconfigureRequest {
             operation: Some(id),
             source: PlanSource::Before,

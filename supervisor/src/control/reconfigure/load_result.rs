@@ -3,16 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use api::{FileCheck, HostChange, KeptPlan};
+use api::{FileCheck, HostAction, HostChange, KeptPlan};
 use plan::Severity;
 
 use crate::{plan_store::Inputs, staging::Broken};
 
 /// Problems that are told over the API; the rest is counted.
 pub(super) const PROBLEMS_TOLD_MAX: usize = 50;
-
-/// What a dry run says of an account.
-pub(super) const CREATE: &str = "create";
 
 /// What is known of a plan beside its content.
 #[derive(Debug, Default)]
@@ -66,7 +63,10 @@ impl LoadResult {
 
     /// Of a dry run: an account would be made for this service.
     pub(super) fn would_have_account(&self, service: &str) -> bool {
-        let mut made = self.host.iter().filter(|it| it.action == CREATE);
+        let mut made = self
+            .host
+            .iter()
+            .filter(|it| it.action == HostAction::Create);
         made.any(|it| it.services.iter().any(|name| name == service))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use api::{ErrorReply, Progress};
+use api::{ErrorReply, EventKind, Progress};
 use engine::{RunId, ServiceId};
 use keeper::message::Hello;
 use plan::Plan;
@@ -59,7 +59,8 @@ impl Control {
         peer: &Peer,
     ) -> mpsc::Receiver<Progress> {
         let what = request.what();
-        self.cx.publish("", "change", what, Some(&peer.name));
+        self.cx
+            .publish("", EventKind::Change, what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, what, &[]);
         let stream = self.operations.begin(

@@ -169,7 +169,7 @@ impl Control {
     pub(in crate::control) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
         let services = self.views().services(names)?;
         let maintenance = self.maintenance.said().cloned();
-        let state = self.daemon.init_notify.phase_name();
+        let state = self.daemon.init_notify.state();
         Ok(StatusReply {
             supervisor: of_supervisor(&self.cx, state, self.warnings(), maintenance),
             services,

@@ -139,7 +139,7 @@ impl Control {
         } = changed;
         let name = self.cx.name(id).to_owned();
         tracing::info!(service = name, "{detail}");
-        self.cx.publish(&name, "files", &detail, None);
+        self.cx.publish(&name, api::EventKind::Files, &detail, None);
         if let Some(run) = self.restarted_for_files(id).filter(|_| restarts) {
             self.monitors
                 .file_restarts
@@ -154,7 +154,7 @@ impl Control {
             self.monitors.file_restarts.forget(&mut self.cx, id);
             let error = self.cx.refused(&refusal).message;
             tracing::warn!(service = name, "{detail}, but that was refused: {error}");
-            self.cx.publish(&name, "files", &error, None);
+            self.cx.publish(&name, api::EventKind::Files, &error, None);
         }
     }
 

@@ -100,7 +100,8 @@ impl Control {
             if let Err(why) = self.run_job_by_schedule(name) {
                 let detail = format!("skipped: its time has come, but {why}");
                 tracing::warn!(service = name, "{detail}");
-                self.cx.publish(name, "schedule", &detail, None);
+                self.cx
+                    .publish(name, api::EventKind::Schedule, &detail, None);
             }
             return;
         }
@@ -115,6 +116,7 @@ impl Control {
             }
         };
         tracing::info!(service = name, "{detail}");
-        self.cx.publish(name, "schedule", &detail, None);
+        self.cx
+            .publish(name, api::EventKind::Schedule, &detail, None);
     }
 }

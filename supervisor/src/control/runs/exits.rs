@@ -13,7 +13,7 @@ mod unwritten;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{ExitRecord, NextRun};
+use api::{EventKind, ExitRecord, NextRun};
 use engine::{Ended, Exit, Failure, Moment, Next, RunId, ServiceId};
 use keeper::message::Request;
 
@@ -209,7 +209,7 @@ impl Exits {
                 let error = failed.clone().unwrap_or_default();
                 let told = format!("cannot record how runs end: {error}");
                 tracing::error!("{told}");
-                cx.publish("", "daemon", &told, None);
+                cx.publish("", EventKind::Daemon, &told, None);
             }
             News::Works => tracing::info!("how runs end is recorded again"),
             News::None => {}

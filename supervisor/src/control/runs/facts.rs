@@ -34,7 +34,7 @@ impl Control {
                 let paths = paths.iter().map(|path| path.display().to_string());
                 let paths = paths.collect::<Vec<_>>().join(", ");
                 let text = format!("made again, for it was removed or replaced: {paths}");
-                self.cx.publish("", "daemon", &text, None);
+                self.cx.publish("", api::EventKind::Daemon, &text, None);
                 // What we have beside that may have gone with it.
                 self.holds.write_again();
                 self.schedule.write_again();
@@ -307,7 +307,8 @@ impl Control {
             Purpose::ReloadCommand(_) => {
                 if !ok {
                     let failure = format!("reload: {detail}");
-                    self.cx.publish(&service, "failure", &failure, None);
+                    self.cx
+                        .publish(&service, api::EventKind::Failure, &failure, None);
                 }
                 let outcome = outcome(detail);
                 self.fact(Fact::Reloaded { run, outcome });
@@ -333,7 +334,8 @@ impl Control {
     fn validator_warns(&mut self, service: &str, said: &str) {
         for line in helpers::warnings(said) {
             tracing::warn!(service, "validator: {line}");
-            self.cx.publish(service, "warning", line, None);
+            self.cx
+                .publish(service, api::EventKind::Warning, line, None);
         }
     }
 }

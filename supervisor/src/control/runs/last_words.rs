@@ -52,7 +52,7 @@ impl LastWords {
         let service = cx.name(id).to_owned();
         tracing::warn!(service, "validator refused: {why}");
         let failure = format!("validator: {why}");
-        cx.publish(&service, "failure", &failure, None);
+        cx.publish(&service, api::EventKind::Failure, &failure, None);
         self.refusals.insert(id, failure);
     }
 

@@ -98,11 +98,11 @@ impl Leftovers {
         let new = strays.iter().filter(|it| !self.strays.contains(it));
         let new: Vec<String> = new.map(text::stray).collect();
         for what in &new {
-            cx.publish("", "daemon", what, None);
+            cx.publish("", api::EventKind::Daemon, what, None);
         }
         if new.is_empty() && strays.len() < self.strays.len() {
             let what = "a process that had left its service has ended";
-            cx.publish("", "daemon", what, None);
+            cx.publish("", api::EventKind::Daemon, what, None);
         }
         self.strays = strays;
     }

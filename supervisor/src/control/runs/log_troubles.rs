@@ -35,7 +35,7 @@ impl LogTroubles {
                 sentence,
             );
             tracing::warn!(service, "{text}");
-            cx.publish(service, "log", &text, None);
+            cx.publish(service, api::EventKind::Log, &text, None);
         }
         if let Some(trouble) = trouble {
             self.0.insert(id, trouble);

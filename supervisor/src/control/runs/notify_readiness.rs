@@ -74,8 +74,8 @@ mod tests {
             key: "READY".to_owned(),
             value: "1".to_owned(),
         });
-        assert_eq!(world.status("a").state, "starting");
+        assert_eq!(world.status("a").state, api::ServiceState::Starting);
         world.write_and_apply("a", NOTIFIES);
-        assert_eq!(world.status("a").state, "running");
+        assert_eq!(world.status("a").state, api::ServiceState::Running);
     }
 }

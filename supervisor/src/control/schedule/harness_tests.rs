@@ -20,7 +20,7 @@ fn world() -> Harness {
 
 fn told(world: &Harness) -> Vec<String> {
     let past = world.control.cx.events.history("job", 100).into_iter();
-    let past = past.filter(|event| event.kind == "schedule");
+    let past = past.filter(|event| event.kind == api::EventKind::Schedule);
     past.map(|event| event.detail.clone()).collect()
 }
 
@@ -29,7 +29,7 @@ fn it_rests_until_its_time_and_runs_again_at_the_next() {
     let mut world = world();
     assert!(world.spawned.is_empty());
     let job = world.status("job");
-    assert_eq!((job.state.as_str(), job.ready), ("completed", true));
+    assert_eq!((job.state, job.ready), (api::ServiceState::Completed, true));
     assert_eq!(job.next_try_ms, Some(9 * MINUTE));
     world.pass(9 * MINUTE - 1);
     assert!(world.spawned.is_empty());
@@ -80,7 +80,7 @@ fn a_clock_that_is_set_forward_is_gone_by_at_once() {
         1,
         "twelve minutes are no reason to skip one"
     );
-    assert_eq!(world.status("job").state, "spawning");
+    assert_eq!(world.status("job").state, api::ServiceState::Spawning);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn owed() -> String {
     format!("{JOB}overdue_after = '3m'\n[restart]\npolicy = 'never'\n")
 }
 
-fn events(world: &Harness, kind: &str) -> Vec<String> {
+fn events(world: &Harness, kind: api::EventKind) -> Vec<String> {
     let past = world.control.cx.events.history("job", 100).into_iter();
     let past = past.filter(|event| event.kind == kind);
     past.map(|event| event.detail.clone()).collect()
@@ -142,10 +142,10 @@ fn what_has_had_no_good_run_is_overdue_and_told_until_it_has() {
     let why = failed.failed.unwrap().reason;
     assert!(why.starts_with("ended with exit code 1"), "{why}");
     world.pass(3 * MINUTE - 1);
-    assert_eq!(events(&world, "overdue"), [""; 0]);
+    assert_eq!(events(&world, api::EventKind::Overdue), [""; 0]);
     world.pass(1);
     assert!(schedule_of(&world).overdue);
-    let told = events(&world, "overdue");
+    let told = events(&world, api::EventKind::Overdue);
     assert_eq!(told.len(), 1, "{told:?}");
     let text =
         "overdue: a run was due at 2026-11-23T00:10:00.000Z, and there has been no good run yet";
@@ -160,7 +160,7 @@ fn what_has_had_no_good_run_is_overdue_and_told_until_it_has() {
     assert_eq!(good.last_good.unwrap(), "2026-11-23T00:20:00.000Z");
     assert!(!good.overdue && good.failed.is_none());
     assert_eq!(warnings(&world), [""; 0]);
-    assert_eq!(events(&world, "overdue").len(), 2);
+    assert_eq!(events(&world, api::EventKind::Overdue).len(), 2);
     let kept = world.stored.clone().unwrap();
     assert_eq!(kept.outcomes["job"].good, Some(MIDNIGHT + 20 * MINUTE));
 }
@@ -172,7 +172,7 @@ fn what_stays_overdue_is_told_again_each_day_only() {
     world.pass(4 * 24 * 60 * MINUTE);
     // Its only run hangs.
     assert_eq!(world.spawned.len(), 1);
-    assert_eq!(events(&world, "overdue").len(), 4);
+    assert_eq!(events(&world, api::EventKind::Overdue).len(), 4);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn one_without_a_limit_is_never_overdue() {
     let mut world = world();
     world.pass(24 * 60 * MINUTE);
     assert!(!schedule_of(&world).overdue);
-    assert_eq!(events(&world, "overdue"), [""; 0]);
+    assert_eq!(events(&world, api::EventKind::Overdue), [""; 0]);
 }
 
 #[test]
@@ -219,7 +219,11 @@ fn another_control_process_knows_what_was_told() {
     world.reborn(Vec::new(), Vec::new());
     world.pass(0);
     assert_eq!(schedule_of(&world), before);
-    assert_eq!(events(&world, "overdue").len(), 1, "it is told once");
+    assert_eq!(
+        events(&world, api::EventKind::Overdue).len(),
+        1,
+        "it is told once"
+    );
     world.pass(6 * MINUTE);
     run_ends(&mut world, Exit::Code(0));
     assert!(!schedule_of(&world).overdue);

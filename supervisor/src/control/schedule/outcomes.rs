@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{FailedRun, ScheduleStatus};
+use api::{EventKind, FailedRun, ScheduleStatus};
 use engine::{Moment, State, View};
 use plan::NotifyOn;
 
@@ -208,7 +208,7 @@ impl Schedule {
         self.remember(cx);
         if overdue_told {
             let detail = "is over: there was a good run";
-            cx.publish(name, "overdue", detail, None);
+            cx.publish(name, EventKind::Overdue, detail, None);
             if !trouble_told {
                 let text = format!("{name} is no longer overdue: it has had a good run");
                 let both = [NotifyOn::Recovered, NotifyOn::Overdue];
@@ -236,7 +236,7 @@ impl Schedule {
                 format!("; the last one failed: {why}")
             });
             tracing::warn!(service = name, "{said}{why}");
-            cx.publish(&name, "overdue", &said, None);
+            cx.publish(&name, EventKind::Overdue, &said, None);
             let text = format!("{name} is {said}{why}");
             cx.alert(&name, NotifyOn::Overdue, text);
             self.remember(cx);

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use api::{ErrorKind, ErrorReply, Progress};
+use api::{ErrorKind, ErrorReply, EventKind, Progress};
 use engine::Moment;
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ impl Reexec {
                 ..reply
             });
         }
-        cx.publish("", "change", "reexec", Some(&peer.name));
+        cx.publish("", EventKind::Change, "reexec", Some(&peer.name));
         tracing::info!(by = peer.name, "reexec");
         let (progress, stream) = mpsc::channel(LINES);
         remember(cx, &asked, false);
@@ -243,7 +243,12 @@ fn refuse(cx: &mut Context, audit_log: &mut AuditLog, client: Client, why: &str)
     let Client { asked, progress } = client;
     audit_log.refused(cx, &asked.id.clone(), Some(asked), why);
     forget(cx);
-    cx.publish("", "daemon", &format!("reexec failed: {why}"), None);
+    cx.publish(
+        "",
+        EventKind::Daemon,
+        &format!("reexec failed: {why}"),
+        None,
+    );
     let refused = Progress::Refused(ErrorReply {
         kind: ErrorKind::Internal,
         message: format!("no other control process has taken over: {why}"),

@@ -253,18 +253,24 @@ mod tests {
             }
             let main = world.spawned.last().unwrap().1;
             world.spawned(main);
-            assert_eq!(world.status("web").state, "running");
+            assert_eq!(world.status("web").state, api::ServiceState::Running);
             world.hangs = true;
             world.act(Action::Reload, "web");
             let before = world.spawned.len();
             world.hangs = false;
             world.replace_control();
             let status = world.status("web");
-            assert_eq!((status.state.as_str(), status.reason), ("reloading", None));
+            assert_eq!(
+                (status.state, status.reason),
+                (api::ServiceState::Reloading, None)
+            );
             assert_eq!(world.spawned.len(), before + 1, "{:?}", world.spawned);
             world.validated(world.spawned[before].1);
             let status = world.status("web");
-            assert_eq!((status.state.as_str(), status.reason), ("running", None));
+            assert_eq!(
+                (status.state, status.reason),
+                (api::ServiceState::Running, None)
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{JobProgress, JobStatus, Progress};
+use api::{EventKind, JobProgress, JobStatus, Progress};
 use engine::{Moment, RunId, ServiceId, View};
 
 use crate::control::{Context, Purpose, work::Work};
@@ -106,7 +106,7 @@ impl Work {
         for Word { job, at, is_new } in self.progress.due(cx.now.moment) {
             let service = cx.name(job).to_owned();
             if is_new {
-                cx.publish(&service, "progress", &at.step, None);
+                cx.publish(&service, EventKind::Progress, &at.step, None);
             }
             let view = cx.engine.view(job);
             if let Some(operation) = view.and_then(|view| view.request) {

@@ -4,7 +4,7 @@
 //! successor goes on with it, and finds by the engine's record whether the work has begun. Limit:
 //! one request is on its way.
 
-use api::{ErrorKind, ErrorReply, JobOrder, JobRequest, Progress};
+use api::{ErrorKind, ErrorReply, EventKind, JobOrder, JobRequest, Progress};
 use engine::{Hold, Refusal, ServiceId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -121,7 +121,7 @@ impl Work {
             by: peer.name.clone(),
             arguments: request.arguments,
         };
-        cx.publish(&service, "change", WHAT, Some(&peer.name));
+        cx.publish(&service, EventKind::Change, WHAT, Some(&peer.name));
         tracing::info!(by = peer.name, service, "asks for its work");
         self.store(
             cx,

@@ -1,7 +1,7 @@
 //! Lends jobs' work what it reads of other components, and asks the engine: nothing is decided
 //! here.
 
-use api::{ErrorReply, JobRequest, Progress};
+use api::{ErrorReply, EventKind, JobRequest, Progress};
 use engine::{Command, ServiceId};
 use tokio::sync::mpsc;
 
@@ -150,7 +150,8 @@ impl Control {
     fn refuse_job(&mut self, job: ServiceId, id: &str, error: &ErrorReply) {
         let service = self.cx.name(job).to_owned();
         tracing::warn!(service, "does not begin its work: {}", error.message);
-        self.cx.publish(&service, "failure", &error.message, None);
+        self.cx
+            .publish(&service, EventKind::Failure, &error.message, None);
         self.operations
             .refuse(&mut self.cx, &mut self.audit, id, error);
     }

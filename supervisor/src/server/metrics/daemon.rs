@@ -1,13 +1,12 @@
 //! Families of the daemon itself, its two processes and the host.
 
+use api::DaemonState;
+
 use super::exposition::Text;
 use crate::{
     host::{Host, ProcessUsage},
     metrics_snapshot::Scrape,
 };
-
-/// Every state of the daemon itself.
-const OWN_STATES: [&str; 3] = ["starting", "running", "stopping"];
 
 /// The daemon as a whole.
 pub(super) fn own(text: &mut Text, scrape: &Scrape) {
@@ -27,9 +26,9 @@ pub(super) fn own(text: &mut Text, scrape: &Scrape) {
         "",
         "What the daemon as a whole is doing.",
     );
-    for state in OWN_STATES {
+    for state in DaemonState::ALL {
         let set = u8::from(state == it.state);
-        text.sample("state", &[("mattervisor_state", state)], set);
+        text.sample("state", &[("mattervisor_state", state.as_str())], set);
     }
     let help = "Deaths of the control process, after each of which another took over.";
     text.family("control_restarts", "counter", "", help);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::ServiceStatus;
+use api::{Goal, ServiceState, ServiceStatus};
 
 use super::exposition::Text;
 use crate::{
@@ -10,28 +10,14 @@ use crate::{
     usage::Usage,
 };
 
-/// Every state that a service can be in.
-const STATES: [&str; 11] = [
-    "disabled",
-    "stopped",
-    "waiting",
-    "spawning",
-    "starting",
-    "running",
-    "reloading",
-    "stopping",
-    "backoff",
-    "failed",
-    "completed",
-];
 /// States of services.
 pub(super) fn states(text: &mut Text, services: &[ServiceStatus]) {
     text.family("service_state", "stateset", "", "The state of a service.");
     for service in services {
-        for state in STATES {
+        for state in ServiceState::ALL {
             let labels = [
                 ("service", service.name.as_str()),
-                ("mattervisor_service_state", state),
+                ("mattervisor_service_state", state.as_str()),
             ];
             text.sample("service_state", &labels, u8::from(state == service.state));
         }
@@ -47,7 +33,9 @@ pub(super) fn states(text: &mut Text, services: &[ServiceStatus]) {
     let help = "1 if the service belongs to this host.";
     gauge("service_enabled", help, |it| Some(u8::from(it.enabled)));
     let help = "1 if the service is wanted to run.";
-    gauge("service_wanted", help, |it| Some(u8::from(it.goal == "up")));
+    gauge("service_wanted", help, |it| {
+        Some(u8::from(it.goal == Goal::Up))
+    });
     let help = "1 if somebody has stopped the service explicitly.";
     gauge("service_held", help, |it| Some(u8::from(it.held.is_some())));
     let help = "1 if the service is up and ready, or has completed.";

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, path::PathBuf, process::Command};
 
-use api::StatusReply;
+use api::{ServiceState, StatusReply};
 
 use super::strike::LIMIT;
 use crate::{
@@ -102,7 +102,7 @@ impl Machine {
         });
         settled.ok_or_else(|| {
             let services = last.into_iter().flat_map(|status| status.services);
-            let wrong = services.filter(|it| !it.ready && it.state != "completed");
+            let wrong = services.filter(|it| !it.ready && it.state != ServiceState::Completed);
             let words = wrong.map(|it| format!("{} {} {:?}", it.name, it.state, it.reason));
             let words: Vec<String> = words.collect();
             format!(

@@ -6,8 +6,8 @@ fn event(detail: &str) -> Happened {
     Happened {
         unix_ms: 0,
         service: "a".into(),
-        kind: Cow::Borrowed("state"),
-        state: Cow::Borrowed("running"),
+        kind: EventKind::State,
+        state: Some(ServiceState::Running),
         ready: true,
         pid: None,
         detail: detail.into(),
@@ -38,8 +38,8 @@ fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
         let mut stream = feed.subscribe(10, false, after(seq, at));
         let mut details = Vec::new();
         while let Ok(event) = stream.try_recv() {
-            details.push(if event.kind == "gap" {
-                event.kind
+            details.push(if event.kind == EventKind::Gap {
+                event.kind.to_string()
             } else {
                 event.detail
             });
@@ -61,10 +61,10 @@ fn a_slow_follower_gets_a_gap_marker_and_the_ring_is_bounded() {
         feed.publish(event(""));
     }
     for _ in 0..STREAM_LINES_MAX {
-        assert_eq!(follower.try_recv().unwrap().kind, "state");
+        assert_eq!(follower.try_recv().unwrap().kind, EventKind::State);
     }
     feed.publish(event("after"));
-    assert_eq!(follower.try_recv().unwrap().kind, "gap");
+    assert_eq!(follower.try_recv().unwrap().kind, EventKind::Gap);
     assert_eq!(follower.try_recv().unwrap().detail, "after");
     for _ in 0..RING_EVENTS_MAX * 2 {
         feed.publish(event(""));

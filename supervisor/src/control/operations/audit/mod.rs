@@ -126,7 +126,7 @@ impl AuditLog {
         asked: Option<Line>,
         why: &str,
     ) {
-        self.record_end(cx, id, asked, "refused", why);
+        self.record_end(cx, id, asked, api::ChangeOutcome::Refused, why);
     }
 
     /// The operation is not followed to its end: `later` others have been asked for since.
@@ -141,7 +141,7 @@ impl AuditLog {
             "it was under way when {later} later changes were, and is not followed any more; \
              ctl status says what became of it"
         );
-        self.record_end(cx, id, asked, "failed", &why);
+        self.record_end(cx, id, asked, api::ChangeOutcome::Failed, &why);
     }
 
     /// The last line of an operation that is not remembered any more.
@@ -150,11 +150,11 @@ impl AuditLog {
         cx: &mut Context,
         id: &str,
         asked: Option<Line>,
-        outcome: &str,
+        outcome: api::ChangeOutcome,
         detail: &str,
     ) {
         let said = Said::Ended {
-            outcome: outcome.to_owned(),
+            outcome,
             detail: detail.to_owned(),
             services: Vec::new(),
         };
@@ -166,7 +166,13 @@ impl AuditLog {
     /// The operation was asked for, and is done already.
     pub(in crate::control) fn done(&mut self, cx: &mut Context, asked: Line) {
         self.add(asked.clone());
-        self.record_end(cx, &asked.id.clone(), Some(asked), "done", "");
+        self.record_end(
+            cx,
+            &asked.id.clone(),
+            Some(asked),
+            api::ChangeOutcome::Done,
+            "",
+        );
     }
 
     fn keep_lines(&mut self, cx: &mut Context, lines: impl Iterator<Item = Line>) {
@@ -204,7 +210,11 @@ impl AuditLog {
         name_services: bool,
     ) {
         let mut failed = failures(&outcome.results);
-        let word = if failed.is_empty() { "done" } else { "failed" };
+        let word = if failed.is_empty() {
+            api::ChangeOutcome::Done
+        } else {
+            api::ChangeOutcome::Failed
+        };
         if failed.len() > FAILURES_MAX {
             let more = failed.len() - FAILURES_MAX;
             failed.truncate(FAILURES_MAX);
@@ -214,7 +224,7 @@ impl AuditLog {
         let named = outcome.results.iter().filter(|_| name_services);
         let services = named.map(|result| result.service.clone());
         let said = Said::Ended {
-            outcome: word.to_owned(),
+            outcome: word,
             detail: failed.join("; "),
             services: services.collect(),
         };
@@ -275,7 +285,7 @@ impl AuditLog {
         if !std::mem::replace(&mut self.told, true) {
             let told = format!("cannot record who changed what: {error}");
             tracing::error!("{told}; the changes themselves are done");
-            cx.publish("", "daemon", &told, None);
+            cx.publish("", api::EventKind::Daemon, &told, None);
         }
         self.attempts.end(cx.now.moment, Some(error));
         Written::Nothing
@@ -287,7 +297,7 @@ impl AuditLog {
         if std::mem::take(&mut self.told) || lost > 0 {
             let told = format!("changes are recorded again; {lost} lines had no room meanwhile");
             tracing::info!("{told}");
-            cx.publish("", "daemon", &told, None);
+            cx.publish("", api::EventKind::Daemon, &told, None);
         }
         if lost > 0 {
             return Written::SomeLost;

@@ -1,4 +1,4 @@
-use api::Action;
+use api::{Action, ChangeOutcome};
 
 use super::*;
 use crate::{
@@ -12,7 +12,7 @@ fn filler(number: usize) -> Line {
         at: String::new(),
         id: number.to_string(),
         said: Said::Ended {
-            outcome: "done".to_owned(),
+            outcome: ChangeOutcome::Done,
             detail: String::new(),
             services: Vec::new(),
         },
@@ -21,7 +21,7 @@ fn filler(number: usize) -> Line {
 
 fn ends(lines: &[Line]) -> Vec<(&str, &str)> {
     let ends = lines.iter().filter_map(|line| match &line.said {
-        Said::Ended { outcome, .. } => Some((&*line.id, &**outcome)),
+        Said::Ended { outcome, .. } => Some((&*line.id, outcome.as_str())),
         Said::Asked { .. } => None,
     });
     ends.collect()

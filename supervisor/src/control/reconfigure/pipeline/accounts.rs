@@ -1,7 +1,7 @@
 //! The second step: missing accounts are made, once it is certain that nothing stands against any
 //! of them.
 
-use api::HostChange;
+use api::{HostAction, HostChange};
 use engine::RunId;
 use keeper::message::Spawn;
 
@@ -12,7 +12,6 @@ use crate::{
         operations::Operations,
         reconfigure::{
             last_word::refused,
-            load_result::CREATE,
             next::Next,
             pipeline::step_run::{STEP_TIMEOUT_MS, spawn_step},
             stage::Stage,
@@ -124,7 +123,7 @@ fn start_command(cx: &mut Context, number: RunId, service: &str, argv: Vec<Strin
 
 fn created(command: &MakeCommand) -> HostChange {
     HostChange {
-        action: CREATE.to_owned(),
+        action: HostAction::Create,
         what: command.what.clone(),
         services: command.services.clone(),
     }

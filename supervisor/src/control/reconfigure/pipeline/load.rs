@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use api::{ErrorKind, ErrorReply, HostChange};
+use api::{ErrorKind, ErrorReply, HostAction, HostChange};
 use keeper::message::Request;
 use plan::Plan;
 
@@ -121,14 +121,14 @@ impl Reconfigure {
 
 /// Secrets that are put back or generated, for a dry run to tell.
 fn secrets(loaded: &Loaded) -> Vec<HostChange> {
-    let change = |action: &str, service: &str, key: &str| HostChange {
-        action: action.to_owned(),
+    let change = |action, service: &str, key: &str| HostChange {
+        action,
         what: format!("secret {service}.{key}"),
         services: vec![service.to_owned()],
     };
     let back = loaded.put_back.iter();
-    let back = back.map(|(service, key)| change("put back", service, key));
+    let back = back.map(|(service, key)| change(HostAction::PutBack, service, key));
     let missing = loaded.plan.missing_secrets.iter();
-    back.chain(missing.map(|it| change("generate", &it.service, &it.key)))
+    back.chain(missing.map(|it| change(HostAction::Generate, &it.service, &it.key)))
         .collect()
 }

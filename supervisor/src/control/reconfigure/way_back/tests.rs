@@ -1,4 +1,4 @@
-use api::{ActionResult, Verdict};
+use api::{ActionResult, ServiceState, Verdict};
 
 use super::*;
 use crate::{
@@ -70,7 +70,7 @@ fn it_is_due_once_a_service_has_not_taken_what_the_plan_changed() {
         let result = ActionResult {
             service: name.to_owned(),
             verdict,
-            state: "running".to_owned(),
+            state: Some(ServiceState::Running),
             pid: None,
             seconds: 0,
             detail: String::new(),

@@ -64,7 +64,7 @@ impl AddressWaits {
         };
         cx.touch(id);
         let service = cx.name(id).to_owned();
-        cx.publish(&service, "address", &what, None);
+        cx.publish(&service, api::EventKind::Address, &what, None);
     }
 }
 
@@ -222,11 +222,11 @@ mod tests {
         let waits = world.status("b").reason.unwrap_or_default();
         assert!(waits.starts_with("waiting for a to release"), "{waits}");
         world.pass(60_000);
-        assert_eq!(world.status("a").state, "failed");
+        assert_eq!(world.status("a").state, api::ServiceState::Failed);
         let again = *world.searching.last().unwrap();
         assert_eq!(world.searching, [search, again]);
         world.found(again, vec![PID]);
         let b = world.status("b");
-        assert_eq!(b.state, "backoff", "{b:?}");
+        assert_eq!(b.state, api::ServiceState::Backoff, "{b:?}");
     }
 }

@@ -42,7 +42,7 @@ impl Starts {
         if let (Some(name), Some(other)) = (service(run), service(on)) {
             let what = format!("waiting for {other}, which has a directory that changes hands");
             tracing::info!(service = name, "{what}");
-            cx.publish(&name, "files", &what, None);
+            cx.publish(&name, api::EventKind::Files, &what, None);
         }
         self.directory_waits.insert(run, on);
     }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_directory_of_one_that_is_on_its_way_down_is_waited_for() {
         let (mut world, a) = world();
-        assert_eq!(world.status("b").state, "spawning");
+        assert_eq!(world.status("b").state, api::ServiceState::Spawning);
         assert_eq!(world.spawned.len(), 2, "{:?}", world.spawned);
         world.ended(a);
         let last = world.spawned.last().unwrap();
@@ -109,7 +109,7 @@ mod tests {
     fn a_start_that_waits_so_can_be_stopped() {
         let (mut world, a) = world();
         world.act(Action::Stop, "b");
-        assert_eq!(world.status("b").state, "stopped");
+        assert_eq!(world.status("b").state, api::ServiceState::Stopped);
         world.ended(a);
         assert_eq!(world.spawned.len(), 2, "{:?}", world.spawned);
         world.act(Action::Start, "b");

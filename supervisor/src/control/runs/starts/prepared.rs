@@ -144,7 +144,7 @@ fn start_validator(
             return Next::HelperEnded(run, Err(why));
         }
         tracing::warn!(service = name, "{why}");
-        cx.publish(name, "files", &why, None);
+        cx.publish(name, api::EventKind::Files, &why, None);
     }
     if let Err(why) = laid {
         // The copies that it has had are better than not to start; a reload would only seem to be
@@ -154,7 +154,7 @@ fn start_validator(
         }
         let what = format!("starts with the files that it had: {}", why.reason);
         tracing::warn!(service = name, "{what}");
-        cx.publish(name, "files", &what, None);
+        cx.publish(name, api::EventKind::Files, &what, None);
     }
     if service.validate.is_empty() {
         Next::HelperEnded(run, Ok(String::new()))
@@ -185,11 +185,11 @@ fn as_its_run(cx: &mut Context, of: RunId, found: Arc<Resolved>) -> Arc<Resolved
 fn say_made(cx: &mut Context, id: ServiceId, prepared: &Prepared) {
     let name = cx.name(id).to_owned();
     for what in &prepared.changed {
-        cx.publish(&name, "files", what, None);
+        cx.publish(&name, api::EventKind::Files, what, None);
     }
     if let Some(what) = made_again(&prepared.made) {
         tracing::warn!(service = name, "{what}");
-        cx.publish(&name, "files", &what, None);
+        cx.publish(&name, api::EventKind::Files, &what, None);
     }
 }
 

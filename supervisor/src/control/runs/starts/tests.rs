@@ -1,4 +1,4 @@
-use api::Action;
+use api::{Action, ServiceState};
 
 use crate::{control::harness::Harness, store::Handled};
 
@@ -12,9 +12,9 @@ fn a_start_whose_needs_are_never_found_out_can_be_stopped() {
     world.ended(run);
     world.hangs = true;
     world.act(Action::Start, "a");
-    assert_eq!(world.status("a").state, "spawning");
+    assert_eq!(world.status("a").state, ServiceState::Spawning);
     world.act(Action::Stop, "a");
-    assert_eq!(world.status("a").state, "stopped");
+    assert_eq!(world.status("a").state, ServiceState::Stopped);
     world.act(Action::Start, "a");
     world.signal(15);
     // Nobody writes the history here: that is waited for so long.
