@@ -15,6 +15,7 @@ use plan::{Plan, PlanImpact, Problem, Severity};
 use crate::{
     control::{
         Context, Job,
+        api::reason::Reason,
         reconfigure::{
             Known, LastWord, Next, Reconfigure, StagedPlan,
             impact::impacts,
@@ -22,7 +23,6 @@ use crate::{
         },
     },
     listening::{Taken, Wanted},
-    port_owner,
     usage::Target,
 };
 
@@ -154,6 +154,8 @@ fn refusal(taken: &Taken, plan: &Plan) -> String {
         Some(by) => format!(", which is {by}'s"),
         None => String::new(),
     };
-    let reason = port_owner::with_hint(format!("{}{by}", taken.reason), hint);
+    let mut reason = Reason::default();
+    reason.push_address_in_use(format!("{}{by}", taken.reason));
+    reason.push_hint(hint);
     format!("{service} cannot listen where it is to: {reason}")
 }
