@@ -51,22 +51,6 @@ fn parent(pid: i32) -> Option<i32> {
     (parent > 0).then_some(parent)
 }
 
-/// The reason with a hint at what to do next, unless that is empty.
-pub(crate) fn with_hint(reason: String, hint: &str) -> String {
-    match hint {
-        "" => reason,
-        hint => format!("{reason}; {hint}"),
-    }
-}
-
-/// The reason alone, wherever [`with_hint`] has put it.
-pub(crate) fn without_hint(text: &str, hint: &str) -> String {
-    match hint {
-        "" => text.to_owned(),
-        hint => text.replacen(&format!("; {hint}"), "", 1),
-    }
-}
-
 /// The socket that is in the way: one that listens, else one end of a connection.
 fn socket_on(address: &str) -> Option<Entry> {
     let port = address.rsplit(':').next()?.parse::<u16>().ok()?;
@@ -132,17 +116,5 @@ mod tests {
             "it keeps all from being had"
         );
         assert_ne!(of("127.0.0.1").first(), Some(&own));
-    }
-
-    #[test]
-    fn a_hint_is_put_on_and_taken_off() {
-        let plain = || "127.0.0.1:80 is in use by nginx (pid 12)".to_owned();
-        let hinted = super::with_hint(plain(), "ask it");
-        assert_eq!(hinted, format!("{}; ask it", plain()));
-        let shown = format!("{hinted}; next try in 3s");
-        let bare = format!("{}; next try in 3s", plain());
-        assert_eq!(super::without_hint(&shown, "ask it"), bare);
-        assert_eq!(super::with_hint(plain(), ""), plain());
-        assert_eq!(super::without_hint(&bare, ""), bare);
     }
 }

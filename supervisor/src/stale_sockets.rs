@@ -35,10 +35,8 @@ pub(crate) fn remove(service: &Service, ids: Option<&Ids>) -> Result<(), Unready
                 tracing::info!(service, "removed the stale socket {path}");
             }
             Err(error) => {
-                return Err(Unready {
-                    reason: format!("cannot remove the stale socket {}: {error}", path.display()),
-                    transient: io_can_pass(&error),
-                });
+                let why = format!("cannot remove the stale socket {}: {error}", path.display());
+                return Err(Unready::new(why, io_can_pass(&error)));
             }
         }
     }

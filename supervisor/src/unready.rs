@@ -24,31 +24,46 @@ const TRANSIENT: [Errno; 10] = [
 pub(crate) struct Unready {
     /// The reason, in words.
     pub(crate) reason: String,
+    /// What to do about it, in words; may be empty.
+    pub(crate) hint: String,
     /// The reason may pass by itself: another try is worth it.
     pub(crate) transient: bool,
 }
 
 impl Unready {
-    /// A reason that lasts until somebody mends it.
-    pub(crate) const fn lasting(reason: String) -> Self {
+    /// A reason that may pass if it is transient.
+    pub(crate) const fn new(reason: String, transient: bool) -> Self {
         Self {
             reason,
-            transient: false,
+            hint: String::new(),
+            transient,
         }
+    }
+
+    /// A reason that lasts until somebody mends it.
+    pub(crate) const fn lasting(reason: String) -> Self {
+        Self::new(reason, false)
     }
 
     /// A reason that may pass.
     pub(crate) const fn passing(reason: String) -> Self {
-        Self {
-            reason,
-            transient: true,
-        }
+        Self::new(reason, true)
+    }
+
+    /// With what to do about the reason; an empty hint is none.
+    pub(crate) fn hinted(self, hint: &str) -> Self {
+        let hint = hint.to_owned();
+        Self { hint, ..self }
     }
 }
 
 impl fmt::Display for Unready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+        f.write_str(&self.reason)?;
+        match self.hint.as_str() {
+            "" => Ok(()),
+            hint => write!(f, "; {hint}"),
+        }
     }
 }
 

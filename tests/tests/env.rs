@@ -301,7 +301,10 @@ fn any_service_has_an_environment_that_can_be_asked_for() {
     assert!(told.contains("This is what runs"), "{told}");
     site.child("a", &["sleep"], "[env]\nX = '2'");
     let told = site.ctl(&["env", "a"]).ok().stdout;
-    assert!(told.contains("env X changed"), "{told}");
+    assert!(
+        told.contains("The files differ from what runs: X changed."),
+        "{told}"
+    );
     let exported = site.ctl(&["env", "a", "--export"]).ok().stdout;
     assert!(exported.contains("export X='1'\n"), "{exported}");
     let exported = site.ctl(&["env", "a", "--export", "--reveal"]).ok().stdout;

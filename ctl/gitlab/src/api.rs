@@ -344,7 +344,10 @@ fn untrusted(error: &rustls::Error) -> (String, String) {
             "give the name that the certificate has as --url",
         ),
         rustls::Error::InvalidCertificate(Bad::Other(other))
-            if other.to_string().contains("CaUsedAsEndEntity") =>
+            if matches!(
+                other.0.downcast_ref(),
+                Some(webpki::Error::CaUsedAsEndEntity)
+            ) =>
         {
             (
                 "its certificate is that of an authority, which cannot be a server's".to_owned(),

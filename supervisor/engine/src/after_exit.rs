@@ -9,6 +9,7 @@ use run_model::Exit;
 use crate::{
     backoff::pause_ms,
     context::Context,
+    detail::Detail,
     ids::Moment,
     record::Early,
     service::Service,
@@ -41,7 +42,7 @@ impl Service {
         let success = exit.is_some_and(|exit| self.is_success(exit));
         if cause == StopCause::Exited && exit.is_some() {
             // The exit is the reason, not what a probe said before.
-            self.record.detail.clear();
+            self.record.detail = Detail::NONE;
         }
         let once = core::mem::take(&mut self.record.once);
         let done = success && cause == StopCause::Exited;

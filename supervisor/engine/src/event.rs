@@ -6,6 +6,7 @@ use run_model::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    detail::Detail,
     effect::ProbeKind,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
@@ -115,8 +116,8 @@ pub enum Fact {
         run: RunId,
         /// Worth another try: EAGAIN, EMFILE, ENOMEM, ETXTBSY, a port in use.
         transient: bool,
-        /// Stage and errno in words, for people.
-        reason: String,
+        /// Stage and errno, or what the start lacks.
+        reason: Detail,
     },
     /// No process was made, because something of an earlier run is left.
     SpawnRefused {

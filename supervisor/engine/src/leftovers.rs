@@ -5,6 +5,7 @@ use run_model::Exit;
 
 use crate::{
     context::Context,
+    detail::Detail,
     ended::End,
     ids::{Moment, RunId},
     record::Leftovers,
@@ -33,7 +34,7 @@ impl Service {
         let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.record.state else {
             return;
         };
-        self.record.detail.clear();
+        self.record.detail = Detail::NONE;
         let first = self.record.leftovers;
         let look_at = ctx.up_wanted.then(|| ctx.now.after(LOOK_AGAIN_MS));
         self.left_over(first.map_or(run, |it| it.run), left.max(1), look_at);

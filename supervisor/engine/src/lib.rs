@@ -22,6 +22,7 @@ mod apply;
 mod backoff;
 mod command;
 mod context;
+mod detail;
 mod effect;
 mod ended;
 mod engine;
@@ -59,6 +60,7 @@ mod up;
 mod view;
 mod watchdog;
 
+pub use detail::Detail;
 pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;

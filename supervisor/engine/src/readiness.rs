@@ -4,10 +4,9 @@
 //! A failing probe never ends a start; only the time does, so that a slow service is not killed for
 //! being asked.
 
-use alloc::borrow::ToOwned;
-
 use crate::{
     context::Context,
+    detail::Detail,
     effect::{Effect, ProbeKind},
     ids::RunId,
     service::Service,
@@ -87,7 +86,7 @@ impl Service {
 
     fn become_running(&mut self, ctx: &mut Context<'_>, run: RunId) {
         let probe = |spec: &Option<_>| spec.as_ref().map(|spec| Probing::begin(spec, ctx.now));
-        self.record.detail.clear();
+        self.record.detail = Detail::NONE;
         let reload_queued = self.record.state.reload_queued();
         let up = Up {
             run,
@@ -126,11 +125,11 @@ impl Service {
             .as_mut()
             .is_some_and(|by| ctx.is_over(by, patience))
         {
-            let said = core::mem::take(&mut self.record.detail);
-            self.record.detail.push_str("not ready in time");
+            let said = core::mem::replace(&mut self.record.detail, "not ready in time".into());
             if !said.is_empty() {
-                self.record.detail.push_str("; its probe said last: ");
-                self.record.detail.push_str(&said);
+                let what = &mut self.record.detail.what;
+                what.push_str("; its probe said last: ");
+                what.push_str(&said.what);
             }
             self.count_death(ctx.now, false);
             self.begin_stop(ctx, StopCause::ReadyTimeout);
@@ -168,7 +167,7 @@ impl Service {
         let run = *run;
         match probe.answer(spec, ctx.now, ok) {
             Some(true) => self.become_running(ctx, run),
-            Some(false) | None if !ok => detail.clone_into(&mut self.record.detail),
+            Some(false) | None if !ok => self.record.detail = detail.into(),
             Some(false) | None => {}
         }
     }
@@ -177,8 +176,7 @@ impl Service {
     pub(crate) fn gave_up_ready(&mut self, ctx: &mut Context<'_>) {
         let starts = matches!(self.record.state, State::Starting { .. });
         if starts && self.spec.kind == Kind::Daemon {
-            self.record.detail.clear();
-            self.record.detail.push_str(READY_CLOSED);
+            self.record.detail = READY_CLOSED.into();
             self.count_death(ctx.now, false);
             self.begin_stop(ctx, StopCause::ReadyTimeout);
         }

@@ -10,6 +10,7 @@ use run_model::{Exit, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    detail::Detail,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::RestartReason,
@@ -37,7 +38,7 @@ pub struct Record {
     pub(crate) starts: Vec<Moment>,
     pub(crate) restarts: u32,
     pub(crate) last_exit: Option<(Exit, Moment)>,
-    pub(crate) detail: String,
+    pub(crate) detail: Detail,
     /// Why the service has to go down once before it may be up again, if it has to.
     pub(crate) restart_pending: Option<RestartReason>,
     /// The service has left the plan: to be stopped and forgotten.
@@ -110,7 +111,7 @@ impl Record {
             starts: Vec::new(),
             restarts: 0,
             last_exit: None,
-            detail: String::new(),
+            detail: Detail::NONE,
             restart_pending: None,
             removing: false,
             leftovers: None,

@@ -6,6 +6,7 @@ use alloc::borrow::ToOwned;
 
 use crate::{
     context::Context,
+    detail::Detail,
     effect::{Effect, ProbeKind, SignalPurpose},
     ids::{Moment, RunId},
     service::Service,
@@ -173,11 +174,16 @@ impl Service {
     }
 
     /// Nobody knows of a run that works on the reload, or of the main run itself.
-    pub(crate) fn lost_while_reloading(&mut self, ctx: &mut Context<'_>, run: RunId, reason: &str) {
+    pub(crate) fn lost_while_reloading(
+        &mut self,
+        ctx: &mut Context<'_>,
+        run: RunId,
+        reason: &Detail,
+    ) {
         if self.record.validator() == Some(run) {
-            self.reload_validated(ctx, Err(reason));
+            self.reload_validated(ctx, Err(&reason.what));
         } else if self.record.reload_run() == Some(run) {
-            self.reload_ended(ctx, Err(reason));
+            self.reload_ended(ctx, Err(&reason.what));
         } else {
             self.vanished(ctx, reason);
         }

@@ -64,7 +64,7 @@ impl Service {
                     .zip(self.spec.liveness.as_ref())
                     .and_then(|(probing, spec)| probing.answer(spec, now, ok));
                 if verdict == Some(false) {
-                    detail.clone_into(&mut self.record.detail);
+                    self.record.detail = detail.into();
                     self.count_death(now, false);
                     self.begin_stop(ctx, StopCause::Liveness);
                 }

@@ -3,11 +3,10 @@
 //!
 //! From exec to ready: `readiness`. What follows an end that nobody asked for: `after_exit`.
 
-use alloc::borrow::ToOwned;
-
 use crate::{
     backoff::pause_ms,
     context::Context,
+    detail::Detail,
     effect::Effect,
     ids::ServiceId,
     record::{Early, Leftovers, RunTerms},
@@ -38,7 +37,7 @@ impl Service {
 
     /// A job cannot begin, since this requirement is down for good.
     pub(crate) fn give_up(&mut self, on: ServiceId) {
-        self.record.detail.clear();
+        self.record.detail = Detail::NONE;
         self.record.state = State::Failed {
             reason: Failure::Requirement(on),
         };
@@ -61,7 +60,7 @@ impl Service {
     /// A start by hand forgets every count.
     pub(crate) fn start_by_hand(&mut self, ctx: &mut Context<'_>) {
         self.forget_counts();
-        self.record.detail.clear();
+        self.record.detail = Detail::NONE;
         self.record.idle_until_triggered = false;
         self.start_or_wait(ctx);
     }
@@ -144,18 +143,18 @@ impl Service {
                 reason: Failure::Validator,
             };
         } else {
-            self.start_failed(ctx, true, "its validator refused its configuration");
+            self.start_failed(ctx, true, &"its validator refused its configuration".into());
         }
     }
 
     /// The keeper knows nothing of the validator.
     pub(crate) fn validator_lost(&mut self, ctx: &mut Context<'_>) {
-        self.start_failed(ctx, true, VALIDATOR_LOST);
+        self.start_failed(ctx, true, &VALIDATOR_LOST.into());
     }
 
     /// No process came to be. What can pass is tried again, whatever the policy.
-    pub(crate) fn start_failed(&mut self, ctx: &mut Context<'_>, transient: bool, reason: &str) {
-        reason.clone_into(&mut self.record.detail);
+    pub(crate) fn start_failed(&mut self, ctx: &mut Context<'_>, transient: bool, reason: &Detail) {
+        self.record.detail.clone_from(reason);
         if ctx.must_be_down || (transient && !ctx.unmet.is_empty()) {
             self.start_or_wait(ctx);
         } else if transient {
@@ -164,7 +163,7 @@ impl Service {
             self.retry(ctx, pause);
         } else {
             self.record.state = State::Failed {
-                reason: Failure::Spawn(reason.to_owned()),
+                reason: Failure::Spawn(reason.clone()),
             };
         }
     }

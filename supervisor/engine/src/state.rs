@@ -8,6 +8,7 @@ use run_model::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    detail::Detail,
     ids::{Moment, RunId, ServiceId},
     order::Order,
     up::{Probing, ReloadOutcome, ReportedProbe, Up},
@@ -215,8 +216,8 @@ pub enum StopCause {
 /// Why a service has failed: it will not come back without a command (or a new plan).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// Exec was impossible; the stage and errno in words.
-    Spawn(String),
+    /// Exec was impossible; the stage and errno, or what the start lacks.
+    Spawn(Detail),
     /// Its validator refused.
     Validator,
     /// It ended, and its policy says not to restart.

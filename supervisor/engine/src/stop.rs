@@ -3,12 +3,11 @@
 //! Each step has its deadline. A run is down only once the keeper has found nothing of it; what
 //! SIGKILL does not end is in `leftovers`.
 
-use alloc::borrow::ToOwned;
-
 use run_model::{Exit, Stop};
 
 use crate::{
     context::Context,
+    detail::Detail,
     effect::{Effect, SignalPurpose},
     ended::End,
     ids::Moment,
@@ -264,10 +263,10 @@ impl Service {
     }
 
     /// Nobody knows of a run that was up: it never had a process, or ended unseen.
-    pub(crate) fn vanished(&mut self, ctx: &mut Context<'_>, reason: &str) {
+    pub(crate) fn vanished(&mut self, ctx: &mut Context<'_>, reason: &Detail) {
         self.count_death(ctx.now, false);
         self.drop_reload(ctx);
-        reason.clone_into(&mut self.record.detail);
+        self.record.detail.clone_from(reason);
         self.gone(ctx, StopCause::Exited, None);
     }
 
@@ -292,7 +291,7 @@ impl Service {
             }),
             StopPhase::Asked { .. } | StopPhase::Killed { .. } | StopPhase::Sweep { .. } => None,
         };
-        let said = self.record.detail.clone();
+        let said = self.record.detail.what.clone();
         if left > 0 {
             // The run of a main process is kept, rather than a validator's.
             let validator = target == StopTarget::Validator;

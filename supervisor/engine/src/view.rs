@@ -5,6 +5,7 @@ use alloc::string::String;
 use run_model::Exit;
 
 use crate::{
+    detail::Detail,
     ids::{Moment, ServiceId},
     lease::Lease,
     state::{Goal, Hold, State},
@@ -43,8 +44,8 @@ pub struct View {
     pub restarts: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(Exit, Moment)>,
-    /// In words, for people: why the last start failed, or what a start waits for; may be empty.
-    pub detail: String,
+    /// Why the last start failed, or what a start waits for.
+    pub detail: Detail,
     /// Why `healthy` is a no.
     pub unhealthy: Option<Unhealthy>,
     /// How the last reload of this run ended; none: there was none, or one is under way.

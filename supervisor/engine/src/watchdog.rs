@@ -1,8 +1,6 @@
 //! The watchdog: a run that is up must say that it is alive, again and again. Unlike a probe it is
 //! the run that speaks and the engine that waits; so every word of it only moves a deadline.
 
-use alloc::borrow::ToOwned;
-
 use crate::{
     context::Context,
     ids::Moment,
@@ -84,7 +82,7 @@ impl Service {
             WatchdogAction::Restart => {
                 let triggered = verdict == WatchdogVerdict::Triggered;
                 let why = if triggered { TRIGGERED } else { SILENT };
-                why.clone_into(&mut self.record.detail);
+                self.record.detail = why.into();
                 self.count_death(ctx.now, false);
                 self.begin_stop(ctx, StopCause::Watchdog);
             }

@@ -1,7 +1,7 @@
 //! How states, exits and reasons are said to people.
 
 use api::{LastReload, ServiceState};
-use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
+use engine::{Detail, Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
 use keeper::message::{Kept, Left, Stray};
 
 use crate::control::{api::reason::Reason, runs::killed::Killed};
@@ -35,7 +35,7 @@ pub(super) const fn killed(killed: Killed) -> &'static str {
 /// Why a service has failed.
 pub(super) fn failure(reason: &Failure) -> String {
     match reason {
-        Failure::Spawn(reason) => reason.clone(),
+        Failure::Spawn(reason) => detail(reason).to_string(),
         Failure::Validator => "its validator refuses".to_owned(),
         Failure::Exited(it) => {
             format!("ended with {}, and its policy is not to restart", exit(*it))
@@ -81,6 +81,18 @@ pub(super) fn stray(stray: &Stray) -> String {
     )
 }
 
+/// Why the last start failed, or what a start waits for.
+pub(super) fn detail(detail: &Detail) -> Reason {
+    let mut reason = Reason::default();
+    if detail.address_in_use {
+        reason.push_address_in_use(detail.what.as_str());
+    } else {
+        reason.push(detail.what.as_str());
+    }
+    reason.push_hint(&detail.hint);
+    reason
+}
+
 /// Why a service that does not wait for others is not as one would want it.
 pub(super) fn reason(view: &View, now: Moment) -> Reason {
     let last = view.last_exit.map(|(it, _)| exit(it));
@@ -93,24 +105,26 @@ pub(super) fn reason(view: &View, now: Moment) -> Reason {
             attempt,
             failed,
         } => {
-            let text = match (view.detail.is_empty(), last) {
-                (false, _) => view.detail.clone(),
-                (true, Some(last)) => last,
-                (true, None) => "did not start".to_owned(),
+            let mut reason = match (view.detail.is_empty(), last) {
+                (false, _) => detail(&view.detail),
+                (true, Some(last)) => Reason::other(last),
+                (true, None) => Reason::other("did not start"),
             };
-            let again = match attempt {
-                0 | 1 => String::new(),
-                attempt => format!("; {}", ::text::in_a_row(*attempt, *failed)),
-            };
-            let left = until.since(now);
-            format!("{text}{again}; next try in {}", duration(left))
+            if *attempt > 1 {
+                reason.push(::text::in_a_row(*attempt, *failed));
+            }
+            reason.push(format!("next try in {}", duration(until.since(now))));
+            return reason;
         }
         State::Failed {
             reason: Failure::ReadyTimeout,
-        } if !view.detail.is_empty() => view.detail.clone(),
+        } if !view.detail.is_empty() => return detail(&view.detail),
+        State::Failed {
+            reason: Failure::Spawn(why),
+        } => return detail(why),
         State::Failed { reason } => failure(reason),
         State::Starting { ready_by, .. } => {
-            not_ready(&view.detail, ready_by.map(|by| by.since(now)))
+            not_ready(&view.detail.what, ready_by.map(|by| by.since(now)))
         }
         // Validators are not asked to end.
         State::Stopping { .. } if view.validating => "its validator is being ended".to_owned(),

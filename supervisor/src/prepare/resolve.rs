@@ -6,7 +6,7 @@ use keeper::message::Ids;
 use plan::Service;
 
 use super::addresses::{Address, literals};
-use crate::{lookups::Lookups, port_owner, programs::PATH, unready::Unready};
+use crate::{lookups::Lookups, programs::PATH, unready::Unready};
 
 /// What can be looked up of a service, at the time that it was.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
         ids: lookups.ids(service)?,
         program: lookups
             .program(name, path)
-            .map_err(|why| Unready::lasting(port_owner::with_hint(why, &service.command_hint)))?,
+            .map_err(|why| Unready::lasting(why).hinted(&service.command_hint))?,
         helpers: helpers.collect(),
         listens: literals(service),
     })

@@ -56,9 +56,9 @@ fn done(
     make: impl FnOnce(&Owners) -> io::Result<bool>,
 ) -> Result<Option<PathBuf>, Unready> {
     let made = owners.and_then(|owners| make(&owners));
-    let made = made.map_err(|error| Unready {
-        reason: format!("cannot {what}: {error}"),
-        transient: io_can_pass(&error),
+    let made = made.map_err(|error| {
+        let why = format!("cannot {what}: {error}");
+        Unready::new(why, io_can_pass(&error))
     })?;
     Ok(made.then(|| path.to_owned()))
 }

@@ -245,10 +245,8 @@ fn give(
     begun.map_err(|error| failed(&error))?;
     tracing::info!(service = service.name, "changes the owner of {path}");
     let tally = tree.give(&handover, it.mode, it.recursive, wanted);
-    let tally = tally.map_err(|at| Unready {
-        reason: format!("{what}: {at}"),
-        transient: io_can_pass(&at.error),
-    })?;
+    let tally =
+        tally.map_err(|at| Unready::new(format!("{what}: {at}"), io_can_pass(&at.error)))?;
     for (path, why) in &tally.named {
         let (path, why) = (path.display(), left(*why));
         tracing::warn!(service = service.name, "{path} keeps its owner: {why}");
@@ -257,10 +255,7 @@ fn give(
 }
 
 fn unready(what: &str, error: &io::Error) -> Unready {
-    Unready {
-        reason: format!("{what}: {error}"),
-        transient: io_can_pass(error),
-    }
+    Unready::new(format!("{what}: {error}"), io_can_pass(error))
 }
 
 fn left(why: Left) -> String {

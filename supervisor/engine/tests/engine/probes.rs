@@ -55,11 +55,11 @@ fn the_reason_of_a_death_while_starting_is_the_exit() {
         rig.spawned(0);
         rig.pass(10);
         rig.probed(0, ProbeKind::Ready, false);
-        assert_eq!(rig.engine.view(id(0)).unwrap().detail, "no");
+        assert_eq!(rig.engine.view(id(0)).unwrap().detail.what, "no");
         rig.exit(0, Exit::Code(1));
     }
     assert_eq!(rig.name(0), "backoff");
-    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "");
+    assert_eq!(rig.engine.view(id(0)).unwrap().detail.what, "");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn ready_probe_failures_never_end_a_run_and_its_first_success_is_ready() {
         rig.pass(10);
     }
     assert_eq!(rig.name(0), "starting");
-    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "no");
+    assert_eq!(rig.engine.view(id(0)).unwrap().detail.what, "no");
     rig.probed(0, ProbeKind::Ready, true);
     assert_eq!(rig.name(0), "running");
 }
@@ -143,7 +143,7 @@ fn one_that_gives_up_its_descriptor_for_readiness_has_failed_to_start() {
     assert_eq!(rig.name(0), "stopping");
     rig.exit(0, Exit::Signal(15));
     let view = rig.engine.view(id(0)).unwrap();
-    assert!(view.detail.contains("closed"), "{view:?}");
+    assert!(view.detail.what.contains("closed"), "{view:?}");
     // The same of one that is ready by exec says nothing.
     let mut rig = Rig::up(&[daemon()]);
     let run = rig.run(0);

@@ -38,7 +38,14 @@ fn validator_refusal_on_start_is_tried_again_and_a_fixed_file_is_taken() {
         verdict: refused(),
     });
     assert_eq!(backoff_pause(&rig), Some(10));
-    assert!(rig.engine.view(id(0)).unwrap().detail.contains("validator"));
+    assert!(
+        rig.engine
+            .view(id(0))
+            .unwrap()
+            .detail
+            .what
+            .contains("validator")
+    );
     rig.pass(10);
     rig.calm(Mood::Obedient);
     assert_eq!(rig.name(0), "running");
@@ -62,7 +69,7 @@ fn spawn_failure_that_cannot_pass_is_failed_with_stage_and_errno() {
         }
     );
     let view = rig.engine.view(id(0)).unwrap();
-    assert_eq!((view.detail.as_str(), view.last_exit), (reason, None));
+    assert_eq!((view.detail.what.as_str(), view.last_exit), (reason, None));
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn spawn_failure_that_can_pass_is_tried_again_whatever_the_policy() {
     }
     rig.calm(Mood::Obedient);
     assert_eq!(rig.name(0), "running");
-    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "");
+    assert_eq!(rig.engine.view(id(0)).unwrap().detail.what, "");
 }
 
 /// peers' behaviour 13
@@ -125,7 +132,7 @@ fn facts_about_a_run_that_is_over_are_dropped() {
         Fact::SpawnFailed {
             run,
             transient: false,
-            reason: String::new(),
+            reason: Detail::NONE,
         },
         Fact::Validated {
             run,

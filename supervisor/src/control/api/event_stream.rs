@@ -14,7 +14,11 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
-    control::{Context, api::status::service_state, record_keys, text},
+    control::{
+        Context,
+        api::{reason::Reason, status::service_state},
+        record_keys, text,
+    },
     history,
     metrics_snapshot::EventCounts,
 };
@@ -50,6 +54,9 @@ struct Happened {
     ready: bool,
     pid: Option<i32>,
     detail: Box<str>,
+    /// The detail without hints; none: it has no hints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bare: Option<Box<str>>,
     by: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit: Option<Box<ExitRecord>>,
@@ -69,6 +76,18 @@ impl Happened {
             detail: self.detail.to_string(),
             by: self.by.as_ref().map(ToString::to_string),
             exit: self.exit.clone(),
+        }
+    }
+
+    /// The event without hints, for `ctl why`, which says those below.
+    fn told_bare(&self, seq: u64) -> ServiceEvent {
+        let told = self.told(seq);
+        match &self.bare {
+            Some(bare) => ServiceEvent {
+                detail: bare.to_string(),
+                ..told
+            },
+            None => told,
         }
     }
 }
@@ -199,14 +218,14 @@ impl EventStream {
         receiver
     }
 
-    /// The last `count` events of one service, oldest first.
+    /// The last `count` events of one service without hints, oldest first.
     pub(in crate::control) fn history(&self, service: &str, count: usize) -> Vec<ServiceEvent> {
         let of_it = self
             .newest_first()
             .filter(|(_, event)| *event.service == *service);
         let mut last: Vec<_> = of_it
             .take(count)
-            .map(|(seq, event)| event.told(seq))
+            .map(|(seq, event)| event.told_bare(seq))
             .collect();
         last.reverse();
         last
@@ -288,6 +307,7 @@ impl Context {
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: None,
             detail: detail.into(),
+            bare: None,
             by: by.map(Into::into),
             exit: None,
         });
@@ -305,6 +325,7 @@ impl Context {
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: exit.pid,
             detail: exit.to_string().into(),
+            bare: None,
             by: None,
             exit: Some(Box::new(exit)),
         });
@@ -313,9 +334,14 @@ impl Context {
     /// Tells followers, and the keeper for the next control process.
     fn happened(&mut self, event: Happened) {
         let mut remembered = event.clone();
-        if remembered.detail.chars().count() > REMEMBERED_CHARACTERS_MAX {
-            let some = remembered.detail.chars().take(REMEMBERED_CHARACTERS_MAX);
-            remembered.detail = some.chain(['…']).collect::<String>().into();
+        for said in [&mut remembered.detail]
+            .into_iter()
+            .chain(&mut remembered.bare)
+        {
+            if said.chars().count() > REMEMBERED_CHARACTERS_MAX {
+                let some = said.chars().take(REMEMBERED_CHARACTERS_MAX);
+                *said = some.chain(['…']).collect::<String>().into();
+            }
         }
         self.events.publish(event);
         let seq = self.events.seq;
@@ -355,7 +381,7 @@ impl Context {
         id: ServiceId,
         view: &View,
         healthy: Option<bool>,
-        reason: String,
+        reason: &Reason,
     ) {
         let shown = Shown {
             state: service_state(&view.state),
@@ -375,7 +401,8 @@ impl Context {
             kind: EventKind::State,
             state: Some(service_state(&view.state)),
             ready: view.ready,
-            detail: reason.into(),
+            detail: reason.to_string().into(),
+            bare: reason.without_hints().map(|it| it.to_string().into()),
             by: None,
             exit: None,
         });

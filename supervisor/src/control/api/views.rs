@@ -68,7 +68,7 @@ impl Views<'_> {
             return Reason::other(waits);
         }
         let mut reason = Reason::default();
-        reason.push(self.listening.reason(id).unwrap_or_default());
+        reason.extend(self.listening.reason(id));
         if is_up(view) {
             reason.extend(self.file_watch.certificate_reason(id));
         }
@@ -95,7 +95,9 @@ impl Views<'_> {
         let State::Failed { reason: why } = &view.state else {
             return match failure {
                 Some(failure) if matches!(view.state, State::Backoff { .. }) => {
-                    Reason::other(format!("{failure}; {reason}"))
+                    let mut both = Reason::other(failure);
+                    both.extend(reason);
+                    both
                 }
                 _ => reason,
             };

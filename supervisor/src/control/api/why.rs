@@ -14,7 +14,6 @@ use crate::{
         runs::killed::Killed,
         text,
     },
-    port_owner,
     service_query::unknown_service,
 };
 
@@ -26,8 +25,6 @@ const FOREGROUND: &str = "if it goes into the background by itself, keep it in t
 const HISTORY_EVENTS: usize = 8;
 /// Links of a chain of causes: as many as somebody reads.
 const CHAIN_LINKS_MAX: usize = 32;
-/// What `port_owner` says of an address that cannot be had.
-const IN_USE: &str = " is in use by ";
 
 impl Views<'_> {
     pub(in crate::control) fn why(&self, name: &str) -> Result<Why, ErrorReply> {
@@ -98,14 +95,13 @@ impl Views<'_> {
     ) -> WhyStep {
         let id = self.cx.names.id(&service.name);
         let view = id.and_then(|id| self.cx.engine.view(id));
+        // What to do about an address in use stands below the sentence.
+        let bare = reason.without_hints();
+        let bare = bare.filter(Reason::has_address_in_use);
         WhyStep {
             depth,
             root,
-            // What to do stands below it.
-            sentence: port_owner::without_hint(
-                &Self::sentence(&status, reason, view.as_ref()),
-                &service.listens_hint,
-            ),
+            sentence: Self::sentence(&status, bare.as_ref().unwrap_or(reason), view.as_ref()),
             notes: self.notes_on(service, &status, view.as_ref()),
             hints: if root && status.ready && self.has_bad_certificate(&service.name) {
                 vec![Hint {
@@ -114,13 +110,11 @@ impl Views<'_> {
                         .to_owned(),
                 }]
             } else if root {
-                hints(service, &status, view.as_ref())
+                hints(service, (&status, reason), view.as_ref())
             } else {
                 Vec::new()
             },
-            history: (self.history(&service.name).iter())
-                .map(|line| port_owner::without_hint(line, &service.listens_hint))
-                .collect(),
+            history: self.history(&service.name),
             service: status,
             log: Vec::new(),
             exits: Vec::new(),
@@ -307,7 +301,11 @@ fn while_up(status: &ServiceStatus) -> Vec<Hint> {
 }
 
 /// What to do about a first cause, best first.
-fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -> Vec<Hint> {
+fn hints(
+    service: &plan::Service,
+    (status, reason): (&ServiceStatus, &Reason),
+    view: Option<&View>,
+) -> Vec<Hint> {
     let run = |verb: &str, text: &str| hint(verb, &service.name, text);
     let say = |text: &str| Hint {
         command: None,
@@ -326,8 +324,7 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
         let text = "lifts the stop; what waits for it comes up by itself";
         return vec![run("start", text)];
     }
-    let in_use = status.reason.as_ref().filter(|it| it.contains(IN_USE));
-    if in_use.is_some() {
+    if reason.has_address_in_use() {
         let what = match service.listens_hint.as_str() {
             "" => "end what holds the address, or give one of the two another",
             hint => hint,
@@ -378,3 +375,6 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
         State::Waiting { .. } | State::Completed => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use engine::{Goal, Moment, RunId, ServiceId, Settled, State};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    control::{Context, Job, record_keys::Key},
+    control::{Context, Job, api::reason::Reason, record_keys::Key},
     listening::{Fault, Look, Seen, Sight},
 };
 
@@ -88,20 +88,40 @@ impl Listening {
         }
     }
 
-    /// In words, what is wrong, or could not be seen.
-    pub(in crate::control) fn reason(&self, service: ServiceId) -> Option<String> {
-        let expected = self.0.get(&service)?;
-        Some(match expected.outcome.as_ref()? {
-            Outcome::Failed(faults) => {
+    /// What is wrong, or could not be seen; none: nothing is known against it.
+    pub(in crate::control) fn reason(&self, service: ServiceId) -> Reason {
+        let mut reason = Reason::default();
+        let expected = self.0.get(&service);
+        match expected.and_then(|it| Some((it, it.outcome.as_ref()?))) {
+            Some((_, Outcome::Failed(faults))) => {
                 let each: Vec<String> = faults.iter().map(fault).collect();
-                each.join(", ")
+                if faults.iter().any(is_in_use) {
+                    reason.push_address_in_use(each.join(", "));
+                } else {
+                    reason.push(each.join(", "));
+                }
             }
-            Outcome::NotVerified(why) => {
+            Some((expected, Outcome::NotVerified(why))) => {
                 let wanted = expected.wanted.join(", ");
-                format!("whether it listens on {wanted} was not verified: {why}")
+                reason.push(format!(
+                    "whether it listens on {wanted} was not verified: {why}"
+                ));
             }
-        })
+            None => {}
+        }
+        reason
     }
+}
+
+/// Another process has the address.
+const fn is_in_use(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Missing {
+            instead: Some(_),
+            ..
+        }
+    )
 }
 
 fn fault(fault: &Fault) -> String {
@@ -246,7 +266,7 @@ impl Listening {
     }
 
     fn say_not_listening(&self, cx: &mut Context, id: ServiceId) {
-        let what = self.reason(id).unwrap_or_default();
+        let what = self.reason(id).to_string();
         let service = cx.name(id).to_owned();
         tracing::warn!(service, "{what}");
         cx.publish(&service, api::EventKind::Address, &what, None);

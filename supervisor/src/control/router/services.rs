@@ -23,8 +23,7 @@ impl Control {
         self.api.metrics.restarts(id, view.restarts);
         let views = self.views();
         let (healthy, reason) = (views.healthy(id, &view), views.reason(id, &view));
-        self.cx
-            .publish_state(id, &view, healthy, reason.to_string());
+        self.cx.publish_state(id, &view, healthy, &reason);
     }
 
     /// Sorts the services that an input has touched by how they stand, and takes in who stopped

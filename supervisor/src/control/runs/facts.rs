@@ -15,6 +15,7 @@ use crate::{
             spawn,
             spawn_failure::{self, Place},
         },
+        text,
     },
     unready::can_pass,
 };
@@ -145,7 +146,7 @@ impl Control {
             let result = if passes {
                 Ok(String::new())
             } else {
-                Err(reason)
+                Err(text::detail(&reason).to_string())
             };
             let known = Run {
                 service,

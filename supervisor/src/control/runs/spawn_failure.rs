@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use engine::Detail;
 use keeper::message::SpawnStage;
 use nix::errno::Errno;
 
-use crate::{control::Context, port_owner};
+use crate::control::Context;
 
 /// The keeper refuses to start a run beside what is left of another: of an earlier run, or of a run
 /// of an earlier daemon.
@@ -38,14 +39,15 @@ pub(super) fn reason(
     error: Errno,
     program: &str,
     place: Option<&Place<'_>>,
-) -> String {
+) -> Detail {
     let what = match stage {
         // The keeper has killed its process; the errno's own words are about connections.
         SpawnStage::Exec if error == Errno::ETIMEDOUT => {
             return format!(
                 "did not get as far as executing {program}: its process was stopped by another, or its file system \
                  does not answer"
-            );
+            )
+            .into();
         }
         SpawnStage::Exec => format!("cannot execute {program}"),
         SpawnStage::Chdir => cannot_enter(error, place),
@@ -55,10 +57,13 @@ pub(super) fn reason(
         }
         stage => format!("cannot start it (stage {stage})"),
     };
-    let reason = format!("{what}: {}", error.desc());
     let missing = error == Errno::ENOENT && matches!(stage, SpawnStage::Exec | SpawnStage::Chdir);
     let hint = place.filter(|_| missing).map_or("", |it| it.hint);
-    port_owner::with_hint(reason, hint)
+    Detail {
+        what: format!("{what}: {}", error.desc()),
+        hint: hint.to_owned(),
+        address_in_use: false,
+    }
 }
 
 fn cannot_enter(error: Errno, place: Option<&Place<'_>>) -> String {
@@ -87,11 +92,13 @@ mod tests {
         let say = |stage, error| reason(stage, error, "/bin/web", Some(&place));
         assert_eq!(
             say(SpawnStage::Chdir, Errno::EACCES),
-            "cannot enter its working directory /srv/a as web: Permission denied"
+            "cannot enter its working directory /srv/a as web: Permission denied".into()
         );
-        assert!(say(SpawnStage::Exec, Errno::EACCES).starts_with("cannot execute /bin/web: "));
-        assert!(!say(SpawnStage::Exec, Errno::EACCES).contains(place.hint));
-        assert!(say(SpawnStage::Exec, Errno::ENOENT).contains(place.hint));
-        assert!(!say(SpawnStage::Exec, Errno::ETIMEDOUT).contains("Connection"));
+        let denied = say(SpawnStage::Exec, Errno::EACCES);
+        assert!(denied.what.starts_with("cannot execute /bin/web: "));
+        assert_eq!(denied.hint, "");
+        assert_eq!(say(SpawnStage::Exec, Errno::ENOENT).hint, place.hint);
+        let stuck = say(SpawnStage::Exec, Errno::ETIMEDOUT);
+        assert!(!stuck.what.contains("Connection"));
     }
 }

@@ -205,7 +205,7 @@ impl KnownRuns<'_> {
         Some(Fact::SpawnFailed {
             run,
             transient: true,
-            reason: LOST.to_owned(),
+            reason: LOST.into(),
         })
     }
 }

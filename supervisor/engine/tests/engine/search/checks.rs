@@ -32,7 +32,7 @@ fn facts_about(run: RunId) -> [Fact; 8] {
         Fact::SpawnFailed {
             run,
             transient: true,
-            reason: String::new(),
+            reason: Detail::NONE,
         },
         Fact::SpawnRefused { run, left: 1 },
         Fact::Probed {

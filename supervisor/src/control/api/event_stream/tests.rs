@@ -11,6 +11,7 @@ fn event(detail: &str) -> Happened {
         ready: true,
         pid: None,
         detail: detail.into(),
+        bare: None,
         by: None,
         exit: None,
     }

@@ -1,4 +1,4 @@
-use engine::{StopCause, StopPhase, StopTarget};
+use engine::{Detail, StopCause, StopPhase, StopTarget};
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn ready() -> Seen {
             validating: false,
             restarts: 0,
             last_exit: None,
-            detail: String::new(),
+            detail: Detail::NONE,
             unhealthy: None,
             last_reload: None,
         }),

@@ -15,6 +15,7 @@ use plan::{Plan, PlanImpact, Problem, Severity};
 use crate::{
     control::{
         Context, Job,
+        api::reason::Reason,
         reconfigure::{
             impact::{impacts, known::Known},
             last_word::{LastWord, refused},
@@ -24,7 +25,6 @@ use crate::{
         },
     },
     listening::{Taken, Wanted},
-    port_owner,
     usage::Target,
 };
 
@@ -156,6 +156,8 @@ fn refusal(taken: &Taken, plan: &Plan) -> String {
         Some(by) => format!(", which is {by}'s"),
         None => String::new(),
     };
-    let reason = port_owner::with_hint(format!("{}{by}", taken.reason), hint);
+    let mut reason = Reason::default();
+    reason.push_address_in_use(format!("{}{by}", taken.reason));
+    reason.push_hint(hint);
     format!("{service} cannot listen where it is to: {reason}")
 }

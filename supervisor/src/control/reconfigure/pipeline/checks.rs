@@ -121,7 +121,7 @@ fn check_spawn(
             let spawn = helper_spawn(service, resolved, number, file.validate, STEP_TIMEOUT_MS)?;
             Ok(let_in(spawn, staged.owners.get(&file.service)))
         }
-        Some(Err(why)) => Err(why.reason.clone()),
+        Some(Err(why)) => Err(why.to_string()),
         None => Err(gone()),
     }
 }

@@ -7,14 +7,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{RunId, ServiceId};
+use engine::{Detail, RunId, ServiceId};
 
 use crate::{
     control::{
         Context, Job, Purpose, Run,
         runs::starts::{Next, Starts, drop_start, refuse},
     },
-    port_owner::{self, Holder},
+    port_owner::Holder,
     prepare::{Address, Resolved},
     sockets::in_use,
 };
@@ -127,8 +127,11 @@ impl Starts {
             // The address has been let go of during the search.
             return self.spawn_main(cx, &service, run, wait.resolved);
         }
-        let hint = service.map_or("", |it| it.listens_hint.as_str());
-        let reason = port_owner::with_hint(holder.reason.clone(), hint);
+        let reason = Detail {
+            what: holder.reason.clone(),
+            hint: service.map_or_else(String::new, |it| it.listens_hint.clone()),
+            address_in_use: true,
+        };
         refuse(cx, run, true, reason)
     }
 

@@ -34,7 +34,7 @@ use std::{
     },
 };
 
-use engine::{Fact, RunId, ServiceId};
+use engine::{Detail, Fact, RunId, ServiceId};
 
 use address_waits::AddressWaits;
 pub(in crate::control) use directory_waits::in_use as directories_in_use;
@@ -102,7 +102,7 @@ impl Starts {
         match service.broken.as_ref().or_else(|| self.broken.get(&id)) {
             Some(why) => {
                 let reason = format!("{why}; mend it, then: ctl reconfigure");
-                refuse(cx, run, false, reason)
+                refuse(cx, run, false, reason.into())
             }
             None => self.prepare(cx, run, &service),
         }
@@ -273,7 +273,7 @@ impl Starts {
 }
 
 /// The main process is not started.
-fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: String) -> Next {
+fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> Next {
     cx.remove_run(run);
     Next::Refused(Fact::SpawnFailed {
         run,
@@ -285,7 +285,7 @@ fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: String) -> Next
 /// The run is not to be started any more.
 fn drop_start(cx: &mut Context, run: RunId) -> Next {
     match cx.run(run).map(|known| &known.purpose) {
-        Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.to_owned()),
+        Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.into()),
         Some(Purpose::Validator) => {
             cx.remove_run(run);
             let verdict = Err(NOT_STARTED.to_owned());

@@ -7,7 +7,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use engine::{RunId, ServiceId};
+use engine::{Detail, RunId, ServiceId};
 use keeper::message::Request;
 
 use crate::{
@@ -60,9 +60,14 @@ impl Starts {
         let prepared = match outcome {
             Ok(prepared) => prepared,
             Err(why) if purpose == Purpose::Main => {
-                return refuse(cx, run, why.transient, why.reason);
+                let reason = Detail {
+                    what: why.reason,
+                    hint: why.hint,
+                    address_in_use: false,
+                };
+                return refuse(cx, run, why.transient, reason);
             }
-            Err(why) => return Next::HelperEnded(run, Err(why.reason)),
+            Err(why) => return Next::HelperEnded(run, Err(why.to_string())),
         };
         if let Some(by) = prepared.in_use_by {
             self.wait_for_directories(cx, run, by);
