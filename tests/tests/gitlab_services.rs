@@ -24,7 +24,6 @@ fn what_cannot_run_here_is_in_no_list() {
         &["service-list"][..],
         &["status", "--format", "json"],
         &["show-config"],
-        &["list-dependencies"],
         &["completions", "bash"],
     ];
     let words = lists.map(|command| site.ctl(command).ok().stdout).concat();

@@ -168,7 +168,8 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
     let before = fs::read_to_string(&site_file).unwrap();
     fs::remove_file(&site_file).unwrap();
     let of = |key: &str| {
-        let line = before.lines().find(|it| it.starts_with(key)).unwrap();
+        let mut lines = before.lines().map(str::trim_start);
+        let line = lines.find(|it| it.starts_with(key)).unwrap();
         line.split(" = ")
             .nth(1)
             .unwrap()
