@@ -49,7 +49,7 @@ impl Operations {
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         if let Some(mut oldest) = self.make_room() {
-            // It may still be under way, but nobody can be told of it any more.
+            // The oldest may still be under way, but nobody can be told of that any more.
             let disk = Disk { holds, audit };
             let unstored = disk.unstored(cx, &oldest).unwrap_or_default();
             cx.answer(oldest.end(cx, unstored));
@@ -93,7 +93,7 @@ impl Operations {
         self.altered = true;
     }
 
-    /// The same for a reconfiguration, which may have a plan to go back to.
+    /// [`Self::accept`] for a reconfiguration, which may have a plan to go back to.
     pub(in crate::control) fn accept_reconfigure(
         &mut self,
         cx: &mut Context,
@@ -106,8 +106,8 @@ impl Operations {
             operation.rollback = rollback;
         }
         self.accept(id, targets, BTreeSet::new(), notes);
-        // Before the plan is remembered: a successor that goes on with the plan knows whose it is,
-        // and one that need not knows that this is done.
+        // The keeper hears of the operation before it hears of the plan: a successor that goes on
+        // with the plan knows whose that is, and one that need not knows that all is done.
         self.remember(cx);
     }
 

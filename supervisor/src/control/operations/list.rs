@@ -1,7 +1,7 @@
 //! The list of operations, which every part of this folder adds its own methods to.
 //!
-//! Invariant: whoever alters what is remembered of an operation sets `altered`, so that the keeper
-//! hears of the list after that input (`report.rs`).
+//! Where `altered` is set, the keeper hears of the list at the end of the input (`report.rs`). What
+//! it has not heard of, a successor of this process works out anew.
 
 use std::collections::VecDeque;
 
@@ -33,7 +33,7 @@ impl Operations {
         self.list.remove(over.unwrap_or(0))
     }
 
-    /// When some are to be looked at again.
+    /// When some operations are to be looked at again.
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         let open = self.list.iter().filter(|it| !it.finished);
         open.filter_map(|it| it.look_at).min()

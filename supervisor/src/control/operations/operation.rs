@@ -65,7 +65,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// One of which nothing is done yet, and which nobody follows.
+    /// An operation of which nothing is done yet, and which no client follows.
     pub(super) fn new(id: &str, kind: Kind, asked: Option<Line>) -> Self {
         let (by, what) = match asked.as_ref().map(|line| &line.said) {
             Some(Said::Asked { by, what, .. }) => (by.clone(), what.clone()),
@@ -95,7 +95,7 @@ impl Operation {
         }
     }
 
-    /// Its client has been told that it is accepted, and not yet how it ended.
+    /// The client has been told that the operation is accepted, and not yet how it ended.
     pub(super) const fn is_open(&self) -> bool {
         self.accepted && !self.finished
     }
@@ -171,7 +171,7 @@ pub(super) fn names<'a>(cx: &Context, ids: impl Iterator<Item = &'a ServiceId>) 
     names
 }
 
-/// How it has ended for each target, sorted by name.
+/// How the operation has ended for each target, sorted by name.
 pub(super) fn results(cx: &Context, targets: &BTreeMap<ServiceId, Target>) -> Vec<ActionResult> {
     let result = |(id, target): (&ServiceId, &Target)| {
         let result = target.result.clone();

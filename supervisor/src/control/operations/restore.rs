@@ -34,9 +34,9 @@ impl Operations {
         }
     }
 
-    /// After an earlier control process: says in the history what that may not have written, and
-    /// forgets what is not done. `lost`: whether and why an operation whose targets are not known
-    /// yet is not.
+    /// Adds to the history what an earlier control process may not have written, and forgets
+    /// operations that are not done. `lost`: whether and why an operation is not done whose targets
+    /// are not known yet.
     pub(in crate::control) fn resume(
         &mut self,
         cx: &mut Context,
@@ -62,8 +62,8 @@ impl Operations {
         self.altered = true;
     }
 
-    /// A reconfiguration that had not come to its plan when its control process died. One at a time
-    /// is under way.
+    /// The reconfiguration whose control process died before its plan was applied: at most one is
+    /// under way.
     pub(in crate::control) fn pending_reconfigure(&self) -> Option<String> {
         let mut list = self.list.iter();
         let pending = list.find(|it| it.kind == Kind::Reconfigure && it.targets_pending());

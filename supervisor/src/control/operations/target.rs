@@ -42,7 +42,7 @@ pub(in crate::control) struct Target {
     pub(super) already: bool,
     /// Of a reconfiguration: the service only takes its new configuration.
     pub(super) reloads: bool,
-    /// Once the operation is over for this service.
+    /// How the operation has ended for this service; none: it has not.
     pub(super) result: Option<ActionResult>,
 }
 
@@ -67,7 +67,7 @@ pub(in crate::control) fn targets(
 }
 
 impl Target {
-    /// One for which an operation has ended so.
+    /// A target for which an operation has ended with this result.
     #[cfg(test)]
     pub(in crate::control) fn ended(result: ActionResult) -> Self {
         Self {

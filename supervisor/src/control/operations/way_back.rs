@@ -1,4 +1,5 @@
-//! How far operations are on their way back, as `reconfigure/go_back.rs` says and asks.
+//! How far operations are on their way back: `reconfigure/go_back.rs` asks, and says which step is
+//! done.
 
 use std::collections::BTreeMap;
 

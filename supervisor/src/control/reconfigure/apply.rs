@@ -1,9 +1,9 @@
-//! The step after which everything is different: the plan takes the place of the one that ran.
+//! The step at which the plan takes the place of the one that ran.
 //!
-//! In two halves, since the engine is told between them, whose effects concern everybody:
-//! [`Reconfigure::begin_apply`] works out what the plan does while the old one is still there to
-//! compare with, [`Reconfigure::end_apply`] puts the new one on probation and says to the client
-//! what it has done.
+//! The step has two halves, since the engine is told between them, whose effects concern all
+//! components: [`Reconfigure::begin_apply`] works out what the plan does while the old one is still
+//! there to compare with, [`Reconfigure::end_apply`] puts the new plan on probation and says to the
+//! client what that has done.
 
 use std::collections::{BTreeMap, BTreeSet};
 

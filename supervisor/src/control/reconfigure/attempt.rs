@@ -17,7 +17,7 @@ use crate::{
     staging::Staged,
 };
 
-/// One attempt to apply a plan, or to say what that would change.
+/// One attempt.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     pub(super) stage: Stage,
@@ -51,7 +51,8 @@ impl Attempt {
         cx.answer(answer);
     }
 
-    /// Removes what was written and made first, so that nothing is left of it once the client knows.
+    /// Has what was written and made removed before the last word is said: nothing is left of an
+    /// attempt once its client knows the outcome.
     pub(super) fn discard(&mut self, cx: &mut Context, staged: Staged, last: LastWord) -> Next {
         self.stage = Stage::Discarding(last);
         let (staged, made) = staged.leftovers();

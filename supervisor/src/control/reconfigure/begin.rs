@@ -22,7 +22,7 @@ use crate::{
 /// A SIGHUP as if a client had asked for it.
 #[derive(Debug)]
 pub(super) struct HangupRequest {
-    /// Of the operation.
+    /// The operation's.
     pub(super) id: String,
     pub(super) request: ReconfigureRequest,
     pub(super) peer: Peer,
@@ -44,7 +44,8 @@ impl Reconfigure {
     /// Begins an attempt, or lets the request wait until a control process has taken over.
     pub(super) fn start(&mut self, cx: &mut Context, request: ReconfigureRequest) {
         if self.attempt.stage.is_taking_over() {
-            // Two answers of the same kind could not be told apart: one after the other.
+            // The takeover and an attempt await results of the same kind, which nobody could tell
+            // apart.
             self.next = Some(request);
             return;
         }

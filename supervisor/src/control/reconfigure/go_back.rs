@@ -1,5 +1,5 @@
-//! Keeps the way back of the plan that is applied, and applies the plan before once an operation has
-//! to go back. `way_back.rs` has the rules.
+//! Keeps the way back of the plan that is applied, and applies the plan before once an operation
+//! has to go back. `way_back.rs` has the rules.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Reconfigure {
         targets: &BTreeMap<ServiceId, Target>,
     ) {
         let request = &self.attempt.request;
-        // One that an earlier control process had applied but for the last step has its way back
+        // A plan that an earlier control process had applied but for the last step has its way back
         // already.
         let applied_before = request.operation.is_none() && request.source == PlanSource::Files;
         if request.source == PlanSource::Before || applied_before {

@@ -14,9 +14,9 @@ pub(super) const PROBLEMS_TOLD_MAX: usize = 50;
 /// What is known of a plan beside its content.
 #[derive(Debug, Default)]
 pub(super) struct LoadResult {
-    /// The plan is one that was kept.
+    /// The plan is not the files', but this one that was kept.
     pub(super) kept: Option<KeptPlan>,
-    /// What the files say that the plan stands in the place of.
+    /// What the rejected files say, in whose place the plan stands.
     pub(super) rejected: Option<Inputs>,
     /// The files are rejected; the kept plan runs instead.
     pub(super) rolled_back: bool,

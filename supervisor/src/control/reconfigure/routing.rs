@@ -89,7 +89,7 @@ impl Control {
         }
     }
 
-    /// One that came while a job kept services stopped.
+    /// Begins what a SIGHUP asked for that came while a job kept services stopped.
     pub(in crate::control) fn hangup_after_leases(&mut self) {
         if self.reconfigure.hangup_is_due(&self.cx) && !self.cx.is_stopping() {
             self.on_hangup();

@@ -17,7 +17,7 @@ use crate::control::{
     record_keys::Key,
 };
 
-/// Shown in status as long as it is true.
+/// Shown in status as long as the files on disk are refused.
 pub(super) const REFUSED: &str = "the configuration on disk was refused, the last good one runs: see ctl check-config, and the supervisor's own log";
 
 /// The attempt to apply a plan, if there is one, and what is known of the plan that runs.
@@ -77,7 +77,7 @@ impl Reconfigure {
         self.attempt.stage.checked_service(run)
     }
 
-    /// Shown in status as long as each is true.
+    /// Warnings on the plan that runs, each shown in status as long as it holds.
     pub(in crate::control) fn warnings(&self) -> impl Iterator<Item = String> {
         let rolled_back = self.probation.warning();
         rolled_back.into_iter().chain(self.refused.clone())
