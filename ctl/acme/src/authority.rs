@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use instant_acme::{
     Account, AccountBuilder, BodyWrapper, BytesResponse, Error as Acme, HttpClient, Problem,
+    Subproblem,
 };
 use ureq::http::{Request, Response};
 
@@ -133,6 +134,17 @@ pub(super) fn words(problem: &Problem) -> String {
     }
 }
 
+/// Two reports of one problem.
+pub(super) fn is_same(one: &Problem, two: &Problem) -> bool {
+    let part = |it: &Subproblem| {
+        let host = it.identifier.as_ref();
+        let host = host.map(|it| it.authorized(false).to_string());
+        (host, it.r#type.clone(), it.detail.clone())
+    };
+    let parts = |it: &Problem| it.subproblems.iter().map(part).collect::<Vec<_>>();
+    one.r#type == two.r#type && one.detail == two.detail && parts(one) == parts(two)
+}
+
 /// The authority has lost the account, or never had it.
 pub(super) fn is_forgotten(error: &Acme) -> bool {
     let Acme::Api(problem) = error else {
@@ -160,5 +172,25 @@ pub(super) fn hints(error: Error, order: &Order, problem: &Problem) -> Error {
         "rejectedIdentifier" => error.hint("the authority gives no certificates for this name at all"),
         "invalidContact" | "unsupportedContact" => error.hint("mend letsencrypt.contact_emails"),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_known_again_by_all_its_parts_and_not_by_its_words() {
+        let of = |detail: &str, part: &str| -> Problem {
+            let part = json!({"identifier": {"type": "dns", "value": part}, "detail": "no"});
+            let problem = json!({"type": "urn:x:dns", "detail": detail, "subproblems": [part]});
+            serde_json::from_value(problem).unwrap()
+        };
+        let problem = of("no address", "a.example");
+        assert!(is_same(&problem, &of("no address", "a.example")));
+        assert!(!is_same(&problem, &of("no address", "b.example")));
+        assert!(!is_same(&problem, &of("there is no address", "a.example")));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use client::{Error, Kind, render::shown_foreign};
 use instant_acme::{
-    AuthorizationStatus, ChallengeType, Identifier, NewOrder, OrderStatus, RetryPolicy,
+    AuthorizationStatus, ChallengeType, Identifier, NewOrder, OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
@@ -56,15 +56,9 @@ pub(super) async fn issue(
     match ready {
         Ok(OrderStatus::Ready) => {}
         // The reason is with the host that it is about.
-        Ok(_) => return Err(refused(order, &mut asked).await),
+        Ok(_) => return Err(refused(order, &mut asked, None).await),
         Err(instant_acme::Error::Api(problem)) => {
-            let refused = refused(order, &mut asked).await;
-            let said = authority::words(&problem);
-            return Err(if refused.message.contains(&said) {
-                refused
-            } else {
-                refused.hint(said)
-            });
+            return Err(refused(order, &mut asked, Some(&problem)).await);
         }
         Err(error) => return Err(failed("the authority has not come to an end")(error)),
     }
@@ -130,10 +124,12 @@ async fn answer(
     Ok(())
 }
 
-/// Why the authority does not believe that the hosts are ours.
-async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
+/// Why the authority does not believe that the hosts are ours. `whole`: its problem with the whole
+/// order, which is a hint unless it is the problem of a host too.
+async fn refused(order: &Order, asked: &mut instant_acme::Order, whole: Option<&Problem>) -> Error {
     let mut error = Error::new(Kind::Failed, "");
     let mut said = Vec::new();
+    let mut whole = whole;
     let mut authorizations = asked.authorizations();
     while let Some(Ok(mut found)) = authorizations.next().await {
         if said.len() >= order.hosts.len() {
@@ -147,6 +143,7 @@ async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
         for problem in problems.take(authority::PROBLEMS_MAX) {
             said.push(format!("{host}: {}", authority::words(problem)));
             error = authority::hints(error, order, problem);
+            whole = whole.filter(|it| !authority::is_same(it, problem));
         }
     }
     if said.is_empty() {
@@ -157,7 +154,10 @@ async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
         "the authority could not see that this host is ours: {}",
         said.join("; ")
     );
-    error
+    match whole {
+        Some(problem) => error.hint(authority::words(problem)),
+        None => error,
+    }
 }
 
 /// A host as the authority names it.
