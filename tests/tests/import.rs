@@ -166,10 +166,10 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
     let stack = Stack::new(bin, "");
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let before = fs::read_to_string(&site_file).unwrap();
+    let before: Vec<&str> = before.lines().map(str::trim_start).collect();
     fs::remove_file(&site_file).unwrap();
     let of = |key: &str| {
-        let mut lines = before.lines().map(str::trim_start);
-        let line = lines.find(|it| it.starts_with(key)).unwrap();
+        let line = before.iter().find(|it| it.starts_with(key)).unwrap();
         line.split(" = ")
             .nth(1)
             .unwrap()
@@ -212,7 +212,7 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
         "nginx.group",
     ];
     let own = before
-        .lines()
+        .iter()
         .filter(|it| here.iter().any(|key| it.starts_with(key)));
     let mut text = fs::OpenOptions::new()
         .append(true)
