@@ -167,7 +167,7 @@ fn what_belongs_to_no_service_is_a_warning_of_the_supervisor() {
         "(setsid env -i /bin/sh -c 'echo $$ > {left}; exec /bin/sleep 300' >/dev/null 2>&1 &) & wait; \
          exec /bin/sleep 300"
     );
-    let command = format!("command = ['/bin/sh', '-c', '{script}']\n");
+    let command = format!("command = ['/bin/sh', '-c', '''{script}''']\n");
     site.service("a", &command);
     site.start_ready();
     let pid = noted(&site, "left", 1)[0];
