@@ -5,7 +5,7 @@
 #   boot-test.sh BINARIES [TREE]
 #
 # BINARIES is a directory with supervisor, ctl and mattermost (the stand-in), such as target/debug.
-# TREE keeps the Debian tree for the next time; without it one is made and removed.
+# TREE keeps the Debian tree for the next run; without TREE the script makes a tree and removes it.
 # Needs root, debootstrap, systemd-nspawn. Exit code 0: all held; 77: this machine cannot run it.
 set -euo pipefail
 
@@ -16,7 +16,7 @@ binaries=$1
 tree=${2:-}
 name=mattervisor-boot-$$
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-# The binaries want a C library at least as new as the one here.
+# The binaries need a C library at least as new as this machine's.
 suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 
 say() { printf 'boot-test: %s\n' "$*" >&2; }
@@ -48,7 +48,7 @@ if [ ! -e "$tree/usr/lib/systemd/systemd" ]; then
     debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,postgresql,nginx-light,procps \
         "$suite" "$tree" "$mirror" >"$work/debootstrap" 2>&1 || { tail "$work/debootstrap" >&2; cannot "debootstrap failed"; }
 fi
-# What the distribution would start itself.
+# Units that the distribution would start itself.
 systemctl --root="$tree" disable postgresql.service nginx.service >/dev/null 2>&1 || true
 
 say "installing"
@@ -69,7 +69,7 @@ chmod 0600 "$tree/etc/mattervisor/mattervisor.toml"
 install -D -m 0644 "$here/mattervisor.service" "$tree/etc/systemd/system/mattervisor.service"
 systemctl --root="$tree" enable mattervisor.service >/dev/null 2>&1
 
-# Runs inside after the boot, tells what it saw in a file, and powers off.
+# Runs inside the container after the boot, writes what it sees to a file, and powers off.
 cat >"$tree/usr/local/sbin/boot-test-inside" <<'INSIDE'
 #!/bin/bash
 exec >/boot-test-result 2>&1
@@ -104,8 +104,8 @@ rm -f "$tree/boot-test-result"
 say "booting"
 started=$EPOCHREALTIME
 # No network of the host's: port 80 is the container's own.
-# It wants a /run in memory, which not every machine has; here it gets one of its own. No machined and no
-# scope: there may be no systemd on this machine.
+# systemd-nspawn needs a /run in memory, which not every machine has: this mount namespace gets one.
+# No machined and no scope: this machine may have no systemd.
 # shellcheck disable=SC2016 # for the inner shell
 unshare --mount --propagation private sh -c '
     mount -t tmpfs -o mode=0755 tmpfs /run && mkdir /run/systemd &&
@@ -129,7 +129,7 @@ grep -qx 'unit active' "$result" || fail "the unit is not active"
 grep -qx 'status 0' "$result" || fail "ctl status does not say that all is running"
 grep -q '^answer HTTP/1.[01] 200' "$result" || fail "no answer through nginx"
 
-# The order of the stop, from the services' own last words.
+# The order of the stop, from the last lines that the services logged.
 last() { tail -n 1 "$tree/var/log/mattervisor/$1/current" | cut -d ' ' -f 1; }
 database=$(last postgresql)
 server=$(last mattermost)
