@@ -6,7 +6,6 @@
 //! keeper when [`Engine::judgement_due`]. The engine may notice a deadline too late (see
 //! [`crate::patience`]) because the engine or the keeper did not run: the run may have received the
 //! request only just now, so the run gets its full time once more.
-//! reached it only just now, so it has its time once more.
 
 use crate::{
     engine::Engine,
