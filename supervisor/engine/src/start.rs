@@ -71,8 +71,8 @@ impl Service {
         }
     }
 
-    /// Starts a service that is going down by hand: the start follows the stop, whatever the policy
-    /// says.
+    /// Notes a start by hand of a service that is going down: the start follows the stop, whatever
+    /// the policy says.
     pub(crate) fn start_after_stop(&mut self) {
         let done = self
             .record

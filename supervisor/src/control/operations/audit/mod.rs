@@ -1,12 +1,12 @@
-//! Operations on their way to the history on disk: who asked for what, and how it ended.
+//! Operations on their way to the history on disk: who asked for each, and how each ended.
 //!
-//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines,
-//! so that their order holds. Whoever asked for an operation hears that it is done once its lines
-//! are written, or hears that they are not; no operation fails by that. Written means with the
-//! kernel, not synced: a line outlives every process of ours, and a power cut takes the last
-//! seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of this
-//! process writes what this one had not (`operations/restore.rs`), so a line may come twice, which
-//! readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
+//! [`AuditLog`] owns the lines that are not known to be on the disk. One job at a time writes
+//! lines, so that their order holds. A client hears that its operation is done once the lines are
+//! written, or hears that they are not; a failed write fails no operation. Written means handed to
+//! the kernel, not synced: a line outlives every process of ours, and a power cut loses the last
+//! seconds at most. A failed write is retried by time (`on_disk.rs`). A successor of this process
+//! writes the lines that this process had not written (`operations/restore.rs`), so a line may come
+//! twice, which readers tolerate. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
 
 mod lines;
 
@@ -26,17 +26,17 @@ use crate::{
 use lines::line;
 pub(in crate::control) use lines::{asked, failures, gone_back};
 
-/// Lines that wait to be written; more are lost, and counted. What is still known of their
-/// operations is written when there is room again.
+/// Most waiting lines; further lines are lost, and counted. What is still known of their operations
+/// is written when there is room again.
 const WAITING_MAX: usize = 1024;
 
-/// Services whose failure is told in the words of one operation.
+/// Most services whose failure is named in the words of one operation.
 const FAILURES_MAX: usize = 20;
 
-/// Lines that are remembered for themselves; the oldest give way.
+/// Most lines remembered without their operation; the oldest are dropped.
 const KEPT_MAX: usize = 128;
 
-/// Lines that wait to be written, and those that no operation remembers.
+/// Lines that wait to be written, and lines that no operation remembers.
 #[derive(Debug, Default)]
 pub(in crate::control) struct AuditLog {
     waiting: Vec<Line>,
@@ -45,24 +45,24 @@ pub(in crate::control) struct AuditLog {
     /// Operations whose lines a job is writing.
     writing: BTreeSet<String>,
     attempts: Attempts,
-    /// Some lines have not been tried yet.
+    /// Whether some lines have not been tried yet.
     new: bool,
-    /// The failure of the last attempt has been told.
+    /// Whether the failure of the last attempt has been reported.
     told: bool,
-    /// Lines for which there was no room.
+    /// Number of lines lost for want of room.
     lost: usize,
 }
 
 impl AuditLog {
-    /// Lines are on their way to the disk. Nobody waits for lines that cannot be written.
+    /// Whether lines are on their way to the disk. Nobody waits for lines that cannot be written.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
         any && self.attempts.standing() == Durability::Awaited
     }
 
-    /// Whether all that was said of an operation so far is on the disk.
+    /// Whether all lines of an operation so far are on the disk.
     pub(in crate::control) fn standing(&self, id: &str) -> Durability {
-        // Which lines were lost is not known.
+        // It is unknown which lines were lost.
         if self.writing.contains(id) || self.has_waiting(id) || self.lost > 0 {
             self.attempts.standing()
         } else {
@@ -70,7 +70,7 @@ impl AuditLog {
         }
     }
 
-    /// Not all that was said of an operation has been given to a job.
+    /// Whether some lines of an operation have not been given to a job.
     pub(in crate::control) fn has_waiting(&self, id: &str) -> bool {
         self.waiting.iter().any(|line| line.id == id)
     }
