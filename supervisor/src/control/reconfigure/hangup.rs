@@ -7,7 +7,7 @@ use keeper::message::Hello;
 
 use crate::control::{Context, record_keys::Key};
 
-/// What is known of the last SIGHUP.
+/// The state of the last SIGHUP.
 #[derive(Debug, Default)]
 pub(super) struct Hangup {
     /// The keeper remembers a SIGHUP.

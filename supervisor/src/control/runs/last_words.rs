@@ -1,4 +1,4 @@
-//! What services have said last: by `STATUS=`, and as validators that refused.
+//! The last words of services: their `STATUS=` texts, and the output of validators that refused.
 //!
 //! Kept while a service is in the plan. A new main run takes its `STATUS=` away, a validator that
 //! accepts the last refusal. Limit: one text of each kind a service, as long as the keeper lets one
@@ -18,7 +18,7 @@ pub(in crate::control) struct LastWords {
 }
 
 impl LastWords {
-    /// What a service last said by `STATUS=`.
+    /// The last `STATUS=` text of a service.
     pub(in crate::control) fn status(&self, id: ServiceId) -> Option<&String> {
         self.status.get(&id)
     }

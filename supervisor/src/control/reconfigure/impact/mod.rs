@@ -27,11 +27,11 @@ use crate::{
     staging::Staged,
 };
 
-/// What becomes of one service, and why.
+/// The impact on one service, and the reason.
 #[derive(Debug)]
 pub(super) struct ServiceImpact {
     pub(super) service: ServiceId,
-    /// What the engine is told.
+    /// The impact on the process, for the engine.
     pub(super) shift: ProcessImpact,
     pub(super) action: PlanImpact,
     reasons: Vec<String>,

@@ -72,7 +72,7 @@ impl Unwritten {
         }
         let held = self.held.take();
         let left_out = held.as_ref().map_or(0, |held| held.left_out + 1);
-        // Of the two, a failure is kept before a run that ended as it should.
+        // Of two ends, a failure is kept rather than a success.
         let (best, other) = match held {
             Some(held) if is_failure(&held) && !is_failure(&record) => (held, Some(record)),
             held => (record, held),
@@ -112,7 +112,7 @@ impl Unwritten {
         self.release(now, false);
     }
 
-    /// Nothing has to be remembered of this service.
+    /// Whether nothing has to be remembered of this service.
     pub(super) fn is_over(&self) -> bool {
         self.room == BURST && self.is_written()
     }
