@@ -1,4 +1,4 @@
-//! How states, exits and reasons are said to people.
+//! States, exits and reasons in words for people.
 
 use api::{LastReload, ServiceState};
 use engine::{Detail, Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};

@@ -23,12 +23,12 @@ impl LastWords {
         self.status.get(&id)
     }
 
-    /// A run has said this by `STATUS=`.
+    /// Takes the `STATUS=` text of a run.
     pub(in crate::control) fn set_status(&mut self, id: ServiceId, text: &str) {
         self.status.insert(id, text.to_owned());
     }
 
-    /// A main run begins: what the one before has said counts no more.
+    /// Drops the text of the previous main run when a new main run begins.
     pub(in crate::control) fn clear_status(&mut self, id: ServiceId) {
         self.status.remove(&id);
     }
@@ -38,7 +38,7 @@ impl LastWords {
         self.refusals.get(&id)
     }
 
-    /// A validator has ended; `Err` says why it refused.
+    /// Takes the end of a validator; `Err` says why the validator refused.
     pub(in crate::control) fn validated(
         &mut self,
         cx: &mut Context,
