@@ -7,9 +7,7 @@
 //! until it is empty, then sleeps until [`Engine::poll_timeout`] or the next event.
 //!
 //! * A [`Command`] is a request: it may be done, be needless, or be refused with a [`Refusal`].
-//!
 //! * A [`Fact`] has happened and cannot be refused. A fact about a run that is over is dropped.
-//!
 //! * An [`Effect`] is work for the control process; its outcome comes back as a fact.
 //!
 //! A deadline is a field of the state that needs it, so it dies with that state. Those by which a

@@ -25,7 +25,7 @@ pub(super) struct Administrators {
     dice: Dice,
     /// The requested states, in order; none: no maintenance.
     said: Vec<Option<String>>,
-    /// How many of them precede or are the last answered change.
+    /// Number of requested states up to the last answered one.
     answered: usize,
     waiting: Vec<Waiting>,
     /// How often a server was seen to tell users the requested state.

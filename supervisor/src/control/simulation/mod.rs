@@ -5,7 +5,6 @@
 //! promises of the design. A failure prints its seed and its last events:
 //!
 //! - `MATTERVISOR_SEED=N` repeats one simulation;
-//!
 //! - `MATTERVISOR_SEEDS=N` runs so many instead of the usual number.
 
 mod checks;

@@ -42,7 +42,7 @@ pub(super) enum Op {
     Edit,
     /// A process is killed from outside.
     Murder,
-    /// A client reads status.
+    /// A client reads status, `why` and events.
     Look,
     /// The control process has no turn for a while; then everything comes at once.
     Stall,
