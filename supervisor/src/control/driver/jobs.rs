@@ -1,7 +1,7 @@
 //! Work that blocks or waits, off the control thread: on the blocking pool, or as a task.
 //!
-//! A job may hang (a name service, a file server) and nobody can end a hanging job, so each kind has
-//! a fixed number of threads: a hanging job delays only its own kind.
+//! A job may hang (a name service, a file server) and nobody can end a hanging job, so each kind
+//! has a fixed number of threads: a hanging job delays only its own kind.
 
 use std::{io, path::Path, time::Duration};
 
