@@ -1,8 +1,8 @@
-//! What follows an end that nobody asked for: the restart policy, the pause, the start limit.
+//! What follows the end of a run that nobody asked for: restart policy, pause, start limit.
 //!
-//! An end counts as early until the run has been up for `reset_after_ms`. Early ends in a row
-//! lengthen the pause; automatic starts count against the limit (systemd's `StartLimitBurst`). A
-//! start by hand forgets both.
+//! The end of a run counts as early until the run has been up for `reset_after_ms`. Early ends in a
+//! row lengthen the pause; automatic starts count against the limit (systemd's `StartLimitBurst`).
+//! A start by hand clears both counts.
 
 use run_model::Exit;
 
@@ -17,7 +17,7 @@ use crate::{
     state::{Failure, State, StopCause},
 };
 
-/// Most automatic starts that are remembered of one service, whatever its limit says.
+/// Most automatic starts that the engine remembers of one service, whatever the service's limit.
 const MAX_REMEMBERED_STARTS: usize = 1024;
 
 impl Service {
@@ -32,7 +32,7 @@ impl Service {
         }
     }
 
-    /// A run is over that nobody asked to end: what its policy says.
+    /// Applies the restart policy to a run that has ended though nobody asked.
     pub(crate) fn after_death(
         &mut self,
         ctx: &mut Context<'_>,
@@ -41,7 +41,7 @@ impl Service {
     ) {
         let success = exit.is_some_and(|exit| self.is_success(exit));
         if cause == StopCause::Exited && exit.is_some() {
-            // The exit is the reason, not what a probe said before.
+            // The exit is the reason now, no longer an earlier answer of a probe.
             self.record.detail = Detail::NONE;
         }
         let once = core::mem::take(&mut self.record.once);
@@ -73,7 +73,7 @@ impl Service {
         }
     }
 
-    /// Starts again after `pause` (plus jitter), unless it has done so too often.
+    /// Starts again after `pause` (plus jitter), unless the service has restarted too often.
     pub(crate) fn retry(&mut self, ctx: &mut Context<'_>, pause: u64) {
         if self.limit_reached(ctx.now) {
             self.record.state = State::Failed {
@@ -110,14 +110,14 @@ impl Service {
         self.start_or_wait(ctx);
     }
 
-    /// The pause may be over.
+    /// Starts the service if its pause is over.
     pub(crate) fn end_backoff(&mut self, ctx: &mut Context<'_>) {
         if matches!(self.record.state, State::Backoff { until, .. } if until <= ctx.now) {
             self.start_by_policy(ctx);
         }
     }
 
-    /// A run that ends with success by itself is followed by no other.
+    /// Whether the policy lets no other run follow a run that ends with success by itself.
     fn success_is_the_end(&self) -> bool {
         match (self.spec.kind, self.spec.restart.policy) {
             (Kind::Oneshot, _) | (Kind::Daemon, Policy::OnFailure | Policy::Never) => true,
@@ -125,7 +125,7 @@ impl Service {
         }
     }
 
-    /// Exit code 0, or what its policy counts as such.
+    /// Whether the exit is a success: exit code 0, or an exit that the service's policy names.
     pub(crate) fn is_success(&self, exit: Exit) -> bool {
         exit == Exit::Code(0) || self.spec.restart.success.contains(exit)
     }

@@ -1,5 +1,4 @@
-//! A new plan: which services exist now, which processes must change for it, which services have to
-//! go.
+//! Applies a new plan: which services exist now, which processes must change, which services go.
 //!
 //! Order: the graph is checked for loops first, so a refused plan changes nothing; then every
 //! policy is taken over and all summaries are rebuilt, since edges may have changed; only then
@@ -28,7 +27,7 @@ use crate::{
     state::{Goal, State},
 };
 
-/// How a run is stopped whose service left the plan and whose own terms are not known.
+/// How the engine stops a run whose service left the plan and whose stop terms are unknown.
 const UNKNOWN_STOP: Stop = Stop {
     signal: 15,
     escalation: None,
@@ -88,7 +87,7 @@ impl Engine {
         Ok(accepted)
     }
 
-    /// Reloads that were being confirmed by a question that the plan does not ask any more.
+    /// Ends reloads that wait for a confirmation which the plan no longer asks for.
     fn end_unasked_reloads(&mut self, now: Moment) {
         let unasked = self.nodes.iter().filter(|(_, it)| it.service.is_unasked());
         let unasked: Vec<ServiceId> = unasked.map(|(id, _)| *id).collect();
@@ -97,7 +96,7 @@ impl Engine {
         }
     }
 
-    /// Takes one service of the plan over; returns what its process has to notice, if anything.
+    /// Takes one service of the plan over; returns the change that its process needs, if any.
     fn take(
         &mut self,
         now: Moment,
@@ -144,7 +143,7 @@ impl Engine {
         }
     }
 
-    /// What an earlier control process knew and no plan knows: to be stopped and forgotten.
+    /// Stops and forgets services that an earlier control process knew and the plan does not name.
     fn take_unplanned(&mut self) {
         for (id, mut record) in core::mem::take(&mut self.restored) {
             record.removing = true;
@@ -174,7 +173,7 @@ impl Engine {
         }
     }
 
-    /// Does what a changed service's process needs.
+    /// Does what the process of a changed service needs.
     fn change_process(
         &mut self,
         now: Moment,

@@ -1,5 +1,5 @@
-//! How long to pause before another automatic start. Pure arithmetic; the only randomness of the
-//! engine is [`Jitter`], and that comes from a seed.
+//! How long to pause before another automatic start. Pure arithmetic; the engine's only source of
+//! randomness is [`Jitter`], a generator with a seed.
 
 use crate::spec::Restart;
 

@@ -1,7 +1,7 @@
-//! Requests (systemd's jobs): whether one can be done, and what it sets in motion.
+//! Requests (systemd's jobs): whether the engine can do a request, and what the request starts.
 //!
-//! Invariant: all checks of a request come before its first change, so a refused one has changed
-//! nothing. Targets are handled as one set, dependencies before dependents.
+//! Invariant: all checks of a request come before its first change, so a refused request has
+//! changed nothing. The targets are one set, handled dependencies before dependents.
 
 use alloc::vec::Vec;
 
@@ -22,7 +22,8 @@ impl Engine {
         if self.shutdown.is_some() {
             match command {
                 Command::Shutdown { deadline_ms } => return Ok(self.shut_down(now, deadline_ms)),
-                // A control process that was born into a shutdown still has to learn what runs.
+                // A control process that starts during a shutdown still has to learn which runs
+                // exist.
                 Command::Apply(plan) if !self.restored.is_empty() => return self.apply(now, plan),
                 _ => return Err(Refusal::ShuttingDown),
             }
@@ -84,7 +85,7 @@ impl Engine {
         })
     }
 
-    /// What requires the targets, directly or not, without them.
+    /// Services outside the targets that require a target, directly or not.
     pub(crate) fn requirers(&self, targets: &Ids) -> Ids {
         let mut all = Self::closure(targets, |id| {
             let requires = |from: &&ServiceId| {
@@ -104,8 +105,8 @@ impl Engine {
         all
     }
 
-    /// These, what another depends on first. A service that is idle until triggered looks ready
-    /// until it is started itself: nothing that is to start on top of it may come before it.
+    /// Sorts services so that dependencies come first. A service that is idle until triggered looks
+    /// ready until the command starts that service: its dependents must not start before that.
     fn in_start_order(&self, ids: &Ids) -> Vec<ServiceId> {
         let among = |id: &ServiceId| {
             let mut edges = self.nodes.get(id)?.edges.clone();
@@ -155,7 +156,7 @@ impl Engine {
                     self.step(now, id, Input::Start);
                     self.stop_what_lost_its_binding(now);
                 }
-                // To what requires it, it is as good as up.
+                // To its dependents, a completed daemon is as good as up.
                 State::Completed if daemon && targets.contains(&id) => {
                     accepted.affected.insert(id);
                     self.step(now, id, Input::Start);
@@ -172,8 +173,8 @@ impl Engine {
         accepted
     }
 
-    /// A scheduled service that had been stopped waits for its time again; an idle one that is
-    /// named runs now.
+    /// Starts a scheduled service: a stopped service waits for its next time, an idle target runs
+    /// now.
     fn start_scheduled(&mut self, now: Moment, id: ServiceId, targets: &Ids, to: &mut Accepted) {
         let Some(node) = self.nodes.get(&id) else {
             return;
@@ -190,7 +191,7 @@ impl Engine {
         self.stop_what_lost_its_binding(now);
     }
 
-    /// The time of these oneshots has come.
+    /// Runs these oneshots now, since their time has come.
     fn run(&mut self, now: Moment, targets: &Ids) -> Result<Accepted, Refusal> {
         self.known(targets)?;
         self.no_jobs(targets)?;
@@ -226,7 +227,7 @@ impl Engine {
         })
     }
 
-    /// Whether it is restarted when it ends by itself.
+    /// Sets whether the service stays down when its run ends by itself.
     pub(crate) fn set_once(&mut self, id: ServiceId, once: bool, accepted: &mut Accepted) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
@@ -238,7 +239,7 @@ impl Engine {
         }
     }
 
-    /// Whether it is left alone until somebody asks.
+    /// Sets whether the service stays idle until a command or its schedule triggers a run.
     pub(crate) fn set_idle_until_triggered(&mut self, id: ServiceId, idle: bool) {
         if let Some(node) = self.nodes.get_mut(&id)
             && node.service.record.idle_until_triggered != idle
@@ -249,7 +250,7 @@ impl Engine {
         }
     }
 
-    /// Goal up, hold gone.
+    /// Sets the goal to up and lifts the hold.
     pub(crate) fn lift(&mut self, id: ServiceId, accepted: &mut Accepted) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
@@ -287,7 +288,7 @@ impl Engine {
         accepted
     }
 
-    /// Notes what goes down with these because it requires one of them.
+    /// Notes the services that stop with the targets because they require a target.
     pub(crate) fn note_stopped_too(&self, targets: &Ids, accepted: &mut Accepted) {
         let goes = |id: &ServiceId| {
             self.nodes.get(id).is_some_and(|node| {
@@ -364,7 +365,7 @@ impl Engine {
     }
 }
 
-/// A oneshot in this state can run: it is neither on its way nor about to be.
+/// Whether a oneshot in this state can run: no run is under way and none is about to start.
 const fn is_runnable(state: &State) -> bool {
     match state {
         State::Stopped | State::Failed { .. } | State::Completed => true,

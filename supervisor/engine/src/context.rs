@@ -1,8 +1,7 @@
-//! What one step of a service's machine is given of the rest, and where it leaves what it wants
-//! done.
+//! The input and output of one step of a service's machine, apart from the service itself.
 //!
-//! The machine knows no other service: all that it may ask of them is in a [`Context`], worked out
-//! before the step.
+//! The machine knows no other service: [`Context`] holds all that the machine may know of the
+//! others, worked out before the step.
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
@@ -15,12 +14,12 @@ use crate::{
     patience::Known,
 };
 
-/// What one step of a service's machine sees of the rest, and where it puts what it wants done.
+/// What one step of a service's machine sees of other services, and where the step puts effects.
 pub(crate) struct Context<'a> {
     pub(crate) now: Moment,
-    /// All that runs had said and done by this moment has been taken in.
+    /// The engine has taken in everything that runs had said and done by this moment.
     pub(crate) heard: Moment,
-    /// The service must not run now: it, or something that it requires, is to go down.
+    /// The service must not run now: the service or something that it requires is to go down.
     pub(crate) must_be_down: bool,
     /// The service is to run as soon as it can.
     pub(crate) up_wanted: bool,
@@ -28,7 +27,7 @@ pub(crate) struct Context<'a> {
     pub(crate) may_stop: bool,
     /// Dependencies that a start has to wait for.
     pub(crate) unmet: &'a BTreeSet<ServiceId>,
-    /// Something that the service is bound to is not up.
+    /// Some service that this service is bound to is not up.
     pub(crate) bound_lost: bool,
     /// Why the service goes down, if this step tells it to.
     pub(crate) order: Order,
@@ -40,7 +39,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A run number that was never used.
+    /// Returns a run number that was never used.
     pub(crate) fn allocate(&mut self) -> RunId {
         let run = RunId(*self.next_run);
         *self.next_run += 1;

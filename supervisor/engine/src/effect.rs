@@ -1,8 +1,8 @@
-//! What the engine wants done, in the order in which it is to be done. The outcome comes back as a
-//! fact.
+//! What the control process has to do for the engine, in the order of execution. The outcome of an
+//! effect comes back as a fact.
 //!
-//! Invariant: what a successor of the control process must know is persisted before it is acted
-//! upon, so `Ended` and `Changed` come before the effects that rest on them.
+//! Invariant: the control process persists what a successor must know before it acts on that, so
+//! `Ended` and `Changed` come before the effects that rest on them.
 
 use alloc::boxed::Box;
 
@@ -13,50 +13,50 @@ use crate::{
     ids::{RunId, ServiceId},
 };
 
-/// One thing to do. Effects are to be carried out in the order in which they are polled.
+/// One thing to do. The control process carries effects out in the order of polling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// What is to be shown or remembered of this service has changed. Comes before the effects
-    /// that rest on it: persist [`crate::Engine::record`], then go on.
+    /// The shown or persistent state of this service has changed. Comes before the effects that
+    /// rest on the change: persist [`crate::Engine::record`], then go on.
     Changed {
-        /// Whose record.
+        /// The service whose record changed.
         service: ServiceId,
     },
     /// Run the service's validator; answers `Validated`.
     Validate {
-        /// Whose.
+        /// The service to validate.
         service: ServiceId,
         /// The validator's own run.
         run: RunId,
     },
     /// Start the main process; answers `Spawned` or `SpawnFailed`.
     Spawn {
-        /// Whose.
+        /// The service to start.
         service: ServiceId,
         /// The new run.
         run: RunId,
     },
     /// Send a signal to the main process.
     Signal {
-        /// Whose.
+        /// The service whose process gets the signal.
         service: ServiceId,
-        /// Its main run, or its validator's.
+        /// The service's main run, or its validator's run.
         run: RunId,
         /// The signal's number.
         signal: i32,
-        /// What it is to bring about.
+        /// Why the signal is sent.
         purpose: SignalPurpose,
     },
     /// SIGKILL everything of the run, main process and all. `Exited` and `Swept` follow.
     Kill {
-        /// Whose.
+        /// The service whose run is killed.
         service: ServiceId,
-        /// Its main run, or its validator's.
+        /// The service's main run, or its validator's run.
         run: RunId,
     },
-    /// One attempt of a probe; answers `Probed`. There is never a second one before the answer.
+    /// Make one attempt of a probe; answers `Probed`. The next attempt comes only after the answer.
     Probe {
-        /// Whose.
+        /// The service to probe.
         service: ServiceId,
         /// The service's main run.
         run: RunId,
@@ -65,48 +65,48 @@ pub enum Effect {
     },
     /// Run the reload command; answers `Reloaded`.
     ReloadCommand {
-        /// Whose.
+        /// The service to reload.
         service: ServiceId,
         /// The reload command's own run.
         run: RunId,
         /// The service's main run.
         of: RunId,
     },
-    /// A main run is over. Comes before `Changed`, and is to be persisted first: a record that
-    /// shows what follows tells no more of what was before.
+    /// A main run is over. Comes before `Changed`; persist it first: the record of the next state
+    /// no longer tells of the run before.
     Ended(Box<Ended>),
     /// The service left the plan and is gone: forget all about it.
     Forget {
-        /// Which.
+        /// The service to forget.
         service: ServiceId,
     },
     /// The shutdown is complete.
     ShutdownComplete {
-        /// Nothing was left that would not go.
+        /// Whether nothing was left over: every process has ended.
         clean: bool,
     },
 }
 
-/// What a signal is sent for.
+/// Why the engine sends a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalPurpose {
-    /// The run is to end: SIGCONT goes with it, for a paused process must be woken to see it.
+    /// The run is to end. SIGCONT goes along, since a paused process cannot handle the stop signal.
     Stop,
-    /// The run is to take its configuration.
+    /// The run is to take a new configuration.
     Reload,
-    /// What the client knows who asked for it.
+    /// A client asked for the signal, for reasons of its own.
     Asked,
 }
 
-/// Kubernetes' three questions, and one about a reload.
+/// Kubernetes' three probes, and the confirmation of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ProbeKind {
     /// May dependents start?
     Ready,
-    /// Must it be restarted?
+    /// Must the run be restarted?
     Liveness,
-    /// Is all that it needs well?
+    /// Are the service and all that it needs healthy?
     Health,
-    /// Does it run with the configuration of this reload?
+    /// Does the run use the configuration of this reload?
     Confirm(RunId),
 }

@@ -1,5 +1,5 @@
-//! The end of a main run, as it is told: how, why, and what the engine has decided to do next. Told
-//! once a run, when nothing of it is left, or when the keeper has given up on what is left.
+//! The report of a main run's end: how, why, and what the engine does next. Each run is reported
+//! once: when nothing of the run is left, or when the keeper has given up on its remains.
 
 use alloc::string::String;
 
@@ -13,19 +13,19 @@ use crate::{
 /// A main run that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Whose.
+    /// The service of the run.
     pub service: ServiceId,
-    /// The run.
+    /// The run that is over.
     pub run: RunId,
     /// How its main process ended.
     pub exit: Exit,
-    /// Why it went down.
+    /// Why the run went down.
     pub cause: StopCause,
-    /// It had been sent SIGKILL, and why. None of one that had outlived it.
+    /// Why the run was sent SIGKILL, if it was; none for a run that had outlived SIGKILL.
     pub killed: Option<Kill>,
-    /// In words, what its probe or watchdog had said, where that is the cause; may be empty.
+    /// What the probe or watchdog said, if that is the cause; in words for people, may be empty.
     pub said: String,
-    /// What follows.
+    /// What follows the end.
     pub next: Next,
 }
 
@@ -42,16 +42,16 @@ pub enum Next {
         ms: u64,
         /// Early ends in a row; at least two.
         early: u32,
-        /// Each of them was a failure.
+        /// Whether each of these runs failed.
         failed: bool,
     },
-    /// None: it is down as somebody wants it, or has done its work.
+    /// No other run: the service is down as wanted, or has done its work.
     Rest,
-    /// None: it has failed.
+    /// No other run: the service has failed.
     Fail(Failure),
 }
 
-/// What is known of an end before it is decided what follows.
+/// What is known of an end before the engine decides what follows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
     pub(crate) run: RunId,

@@ -1,10 +1,10 @@
-//! The engine itself: takes events, runs the machines that they concern, hands out effects.
+//! The engine itself: takes events, runs the machines of the services concerned, emits effects.
 //!
 //! Invariant: after each event nothing is left to do before the next event or deadline
-//! (`propagate::settle`). The order within one event: the event, then what follows from it, then
-//! deadlines that had not passed before (what has passed unheard waits for `Timeout`), then the end
-//! of a shutdown. One event costs what it touches, never the number of services: hence the indexes
-//! of runs, deadlines and services that have something to do.
+//! (`propagate::settle`). The order within one event: the event, then its consequences, then
+//! deadlines that had not passed before (deadlines that passed unheard wait for `Timeout`), then
+//! the end of a shutdown. The cost of an event depends on the services that it touches, never on
+//! their total number: hence the indexes of runs, deadlines and services that have something to do.
 
 use alloc::{
     boxed::Box,
@@ -36,28 +36,28 @@ pub struct Engine {
     pub(crate) runs: BTreeMap<RunId, ServiceId>,
     pub(crate) deadlines: BTreeSet<(Moment, ServiceId)>,
     pub(crate) next_run: u64,
-    /// All that runs had said and done by this moment has been taken in.
+    /// The engine has taken in everything that runs had said and done by this moment.
     pub(crate) heard: Moment,
     pub(crate) jitter: Jitter,
     pub(crate) effects: VecDeque<Effect>,
     /// Services whose `Changed` this event has already queued.
     pub(crate) changed: BTreeSet<ServiceId>,
-    /// Services whose summary has to be worked out again, and passed on to their neighbours.
+    /// Services whose summary the engine must recompute and pass on to their neighbours.
     pub(crate) moved: BTreeSet<ServiceId>,
     /// Services whose machine has to look at [`Input::Reconcile`].
     pub(crate) dirty: BTreeSet<ServiceId>,
-    /// Services that are bound to one that has just gone down.
+    /// Services bound to a service that has just gone down.
     pub(crate) binding_lost: BTreeSet<ServiceId>,
     /// Services that jobs keep stopped.
     pub(crate) leased: BTreeSet<ServiceId>,
     /// Jobs in [`State::Waiting`].
     pub(crate) waiting_jobs: BTreeSet<ServiceId>,
-    /// How many services have a process, or may have something left of one.
+    /// How many services have a process, or may have remains of a process.
     pub(crate) live: usize,
     pub(crate) shutdown: Option<Shutdown>,
 }
 
-/// Deadlines that had passed before the event came. Only [`Event::Timeout`] judges by these.
+/// Deadlines that had passed before the event came. Only [`Event::Timeout`] acts on them.
 #[derive(Debug, Default)]
 struct Overdue {
     services: BTreeSet<ServiceId>,
@@ -96,8 +96,8 @@ impl Engine {
             Event::Command(_) | Event::Fact(_) => (now, self.overdue(now)),
         };
         self.heard = heard;
-        // A plan brings restored services, whose deadlines passed while no control process took
-        // facts in.
+        // A plan brings restored services back. Their deadlines passed while no control process
+        // took facts in.
         let restores = matches!(event, Event::Command(Command::Apply(_)));
         let outcome = match event {
             Event::Command(command) => self.command(now, command),
@@ -116,7 +116,7 @@ impl Engine {
         outcome
     }
 
-    /// The next thing to do, in order; to be drained after every [`Engine::handle`].
+    /// Returns the next effect, in order; drain the effects after every [`Engine::handle`].
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -132,19 +132,19 @@ impl Engine {
         first.into_iter().chain(shutdown).min()
     }
 
-    /// A shutdown has begun. Nothing takes it back.
+    /// Whether a shutdown has begun. A shutdown cannot be cancelled.
     pub const fn is_shutting_down(&self) -> bool {
         self.shutdown.is_some()
     }
 
-    /// A number for a run that the engine does not decide about (an exec probe).
+    /// Returns a run number for a run that the engine does not manage (an exec probe).
     pub fn allocate_run(&mut self) -> RunId {
         let run = RunId(self.next_run);
         self.next_run += 1;
         run
     }
 
-    /// What people may be shown of a service.
+    /// The state of a service as people may see it.
     pub fn view(&self, service: ServiceId) -> Option<View> {
         Some(self.nodes.get(&service)?.service.view())
     }
@@ -177,20 +177,20 @@ impl Engine {
         })
     }
 
-    /// The run of a service's main process, until that is gone and swept.
+    /// The run of a service's main process, until the process has ended and is swept.
     pub fn main_run(&self, service: ServiceId) -> Option<RunId> {
         self.nodes.get(&service)?.service.record.main_run()
     }
 
-    /// The run that has left something which keeps a service from starting; or, if that was an
-    /// earlier daemon's, the run that could not be started for it.
+    /// The run whose leftovers keep a service from starting. If an earlier daemon's run left them:
+    /// the run that could not start because of them.
     pub fn unswept_run(&self, service: ServiceId) -> Option<RunId> {
         let leftovers = self.nodes.get(&service)?.service.record.leftovers;
         leftovers.map(|it| it.run)
     }
 
-    /// The service that a run belongs to (main run, validator or reload command), while the engine
-    /// cares for it.
+    /// The service that a run belongs to (main run, validator or reload command), while the run
+    /// still matters to the engine.
     pub fn service_of(&self, run: RunId) -> Option<ServiceId> {
         self.runs.get(&run).copied()
     }
@@ -201,8 +201,8 @@ impl Engine {
         (record.reload_run() == Some(run)).then(|| record.main_run())?
     }
 
-    /// Whether a run that was decided upon and has not been spawned yet is still wanted: no stop
-    /// has taken it back, and all that its service requires is still ready.
+    /// Whether a run that the engine has decided on, and that is not spawned yet, is still wanted:
+    /// no stop has withdrawn the run, and all that its service requires is still ready.
     pub fn is_wanted(&self, run: RunId) -> bool {
         let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
         node.is_some_and(|node| match &node.service.record.state {
@@ -226,12 +226,13 @@ impl Engine {
         self.restored.contains_key(&service)
     }
 
-    /// Goal, hold, state, counters: what must survive the control process.
+    /// The record of a service, with all that must survive the control process: goal, hold, state,
+    /// counters.
     pub fn record(&self, service: ServiceId) -> Option<Record> {
         Some(self.nodes.get(&service)?.service.record.clone())
     }
 
-    /// Before the first `Apply`: takes back what an earlier control process knew of a service.
+    /// Restores what an earlier control process knew of a service. Call before the first `Apply`.
     pub fn restore(&mut self, service: ServiceId, record: Record) {
         let last = record.runs().into_iter().flatten().max();
         self.next_run = self.next_run.max(last.map_or(0, |run| run.0 + 1));
@@ -250,8 +251,8 @@ impl Engine {
         order
     }
 
-    /// Deadlines that have passed before this event. Of several facts that come late, the first
-    /// must not judge a run for what the next one says was done in time.
+    /// Deadlines that passed before this event. When several facts come late, the first fact must
+    /// not judge a run for something that the next fact says was done in time.
     fn overdue(&self, now: Moment) -> Overdue {
         Overdue {
             services: self.due(now).collect(),
@@ -259,14 +260,13 @@ impl Engine {
         }
     }
 
-    /// Services of which a deadline has passed.
+    /// Services with a deadline that has passed.
     pub(crate) fn due(&self, now: Moment) -> impl Iterator<Item = ServiceId> + '_ {
         let passed = self.deadlines.iter().take_while(move |(at, _)| *at <= now);
         passed.map(|(_, id)| *id)
     }
 
-    /// Runs each service once of which a deadline has passed, but for those in `left`; then the
-    /// shutdown.
+    /// Runs each service with a passed deadline once, except those in `left`; then the shutdown.
     fn pass_time(&mut self, now: Moment, left: &Overdue) {
         let due = self.due(now).filter(|id| !left.services.contains(id));
         for id in due.collect::<Vec<ServiceId>>() {

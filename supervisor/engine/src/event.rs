@@ -17,77 +17,78 @@ use crate::{
 /// One thing that happens to the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Somebody asks for something.
+    /// A client, a schedule or a plan asks for something.
     Command(Command),
     /// Something has happened.
     Fact(Fact),
     /// Time has passed; spurious timeouts are harmless.
     Timeout {
-        /// All that runs had said and done by then has been taken in: silence up to it is silence.
+        /// The engine has heard everything that runs said and did by this moment: no word means
+        /// silence.
         heard: Moment,
     },
 }
 
-/// A request. Targets are handled as one set: a service that several of them imply is acted on
-/// once.
+/// A request. The targets are one set: a service that several targets imply is acted on once.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Goal up; lifts the holds of the targets and of all that they require.
     Start(BTreeSet<ServiceId>),
-    /// As `Start`, and the targets are not restarted when they end by themselves.
+    /// As `Start`; in addition the targets stay down when their runs end by themselves.
     Once(BTreeSet<ServiceId>),
-    /// The time of these oneshots has come: each runs, again if it has run before. Lifts nothing;
-    /// refused while one of them is held or on its way.
+    /// The time of these oneshots has come: each of them runs, completed oneshots once more. Lifts
+    /// no hold; refused while one of them is held or under way.
     Run(BTreeSet<ServiceId>),
     /// Work for a job, which runs for this request, again and again as its policy says. Lifts the
-    /// hold of the job itself; refused while a job is on its way.
+    /// hold of the job itself; refused while a job is under way.
     Job {
         /// The job.
         job: ServiceId,
-        /// Names the request; the engine only keeps it.
+        /// The name of the request; the engine keeps it and reads nothing from it.
         request: String,
     },
-    /// A job that runs has these stopped, with what requires them, until it gives them back or is
-    /// over.
+    /// A running job has these services stopped, with all that requires them, until the job gives
+    /// them back or is over.
     Lease {
         /// The job.
         job: ServiceId,
-        /// What is to stop; what it has had stopped before stays so.
+        /// Services to stop, in addition to those that the job has already had stopped.
         services: BTreeSet<ServiceId>,
     },
-    /// A job gives back all that it has had stopped.
+    /// A job gives back all services that the job has had stopped.
     Release {
         /// The job.
         job: ServiceId,
     },
     /// Goal down and hold; what requires a target stops first and waits for it.
     Stop(BTreeSet<ServiceId>, Hold),
-    /// Stop and start again, together with what requires a target and is up. Lifts the targets' own
-    /// holds.
+    /// Stop and start again, together with the services that require a target and are up. Lifts the
+    /// targets' own holds.
     Restart(BTreeSet<ServiceId>),
     /// Take a new configuration without ending.
     Reload(BTreeSet<ServiceId>),
     /// Send a signal to the main processes.
     Signal(BTreeSet<ServiceId>, i32),
-    /// A plan has been made: exactly these services exist now. A service new to the engine gets
-    /// goal up unless it is restored as held. One that is missing is stopped and then forgotten.
+    /// A new plan: exactly these services exist now. A service new to the engine gets goal up
+    /// unless its restored record has a hold. A service missing from the plan is stopped and then
+    /// forgotten.
     Apply(Vec<(ServiceId, Box<Spec>, ProcessImpact)>),
-    /// Stop everything in reverse order. Whatever still runs after `deadline_ms` is killed.
-    /// A second one with a shorter deadline shortens it.
+    /// Stop everything in reverse order. Whatever still runs after `deadline_ms` is killed. A
+    /// second shutdown with an earlier deadline shortens the time.
     Shutdown {
-        /// Longest time until SIGKILL to what is left.
+        /// Longest time until the remaining runs get SIGKILL.
         deadline_ms: u64,
     },
 }
 
-/// What a new plan means for the process of a service that runs.
+/// What a new plan means for the process of a running service.
 ///
-/// Coarser than `PlanImpact` of the API, which also names a service that comes, goes or changes
-/// without its process: those the engine reads off its own goals and states, and a plan that named
-/// them as well could contradict these.
+/// Coarser than `PlanImpact` of the API, which also covers services that come, go or change without
+/// their process. The engine derives those cases from its own goals and states; a plan that named
+/// them as well could contradict the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessImpact {
-    /// The process goes on: only policy changes, which is taken over in place.
+    /// The process goes on: only policy changes, and the engine takes policy over in place.
     Keep,
     /// The process takes the change by a reload; without a way to reload it is replaced.
     Reload,
@@ -95,7 +96,7 @@ pub enum ProcessImpact {
     Restart,
 }
 
-/// Something that has happened. The run says to which service.
+/// Something that has happened. The run number identifies the service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fact {
     /// The validator run has ended, or could not be started.
@@ -110,27 +111,27 @@ pub enum Fact {
         /// The new run.
         run: RunId,
     },
-    /// There is no process.
+    /// No process could be made.
     SpawnFailed {
-        /// The run that did not come to be.
+        /// The run that has no process.
         run: RunId,
-        /// Worth another try: EAGAIN, EMFILE, ENOMEM, ETXTBSY, a port in use.
+        /// Whether another try may help: EAGAIN, EMFILE, ENOMEM, ETXTBSY, a port in use.
         transient: bool,
         /// Stage and errno, or what the start lacks.
         reason: Detail,
     },
-    /// No process was made, because something of an earlier run is left.
+    /// The keeper made no process, because something of an earlier run is left.
     SpawnRefused {
-        /// The run that did not come to be.
+        /// The run that has no process.
         run: RunId,
         /// How many processes are known to be left; at least one.
         left: u32,
     },
-    /// The run has said something of itself.
+    /// The run has said something about itself.
     Notified {
         /// A service's main run.
         run: RunId,
-        /// What.
+        /// What the run said.
         what: Notification,
     },
     /// One attempt of a probe has ended.
@@ -146,30 +147,30 @@ pub enum Fact {
     },
     /// The reload command has ended.
     Reloaded {
-        /// The command's own run.
+        /// The reload command's own run.
         run: RunId,
-        /// Whether that worked; if not, why, in words for people.
+        /// Whether the command succeeded; if not, why, in words for people.
         outcome: Result<(), String>,
     },
     /// The main process has ended.
     Exited {
         /// The run that is over.
         run: RunId,
-        /// How.
+        /// How the process ended.
         exit: Exit,
     },
-    /// Everything that belonged to the run has been killed and is gone, or would not go.
+    /// Everything that belonged to the run has been killed; `left` processes have not ended.
     Swept {
-        /// The run that is over; or, with something left, that was killed and whose main process
-        /// may be among what is left.
+        /// The run that is over. With processes left: the killed run, whose main process may be
+        /// among those left.
         run: RunId,
-        /// Processes that would not go; zero means clean.
+        /// Number of processes that have not ended; zero means clean.
         left: u32,
     },
 }
 
-/// What a run says of itself: by `sd_notify(3)`, by the descriptor for its readiness, or by a line
-/// in its log.
+/// What a run says about itself: by `sd_notify(3)`, on its readiness descriptor, or by a line in
+/// its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notification {
     /// `READY=1`: the run is ready, or has finished reloading.
@@ -178,19 +179,18 @@ pub enum Notification {
     ReadySignal,
     /// The run has closed its descriptor for readiness without a newline.
     ReadyClosed,
-    /// `RELOADING=1`: the run takes a new configuration, and is ready again only when it says so.
+    /// `RELOADING=1`: the run takes a new configuration, and will say when it is ready again.
     Reloading,
     /// `WATCHDOG=1`: the run is alive.
     Alive,
-    /// `WATCHDOG_USEC=`: how long its watchdog may hear nothing from now on.
+    /// `WATCHDOG_USEC=`: how long the run may be silent from now on.
     WatchdogTimeout {
-        /// Longest silence in milliseconds; zero: for ever.
+        /// Longest silence in milliseconds; zero: no limit.
         ms: u64,
     },
     /// `WATCHDOG=trigger`: the run has failed, as if it had been silent for too long.
     WatchdogTrigger,
-    /// `EXTEND_TIMEOUT_USEC=`: the run needs more time for what it is doing now: start, reload or
-    /// stop.
+    /// `EXTEND_TIMEOUT_USEC=`: the run needs more time for its current start, reload or stop.
     ExtendTimeout {
         /// Milliseconds from now on.
         ms: u64,
@@ -198,7 +198,7 @@ pub enum Notification {
 }
 
 impl Fact {
-    /// The run that it is about.
+    /// The run that the fact is about.
     pub const fn run(&self) -> RunId {
         match self {
             Self::Validated { run, .. }
@@ -214,17 +214,17 @@ impl Fact {
     }
 }
 
-/// What became of a command that was not refused.
+/// The consequences of an accepted command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// Services whose goal or run the command changes; empty when there was nothing to do.
     pub affected: BTreeSet<ServiceId>,
-    /// Holds that it lifted, with what they were.
+    /// Holds that the command lifted, as they were.
     pub lifted: Vec<(ServiceId, Hold)>,
-    /// Services that are not targets and stop, or restart, because of it.
+    /// Services outside the targets that stop, or restart, because of the command.
     pub dependents: BTreeSet<ServiceId>,
-    /// Completed services that are not targets and run again because of it, once what they require
-    /// is back.
+    /// Completed services outside the targets that run again because of the command, once their
+    /// requirements are back.
     pub reruns: BTreeSet<ServiceId>,
 }
 
@@ -237,59 +237,59 @@ impl Accepted {
     }
 }
 
-/// Why a command cannot be done. Nothing has changed.
+/// Why the engine refuses a command. A refused command has changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No such service (or it is disabled: the caller knows which).
     Unknown(ServiceId),
     /// Everything is being stopped.
     ShuttingDown,
-    /// A restart over a held requirement.
+    /// A restart whose target requires a held service.
     RequirementHeld {
-        /// What was asked for.
+        /// The service that was asked for.
         service: ServiceId,
-        /// What it requires.
+        /// The held service that the target requires.
         requirement: ServiceId,
-        /// Who held that, and when.
+        /// Who set the hold, and when.
         hold: Hold,
     },
-    /// A scheduled run of what somebody has stopped.
+    /// A scheduled run of a service that somebody has stopped.
     Held {
-        /// What was to run.
+        /// The service that was to run.
         service: ServiceId,
-        /// Who held it, and when.
+        /// Who set the hold, and when.
         hold: Hold,
     },
-    /// A scheduled run of what is on its way already.
+    /// A scheduled run of a service whose run is already under way.
     AlreadyRunning(ServiceId),
-    /// A scheduled run of what is meant to stay up.
+    /// A scheduled run of a daemon.
     NotOneshot(ServiceId),
-    /// It has no process to signal or reload.
+    /// The service has no process to signal or reload.
     NotRunning(ServiceId),
-    /// It has no way to reload.
+    /// The service has no way to reload.
     CannotReload(ServiceId),
-    /// A job is on its way, and there is one at a time.
+    /// A job is under way, and only one job runs at a time.
     JobRuns(ServiceId),
-    /// It is no job.
+    /// The service is not a job.
     NotJob(ServiceId),
-    /// It is a job, which only a request for its work starts.
+    /// The service is a job, which only a request for its work starts.
     IsJob(ServiceId),
-    /// The job does not run, so it can have nothing stopped.
+    /// The job does not run, so the job can have no service stopped.
     NoJob(ServiceId),
-    /// The job would have itself stopped.
+    /// The job asks to stop itself, or a service that it requires.
     LeasesItself {
         /// The job.
         job: ServiceId,
-        /// What it is, or requires.
+        /// The job itself, or a service that the job requires.
         service: ServiceId,
     },
-    /// A job keeps it stopped, or what it requires.
+    /// A job keeps the service, or a service that it requires, stopped.
     Leased {
-        /// What was asked for.
+        /// The service that was asked for.
         service: ServiceId,
-        /// It, or what it requires.
+        /// The stopped service: the target, or a service that the target requires.
         requirement: ServiceId,
-        /// Which job has that, and since when.
+        /// Which job has the lease, and since when.
         lease: Lease,
     },
     /// The plan's dependencies form this loop.

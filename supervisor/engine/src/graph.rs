@@ -1,6 +1,6 @@
-//! The shape of the plan: loops, and the order of starts. Pure functions over adjacency maps.
+//! The shape of the plan: loops, and the start order. Pure functions over adjacency maps.
 //!
-//! None is recursive: a chain of fifty thousand services must not overflow the stack.
+//! No function is recursive: a chain of fifty thousand services must not overflow the stack.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -9,19 +9,19 @@ use alloc::{
 
 use crate::{ids::ServiceId, spec::Spec};
 
-/// What a service depends on, and how much.
+/// What a service depends on, and how strongly.
 pub(crate) type Edges = BTreeMap<ServiceId, Edge>;
 
 /// How one service depends on another. Every edge also orders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edge {
-    /// Must be ready or completed, and takes this down when it is stopped: `requires`, `binds_to`.
+    /// Must be ready or completed; its stop also stops the dependent: `requires`, `binds_to`.
     pub(crate) strong: bool,
-    /// Takes this down however it goes down: `binds_to`.
+    /// Any way that it goes down takes the dependent down: `binds_to`.
     pub(crate) bound: bool,
 }
 
-/// The edges of a spec to services that exist; one to a service that does not constrains nothing.
+/// The edges of a spec to services that exist; an edge to an unknown service constrains nothing.
 pub(crate) fn edges(spec: &Spec, exists: impl Fn(ServiceId) -> bool) -> Edges {
     let mut edges = Edges::new();
     for id in spec.after.iter().chain(&spec.wants) {
@@ -49,7 +49,7 @@ pub(crate) fn edges(spec: &Spec, exists: impl Fn(ServiceId) -> bool) -> Edges {
     edges
 }
 
-/// A loop in the graph, in order, each depending on the next and the last on the first.
+/// A loop in the graph, in order: each service depends on the next, the last on the first.
 pub(crate) fn find_cycle(graph: &BTreeMap<ServiceId, Edges>) -> Option<Vec<ServiceId>> {
     let mut done = BTreeSet::new();
     for root in graph.keys() {
@@ -93,7 +93,7 @@ fn neighbours(graph: &BTreeMap<ServiceId, Edges>, id: ServiceId) -> Vec<ServiceI
         .collect()
 }
 
-/// Dependencies before dependents; ties by number.
+/// Orders dependencies before dependents; ties by number.
 pub(crate) fn start_order(graph: &BTreeMap<ServiceId, Edges>) -> Vec<ServiceId> {
     let mut left: BTreeMap<ServiceId, usize> =
         graph.iter().map(|(id, edges)| (*id, edges.len())).collect();

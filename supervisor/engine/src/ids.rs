@@ -1,19 +1,19 @@
-//! The numbers by which the engine knows services and runs, and its clock.
+//! The numbers that identify services and runs, and the engine's clock.
 
 use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// A service of the plan. The control process gives the numbers out, one a name, and never
-/// uses one twice while it lives.
+/// A service of the plan. The control process assigns one number to each name, and never reuses a
+/// number while that process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceId(pub u32);
 
 /// A set of services.
 pub(crate) type Ids = BTreeSet<ServiceId>;
 
-/// One life of one process: of a service, an exec probe, a validator or a reload command.
-/// Never used twice while the keeper lives.
+/// One execution of one process: of a service, an exec probe, a validator or a reload command.
+/// Never reused while the keeper lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunId(pub u64);
 

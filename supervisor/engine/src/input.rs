@@ -7,7 +7,7 @@ use crate::{event::Fact, ids::ServiceId};
 /// What can happen to one service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Input<'a> {
-    /// Its own wish or its neighbours may have changed: do what is due.
+    /// The service's goal or its neighbours may have changed: do what is due.
     Reconcile,
     /// A deadline of the service has passed.
     Tick,
@@ -21,10 +21,9 @@ pub(crate) enum Input<'a> {
     KillNow,
     /// Have the run take a new configuration.
     Reload,
-    /// A fact about its main run, or about the validator or reload command that it has at the
-    /// moment.
+    /// A fact about the service's main run, or about its current validator or reload command.
     Fact(&'a Fact),
-    /// The keeper has looked again at what is left of an earlier run: so many processes.
+    /// The keeper has looked again at the leftovers of an earlier run and counts so many processes.
     Leftovers(u32),
     /// The main process that was left of an earlier run has ended.
     LeftoverEnded(Exit),

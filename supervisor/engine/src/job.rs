@@ -1,5 +1,5 @@
-//! Jobs: oneshots that run when their work is asked for, one at a time on a host. A run that ends
-//! badly is followed by another for the same request, as the restart policy says.
+//! Jobs: oneshots that run when a client asks for their work, one job at a time on a host. When a
+//! run fails, the restart policy decides whether another run follows for the same request.
 
 use alloc::{string::String, vec::Vec};
 
@@ -12,15 +12,15 @@ use crate::{
 };
 
 impl Engine {
-    /// The job that is on its way, if one is.
+    /// The job that is under way, if any.
     pub fn active_job(&self) -> Option<ServiceId> {
         let mut jobs = self.nodes.iter().filter(|(_, it)| it.service.spec.job);
         let active = jobs.find(|(id, _)| !self.is_over(**id));
         active.map(|(id, _)| *id)
     }
 
-    /// A job has come to its end for good: it is done, failed, given up or stopped, and nothing of
-    /// its last run is left; or it has never begun.
+    /// Whether a job is over: done, failed, given up or stopped, with nothing of its last run left;
+    /// or never begun.
     pub fn is_over(&self, job: ServiceId) -> bool {
         let Some(node) = self.nodes.get(&job) else {
             return true;
@@ -65,8 +65,8 @@ impl Engine {
         Ok(accepted)
     }
 
-    /// Ends jobs that wait for what nobody is bringing up; says whether there were any. Only looked
-    /// at once all else has settled: what they wait for may just be on its way.
+    /// Ends jobs whose requirements nobody brings up; returns whether there were any. Runs only
+    /// once all else has settled: until then, the requirements may still be on their way up.
     pub(crate) fn give_up_jobs(&mut self, now: Moment) -> bool {
         let lost = |id: &ServiceId| {
             let mut on = self.nodes.get(id)?.stuck_on.iter();
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     /// Whether neither the service nor what it waits for comes up by itself. A service in backoff
-    /// does.
+    /// does come up by itself.
     fn is_down_for_good(&self, id: ServiceId) -> bool {
         self.nodes
             .get(&id)
@@ -105,7 +105,7 @@ impl Engine {
         is.then_some(()).ok_or(Refusal::NotJob(id))
     }
 
-    /// Only its request starts a job.
+    /// Refuses jobs among the targets: only a request for its work starts a job.
     pub(crate) fn no_jobs(&self, targets: &Ids) -> Result<(), Refusal> {
         let is_job = |id: &&ServiceId| self.nodes.get(*id).is_some_and(|it| it.service.spec.job);
         match targets.iter().find(is_job) {

@@ -1,11 +1,11 @@
 //! Deadlines by which a run is judged for what it has not said or done.
 //!
-//! All that runs say and do comes by the keeper, which may be behind: stopped, swapped out, busy.
-//! So such a deadline counts once everything has been taken in that had arrived by then, which is
-//! what `heard` of [`crate::Event::Timeout`] says; whoever drives the engine asks the keeper when
-//! [`Engine::judgement_due`]. A deadline that is noticed too late (see [`crate::patience`]) was
-//! missed because we ourselves or the keeper did not run: what was asked of the run may have
-//! reached it only just now, so it has its time once more.
+//! All that runs say and do comes through the keeper, which may lag: stopped, swapped out, busy. So
+//! such a deadline counts only once the engine has taken in everything that had arrived by then,
+//! which is what `heard` of [`crate::Event::Timeout`] says; the driver of the engine asks the
+//! keeper when [`Engine::judgement_due`]. The engine may notice a deadline too late (see
+//! [`crate::patience`]) because the engine or the keeper did not run: the run may have received the
+//! request only just now, so the run gets its full time once more.
 
 use crate::{
     engine::Engine,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Service {
-    /// The first deadline by which the run is judged.
+    /// The first deadline that judges the run.
     fn judged_at(&self) -> Option<Moment> {
         let watchdog = |up: &Up| up.watchdog.and_then(|it| it.by);
         let all = match &self.record.state {
@@ -52,8 +52,8 @@ impl Service {
 }
 
 impl Engine {
-    /// Something is due by which a run is judged: [`crate::Event::Timeout`] does so only if all is
-    /// heard up to then.
+    /// Whether a deadline that judges a run is due: [`crate::Event::Timeout`] judges only if
+    /// everything up to the deadline is heard.
     pub fn judgement_due(&self, now: Moment) -> bool {
         let runs = self.due(now).any(|id| {
             let node = self.nodes.get(&id);

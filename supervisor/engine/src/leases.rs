@@ -1,5 +1,5 @@
-//! How the engine gives out leases, keeps the index of them, and takes them back. What a lease
-//! means is in [`crate::lease`].
+//! How the engine grants leases, indexes them and ends them. [`crate::lease`] says what a lease
+//! means.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -18,7 +18,7 @@ impl Engine {
         self.leased.iter().filter(its).copied().collect()
     }
 
-    /// Some service is kept stopped by a job.
+    /// Whether a job keeps any service stopped.
     pub fn has_leases(&self) -> bool {
         !self.leased.is_empty()
     }
@@ -27,7 +27,8 @@ impl Engine {
         self.nodes.get(&id)?.service.record.lease
     }
 
-    /// None of these, and nothing that they require, is kept stopped by a job.
+    /// Refuses targets that a job keeps stopped, or that require a service which a job keeps
+    /// stopped.
     pub(crate) fn unleased(&self, targets: &Ids) -> Result<(), Refusal> {
         if self.leased.is_empty() {
             return Ok(());
@@ -87,7 +88,7 @@ impl Engine {
         Ok(accepted)
     }
 
-    /// Gives back all that a job has. What is wanted of it starts.
+    /// Gives back all services that a job keeps stopped. Those that are wanted start.
     pub(crate) fn give_back(&mut self, job: ServiceId) -> Accepted {
         let mut accepted = Accepted::default();
         for id in self.leases_of(job) {
@@ -101,7 +102,7 @@ impl Engine {
         accepted
     }
 
-    /// Ends the leases of jobs that are over; says whether there were any.
+    /// Ends the leases of jobs that are over; returns whether there were any.
     pub(crate) fn end_leases(&mut self) -> bool {
         let holders: BTreeSet<ServiceId> = self
             .leased

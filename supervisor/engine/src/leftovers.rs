@@ -1,5 +1,5 @@
-//! What SIGKILL has not ended of a run: the service is failed until that is gone, and nothing is
-//! started beside it.
+//! Leftovers: processes of a run that SIGKILL has not ended. While they exist the service is
+//! failed, and no new run starts beside them.
 
 use run_model::Exit;
 
@@ -13,12 +13,12 @@ use crate::{
     state::{Failure, State, StopCause},
 };
 
-/// From one try to the next to start over what an earlier daemon left, should nobody tell that it
-/// is gone.
+/// Time between two attempts to start despite an earlier daemon's leftovers, for which no exit may
+/// ever be reported.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
 impl Service {
-    /// Something of an earlier run is left, so that no new one may begin.
+    /// Marks the service failed: leftovers of an earlier run keep a new run from starting.
     pub(crate) fn left_over(&mut self, run: RunId, count: u32, look_at: Option<Moment>) {
         self.record.run_terms = None;
         self.record.restart_pending = None;
@@ -28,8 +28,8 @@ impl Service {
         };
     }
 
-    /// No process was made: the keeper makes none beside what is left, of this daemon or of an
-    /// earlier one.
+    /// The keeper made no process: it starts none beside leftovers, of this daemon or of an earlier
+    /// daemon.
     pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
         let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.record.state else {
             return;
@@ -40,14 +40,14 @@ impl Service {
         self.left_over(first.map_or(run, |it| it.run), left.max(1), look_at);
     }
 
-    /// Tries a start over leftovers: they may have gone without anybody telling.
+    /// Retries a start: the leftovers may have ended without a report.
     pub(crate) fn look_at_leftovers(&mut self, ctx: &mut Context<'_>) {
         if self.deadline().is_some_and(|at| at <= ctx.now) {
             self.start_or_wait(ctx);
         }
     }
 
-    /// The keeper has looked again: so many processes are left of the last run.
+    /// Takes the keeper's new count of processes left of the last run.
     pub(crate) fn leftovers_now(&mut self, ctx: &mut Context<'_>, left: u32) {
         self.record.leftovers = match self.record.leftovers {
             Some(Leftovers { run, .. }) if left > 0 => Some(Leftovers { run, count: left }),
@@ -64,7 +64,7 @@ impl Service {
         }
     }
 
-    /// The main process that would not go has ended after all; the keeper sweeps what it left.
+    /// A leftover main process has ended after all; the keeper sweeps its remaining processes.
     pub(crate) fn leftover_ended(&mut self, ctx: &mut Context<'_>, exit: Exit) {
         self.record.last_exit = Some((exit, ctx.now));
         let end = self.record.leftovers.map(|it| End {

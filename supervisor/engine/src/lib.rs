@@ -7,8 +7,8 @@
 //! until it is empty, then sleeps until [`Engine::poll_timeout`] or the next event.
 //!
 //! * A [`Command`] is a request: it may be done, be needless, or be refused with a [`Refusal`].
-//! * A [`Fact`] has happened: it cannot be refused. One about a run that is over is dropped.
-//! * An [`Effect`] is what the engine wants done; its outcome comes back as a fact.
+//! * A [`Fact`] has happened and cannot be refused. A fact about a run that is over is dropped.
+//! * An [`Effect`] is work for the control process; its outcome comes back as a fact.
 //!
 //! A deadline is a field of the state that needs it, so it dies with that state. Those by which a
 //! run is judged for its silence are in `judgement`.

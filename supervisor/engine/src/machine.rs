@@ -1,9 +1,10 @@
-//! One service's machine: what each input means in each [`Phase`]. Knows no other service; what it
-//! has to know of them comes in a [`Context`].
+//! One service's machine: what each input means in each [`Phase`]. The machine knows no other
+//! service; a [`Context`] brings what the machine has to know of others.
 //!
 //! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`;
-//! what a run says of itself is decided in `notified`. The table ends with the pairs that change
-//! nothing, each with its reason, and those that cannot be: a debug build fails on one.
+//! `notified` decides what a notification from the run means. The table ends with the pairs that
+//! change nothing, each with its reason, and the pairs that cannot occur: a debug build fails on
+//! them.
 
 use crate::{
     context::Context,
@@ -68,7 +69,7 @@ impl Service {
 
             (P::Starting, I::Reconcile) => {
                 self.stop_if_it_must_be_down(ctx);
-                // A new plan may ask for less than it was waiting for.
+                // A new plan may require less than what the start was waiting for.
                 self.ready_by_exec(ctx);
             }
             (P::Running | P::Reloading, I::Reconcile) => self.stop_if_it_must_be_down(ctx),
@@ -126,7 +127,7 @@ impl Service {
             }
             (P::Sweeping, I::Fact(F::Swept { left, .. })) => self.down(ctx, *left),
 
-            // Needless: what it asks for is so already, or is done when its time comes.
+            // Needless: the requested state holds already, or the transition comes at its own time.
             (
                 P::Stopped
                 | P::Waiting
@@ -143,13 +144,14 @@ impl Service {
             | (P::Validating | P::Spawning | P::Starting | P::Running | P::Reloading, I::Start)
             | (P::Killing | P::Sweeping, I::KillNow) => {}
 
-            // Spurious: the deadline went with a state that has ended in the same moment.
+            // Spurious: the deadline belonged to a state that has ended in the same moment.
             (
                 P::Stopped | P::Waiting | P::Validating | P::Spawning | P::Sweeping | P::Completed,
                 I::Tick,
             ) => {}
 
-            // Late, early or untrue: no run is believed more than its phase allows.
+            // Late, early or untrue: the phase of a run limits what the engine believes of that
+            // run.
             (
                 P::Validating,
                 I::Fact(
@@ -207,14 +209,14 @@ impl Service {
             | (P::Terminating, I::Fact(F::Swept { .. }))
             | (P::Sweeping, I::Fact(F::Exited { .. })) => {}
 
-            // It has no run that a fact could be about, nor one that could be killed; and only one
-            // that is up or on its way there is asked to reload.
+            // No run exists that a fact could be about or that could be killed; and only a service
+            // that is up or starting is asked to reload.
             (
                 P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed,
                 I::KillNow | I::Fact(_) | I::Reload,
             )
             | (P::Terminating | P::Killing | P::Sweeping, I::Reload)
-            // Only one that waits is given up.
+            // Only a waiting job is given up.
             | (
                 P::Stopped
                 | P::Validating
@@ -240,7 +242,7 @@ impl Service {
     }
 }
 
-/// What a fact says of an outcome, borrowed from it.
+/// Borrows the reason from the outcome of a fact.
 fn said(outcome: &Result<(), alloc::string::String>) -> Result<(), &str> {
     outcome
         .as_ref()

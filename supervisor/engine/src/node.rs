@@ -1,5 +1,5 @@
-//! One service's place in the graph: the summaries of its neighbours, and the summary that they
-//! have of it.
+//! One service's place in the graph: the summaries of its neighbours, and the summary that the
+//! neighbours have of the service.
 //!
 //! An event costs what it touches because each node keeps counts and sets of its neighbours instead
 //! of asking them. `propagate` alone changes them, in one order: a neighbour's summary first, then
@@ -14,10 +14,10 @@ use crate::{
     state::{Goal, State, StopPhase},
 };
 
-/// How a service looks to those that depend on it.
+/// How a service looks to its dependents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// On its way somewhere.
+    /// On its way to another state.
     Unsettled,
     /// At rest without being ready.
     Stuck,
@@ -67,11 +67,11 @@ pub(crate) struct Node {
     pub(crate) dependents: BTreeSet<ServiceId>,
     /// Dependencies that a start would wait for.
     pub(crate) unmet: BTreeSet<ServiceId>,
-    /// Those of them that are required and at rest without being ready.
+    /// The members of `unmet` that are required and at rest without being ready.
     pub(crate) stuck_on: BTreeSet<ServiceId>,
     /// Required services that are to go down.
     pub(crate) requirements_down: usize,
-    /// Dependents that have to be down before this is stopped.
+    /// Dependents that have to be down before this service is stopped.
     pub(crate) blocking: usize,
     /// The service must not run now.
     pub(crate) must_be_down: bool,
@@ -107,9 +107,9 @@ impl Node {
         record.goal == Goal::Up && !kept_down && !stopping_all
     }
 
-    /// Whether the stop of its dependencies waits for this service. Once SIGKILL has been sent, it
-    /// does not: only the kernel can delay the end. A completed service that is to run again has to
-    /// notice so before its requirement is back.
+    /// Whether the stop of its dependencies waits for this service. A service that has been sent
+    /// SIGKILL does not hold them up: only the kernel can delay its end. A completed service that
+    /// is to run again has to notice so before its requirement is back.
     pub(crate) fn holds_up(&self) -> bool {
         let state = &self.service.record.state;
         let completed =
@@ -124,20 +124,20 @@ impl Node {
         self.must_be_down && ((state.is_live() && !killed) || completed || self.blocking > 0)
     }
 
-    /// The dependency is neither required nor ordered, only wanted.
+    /// Whether the service only wants the dependency: the edge neither requires nor orders.
     pub(crate) fn merely_wants(&self, on: ServiceId) -> bool {
         let spec = &self.service.spec;
         let strong = self.edges.get(&on).is_none_or(|edge| edge.strong);
         !strong && spec.wants.contains(&on) && !spec.after.contains(&on)
     }
 
-    /// The service has left the plan, is down, and delays nobody.
+    /// Whether the service has left the plan, is down, and delays no other service.
     pub(crate) fn is_forgettable(&self) -> bool {
         let record = &self.service.record;
         record.removing && self.blocking == 0 && matches!(record.state, State::Stopped)
     }
 
-    /// Takes new edges, and forgets all summaries of neighbours.
+    /// Takes new edges, and drops all summaries of neighbours.
     pub(crate) fn reset(&mut self, edges: Edges) {
         self.edges = edges;
         let mut passed = core::mem::take(&mut self.service.record.passed);

@@ -1,8 +1,8 @@
 //! What each [`Notification`] of a run means in each [`Phase`]: the second half of the machine's
 //! table.
 //!
-//! A run is believed only as far as its phase allows: a word that comes early, late or unasked
-//! changes nothing.
+//! The phase of a run limits what the engine believes of that run: a notification that comes early,
+//! late or unasked changes nothing.
 
 use crate::{context::Context, event::Notification, phase::Phase, service::Service, spec::Ready};
 
@@ -31,16 +31,16 @@ impl Service {
                 self.extend(ctx, ms);
             }
 
-            // A validator has no readiness to tell of, and nothing that has been sent SIGKILL is
-            // asked any more.
+            // A validator has no readiness to report, and a run that was sent SIGKILL is no longer
+            // heard.
             (P::Validating | P::Killing | P::Sweeping, _)
-            // A run that is not ready yet has nothing to reload, and no watchdog that waits for it.
+            // A run that is not ready yet has nothing to reload, and no watchdog waits for it.
             | (P::Spawning | P::Starting, N::Reloading | N::Alive | N::WatchdogTrigger)
             | (P::Spawning, N::ExtendTimeout { .. })
-            // Readiness is told once a run, and no time is set for a run that is up.
+            // A run becomes ready once, and a run that is up has no timeout to extend.
             | (P::Running, N::Ready | N::ReadySignal | N::ReadyClosed | N::ExtendTimeout { .. })
             | (P::Reloading, N::ReadySignal | N::ReadyClosed)
-            // Of a run that goes down only its end counts.
+            // Of a run that goes down only the end counts.
             | (
                 P::Terminating,
                 N::Ready
@@ -62,7 +62,7 @@ impl Service {
         }
     }
 
-    /// A run that starts says that it is ready, or that it will never say so. Only the way that its
+    /// A starting run says that it is ready, or that it will never say so. Only the signal that the
     /// policy names counts.
     fn readiness_told(&mut self, ctx: &mut Context<'_>, what: Notification) {
         match (&self.spec.ready, what) {

@@ -1,5 +1,5 @@
-//! Why a run is told to go down. Worked out when it is told, so that each end has one cause,
-//! whatever is asked for while the run goes down.
+//! Why a run is told to go down. The engine decides the reason at the moment of the stop, so that
+//! each end has one cause, whatever commands come while the run goes down.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,32 +8,32 @@ use crate::ids::ServiceId;
 /// Why a run is told to go down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// A command stops its service.
+    /// A command stops the service.
     Stop,
-    /// A job has its service stopped for its own time.
+    /// A job keeps the service stopped while the job runs.
     Lease(ServiceId),
-    /// A command restarts its service.
+    /// A command restarts the service.
     Restart,
-    /// A plan has its process replaced.
+    /// A plan replaces the process.
     Plan,
-    /// A plan does not have its service any more.
+    /// The service has left the plan.
     Removed,
-    /// Everything is stopped.
+    /// The shutdown stops everything.
     Shutdown,
-    /// What it requires goes down, or is restarted.
+    /// A service that this service requires goes down, or is restarted.
     Requirement(ServiceId),
-    /// What it is bound to is not up any more.
+    /// A service that this service is bound to is no longer up.
     Binding(ServiceId),
 }
 
 /// Why a service has to go down once before it may be up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RestartReason {
-    /// A command restarts it.
+    /// A command restarts the service.
     Restart,
-    /// A plan has changed it.
+    /// A plan has changed the service.
     Plan,
-    /// It requires what is restarted, directly or not; this is the nearest to it.
+    /// The service requires, directly or not, a restarted service; this is the nearest requirement.
     Along(ServiceId),
 }
 
@@ -46,7 +46,8 @@ impl RestartReason {
         }
     }
 
-    /// Which of two reasons counts: one of its own before one along with another, else the first.
+    /// Picks one of two reasons: a reason of the service's own before `Along`, else the earlier
+    /// reason.
     pub(crate) const fn or(self, before: Option<Self>) -> Self {
         match (before, self) {
             (None | Some(Self::Along(_)), Self::Restart | Self::Plan) | (None, Self::Along(_)) => {

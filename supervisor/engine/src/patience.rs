@@ -1,13 +1,13 @@
-//! When the time that a run was given is over: not before all is known that it said and did in that
-//! time, and not if we ourselves come too late to have asked it in time.
+//! When a run's time is over: only once the engine knows all that the run said and did in that
+//! time, and never because the engine came too late to ask the run in time.
 
 use crate::ids::Moment;
 
-/// A deadline that is noticed later than this, in milliseconds, was missed because the engine did
-/// not run.
+/// If the engine notices a deadline later than this, in milliseconds, the engine did not run in
+/// time, and the lateness is not the run's fault.
 const LATE_MS: u64 = 1_000;
 
-/// Up to when what runs have said is known, and what time it is.
+/// The moment up to which the engine has heard its runs, and the current time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) now: Moment,
@@ -15,8 +15,8 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether the patience that lasts until `by` is over. If that is noticed too late, it begins
-    /// once more.
+    /// Whether the patience that lasts until `by` is over. If the engine notices that too late, the
+    /// patience begins once more.
     pub(crate) fn is_over(self, by: &mut Moment, patience_ms: u64) -> bool {
         if *by > self.heard {
             return false;

@@ -1,8 +1,8 @@
-//! The rows of the machine's table: what a state is, without what it carries.
+//! The rows of the machine's table: states without their data.
 //!
 //! Finer than [`State`] where the same input means something else: before and after SIGKILL, and
-//! once the main process is gone. So an arm of the table is one row and one column, and never looks
-//! into a state.
+//! once the main process has ended. So an arm of the table is one row and one column, and never
+//! looks into a state.
 
 use crate::state::{State, StopPhase};
 
@@ -11,7 +11,7 @@ use crate::state::{State, StopPhase};
 pub(crate) enum Phase {
     /// No process, and none is due.
     Stopped,
-    /// Wants to start, and waits for others.
+    /// The service is to start, and waits for others.
     Waiting,
     /// The validator of a start runs.
     Validating,
@@ -23,17 +23,17 @@ pub(crate) enum Phase {
     Running,
     /// Up, taking a new configuration.
     Reloading,
-    /// Told to end, by a signal that it can heed.
+    /// Told to end, by a signal that the process can handle.
     Terminating,
     /// SIGKILL has been asked for: of the run, or of a validator.
     Killing,
-    /// The main process is gone; the keeper kills what it left.
+    /// The main process has ended; the keeper kills its remaining processes.
     Sweeping,
     /// Between two automatic starts.
     Backoff,
     /// Will not come back without a command.
     Failed,
-    /// Its work is done.
+    /// The work of the service is done.
     Completed,
 }
 

@@ -1,5 +1,5 @@
-//! One probe of one run: when the next attempt is due and what the attempts so far mean.
-//! There is never a second attempt before the first one's answer.
+//! One probe of one run: when the next attempt is due, and what the attempts so far mean.
+//! Invariant: the second attempt never begins before the first attempt's answer.
 
 use alloc::string::String;
 
@@ -29,7 +29,7 @@ impl Probing {
         }
     }
 
-    /// Whether an attempt is to be made now; if so, it is under way from now on.
+    /// Whether an attempt is due now; if so, marks the attempt as under way.
     pub(crate) fn take_due(&mut self, now: Moment) -> bool {
         let due = self.next_at.is_some_and(|at| at <= now);
         if due {
@@ -38,8 +38,8 @@ impl Probing {
         due
     }
 
-    /// Takes the answer of the attempt under way and says whether a threshold is reached.
-    /// `None`: not (or nobody had asked).
+    /// Takes the answer of the attempt under way and returns the verdict if a threshold is reached.
+    /// `None`: no threshold is reached, or no attempt was under way.
     pub(crate) fn answer(&mut self, spec: &ProbeSpec, now: Moment, ok: bool) -> Option<bool> {
         if self.next_at.is_some() {
             return None;
@@ -62,7 +62,7 @@ impl Probing {
     }
 }
 
-/// Takes over a changed probe for a run that goes on: a new one starts, a dropped one ends.
+/// Takes over a changed probe for a run that goes on: a new probe starts, a dropped probe ends.
 pub(crate) fn take_over<P: From<Probing>>(
     probe: &mut Option<P>,
     spec: Option<&ProbeSpec>,

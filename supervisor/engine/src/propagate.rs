@@ -26,7 +26,7 @@ impl Engine {
         }
     }
 
-    /// Takes down what is bound to what has gone, before anything starts on top of that.
+    /// Stops services whose binding is lost, before anything starts on top of them.
     pub(crate) fn stop_what_lost_its_binding(&mut self, now: Moment) {
         self.propagate();
         while let Some(id) = self.binding_lost.pop_first() {
@@ -115,8 +115,9 @@ impl Engine {
         }
     }
 
-    /// A service that was up goes down: at its next start it does not wait again for what it merely
-    /// wants and what is on its way up. It does wait for what goes down with it.
+    /// Marks dependencies that the next start need not wait for: the service was up and goes down,
+    /// so it does not wait again for services that it merely wants and that are on their way up. It
+    /// does wait for those that go down with it.
     pub(crate) fn pass_wanted(&mut self, id: ServiceId) {
         let Some(node) = self.nodes.get(&id) else {
             return;

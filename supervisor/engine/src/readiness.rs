@@ -1,8 +1,8 @@
-//! From exec to ready: who is believed that the run is ready, and what follows when the time for it
-//! is over.
+//! From exec to ready: which signal counts as readiness, and what follows when the start takes too
+//! long.
 //!
-//! A failing probe never ends a start; only the time does, so that a slow service is not killed for
-//! being asked.
+//! A failing probe never ends a start; only the timeout does, so that probing never kills a slow
+//! service.
 
 use crate::{
     context::Context,
@@ -15,7 +15,7 @@ use crate::{
     up::{Probing, ReportedProbe, Up},
 };
 
-/// Why a start is given up whose run can no longer say that it is ready.
+/// Why the engine gives up a start whose run can no longer say that it is ready.
 const READY_CLOSED: &str = "closed its descriptor for readiness without saying that it is ready";
 
 impl Service {
@@ -34,7 +34,7 @@ impl Service {
             | Ready::ReadySignal
             | Ready::Delay(_) => None,
         };
-        // The keeper starts nothing beside leftovers, so there are none.
+        // The keeper starts no process beside leftovers, so none are left.
         self.record.leftovers = None;
         let delay = self.ready_delay();
         let patience = self.spec.ready_timeout_ms.filter(|_| delay.is_none());
@@ -53,7 +53,7 @@ impl Service {
         }
     }
 
-    /// What time alone has to pass before it counts as ready.
+    /// The time after which the run counts as ready, where only time decides.
     pub(crate) fn ready_delay(&self) -> Option<u64> {
         match self.spec.ready {
             Ready::Delay(ms) if self.spec.kind == Kind::Daemon => Some(ms),
@@ -65,7 +65,7 @@ impl Service {
         }
     }
 
-    /// A service that is ready once exec has succeeded becomes running.
+    /// Makes the service running if exec alone makes it ready.
     pub(crate) fn ready_by_exec(&mut self, ctx: &mut Context<'_>) {
         if let State::Starting { run, .. } = self.record.state
             && self.spec.kind == Kind::Daemon
@@ -105,7 +105,7 @@ impl Service {
         }
     }
 
-    /// A deadline of a start has passed: patience, or the next question.
+    /// A deadline of a start has passed: the ready timeout, or the next probe attempt.
     pub(crate) fn tick_starting(&mut self, ctx: &mut Context<'_>) {
         let patience = self.spec.ready_timeout_ms.unwrap_or_default();
         let State::Starting {
@@ -145,7 +145,7 @@ impl Service {
         }
     }
 
-    /// A readiness probe's own failures never end a run; only the timeout does.
+    /// Takes a probe's answer. Failed attempts never end a run; only the timeout does.
     pub(crate) fn probed_starting(
         &mut self,
         ctx: &mut Context<'_>,
@@ -172,7 +172,7 @@ impl Service {
         }
     }
 
-    /// The run has closed its descriptor for readiness without a newline.
+    /// The run has closed its readiness descriptor without a newline.
     pub(crate) fn gave_up_ready(&mut self, ctx: &mut Context<'_>) {
         let starts = matches!(self.record.state, State::Starting { .. });
         if starts && self.spec.kind == Kind::Daemon {

@@ -1,8 +1,8 @@
 //! What must survive the control process: all of a service but its policy, which the plan brings.
 //!
-//! The keeper holds one record a service, opaque, and gives it to the next control process. So a
-//! record is whole by itself: whatever the engine would need to go on is a field here or in the
-//! state.
+//! The keeper holds one opaque record for each service, and gives the records to the next control
+//! process. So a record is complete by itself: whatever the engine needs to go on is a field here
+//! or in the state.
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
@@ -18,23 +18,23 @@ use crate::{
     up::{Probing, Up},
 };
 
-/// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the
-/// control process also keeps on disk.
+/// Goal, hold, state and counters of one service. Opaque except for the goal and the hold, which
+/// the control process also keeps on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// What is wanted.
+    /// Whether the service is meant to be up or down.
     pub goal: Goal,
     /// Who stopped it, if somebody did.
     pub hold: Option<Hold>,
-    /// The job that keeps it stopped, if one does.
+    /// The lease of the job that keeps the service stopped, if any.
     pub(crate) lease: Option<Lease>,
-    /// Of a job: the request that it works on, or worked on last.
+    /// Of a job: the request that the job works on, or worked on last.
     pub(crate) request: Option<String>,
     pub(crate) state: State,
     pub(crate) since: Moment,
     /// Early ends in a row.
     pub(crate) early: Early,
-    /// When the automatic starts were that the start limit may still count.
+    /// Times of the automatic starts that the start limit may still count.
     pub(crate) starts: Vec<Moment>,
     pub(crate) restarts: u32,
     pub(crate) last_exit: Option<(Exit, Moment)>,
@@ -43,44 +43,44 @@ pub struct Record {
     pub(crate) restart_pending: Option<RestartReason>,
     /// The service has left the plan: to be stopped and forgotten.
     pub(crate) removing: bool,
-    /// What SIGKILL has not ended of an earlier run. Nothing is started beside it.
+    /// Processes of an earlier run that SIGKILL has not ended. No run starts beside them.
     pub(crate) leftovers: Option<Leftovers>,
-    /// Not to be restarted when it ends by itself.
+    /// Whether the service stays down when its run ends by itself.
     pub(crate) once: bool,
-    /// Not to be started until a command or its time comes, though it is wanted: its work is done
-    /// for now.
+    /// Whether the service, though wanted, stays down until a command or its schedule triggers a
+    /// run, since its work is done for now.
     pub(crate) idle_until_triggered: bool,
-    /// Wanted services that the next start does not wait for: the service was up, and these have
-    /// not settled since.
+    /// Wanted services that the next start does not wait for: they have not settled since this
+    /// service was last up.
     pub(crate) passed: BTreeSet<ServiceId>,
-    /// Of the present run, from its spawn until it is gone.
+    /// Terms of the present run, from its spawn until nothing of the run is left.
     pub(crate) run_terms: Option<RunTerms>,
 }
 
-/// What SIGKILL has not ended.
+/// Processes that SIGKILL has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leftovers {
-    /// The run that left it; or, of an earlier daemon's, the run that could not be started for it.
+    /// The run of the leftovers; for an earlier daemon's leftovers, the run that could not start.
     pub(crate) run: RunId,
     /// How many processes were left when the keeper last looked; at least one.
     pub(crate) count: u32,
 }
 
-/// What holds for one run, whatever the plan says by now.
+/// Terms of one run, fixed at its spawn whatever later plans say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunTerms {
-    /// How the run is asked to end: a plan that replaces the process must still stop the old one in
-    /// the old one's way.
+    /// How to stop the run: when a plan replaces the process, the old process still needs the old
+    /// stop terms.
     pub(crate) stop: Stop,
-    /// What the run has said of its watchdog's timeout; zero: it need not speak.
+    /// The watchdog timeout that the run has set by notification; zero: none.
     pub(crate) watchdog_ms: Option<u64>,
 }
 
-/// Ends of runs, in a row, that nobody asked for and that came early.
+/// Early ends in a row that nobody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Early {
     pub(crate) count: u32,
-    /// None of them was a success.
+    /// Whether none of these runs succeeded.
     pub(crate) failed: bool,
 }
 
@@ -90,7 +90,7 @@ impl Early {
         failed: true,
     };
 
-    /// One more.
+    /// Counts one more end.
     pub(crate) const fn add(&mut self, success: bool) {
         self.count = self.count.saturating_add(1);
         self.failed &= !success;
@@ -98,7 +98,7 @@ impl Early {
 }
 
 impl Record {
-    /// A service that has no process: what is known of it after a reboot.
+    /// The record of a service without a process, as known after a reboot.
     pub const fn at_rest(goal: Goal, hold: Option<Hold>) -> Self {
         Self {
             goal,
@@ -122,7 +122,7 @@ impl Record {
         }
     }
 
-    /// What it was when the record was made.
+    /// The state when the record was made.
     pub const fn state(&self) -> &State {
         &self.state
     }
@@ -191,8 +191,8 @@ impl Record {
         ]
     }
 
-    /// The record without what no person sees and no successor needs: the deadlines and counts of
-    /// probes and watchdog.
+    /// The record without the deadlines and counts of probes and watchdog, which no person sees and
+    /// no successor needs.
     pub(crate) fn shown(&self) -> Self {
         let mut copy = self.clone();
         if let Some(watchdog) = copy.state.up_mut().and_then(|up| up.watchdog.as_mut()) {
@@ -209,7 +209,7 @@ impl Record {
         copy
     }
 
-    /// Probes that were under way when the control process died have to be asked again.
+    /// Makes probes that were under way when the control process died due again.
     pub(crate) fn wake_probes(&mut self, now: Moment) {
         for probe in self.state.probes_mut() {
             probe.next_at = probe.next_at.or(Some(now));
@@ -218,7 +218,7 @@ impl Record {
 }
 
 impl State {
-    /// There is a process, or there may be something left of one.
+    /// Whether a process exists, or remains of a process may.
     pub(crate) const fn is_live(&self) -> bool {
         match self {
             Self::Validating { .. }
@@ -235,12 +235,12 @@ impl State {
         }
     }
 
-    /// It goes down.
+    /// Whether the service is on its way down.
     pub(crate) const fn is_stopping(&self) -> bool {
         matches!(self, Self::Stopping { .. })
     }
 
-    /// Exec has succeeded, and nothing has asked it to end.
+    /// Whether the process executes and has not been asked to end.
     pub(crate) const fn executes(&self) -> bool {
         matches!(
             self,
@@ -248,7 +248,7 @@ impl State {
         )
     }
 
-    /// Ready or completed.
+    /// Whether the service is ready or completed.
     pub(crate) const fn is_up(&self) -> bool {
         matches!(
             self,

@@ -1,6 +1,6 @@
-//! The reload of a run: its validator, what tells the run, the run's own word, and the question
-//! whether it has the new configuration. One that has failed in any of these leaves the run as it
-//! was, and its outcome is shown until the next reload, or the end of the run.
+//! The reload of a run, in order: the validator, the signal or command, the run's own notification,
+//! and the confirmation that the run has the new configuration. A reload that fails in any step
+//! leaves the run as it was; its outcome stays visible until the next reload or the end of the run.
 
 use alloc::borrow::ToOwned;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl ReportedProbe {
-    /// When it is asked again.
+    /// When the next attempt to confirm is due.
     pub(crate) fn due(&self) -> Option<Moment> {
         self.probing.next_at.filter(|_| !self.is_yes())
     }
@@ -27,8 +27,8 @@ impl ReportedProbe {
 }
 
 impl Service {
-    /// Takes a new configuration: first the validator, if there is one. One that is about to go
-    /// down reads it at its next start.
+    /// Begins a reload, with the validator first if the service has a validator. A service that is
+    /// about to go down reads the new configuration at its next start.
     pub(crate) fn reload(&mut self, ctx: &mut Context<'_>) {
         if ctx.must_be_down {
             return;
@@ -63,7 +63,8 @@ impl Service {
         };
     }
 
-    /// A reload that the run began by itself, without a way to be told to, has the time of a start.
+    /// The timeout of a reload. A reload that the run began by itself, for a service without a way
+    /// to reload, has the time of a start.
     fn reload_patience(&self) -> Option<u64> {
         let told = self.spec.reload.as_ref().map(|it| it.timeout_ms);
         told.or(self.spec.ready_timeout_ms)
@@ -119,8 +120,8 @@ impl Service {
         }
     }
 
-    /// Once nothing works on the reload any more, the run is asked for its configuration; then the
-    /// reload is done.
+    /// Once nothing works on the reload any more, asks the run to confirm its configuration; the
+    /// confirmation ends the reload.
     fn go_on_reloading(&mut self, ctx: &mut Context<'_>) {
         let asks = self.spec.reload.as_ref().and_then(|it| it.confirm.as_ref());
         let State::Reloading {
@@ -142,7 +143,7 @@ impl Service {
         }
     }
 
-    /// The run says that it reloads: asked to or not, it will say when it is ready again.
+    /// The run says that it reloads. Asked to or not, the run will say when it is ready again.
     pub(crate) fn reload_announced(&mut self, ctx: &Context<'_>) {
         if matches!(self.record.state, State::Running { .. }) {
             self.enter_reloading(ctx, None);
@@ -152,8 +153,8 @@ impl Service {
         }
     }
 
-    /// The run says that it has finished reloading. A command that works on the reload still
-    /// has the last word.
+    /// The run says that it has finished reloading. A command that still works on the reload has
+    /// the last word.
     pub(crate) fn reload_said_ready(&mut self, ctx: &mut Context<'_>) {
         if let State::Reloading { awaits_ready, .. } = &mut self.record.state {
             *awaits_ready = false;
@@ -173,7 +174,7 @@ impl Service {
         }
     }
 
-    /// Nobody knows of a run that works on the reload, or of the main run itself.
+    /// The keeper does not know a run that works on the reload, or the main run itself.
     pub(crate) fn lost_while_reloading(
         &mut self,
         ctx: &mut Context<'_>,
@@ -189,7 +190,7 @@ impl Service {
         }
     }
 
-    /// One answer to the question whether the run has the configuration of a reload.
+    /// Takes one answer to the question whether the run has the configuration of a reload.
     pub(crate) fn reload_confirmed(
         &mut self,
         ctx: &mut Context<'_>,
@@ -206,7 +207,7 @@ impl Service {
         else {
             return;
         };
-        // What is answered of an earlier reload says nothing of this one.
+        // An answer about an earlier reload says nothing about this reload.
         let (true, Some(spec)) = (*number == Some(reload), asks) else {
             return;
         };
@@ -218,7 +219,7 @@ impl Service {
         }
     }
 
-    /// The reload waits for a confirmation that the plan does not ask for any more.
+    /// Whether the reload waits for a confirmation that the plan no longer asks for.
     pub(crate) fn is_unasked(&self) -> bool {
         let reload = self.spec.reload.as_ref();
         let asks = reload.is_some_and(|it| it.confirm.is_some());
@@ -232,13 +233,13 @@ impl Service {
         waits && !asks
     }
 
-    /// A deadline of a reload may have passed: the next question, or patience. True: the reload is
-    /// over, and another is queued.
+    /// A deadline of a reload may have passed: the next attempt to confirm, or the timeout. True:
+    /// the reload is over, and another is queued.
     pub(crate) fn tick_reload(&mut self, ctx: &mut Context<'_>) -> bool {
         if self.is_unasked()
             && let State::Reloading { confirm, .. } = &mut self.record.state
         {
-            // From here on as a reload without confirmation.
+            // From here on the reload continues as a reload without confirmation.
             *confirm = None;
             self.go_on_reloading(ctx);
             return false;
@@ -278,15 +279,15 @@ impl Service {
         false
     }
 
-    /// Back to running, or to the next reload.
+    /// Goes back to running, or on to the next reload.
     fn reload_over(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) {
         if self.end_reload(ctx, outcome) {
             self.reload(ctx);
         }
     }
 
-    /// Back to running; whatever still works on the reload is ended. Says whether another reload is
-    /// queued.
+    /// Goes back to running and ends whatever still works on the reload. Returns whether another
+    /// reload is queued.
     fn end_reload(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) -> bool {
         let State::Reloading {
             up,
@@ -311,7 +312,7 @@ impl Service {
         reload_queued
     }
 
-    /// A reload command or validator must not outlive the run that it is about.
+    /// Ends the reload command or validator: neither may outlive the run that it is about.
     pub(crate) fn drop_reload(&mut self, ctx: &mut Context<'_>) {
         if let State::Reloading { helper, .. } = &mut self.record.state
             && let Some(helper) = helper.take()

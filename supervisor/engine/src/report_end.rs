@@ -1,4 +1,4 @@
-//! Reports the end of a main run, once it is decided what follows.
+//! Reports the end of a main run, once the engine has decided what follows.
 
 use alloc::{boxed::Box, string::String};
 
@@ -11,14 +11,14 @@ use crate::{
 };
 
 impl Service {
-    /// Says that a main run is over, if it is one.
+    /// Reports that a main run is over, if the run is a main run.
     pub(crate) fn report_end(&self, ctx: &mut Context<'_>, end: Option<End>, said: String) {
         if let Some(end) = end {
             ctx.ended = Some(Box::new(self.ended(ctx.now, end, said)));
         }
     }
 
-    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
+    /// Builds the report, once what follows is decided. `said`: what a probe or watchdog had said.
     fn ended(&self, now: Moment, end: End, said: String) -> Ended {
         let next = match &self.record.state {
             State::Waiting { .. } => Next::Wait,

@@ -1,6 +1,6 @@
-//! A restart, by a command or a plan: marks what has to go down once before it may be up again,
-//! with all that requires it and is up. The marks are taken away at the next start; the machines do
-//! the rest, dependents down first.
+//! A restart, by a command or a plan: marks the services that have to go down once before they may
+//! be up again: the targets and their requirers that are up. The next start clears a mark; the
+//! machines do the rest, dependents down first.
 
 use crate::{
     engine::Engine,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Engine {
-    /// A restart never lifts a hold of something that is not named in it.
+    /// Refuses a restart over a held requirement: a restart lifts no hold but those of its targets.
     pub(crate) fn requirements_free(&self, targets: &Ids) -> Result<(), Refusal> {
         for service in targets {
             for requirement in self.with_requirements(&Ids::from([*service])) {
@@ -52,7 +52,7 @@ impl Engine {
         accepted
     }
 
-    /// Takes down once what is up of the targets and of what requires them.
+    /// Takes down once the targets, and the services that require them, where they are up.
     pub(crate) fn restart_with_requirers(
         &mut self,
         targets: &Ids,
@@ -93,7 +93,7 @@ impl Engine {
         self.propagate();
     }
 
-    /// Notes what requires one of these, is completed, and runs again once that is back.
+    /// Notes completed services that require a target and run again once the target is back.
     pub(crate) fn note_reruns(&mut self, targets: &Ids, accepted: &mut Accepted) {
         self.propagate();
         let runs_again = |id: &ServiceId| {

@@ -1,8 +1,8 @@
-//! The transitions of a service that is up: probes, and when its count of early deaths is cleared.
+//! The transitions of a service that is up: probes, and the reset of the count of early ends.
 //!
 //! Liveness ends a run; health only changes what is shown. Order of a tick: the deadline of a
-//! reload, then probes, then the watchdog, and a queued reload last, so that none begins for a run
-//! that has just been told to end.
+//! reload, then probes, then the watchdog, and a queued reload last, so that no reload begins for a
+//! run that has just been told to end.
 
 use alloc::borrow::ToOwned;
 
@@ -39,13 +39,13 @@ impl Service {
             }
         }
         self.tick_watchdog(ctx);
-        // The next reload is not begun for a run that has just been asked to end.
+        // No reload begins for a run that has just been asked to end.
         if next_reload && matches!(self.record.state, State::Running { .. }) {
             self.reload(ctx);
         }
     }
 
-    /// Liveness ends the run; health only changes what is shown.
+    /// Takes a probe's answer: a liveness failure ends the run; health only changes what is shown.
     pub(crate) fn probed_up(
         &mut self,
         ctx: &mut Context<'_>,

@@ -1,6 +1,6 @@
-//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline,
-//! which facts concern it, what may be shown. Changes of state are in the modules of the
-//! transitions.
+//! One service: its policy (`spec`), its record, and what follows from the two: the next deadline,
+//! which facts concern the service, what people may see. The modules of the transitions change the
+//! state.
 
 use alloc::boxed::Box;
 
@@ -18,7 +18,7 @@ use crate::{
     view::{Unhealthy, View},
 };
 
-/// One service: its policy and all that is remembered of it.
+/// One service: its policy and its record.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) id: ServiceId,
@@ -27,13 +27,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The input that a fact is to this service; `None` when no run of its own could have had it
-    /// happen.
+    /// The input that a fact is to this service; `None` when no run of the service could have
+    /// caused the fact.
     pub(crate) fn input_of<'a>(&self, fact: &'a Fact) -> Option<Input<'a>> {
         let run = Some(fact.run());
         if self.record.leftovers.map(|it| it.run) == run {
             return match fact {
-                // The run that was left was a validator's, and has ended.
+                // The leftover run was a validator's, and has ended.
                 Fact::Validated { .. } | Fact::SpawnFailed { .. } => Some(Input::Leftovers(0)),
                 Fact::Swept { left, .. } => Some(Input::Leftovers(*left)),
                 Fact::Exited { exit, .. } => Some(Input::LeftoverEnded(*exit)),
@@ -113,8 +113,8 @@ impl Service {
         all.into_iter().flatten().min()
     }
 
-    /// Takes a new policy over without touching the process. `replaced`: the process will be, so
-    /// what is watched of it stays as it is.
+    /// Takes a new policy over without touching the process. `replaced`: the process will be
+    /// replaced, so its probes and watchdog stay as they are.
     pub(crate) fn take_spec(&mut self, spec: Box<Spec>, now: Moment, replaced: bool) {
         let scheduled = core::mem::replace(&mut self.spec, spec).scheduled;
         self.take_schedule(scheduled);
@@ -170,8 +170,8 @@ impl Service {
         }
     }
 
-    /// The effect that a new control process has to repeat: the old one may have died before it
-    /// carried it out.
+    /// The effect that a new control process has to repeat: the previous control process may have
+    /// died before it carried the effect out.
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
         self.record.wake_probes(now);
         self.resume_watchdog(now);
@@ -191,7 +191,7 @@ impl Service {
         }
     }
 
-    /// What people may be shown.
+    /// The state of the service as people may see it.
     pub(crate) fn view(&self) -> View {
         let record = &self.record;
         View {
@@ -215,7 +215,7 @@ impl Service {
         }
     }
 
-    /// Why the run is not well, if it is not.
+    /// Why the run is not healthy, if so.
     fn unhealthy(&self) -> Option<Unhealthy> {
         let up = self.record.state.up()?;
         match up.watchdog.and_then(|it| it.verdict) {
@@ -229,7 +229,7 @@ impl Service {
         }
     }
 
-    /// It has failed because something of its last run is left.
+    /// Whether the service has failed because processes of its last run are left.
     pub(crate) fn has_leftovers(&self) -> bool {
         matches!(
             self.record.state,

@@ -1,5 +1,5 @@
-//! The shutdown: everything goes down in reverse order; what still runs at the deadline is killed,
-//! and what even SIGKILL does not end is given up after a grace time.
+//! The shutdown: all services go down in reverse order; runs that remain at the deadline are
+//! killed, and processes that SIGKILL does not end are given up after a grace time.
 
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ pub(crate) const SHUTDOWN_GRACE_MS: u64 = 10_000;
 /// How far the shutdown has come.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
-    /// When what still runs is killed; after that, when the engine stops waiting.
+    /// When the remaining runs are killed; after that, when the engine stops waiting.
     pub(crate) deadline: Moment,
     /// Time from the last change of the deadline to the deadline, in milliseconds.
     pub(crate) patience_ms: u64,
@@ -30,9 +30,9 @@ pub(crate) struct Shutdown {
 pub(crate) enum ShutdownPhase {
     /// Services end as asked, in reverse order.
     Stopping,
-    /// The kernel ends what has been sent SIGKILL.
+    /// The kernel ends the runs that were sent SIGKILL.
     Killing,
-    /// Nothing: `ShutdownComplete` has been queued.
+    /// Nothing more: `ShutdownComplete` has been queued.
     Done,
 }
 
@@ -73,7 +73,7 @@ impl Engine {
         shutdown.is_some_and(|it| it.deadline <= now)
     }
 
-    /// Once its time is over, what still runs is killed; after that, the engine stops waiting.
+    /// Kills the remaining runs once the time is over; after the grace time, stops waiting.
     pub(crate) fn press_shutdown(&mut self, now: Moment) {
         let heard = self.heard;
         let Some(shutdown) = self
@@ -107,7 +107,7 @@ impl Engine {
         }
     }
 
-    /// The shutdown is complete once nothing has a process any more.
+    /// Completes the shutdown once no service has a process any more.
     pub(crate) fn end_shutdown(&mut self) {
         let Some(shutdown) = &mut self.shutdown else {
             return;

@@ -1,4 +1,4 @@
-//! What the engine knows of a service: its policy. It does not know what a command line is.
+//! What the engine knows of a service: its policy, without any command line.
 //!
 //! Times are milliseconds, factors thousandths.
 
@@ -8,41 +8,42 @@ use run_model::{Exit, Stop};
 
 use crate::ids::ServiceId;
 
-/// Everything that decides over one service.
+/// Everything that governs one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// A daemon stays up; a oneshot runs to its end.
     pub kind: Kind,
-    /// Must be ready or completed before this starts; a stop of one stops this first.
+    /// Must be ready or completed before this service starts; their stop stops this service first.
     pub requires: BTreeSet<ServiceId>,
-    /// Started with this and before it; its failure does not hold this back.
+    /// Started before this service; their failure does not hold this service back.
     pub wants: BTreeSet<ServiceId>,
-    /// Like `requires`, and whenever one of them goes down, also by a crash, this is stopped too.
+    /// Like `requires`; in addition any way that they go down, also a crash, stops this service.
     pub binds_to: BTreeSet<ServiceId>,
-    /// Order alone: starts after these have settled, stops before them.
+    /// Order alone: this service starts after these have settled, and stops before them.
     pub after: BTreeSet<ServiceId>,
     /// A validator command is run before every start and reload.
     pub validated: bool,
     /// When dependents may start.
     pub ready: Ready,
-    /// Longest time from exec to ready; none waits for ever.
+    /// Longest time from exec to ready; none: no limit.
     pub ready_timeout_ms: Option<u64>,
-    /// Fails `failures` times in a row: the run is killed off and restarted.
+    /// After `failures` failures in a row the run is ended and restarted.
     pub liveness: Option<ProbeSpec>,
-    /// Fails `failures` times in a row: shown as degraded; nothing is restarted.
+    /// After `failures` failures in a row the service shows as degraded; nothing is restarted.
     pub health: Option<ProbeSpec>,
     /// Once ready, a run must say that it is alive, again and again.
     pub watchdog: Option<Watchdog>,
     /// A oneshot that is idle until [`crate::Command::Run`] or [`crate::Command::Job`]: it does not
     /// start with the daemon.
     pub scheduled: bool,
-    /// One of these that only [`crate::Command::Job`] starts, and that may have others stopped.
+    /// A scheduled oneshot that only [`crate::Command::Job`] starts, and that may have others
+    /// stopped.
     pub job: bool,
     /// What follows an exit.
     pub restart: Restart,
     /// How a run is asked to end.
     pub stop: Stop,
-    /// How a run takes a new configuration without ending; none: it cannot.
+    /// How a run takes a new configuration without ending; none: the service cannot.
     pub reload: Option<Reload>,
 }
 
@@ -63,8 +64,8 @@ pub enum Ready {
     /// When the run says so by the notify protocol (`Notification::Ready`); a reload lasts until it
     /// says so again.
     Notify,
-    /// When the run has left its mark (`Notification::ReadySignal`): a newline on a descriptor, a
-    /// line in its log. That happens once a run; a reload does not wait for it.
+    /// When the run has given its signal (`Notification::ReadySignal`): a newline on a descriptor,
+    /// a line in its log. A run gives the signal once; a reload does not wait for it.
     ReadySignal,
     /// So many milliseconds after exec.
     Delay(u64),
@@ -72,7 +73,7 @@ pub enum Ready {
     Probe(ProbeSpec),
 }
 
-/// Timing and thresholds of a probe. What it asks is the control process's business.
+/// Timing and thresholds of a probe. The control process knows how to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeSpec {
     /// Wait before the first attempt (after exec for readiness, after ready for the others).
@@ -90,7 +91,7 @@ pub struct ProbeSpec {
 pub struct Watchdog {
     /// Longest silence, unless the run itself says otherwise.
     pub timeout_ms: u64,
-    /// What follows.
+    /// What follows a longer silence.
     pub action: WatchdogAction,
     /// Number of the signal that ends a silent run.
     pub signal: i32,
@@ -99,9 +100,9 @@ pub struct Watchdog {
 /// What the silence of a watched run means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchdogAction {
-    /// It is ended, by the watchdog's signal first; its policy decides what follows.
+    /// The run is ended, by the watchdog's signal first; the restart policy decides what follows.
     Restart,
-    /// It is shown as degraded until it says that it is alive.
+    /// The service shows as degraded until the run says that it is alive.
     Degrade,
 }
 
@@ -114,9 +115,9 @@ pub struct Restart {
     pub success: ExitSet,
     /// Exits that no other run follows, whatever the policy.
     pub prevent: ExitSet,
-    /// Pause before the second early death's restart.
+    /// Pause before the restart after the second early end.
     pub delay_ms: u64,
-    /// Each further pause is this many thousandths of the one before.
+    /// Each further pause is this many thousandths of the previous pause.
     pub factor_milli: u32,
     /// No pause is longer.
     pub max_delay_ms: u64,
@@ -124,11 +125,11 @@ pub struct Restart {
     pub jitter_milli: u32,
     /// A run that was up this long clears the count of early deaths.
     pub reset_after_ms: u64,
-    /// More automatic starts than this and the service has failed.
+    /// The service fails after more automatic starts than this.
     pub limit: Option<StartLimit>,
 }
 
-/// Which exits of a run are followed by another.
+/// Which exits of a run another run follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Every exit.
@@ -144,9 +145,9 @@ pub enum Policy {
 /// At most `starts` automatic starts within `within_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartLimit {
-    /// Number of starts that are still fine.
+    /// Number of starts that the limit still allows.
     pub starts: u32,
-    /// Window that is looked back on.
+    /// Window, up to now, in which starts count.
     pub within_ms: u64,
 }
 
@@ -160,7 +161,7 @@ pub struct ExitSet {
 }
 
 impl ExitSet {
-    /// It is one of these.
+    /// Whether the exit is in the set.
     pub(crate) fn contains(&self, exit: Exit) -> bool {
         match exit {
             Exit::Code(code) => self.codes.contains(&code),
@@ -172,20 +173,20 @@ impl ExitSet {
 /// How a run takes a new configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reload {
-    /// What tells it to.
+    /// How the run is told to reload.
     pub how: ReloadHow,
     /// Longest time of a reload, from its validator to its confirmation.
     pub timeout_ms: u64,
-    /// Asked, after all else, until the first yes: the run has the new configuration. Its
-    /// thresholds have no meaning. None: nothing is asked.
+    /// Asked after all other steps, until the first yes: whether the run has the new configuration.
+    /// The thresholds of this probe have no meaning. None: nothing is asked.
     pub confirm: Option<ProbeSpec>,
 }
 
 /// What tells a run to take a new configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadHow {
-    /// A signal to the main process. With `Ready::Notify` the run says ready again.
+    /// A signal to the main process. With `Ready::Notify` the run reports when it is ready again.
     Signal(i32),
-    /// A command of its own, which exits with success.
+    /// A command of its own, which must exit with success.
     Command,
 }

@@ -1,7 +1,6 @@
-//! The transitions that lead up to a process: wait for what is required, let the validator judge,
-//! spawn.
+//! The transitions that lead up to a process: wait for requirements, run the validator, spawn.
 //!
-//! From exec to ready: `readiness`. What follows an end that nobody asked for: `after_exit`.
+//! `readiness` continues from exec to ready; `after_exit` handles an end that nobody asked for.
 
 use crate::{
     backoff::pause_ms,
@@ -15,11 +14,11 @@ use crate::{
     state::{Failure, State, StopCause},
 };
 
-/// Why a start is tried again whose validator the keeper does not know.
+/// Why the engine retries a start whose validator the keeper does not know.
 const VALIDATOR_LOST: &str = "its validator could not be run; see its command in the service file";
 
 impl Service {
-    /// Without a process: stays down, waits, or starts, as the world now asks.
+    /// Decides for a service without a process: stay down, wait, or start.
     pub(crate) fn start_or_wait(&mut self, ctx: &mut Context<'_>) {
         self.record.restart_pending = None;
         if !ctx.up_wanted {
@@ -43,8 +42,8 @@ impl Service {
         };
     }
 
-    /// Stays down, as is wanted. What is left of its last run is not forgotten: it makes the
-    /// service failed.
+    /// Stays down, as wanted. Leftovers of the last run are not forgotten: they make the service
+    /// failed.
     fn stay_down(&mut self) {
         self.record.state = match self.record.leftovers {
             Some(Leftovers { count, .. }) => State::Failed {
@@ -57,7 +56,7 @@ impl Service {
         };
     }
 
-    /// A start by hand forgets every count.
+    /// Clears every count, as a start by hand does, and starts.
     pub(crate) fn start_by_hand(&mut self, ctx: &mut Context<'_>) {
         self.forget_counts();
         self.record.detail = Detail::NONE;
@@ -65,15 +64,15 @@ impl Service {
         self.start_or_wait(ctx);
     }
 
-    /// A completed service is to run again; if a restart is pending, it runs again after that.
+    /// Runs a completed service again; if a restart is pending, after that restart.
     pub(crate) fn start_again(&mut self, ctx: &mut Context<'_>) {
         if self.record.restart_pending.is_none() {
             self.start_by_hand(ctx);
         }
     }
 
-    /// A start by hand of a service that goes down is done once it is down, whatever the policy
-    /// says.
+    /// Notes a start by hand of a service that is going down: the start follows the stop, whatever
+    /// the policy says.
     pub(crate) fn start_after_stop(&mut self) {
         let done = self
             .record
@@ -131,7 +130,7 @@ impl Service {
         });
     }
 
-    /// The validator's verdict on a start.
+    /// Takes the validator's verdict on a start.
     pub(crate) fn start_validated(&mut self, ctx: &mut Context<'_>, ok: bool) {
         if ctx.must_be_down || !ctx.unmet.is_empty() {
             self.start_or_wait(ctx);
@@ -147,12 +146,12 @@ impl Service {
         }
     }
 
-    /// The keeper knows nothing of the validator.
+    /// The keeper does not know the validator's run.
     pub(crate) fn validator_lost(&mut self, ctx: &mut Context<'_>) {
         self.start_failed(ctx, true, &VALIDATOR_LOST.into());
     }
 
-    /// No process came to be. What can pass is tried again, whatever the policy.
+    /// No process could be made. The engine retries a transient failure, whatever the policy.
     pub(crate) fn start_failed(&mut self, ctx: &mut Context<'_>, transient: bool, reason: &Detail) {
         self.record.detail.clone_from(reason);
         if ctx.must_be_down || (transient && !ctx.unmet.is_empty()) {
@@ -168,21 +167,21 @@ impl Service {
         }
     }
 
-    /// A pause ends early when it is not to run, or has something else to wait for.
+    /// Ends a pause early when the service is not to run, or has something else to wait for.
     pub(crate) fn reconsider_backoff(&mut self, ctx: &mut Context<'_>) {
         if ctx.must_be_down {
             self.start_or_wait(ctx);
         }
     }
 
-    /// A failed service that is not wanted is simply stopped, unless something of it is left.
+    /// Makes a failed service that is not wanted stopped, unless it has leftovers.
     pub(crate) fn reconsider_failure(&mut self, ctx: &mut Context<'_>) {
         if !ctx.up_wanted && !self.has_leftovers() {
             self.start_or_wait(ctx);
         }
     }
 
-    /// A completed one has to run again, or is not wanted any more.
+    /// Leaves `Completed` when the service has to run again, or is not wanted any more.
     pub(crate) fn leave_completed(&mut self, ctx: &mut Context<'_>) {
         if ctx.up_wanted && self.record.idle_until_triggered {
             self.record.restart_pending = None; // The next run reads the new configuration.

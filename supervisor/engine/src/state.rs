@@ -1,6 +1,6 @@
-//! What is wanted of a service (goal, hold), and what it is (state).
+//! What a service is meant to be (goal, hold), and what it is (state).
 //!
-//! A state carries what it alone needs, deadlines included, so nothing of it outlives it.
+//! A state carries only its own data, deadlines included, so no such data outlives the state.
 
 use alloc::{collections::BTreeSet, string::String};
 
@@ -14,12 +14,12 @@ use crate::{
     up::{Probing, ReloadOutcome, ReportedProbe, Up},
 };
 
-/// What is wanted of a service.
+/// Whether a service is meant to be up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goal {
-    /// It should run (a oneshot: have run).
+    /// The service should run (a oneshot: have run).
     Up,
-    /// It should not run.
+    /// The service should not run.
     Down,
 }
 
@@ -28,87 +28,87 @@ pub enum Goal {
 pub struct Hold {
     /// Who asked, for people: `root`, `alice (uid 1000)`.
     pub by: String,
-    /// When, in milliseconds of the Unix epoch. The engine only passes it on.
+    /// When, in milliseconds of the Unix epoch. The engine only passes the time on.
     pub at_unix_ms: u64,
 }
 
-/// What a service is at the moment. Each variant carries what it alone needs, deadlines included.
+/// What a service is at the moment. Each variant carries only its own data, deadlines included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// No process, and none is due.
     Stopped,
-    /// Wants to start, and waits for dependencies: they have not settled, or are required and not
-    /// ready.
+    /// The service is to start, and waits for dependencies: they have not settled, or are required
+    /// and not ready.
     Waiting {
-        /// What it waits for; never empty.
+        /// The dependencies; never empty.
         on: BTreeSet<ServiceId>,
     },
-    /// Its validator judges whether it may start.
+    /// The validator runs and decides whether the service may start.
     Validating {
         /// The validator's run.
         run: RunId,
-        /// A reload was asked for, which is begun once the run is up.
+        /// Whether a reload was asked for, which begins once the run is up.
         reload_queued: bool,
     },
-    /// Its process is being made.
+    /// The process is being made.
     Spawning {
         /// The run to be.
         run: RunId,
-        /// As of a start that validates.
+        /// As in `Validating`.
         reload_queued: bool,
     },
     /// Executing, not ready yet.
     Starting {
-        /// Its main run.
+        /// The main run.
         run: RunId,
-        /// When patience ends.
+        /// When the ready timeout ends.
         ready_by: Option<Moment>,
-        /// The readiness probe, if it has one.
+        /// The readiness probe, if the service has one.
         probe: Option<Probing>,
-        /// When it counts as ready, if time alone decides.
+        /// When the run counts as ready, if time alone decides.
         ready_at: Option<Moment>,
         /// When exec succeeded.
         spawned_at: Moment,
-        /// As of a start that validates.
+        /// As in `Validating`.
         reload_queued: bool,
     },
     /// Up and ready.
     Running {
-        /// The run, and what is watched of it.
+        /// The run, with its probes and watchdog.
         #[serde(flatten)]
         up: Up,
-        /// How the last reload of the run ended; none: there was none.
+        /// How the last reload of the run ended; none: no reload yet.
         last_reload: Option<ReloadOutcome>,
     },
     /// Up, taking a new configuration.
     Reloading {
-        /// The run, and what is watched of it.
+        /// The run, with its probes and watchdog.
         #[serde(flatten)]
         up: Up,
-        /// What works on the reload, while something does.
+        /// The process that works on the reload, if any.
         helper: Option<Helper>,
-        /// When patience ends.
+        /// When the reload's timeout ends.
         until: Option<Moment>,
-        /// The run will say when it is ready.
+        /// Whether the run will say when it is ready.
         awaits_ready: bool,
-        /// Which reload it is; none: one that the run has begun by itself.
+        /// The number of the reload; none: the run has begun the reload by itself.
         number: Option<RunId>,
-        /// The question whether it has the new configuration, once that is asked.
+        /// The confirmation of the new configuration, once the engine asks for it.
         confirm: Option<ReportedProbe>,
-        /// Another reload was asked for, which is begun after this one.
+        /// Whether another reload was asked for, which begins after this one.
         reload_queued: bool,
     },
     /// On its way down.
     Stopping {
-        /// Its main run, or the validator of a start.
+        /// The main run, or the validator of a start.
         run: RunId,
         /// Which of the two.
         target: StopTarget,
-        /// How far.
+        /// How far the stop has come.
         phase: StopPhase,
-        /// Why it goes down: decides what follows.
+        /// Why the run goes down; decides what follows.
         cause: StopCause,
-        /// A start was asked for meanwhile: it follows, however the run ends.
+        /// Whether a start was asked for meanwhile: the start follows, however the run ends.
         then_start: bool,
     },
     /// Between two automatic starts.
@@ -117,16 +117,16 @@ pub enum State {
         until: Moment,
         /// Early ends in a row.
         attempt: u32,
-        /// Each of them was a failure.
+        /// Whether each of these runs failed.
         failed: bool,
     },
     /// Will not come back without a command.
     Failed {
-        /// Why.
+        /// Why the service failed.
         reason: Failure,
     },
-    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not
-    /// restarted after that.
+    /// The work of the service is done: the work of a oneshot, or of a daemon which ended with
+    /// success and is not restarted after that.
     Completed,
 }
 
@@ -140,7 +140,7 @@ pub enum Helper {
 }
 
 impl Helper {
-    /// Its own run.
+    /// The run of this helper.
     pub const fn run(self) -> RunId {
         match self {
             Self::Validator(run) | Self::Command(run) => run,
@@ -148,7 +148,7 @@ impl Helper {
     }
 }
 
-/// What a stop is to end.
+/// Which process a stop ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopTarget {
     /// The main run.
@@ -160,27 +160,27 @@ pub enum StopTarget {
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopPhase {
-    /// It has been asked to end.
+    /// The run has been asked to end.
     Asked {
-        /// The signal that was sent last.
+        /// The last signal sent.
         signal: i32,
-        /// When a second one follows; `None` once it has, or where there is none.
+        /// When the second signal follows; `None` once sent, or where there is none.
         escalate_at: Option<Moment>,
         /// When SIGKILL follows.
         kill_at: Moment,
     },
-    /// SIGKILL has been asked for. Only the kernel can still delay the end, or refuse it.
+    /// SIGKILL has been requested. Only the kernel can still delay the end, or never bring it.
     Killed {
-        /// When the run counts as one that will not go.
+        /// When the run counts as leftover.
         give_up_at: Moment,
-        /// Why it was asked for.
+        /// Why SIGKILL was requested.
         why: Kill,
     },
-    /// The main process is gone; the keeper removes what it left behind.
+    /// The main process has ended; the keeper removes its remaining processes.
     Sweep {
         /// How the main process ended.
         exit: Exit,
-        /// SIGKILL had been asked for by then, and why.
+        /// Why SIGKILL had been requested by then, if it had.
         killed: Option<Kill>,
     },
 }
@@ -188,53 +188,53 @@ pub enum StopPhase {
 /// Why a run is sent SIGKILL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kill {
-    /// It had been asked to end, and its own time for that was over.
+    /// The run had been asked to end, and its stop timeout was over.
     StopTimeout,
-    /// It had been asked to end, and the time of the shutdown was over before its own.
+    /// The run had been asked to end, and the shutdown's time was over before its stop timeout.
     ShutdownDeadline,
-    /// It had not been asked: the time of the shutdown was over, or it was not executing yet.
+    /// The run had not been asked: the shutdown's time was over, or the run did not execute yet.
     Unasked,
 }
 
 /// Why a run goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopCause {
-    /// It was told to.
+    /// The run was told to.
     Asked(Order),
-    /// It ended by itself.
+    /// The run ended by itself.
     Exited,
-    /// It was not ready in time.
+    /// The run was not ready in time.
     ReadyTimeout,
-    /// Its liveness probe failed.
+    /// The liveness probe failed.
     Liveness,
-    /// Its watchdog heard nothing, or was triggered.
+    /// The watchdog heard nothing in time, or was triggered.
     Watchdog,
-    /// It had outlived SIGKILL, and has ended at last.
+    /// The run had outlived SIGKILL, and has ended at last.
     Outlived,
 }
 
-/// Why a service has failed: it will not come back without a command (or a new plan).
+/// Why a service has failed: only a command (or a new plan) brings the service back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Exec was impossible; the stage and errno, or what the start lacks.
     Spawn(Detail),
-    /// Its validator refused.
+    /// The validator rejected the configuration.
     Validator,
-    /// It ended, and its policy says not to restart.
+    /// The run ended, and the policy says not to restart.
     Exited(Exit),
-    /// It was not ready in time, and its policy says not to restart.
+    /// The run was not ready in time, and the policy says not to restart.
     ReadyTimeout,
-    /// Its watchdog ended it, and its policy says not to restart.
+    /// The watchdog ended the run, and the policy says not to restart.
     Watchdog,
-    /// It restarted too often.
+    /// The service restarted too often.
     StartLimit,
-    /// Of a job: what it requires was down for good, so it could not begin.
+    /// Of a job: this requirement was down for good, so the job could not begin.
     Requirement(ServiceId),
-    /// What belonged to its last run would not go away.
+    /// Processes of the last run have not ended.
     Leftovers {
-        /// Processes that are left, as far as known; at least one.
+        /// Number of known processes; at least one.
         count: u32,
-        /// When it is tried again whether they are gone, if nobody will tell.
+        /// When the engine next checks whether they have ended, if no exit will be reported.
         look_at: Option<Moment>,
     },
 }
@@ -272,7 +272,7 @@ impl State {
         }
     }
 
-    /// How the last reload of the run ended; none: there was none, or one is under way.
+    /// How the last reload of the run ended; none: no reload yet, or a reload is under way.
     pub(crate) const fn last_reload(&self) -> Option<&ReloadOutcome> {
         match self {
             Self::Running { last_reload, .. } => last_reload.as_ref(),
@@ -289,8 +289,8 @@ impl State {
         }
     }
 
-    /// Remembers a reload that cannot be begun now: it waits for the end of the start, or of the
-    /// reload before.
+    /// Remembers a reload that cannot begin now: it waits for the end of the start, or of the
+    /// previous reload.
     pub(crate) const fn queue_reload(&mut self) {
         if let Self::Validating { reload_queued, .. }
         | Self::Spawning { reload_queued, .. }
@@ -301,7 +301,7 @@ impl State {
         }
     }
 
-    /// A reload waits for the end of this start, or of this reload.
+    /// Whether a reload waits for the end of this start, or of this reload.
     pub(crate) const fn reload_queued(&self) -> bool {
         match self {
             Self::Validating { reload_queued, .. }
@@ -323,7 +323,7 @@ impl State {
         match self {
             Self::Stopped => "stopped",
             Self::Waiting { .. } => "waiting",
-            // Of a validator only `View::validating` tells.
+            // Only `View::validating` tells of a validator.
             Self::Validating { .. } | Self::Spawning { .. } => "spawning",
             Self::Starting { .. } => "starting",
             Self::Running { .. } => "running",

@@ -1,5 +1,5 @@
-//! Runs one service's machine once, and keeps the books about it: the index of runs, the index of
-//! deadlines, who has to be told.
+//! Runs one service's machine once, and updates the indexes of runs and deadlines and the list of
+//! services to report.
 //!
 //! Invariant: every change of a record goes through [`Engine::book`], so the indexes of runs,
 //! deadlines and waiting jobs never lag behind the records.
@@ -33,7 +33,7 @@ impl Engine {
         }
     }
 
-    /// Runs one service's machine once and keeps the books about it.
+    /// Runs one service's machine once and updates the indexes.
     pub(crate) fn step(&mut self, now: Moment, id: ServiceId, input: Input<'_>) {
         let stopping_all = self.shutdown.is_some();
         let Some(order) = self.nodes.get(&id).map(|node| self.order(node)) else {
@@ -88,7 +88,7 @@ impl Engine {
         }
     }
 
-    /// Indexes what changed, and says so once an event.
+    /// Indexes what changed, and queues `Changed` once per event.
     pub(crate) fn book(&mut self, id: ServiceId, before: &Record) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
@@ -123,33 +123,33 @@ impl Engine {
         self.tell_changed(id);
     }
 
-    /// Queues `Changed`, once an event.
+    /// Queues `Changed`, once per event.
     pub(crate) fn tell_changed(&mut self, id: ServiceId) {
         if self.changed.insert(id) {
             self.effects.push_back(Effect::Changed { service: id });
         }
     }
 
-    /// Queues an effect that no machine decides about.
+    /// Queues an effect that comes from no machine.
     pub(crate) fn push_effect(&mut self, effect: Effect) {
         self.effects.push_back(effect);
     }
 
-    /// Says that a service is gone, and nothing more about it.
+    /// Queues `Forget` for a removed service, which is then reported no more.
     pub(crate) fn forget(&mut self, id: ServiceId) {
         let changed = Effect::Changed { service: id };
         self.effects.retain(|effect| *effect != changed);
         self.effects.push_back(Effect::Forget { service: id });
     }
 
-    /// Makes a run known that a record brought.
+    /// Indexes the runs of a restored record.
     pub(crate) fn adopt_runs(&mut self, id: ServiceId, record: &Record) {
         for run in record.runs().into_iter().flatten() {
             self.runs.insert(run, id);
         }
     }
 
-    /// Drops every index entry of a service that is gone.
+    /// Drops every index entry of a removed service.
     pub(crate) fn drop_indexes(&mut self, id: ServiceId, node: &Node) {
         for run in node.service.record.runs().into_iter().flatten() {
             self.runs.remove(&run);
@@ -164,7 +164,7 @@ impl Engine {
         }
     }
 
-    /// Why a service goes down, if it is told to now.
+    /// The reason that the service gets if this step stops the service.
     fn order(&self, node: &Node) -> Order {
         let record = &node.service.record;
         if self.shutdown.is_some() {
@@ -192,7 +192,7 @@ impl Engine {
         let unmet = |on: &ServiceId| node.unmet.contains(on);
         match edges.find(|(on, edge)| edge.bound && unmet(on)) {
             Some((on, _)) => Order::Binding(*on),
-            // No reason to go down: no step tells it to.
+            // The service has no reason to go down, so no step stops it.
             None => Order::Stop,
         }
     }

@@ -1,7 +1,7 @@
 //! The transitions that lead down: the stop signal, SIGKILL, the sweep, and what follows.
 //!
-//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what
-//! SIGKILL does not end is in `leftovers`.
+//! Each step has its deadline. A run is down only once the keeper has found none of its processes;
+//! `leftovers` handles processes that SIGKILL does not end.
 
 use run_model::{Exit, Stop};
 
@@ -16,8 +16,8 @@ use crate::{
     up::Up,
 };
 
-/// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
-/// keeper takes to find that out and to name it.
+/// Time after SIGKILL until a process that has not ended counts as leftover. Longer than the keeper
+/// takes to find such a process and to report it.
 pub(crate) const KILL_GRACE_MS: u64 = 7_000;
 
 /// When SIGKILL follows a second signal that is sent at `escalate_at`: a postponed second signal
@@ -91,7 +91,7 @@ impl Service {
         });
     }
 
-    /// Has SIGKILL sent; from here on only the kernel can delay the end. Also ends a validator.
+    /// Requests SIGKILL; from here on only the kernel can delay the end. Also ends a validator.
     pub(crate) fn kill(&mut self, ctx: &mut Context<'_>, why: Kill) {
         self.drop_reload(ctx);
         let asked = StopCause::Asked(ctx.order);
@@ -135,7 +135,7 @@ impl Service {
         });
     }
 
-    /// The second signal, or SIGKILL.
+    /// Sends the second signal, or requests SIGKILL.
     pub(crate) fn tick_asked(&mut self, ctx: &mut Context<'_>) {
         let stop = self.stop_policy();
         let State::Stopping {
@@ -173,7 +173,7 @@ impl Service {
         });
     }
 
-    /// SIGKILL has not ended the run in time: it counts as left.
+    /// SIGKILL has not ended the run in time: the run counts as leftover.
     pub(crate) fn tick_killed(&mut self, ctx: &mut Context<'_>) {
         if let State::Stopping {
             phase: StopPhase::Killed { give_up_at, .. },
@@ -185,14 +185,14 @@ impl Service {
         }
     }
 
-    /// The keeper names what SIGKILL has not ended.
+    /// The keeper reports processes that SIGKILL has not ended.
     pub(crate) fn killed_in_vain(&mut self, ctx: &mut Context<'_>, left: u32) {
         if left > 0 {
             self.down(ctx, left);
         }
     }
 
-    /// More time for what it is doing now; never less than it had.
+    /// Gives the run more time for its current start, reload or stop; never shortens the time.
     pub(crate) fn extend(&mut self, ctx: &Context<'_>, ms: u64) {
         let at = ctx.now.after(ms);
         let stop = self.stop_policy();
@@ -248,7 +248,7 @@ impl Service {
         self.record.last_exit = Some((exit, ctx.now));
     }
 
-    /// The main process is gone. The keeper sweeps by itself and will say so.
+    /// The main process has ended. The keeper sweeps by itself and reports the result.
     pub(crate) fn sweep(&mut self, ctx: &Context<'_>, exit: Exit) {
         if let State::Stopping { phase, target, .. } = &mut self.record.state {
             let killed = match phase {
@@ -262,7 +262,7 @@ impl Service {
         }
     }
 
-    /// Nobody knows of a run that was up: it never had a process, or ended unseen.
+    /// The keeper does not know a run that was up: the run never had a process, or ended unseen.
     pub(crate) fn vanished(&mut self, ctx: &mut Context<'_>, reason: &Detail) {
         self.count_death(ctx.now, false);
         self.drop_reload(ctx);
@@ -270,7 +270,7 @@ impl Service {
         self.gone(ctx, StopCause::Exited, None);
     }
 
-    /// The run is over, or was killed in vain: what now?
+    /// Decides what follows a run that is over, or that SIGKILL has not ended.
     pub(crate) fn down(&mut self, ctx: &mut Context<'_>, left: u32) {
         let State::Stopping {
             run,
@@ -293,7 +293,7 @@ impl Service {
         };
         let said = self.record.detail.what.clone();
         if left > 0 {
-            // The run of a main process is kept, rather than a validator's.
+            // A leftover main run is kept as such, rather than a validator's.
             let validator = target == StopTarget::Validator;
             let first = self.record.leftovers.filter(|_| validator);
             self.left_over(first.map_or(run, |it| it.run), left, None);
@@ -307,7 +307,7 @@ impl Service {
         self.report_end(ctx, end, said);
     }
 
-    /// Nothing of the run is left.
+    /// Nothing of the run is left: decides what follows.
     pub(crate) fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
         let then_start = matches!(
             self.record.state,

@@ -9,27 +9,27 @@ use crate::ids::{Moment, RunId};
 /// A run that is up, whether it reloads or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Up {
-    /// Its main run.
+    /// The main run.
     pub run: RunId,
-    /// When it became ready.
+    /// When the run became ready.
     pub ready_since: Moment,
-    /// When the count of early deaths is cleared; `None` once it is.
+    /// When the count of early ends is cleared; `None` once cleared.
     pub stable_at: Option<Moment>,
-    /// The liveness probe, if it has one.
+    /// The liveness probe, if the service has one.
     pub liveness: Option<Probing>,
-    /// The health probe, if it has one.
+    /// The health probe, if the service has one.
     pub health: Option<ReportedProbe>,
-    /// The watchdog, if it has one.
+    /// The watchdog, if the service has one.
     pub watchdog: Option<Watching>,
 }
 
-/// A probe of which the last no is shown: of health, or of the confirmation of a reload.
+/// A probe whose last failure is shown: of health, or of the confirmation of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedProbe {
-    /// How far the probe is.
+    /// The progress of the probe.
     #[serde(flatten)]
     pub probing: Probing,
-    /// What the last no said, in words for people; may be empty.
+    /// What the last failure said, in words for people; may be empty.
     pub said: String,
 }
 
@@ -50,22 +50,22 @@ pub struct Probing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadOutcome {
-    /// All that was asked of it says that it has the new configuration.
+    /// All steps asked for have shown that the run has the new configuration.
     Done,
-    /// Its validator refused that, or could not be run; in words for people.
+    /// The validator rejected the new configuration, or could not run; in words for people.
     Refused(String),
-    /// Its reload command failed; in words for people.
+    /// The reload command failed; in words for people.
     Failed(String),
-    /// It was not done in time.
+    /// The reload was not done in time.
     TimedOut,
-    /// Nothing has shown in time that it has the new configuration; what the last answer said.
+    /// No confirmation in time that the run has the new configuration; what the last answer said.
     NotConfirmed(String),
-    /// A new plan has taken away its way to reload.
+    /// A new plan has taken away the service's way to reload.
     Impossible,
 }
 
 impl ReloadOutcome {
-    /// The run has the configuration that it had before, as far as is known.
+    /// Whether the run still has its earlier configuration, as far as is known.
     pub fn is_failure(&self) -> bool {
         *self != Self::Done
     }
@@ -74,7 +74,8 @@ impl ReloadOutcome {
 /// The watchdog of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
-    /// When silence is a failure; `None` once it is, and for a run that need not speak.
+    /// When silence becomes a failure; `None` once it has, and for a run without a watchdog
+    /// timeout.
     pub by: Option<Moment>,
     /// The verdict so far; `None` before the run has said anything.
     pub verdict: Option<WatchdogVerdict>,
@@ -92,13 +93,13 @@ pub enum WatchdogVerdict {
 }
 
 impl Up {
-    /// Its probes of liveness and health, where it has them.
+    /// The run's liveness and health probes, where the service has them.
     pub(crate) fn probes_mut(&mut self) -> (Option<&mut Probing>, Option<&mut Probing>) {
         let health = self.health.as_mut().map(|it| &mut it.probing);
         (self.liveness.as_mut(), health)
     }
 
-    /// What is said of its health; a single no decides.
+    /// Whether the run is healthy; a single negative verdict decides.
     pub(crate) fn verdict(&self) -> Option<bool> {
         let health = self.health.as_ref().and_then(|it| it.probing.verdict);
         let watchdog = self.watchdog.and_then(|it| it.verdict);

@@ -1,4 +1,4 @@
-//! What people may be shown of a service, and whether it has come to rest.
+//! The state of a service as people may see it, and whether the service has come to rest.
 
 use alloc::string::String;
 
@@ -12,33 +12,33 @@ use crate::{
     up::ReloadOutcome,
 };
 
-/// Everything about a service that may be shown. A copy: it does not follow.
+/// Everything about a service that may be shown. A copy that does not follow later changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// What is wanted.
+    /// Whether the service is meant to be up.
     pub goal: Goal,
     /// Who stopped it, if somebody did.
     pub hold: Option<Hold>,
-    /// What it is.
+    /// What the service is at the moment.
     pub state: State,
-    /// Up and ready, or completed.
+    /// Whether the service is up and ready, or completed.
     pub ready: bool,
-    /// The verdict of the health probe and the watchdog; `None` without either, or before the
-    /// first.
+    /// The verdict of the health probe and the watchdog; `None` without either, or before the first
+    /// verdict.
     pub healthy: Option<bool>,
-    /// The job that keeps it stopped, if one does.
+    /// The lease of the job that keeps the service stopped, if any.
     pub lease: Option<Lease>,
-    /// Of a job: names the request that it works on, or has worked on last.
+    /// Of a job: the request that the job works on, or worked on last.
     pub request: Option<String>,
-    /// When it came into this state.
+    /// When the service came into this state.
     pub since: Moment,
-    /// When its run became ready, while it is up: no reload changes that.
+    /// When the run became ready, while the run is up; a reload does not change the time.
     pub up_since: Option<Moment>,
-    /// It is not restarted when it ends by itself: it was started by [`crate::Command::Once`].
+    /// Whether the service, started by [`crate::Command::Once`], stays down when its run ends.
     pub once: bool,
-    /// A oneshot that has not run since the daemon started, and waits for its time.
+    /// Whether the oneshot waits for its time and has not run since the daemon started.
     pub unrun: bool,
-    /// The process that is being made or stopped is its validator's, not its own.
+    /// Whether the process that is being made or stopped is the validator's.
     pub validating: bool,
     /// Automatic restarts since the last manual start.
     pub restarts: u32,
@@ -46,20 +46,20 @@ pub struct View {
     pub last_exit: Option<(Exit, Moment)>,
     /// Why the last start failed, or what a start waits for.
     pub detail: Detail,
-    /// Why `healthy` is a no.
+    /// Why `healthy` is false.
     pub unhealthy: Option<Unhealthy>,
-    /// How the last reload of this run ended; none: there was none, or one is under way.
+    /// How the last reload of this run ended; none: no reload yet, or a reload is under way.
     pub last_reload: Option<ReloadOutcome>,
 }
 
-/// Why a run that is up is not well.
+/// Why a run that is up is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unhealthy {
-    /// Its health probe says no; in words for people, may be empty.
+    /// The health probe fails; in words for people, may be empty.
     Probe(String),
-    /// Its watchdog has heard nothing in time, or was triggered by the run itself.
+    /// The watchdog has heard nothing in time, or the run itself has triggered the watchdog.
     Watchdog {
-        /// The run has done it.
+        /// Whether the run has triggered the watchdog.
         triggered: bool,
     },
 }
@@ -71,7 +71,7 @@ pub enum Settled {
     No,
     /// Up and ready.
     Ready,
-    /// Its work is done.
+    /// The work of the service is done.
     Completed,
     /// Failed for good.
     Failed,
@@ -79,6 +79,6 @@ pub enum Settled {
     Held,
     /// Crashed; the next start is due later.
     Backoff,
-    /// Waiting on something that has itself settled without being ready.
+    /// Waiting for a service that has itself settled without being ready.
     WaitingOn(ServiceId),
 }

@@ -1,5 +1,5 @@
-//! The watchdog: a run that is up must say that it is alive, again and again. Unlike a probe it is
-//! the run that speaks and the engine that waits; so every word of it only moves a deadline.
+//! The watchdog: a run that is up must say that it is alive, again and again. Unlike with a probe,
+//! the run speaks and the engine waits; so every notification only moves a deadline.
 
 use crate::{
     context::Context,
@@ -14,7 +14,7 @@ const SILENT: &str = "its watchdog heard nothing of it in time";
 const TRIGGERED: &str = "it triggered its watchdog itself";
 
 impl Service {
-    /// Longest silence of the present run; `None`: it need not speak.
+    /// Longest silence of the present run; `None`: no limit.
     fn watchdog_timeout(&self) -> Option<u64> {
         let spec = self.spec.watchdog.as_ref()?;
         let told = self.record.run_terms.and_then(|it| it.watchdog_ms);
@@ -31,7 +31,7 @@ impl Service {
         })
     }
 
-    /// It is alive; a silence that was shown is over.
+    /// The run says that it is alive, which ends a silence that was shown.
     pub(crate) fn alive(&mut self, ctx: &Context<'_>) {
         let by = self.watchdog_timeout().map(|ms| ctx.now.after(ms));
         let Some(up) = self.record.state.up_mut() else {
@@ -46,7 +46,7 @@ impl Service {
         };
     }
 
-    /// The deadline has passed, or not yet.
+    /// Acts on the watchdog's deadline if the deadline has passed.
     pub(crate) fn tick_watchdog(&mut self, ctx: &mut Context<'_>) {
         let timeout = self.watchdog_timeout().unwrap_or_default();
         let watchdog = self
@@ -67,7 +67,8 @@ impl Service {
 
     fn watchdog_failed(&mut self, ctx: &mut Context<'_>, verdict: WatchdogVerdict) {
         let Some(spec) = &self.spec.watchdog else {
-            // A plan that restarts it has taken it away, and others have to go first.
+            // The run gets a restart by a plan that has removed its watchdog, and others have to
+            // stop first.
             if let Some(up) = self.record.state.up_mut() {
                 up.watchdog = None;
             }
@@ -95,7 +96,7 @@ impl Service {
         }
     }
 
-    /// The run says how long it may be silent. It may do so before it is ready.
+    /// The run says how long it may be silent, possibly before it is ready.
     pub(crate) fn watchdog_told(&mut self, now: Moment, ms: u64) {
         if self.spec.watchdog.is_none() {
             return;
@@ -106,7 +107,7 @@ impl Service {
         self.restart_watchdog(now);
     }
 
-    /// A plan has changed the watchdog of a run that goes on.
+    /// Applies a plan's changed watchdog to a run that goes on.
     pub(crate) fn take_watchdog(&mut self, now: Moment) {
         let fresh = self.watch(now);
         let Some(up) = self.record.state.up_mut() else {
@@ -119,7 +120,7 @@ impl Service {
         }
     }
 
-    /// A new control process has heard nothing yet.
+    /// Restarts the watchdog's time: a new control process has heard nothing yet.
     pub(crate) fn resume_watchdog(&mut self, now: Moment) {
         let up = self.record.state.up();
         if up.is_some_and(|up| up.watchdog.is_some_and(|it| it.by.is_some())) {

@@ -14,34 +14,34 @@ use crate::{
     store::{self, Running, StoredHold},
 };
 
-/// What a control process starts with.
+/// The input of a new control process.
 #[derive(Debug, Default)]
 pub(crate) struct Boot {
     /// Seed of the jitter of restarts and schedules.
     pub(crate) seed: u64,
     /// Holds that survived an earlier daemon.
     pub(crate) holds: BTreeMap<String, StoredHold>,
-    /// Up to when schedules were handled by an earlier daemon.
+    /// The moment up to which an earlier daemon has handled schedules.
     pub(crate) handled: crate::store::Handled,
-    /// The host is in maintenance.
+    /// The maintenance of the host, if any.
     pub(crate) maintenance: Option<api::Maintenance>,
-    /// Status files were written, which may be there still.
+    /// Whether status files were written, which may still exist.
     pub(crate) status_files: bool,
-    /// Main runs that lived when this was stored last.
+    /// Main runs that were alive when the file was last stored.
     pub(crate) running: crate::store::Running,
-    /// Kernel's id of this boot.
+    /// The kernel's boot id.
     pub(crate) kernel_boot_id: String,
-    /// Name of the user the supervisor runs as.
+    /// Name of the user that the supervisor runs as.
     pub(crate) own_user: String,
-    /// Shown in status: missing privileges, unreadable state.
+    /// Warnings for status: missing privileges, unreadable state.
     pub(crate) warnings: Vec<String>,
-    /// Shown there too: state files that were put aside.
+    /// Warnings for status about state files that were set aside.
     pub(crate) aside: Vec<String>,
-    /// Of the plan on disk: who had it applied, and what the files say that it stands in place of.
+    /// Of the plan on disk: who applied it, and which rejected files it replaces.
     pub(crate) applied: Option<(AppliedBy, Option<Inputs>)>,
 }
 
-/// The plan and the state to begin with. `seed` feeds the jitter.
+/// Reads the plan and the state to begin with. `seed` feeds the jitter.
 #[expect(
     clippy::disallowed_methods,
     reason = "before the loop: nobody waits for an answer yet"
@@ -119,8 +119,9 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     (applied.plan, boot)
 }
 
-/// Without runs of an earlier daemon whose end is in the history: it was written, and the power
-/// went before the other file was. For those of this daemon the keeper knows what has been written.
+/// Drops runs of an earlier daemon whose end is in the history: the history was written, and the
+/// power failed before the file of runs was. For runs of this daemon the keeper knows what is
+/// written.
 pub(super) fn without_told(mut running: Running, daemon: &str, state_dir: &Path) -> Running {
     let of_it = |id: &String| id.rsplit_once('-').is_some_and(|(of, _)| of == daemon);
     let unseen = running.0.iter().filter(|(id, _)| !of_it(id));
@@ -129,7 +130,7 @@ pub(super) fn without_told(mut running: Running, daemon: &str, state_dir: &Path)
     };
     match history::exits::ids(state_dir, &since) {
         Ok(told) => running.0.retain(|id, _| !told.contains(id)),
-        // Readers of the history take each run once.
+        // Readers of the history count each run once.
         Err(error) => tracing::error!("cannot read how runs ended before: {error}"),
     }
     running

@@ -1,14 +1,14 @@
-//! What every component reads, and by which it says what is to be done.
+//! The state that every component reads, and the queue of their outputs.
 //!
-//! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single
-//! owner: the engine's view of the services, the plan that runs, the ids of services, runs, the
-//! time. A component reads these, queues what is to be done outside ([`Context::job`],
-//! [`Context::tell`]), and never waits for it.
+//! Owner: [`super::Control`], which lends the context to one component at a time. The context holds
+//! what has no single owner: the engine's view of the services, the current plan, the ids of
+//! services, the runs, the time. A component reads these, queues what is to be done outside
+//! ([`Context::job`], [`Context::tell`]), and never waits for the result.
 //!
-//! Invariant: outputs leave in the order in which they were said, and answers to clients after
-//! them. So a component that has the keeper remember something before it asks for a job that rests
-//! on it can rely on that order (`in_order.rs`), and a client on all that it hears of being with
-//! the keeper.
+//! Invariant: outputs leave in the order in which components queue them, and answers to clients
+//! after them. So a component that has the keeper remember something before it asks for a dependent
+//! job can rely on that order (`in_order.rs`), and the keeper knows of everything that a client
+//! hears.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -30,41 +30,41 @@ use crate::control::{
     service_ids::Names,
 };
 
-/// A queue that a boot or shutdown has made longer than this gives its memory back.
+/// The queue shrinks if a boot or shutdown has made it longer than this.
 const OUTPUTS_KEPT: usize = 64;
 
 /// Shared by all components, lent to one at a time.
 pub(super) struct Context {
     pub(super) engine: Engine,
-    /// The plan that runs.
+    /// The current plan.
     pub(super) plan: Arc<Plan>,
     pub(super) names: Names,
     pub(super) now: Now,
     pub(super) keeper: KeeperInfo,
     pub(super) own: Own,
-    /// What followers are told.
+    /// The event stream for followers.
     pub(super) events: EventStream,
-    /// Runs that live, or have ended and are not swept.
+    /// Runs that are alive, or have ended and are not swept.
     runs: BTreeMap<RunId, Run>,
     outputs: VecDeque<Output>,
-    /// What clients are told once the outputs of this input are said.
+    /// Answers that leave after the outputs of this input.
     answers: Vec<Answer>,
-    /// What people are told at the end of this input who want to know it.
+    /// Alerts that leave at the end of this input.
     alerts: Vec<Alert>,
-    /// Services changed by the input that is being handled.
+    /// Services changed by the current input.
     touched: BTreeSet<ServiceId>,
 }
 
-/// Who the supervisor itself is.
+/// The supervisor's own account.
 #[derive(Clone, Debug)]
 pub(super) struct Own {
-    /// Name of its user.
+    /// Name of the supervisor's user.
     pub(super) user: String,
-    /// It may run services as other users.
+    /// Whether the supervisor may run services as other users.
     pub(super) is_root: bool,
 }
 
-/// What the keeper said of itself.
+/// What the keeper has said about itself.
 #[derive(Clone, Debug)]
 pub(super) struct KeeperInfo {
     pub(super) pid: i32,
@@ -108,7 +108,7 @@ impl Context {
         self.plan.services.get(name).map(AsRef::as_ref)
     }
 
-    /// The name of a service. Every id was given out for one.
+    /// The name of a service. Every id belongs to a name.
     pub(super) fn name(&self, id: ServiceId) -> &str {
         self.names.name(id).unwrap_or("?")
     }
@@ -118,7 +118,7 @@ impl Context {
         self.service(self.runs.get(&run)?.service?)
     }
 
-    /// Somebody wants this run. A probe is wanted as long as the run that it asks about.
+    /// Whether a run is still wanted. A probe is wanted as long as the run that it probes.
     pub(super) fn is_wanted(&self, run: RunId) -> bool {
         match self.runs.get(&run).map(|known| &known.purpose) {
             Some(Purpose::Probe(of, _)) => self.engine.service_of(*of).is_some(),
@@ -127,14 +127,14 @@ impl Context {
         }
     }
 
-    /// The run lives, or what is left of it does, and is on its way down.
+    /// Whether the run, or what is left of it, is on its way down.
     pub(super) fn is_ending(&self, run: RunId) -> bool {
         let Some(known) = self.runs.get(&run) else {
             return false;
         };
         let view = known.service.and_then(|id| self.engine.view(id));
         view.is_none_or(|view| match view.state {
-            // Nobody knows when: what SIGKILL has not ended has no deadline.
+            // The end is unknown: leftovers of SIGKILL have no deadline.
             State::Failed { .. } => false,
             State::Stopping { .. } => true,
             _ => view.goal == Goal::Down,
@@ -146,7 +146,7 @@ impl Context {
         self.engine.main_run(self.names.id(service)?)
     }
 
-    /// A run, from the moment at which it is asked for until all of it is swept.
+    /// A run, from the request for it until the run is swept.
     pub(super) fn run(&self, run: RunId) -> Option<&Run> {
         self.runs.get(&run)
     }
@@ -161,43 +161,43 @@ impl Context {
         &self.runs
     }
 
-    /// A run is asked for.
+    /// Adds a run that is asked for.
     pub(super) fn add_run(&mut self, run: RunId, known: Run) {
         self.runs.insert(run, known);
     }
 
-    /// A run is over, and nothing is left of it.
+    /// Removes a run that is over and has nothing left.
     pub(super) fn remove_run(&mut self, run: RunId) -> Option<Run> {
         self.runs.remove(&run)
     }
 
-    /// The input that is being handled changes this service.
+    /// Marks a service as changed by the current input.
     pub(super) fn touch(&mut self, id: ServiceId) {
         self.touched.insert(id);
     }
 
-    /// Services that the input has changed so far.
+    /// Services that the current input has changed so far.
     pub(super) const fn touched(&self) -> &BTreeSet<ServiceId> {
         &self.touched
     }
 
-    /// The same, for the steps that follow the input. Who touches a service from here on has it
-    /// looked at after the next input.
+    /// Takes the changed services for the steps after the input. A service that such a step touches
+    /// is looked at after the next input.
     pub(super) fn take_touched(&mut self) -> BTreeSet<ServiceId> {
         std::mem::take(&mut self.touched)
     }
 
-    /// What is to be told to people.
+    /// Takes the queued alerts.
     pub(super) fn take_alerts(&mut self) -> Vec<Alert> {
         std::mem::take(&mut self.alerts)
     }
 
-    /// Has this done outside, after all that was said before.
+    /// Queues an output after all earlier outputs.
     pub(super) fn output(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
 
-    /// The next thing to do outside.
+    /// The next output.
     pub(super) fn poll_output(&mut self) -> Option<Output> {
         let next = self.outputs.pop_front();
         if self.outputs.is_empty() && self.outputs.capacity() > OUTPUTS_KEPT {
@@ -206,12 +206,12 @@ impl Context {
         next
     }
 
-    /// Tells a client, if there is one: once this input is handled.
+    /// Queues an answer for a client, if there is a client, until this input is handled.
     pub(super) fn answer(&mut self, answer: impl Into<Option<Answer>>) {
         self.answers.extend(answer.into());
     }
 
-    /// The input is handled: what is said to clients follows all that they may rely on.
+    /// Releases the answers at the end of an input, after all outputs that they rest on.
     pub(super) fn release_answers(&mut self) {
         let answers = std::mem::take(&mut self.answers);
         self.outputs.extend(answers.into_iter().map(Output::Answer));
@@ -223,41 +223,41 @@ impl Context {
         self.runs.get(&run)?.pid
     }
 
-    /// Everything is being stopped, or is.
+    /// Whether a shutdown is under way or complete.
     pub(super) const fn is_stopping(&self) -> bool {
         self.engine.is_shutting_down()
     }
 
-    /// Tells the keeper.
+    /// Sends a request to the keeper.
     pub(super) fn tell(&mut self, request: Request) {
         self.outputs.push_back(Output::Keeper(request));
     }
 
-    /// A fact of the keeper's has been taken in.
+    /// Notes that a fact of the keeper has been taken in.
     pub(super) const fn taken_in(&mut self, seq: u64) {
         self.keeper.unacknowledged = Some(seq);
     }
 
-    /// The keeper may forget the facts that were taken in: all that rests on them has been said.
+    /// Lets the keeper forget the facts taken in: all outputs that rest on them are queued.
     pub(super) fn acknowledge(&mut self) {
         if let Some(seq) = self.keeper.unacknowledged.take() {
             self.tell(Request::Ack { seq });
         }
     }
 
-    /// Has this done off the control thread.
+    /// Queues a job off the control thread.
     pub(super) fn job(&mut self, job: Job) {
         self.outputs.push_back(Output::Job(job));
     }
 
-    /// Has the keeper hold a record; the last one of a key counts.
+    /// Has the keeper hold a record; a later record replaces an earlier record of the same key.
     pub(super) fn remember(&mut self, key: Key, record: String) {
         self.remember_as(key.name().to_owned(), record);
     }
 
-    /// The same under a key that has the name of a service.
+    /// Has the keeper hold a record under the name of a service.
     pub(super) fn remember_as(&mut self, service: String, record: String) {
-        // A record may have numbers of services: what they stand for is known before it.
+        // A record may contain ids of services: the keeper learns their names first.
         if let Some(names) = self.names.take_unremembered() {
             let service = Key::Names.name().to_owned();
             self.tell(Request::Remember {
@@ -268,13 +268,13 @@ impl Context {
         self.tell(Request::Remember { service, record });
     }
 
-    /// Somebody wants to be told of this.
+    /// Whether any target wants alerts of this cause.
     pub(super) fn is_wanted_by_anybody(&self, cause: NotifyOn) -> bool {
         self.plan.notify.iter().any(|it| it.on.contains(&cause))
     }
 
-    /// Has those told who want to know it, at the end of this step. `service`: whom it is about;
-    /// empty: the machine.
+    /// Alerts targets that want this cause, at the end of this step. `service`: the service that
+    /// the alert is about; empty: the machine.
     pub(super) fn alert(&mut self, service: &str, cause: NotifyOn, text: String) {
         self.alerts.push(Alert {
             service: service.to_owned(),
@@ -284,7 +284,7 @@ impl Context {
         });
     }
 
-    /// The same for those alone who want to know of `also` too.
+    /// Alerts only targets that want `also` too.
     pub(super) fn alert_who_want_both(
         &mut self,
         service: &str,

@@ -1,23 +1,23 @@
-//! The daemon's own life, apart from that of its services: its start, its end, what its init hears,
-//! who comes after this control process.
+//! The daemon's own life, apart from that of its services: start, end, notifications to the init,
+//! and the replacement of this control process.
 
 use crate::control::{
     Now, boot::Boot, init_notify::InitNotify, shutdown::Shutdown, state_warnings::StateWarnings,
     succession::reexec::Reexec, watermark::Watermark,
 };
 
-/// One component a field.
+/// The components of the daemon, one per field.
 #[derive(Debug)]
 pub(super) struct Daemon {
-    /// What the init hears.
+    /// Notifications to the init.
     pub(super) init_notify: InitNotify,
-    /// How the daemon ends.
+    /// The shutdown of the daemon.
     pub(super) shutdown: Shutdown,
-    /// Another control process that is to take over.
+    /// The replacement of this control process.
     pub(super) reexec: Reexec,
-    /// Up to which moment all is heard.
+    /// The moment up to which everything has been heard.
     pub(super) watermark: Watermark,
-    /// What has happened to the supervisor's own files.
+    /// Trouble with the supervisor's own files.
     pub(super) state_warnings: StateWarnings,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    /// All of these services are up, each with its file.
+    /// A context in which all of these services are up, each with its file.
     pub(super) fn new(services: &[(&str, &str)]) -> Self {
         let (root, options) = files(services);
         let plan = plan::load(&RealHost, &options).unwrap();
@@ -68,13 +68,13 @@ impl Fixture {
         self.handle(Event::Fact(Fact::Exited { run, exit }));
     }
 
-    /// Nothing is left of its last run.
+    /// The keeper reports that nothing is left of the service's last run.
     pub(super) fn swept(&mut self, service: ServiceId) {
         let run = self.cx.engine.main_run(service).unwrap();
         self.handle(Event::Fact(Fact::Swept { run, left: 0 }));
     }
 
-    /// What the engine wants spawned lives at once.
+    /// Feeds the engine; every process that it wants spawned executes at once.
     fn handle(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
@@ -92,7 +92,7 @@ impl Fixture {
         self.cx.now.moment
     }
 
-    /// How often a plan was kept since this was asked last.
+    /// Number of kept plans since the last call.
     pub(super) fn kept(&mut self) -> usize {
         let outputs = std::iter::from_fn(|| self.cx.poll_output());
         outputs

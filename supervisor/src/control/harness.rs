@@ -1,5 +1,5 @@
-//! The whole control process on a clock and with a keeper that are ours, for tests of one thing at
-//! a time. The simulation does all at once, at random.
+//! The whole control process with a test clock and a fake keeper, for tests of one subject at a
+//! time. The simulation tests everything together, at random.
 
 use std::{collections::BTreeMap, fs};
 
@@ -38,47 +38,47 @@ pub(super) struct Harness {
     living: Vec<RunInfo>,
     pub(super) now: Now,
     seq: u64,
-    /// Runs that were asked for, and whose.
+    /// Runs that control has asked for, with their services.
     pub(super) spawned: Vec<(String, u64)>,
-    /// Environment of the last of them.
+    /// Environment of the last spawned run.
     pub(super) environment: BTreeMap<String, String>,
-    /// What starts need is not found out.
+    /// Whether preparations of starts hang.
     pub(super) hangs: bool,
-    /// How many were asked for.
+    /// Number of changes requested so far.
     changes: u64,
-    /// Who waits to hear who has its address.
+    /// Runs that wait for the search of an address holder.
     pub(super) searching: Vec<RunId>,
-    /// Addresses that somebody has; or why that cannot be seen.
+    /// Addresses in use; or why they cannot be seen.
     pub(super) taken: Result<Vec<Taken>, String>,
-    /// Services that are being looked at, whether they listen.
+    /// Services whose listening addresses are being looked at.
     pub(super) looks: Vec<Look>,
     /// Lines that are being written to the history.
     pub(super) recording: Vec<Vec<Line>>,
     /// Ends of runs that are written.
     pub(super) exits: Vec<api::ExitRecord>,
-    /// What is being written into status files.
+    /// Status files that are being written.
     pub(super) saying: Vec<Situations>,
-    /// Services are asked what users are told.
+    /// Questions to services about what users are told.
     pub(super) asking: Vec<u64>,
-    /// The disk does not answer who writes them.
+    /// Whether writes of the ends of runs hang.
     pub(super) exits_hang: bool,
-    /// Which runs live, as the file has it, and how often it was written.
+    /// The runs alive in the file, and the number of writes of the file.
     pub(super) running: (Running, u32),
-    /// What the keeper remembers.
+    /// The keeper's records.
     pub(super) records: BTreeMap<String, String>,
     pub(super) stored: Option<Handled>,
-    /// What the disk says to who writes what schedules have done, or whether there is maintenance.
+    /// The disk's result for writes of schedules and maintenance.
     pub(super) disk: Result<(), String>,
-    /// The keeper has been told to end.
+    /// Whether the keeper has been told to quit.
     pub(super) quit: bool,
-    /// What the files say; none: what runs.
+    /// The plan in the files; none: the current plan.
     files: Option<plan::Plan>,
     options: Options,
     _root: tempfile::TempDir,
 }
 
 impl Harness {
-    /// Its services by name, each with its file; where schedules stand.
+    /// A process with services by name and file, and with handled schedules.
     pub(super) fn new(services: &[(&str, &str)], handled: Handled) -> Self {
         let boot = Boot {
             handled,
@@ -87,7 +87,7 @@ impl Harness {
         Self::begin(services, boot, false)
     }
 
-    /// The same after a daemon that left this file.
+    /// As `new`, after a daemon that left this file of runs.
     pub(super) fn booted(services: &[(&str, &str)], running: Running) -> Self {
         let boot = Boot {
             running,
@@ -96,7 +96,7 @@ impl Harness {
         Self::begin(services, boot, false)
     }
 
-    /// The same, and the disk does not take what ended.
+    /// As `booted`, and writes of the ends of runs hang.
     pub(super) fn booted_with_exits_hanging(services: &[(&str, &str)], running: Running) -> Self {
         let boot = Boot {
             running,
@@ -151,7 +151,7 @@ impl Harness {
         self.drain(&plan);
     }
 
-    /// Does at once what control wants done. `plan`: what the files say.
+    /// Carries out all outputs at once. `plan`: the plan in the files.
     fn drain(&mut self, plan: &plan::Plan) {
         while let Some(output) = self.control.poll_output() {
             let done = match output {
@@ -219,7 +219,7 @@ impl Harness {
         }
     }
 
-    /// Does what the disk says that it can.
+    /// Carries out a store job with the disk's result.
     fn stored(&mut self, job: Job) -> Option<Done> {
         match job {
             Job::StoreMaintenance { .. } => Some(Done::MaintenanceStored(self.disk.clone())),
@@ -245,7 +245,7 @@ impl Harness {
         }
     }
 
-    /// What the keeper is asked.
+    /// Handles a request to the keeper.
     fn keep(&mut self, request: Request) {
         match request {
             Request::Spawn(spawn) => {
@@ -271,7 +271,7 @@ impl Harness {
     pub(super) fn reborn(&mut self, runs: Vec<RunInfo>, facts: Vec<Numbered>) {
         let hello = Hello {
             control_deaths: 1,
-            // Those that the dead one had only decided upon are free.
+            // Run numbers that the dead process had only decided on are free.
             next_run: runs.iter().map(|it| it.run + 1).max().unwrap_or(1),
             records: self.records.clone(),
             runs,
@@ -295,7 +295,7 @@ impl Harness {
         self.signal(1);
     }
 
-    /// The administrator removes one, likewise.
+    /// The administrator removes a service file, and SIGHUP has that applied.
     pub(super) fn remove_and_apply(&mut self, name: &str) {
         let dir = self.options.root.join("etc/mattervisor/services.d");
         fs::remove_file(dir.join(format!("{name}.toml"))).unwrap();
@@ -303,7 +303,7 @@ impl Harness {
         self.signal(1);
     }
 
-    /// What was seen of the service that is being looked at.
+    /// The result of the present look at a service.
     pub(super) fn seen(&mut self, sight: Sight) {
         let Look { service, run, .. } = self.looks.remove(0);
         self.done(Done::Listeners(vec![Seen {
@@ -336,19 +336,19 @@ impl Harness {
         self.fact(Fact::Swept { run, left: vec![] });
     }
 
-    /// The keeper has got a signal.
+    /// The keeper receives a signal.
     pub(super) fn signal(&mut self, signal: i32) {
         self.fact(Fact::Signalled { signal });
     }
 
-    /// The oldest lines are written.
+    /// The oldest lines are written to the history.
     pub(super) fn recorded(&mut self) -> Vec<Line> {
         let lines = self.recording.remove(0);
         self.done(Done::Recorded(Ok(())));
         lines
     }
 
-    /// The oldest status files are written, or not.
+    /// The write of the oldest status files ends.
     pub(super) fn said(&mut self, result: Result<(), String>) -> Situations {
         let situations = self.saying.remove(0);
         self.done(Done::StatusFilesWritten(result));
@@ -361,7 +361,7 @@ impl Harness {
         self.done(Done::UsersAreTold { question, answer });
     }
 
-    /// root says that there is maintenance, or none.
+    /// root begins or ends maintenance.
     pub(super) fn set_maintenance(
         &mut self,
         wanted: Option<api::MaintenanceRequest>,
@@ -380,14 +380,14 @@ impl Harness {
         answer
     }
 
-    /// Who has an address has been found: these processes, of whom the first has it.
+    /// The search for an address holder ends: these processes, the first of which has the address.
     pub(super) fn found(&mut self, run: RunId, line: Vec<i32>) {
         let reason = format!("it is in use by {line:?}");
         let holder = Holder { reason, line };
         self.done(Done::Holder { run, holder });
     }
 
-    /// root asks for it; nobody waits.
+    /// root requests an action, without waiting for the outcome.
     pub(super) fn act(&mut self, action: Action, name: &str) {
         self.changes += 1;
         let (reply, _) = tokio::sync::oneshot::channel();
@@ -502,7 +502,7 @@ pub(super) fn files(services: &[(&str, &str)]) -> (tempfile::TempDir, Options) {
     (root, options)
 }
 
-/// What a keeper says that has nothing.
+/// The hello of a keeper without runs and records.
 pub(super) fn hello() -> Hello {
     Hello {
         version: keeper::message::VERSION,
@@ -519,7 +519,7 @@ pub(super) fn hello() -> Hello {
     }
 }
 
-/// All that the services of a plan need is there.
+/// A staging result with all that the services of a plan need.
 fn staged(plan: &plan::Plan) -> Staged {
     let found = plan.services.iter().map(|(name, it)| {
         let found = resolve(it, &Lookups::default());

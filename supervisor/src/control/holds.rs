@@ -1,8 +1,8 @@
-//! Who stopped what, in memory and on its way to the disk.
+//! Holds: which services administrators have stopped, in memory and on their way to the disk.
 //!
-//! A hold is the administrator's word, so it counts as given once it is on the disk: whoever took
-//! or lifted one hears "done" after that, or hears that it is not. What is not there is written
-//! again until it is (`on_disk.rs`), and once more before the daemon ends.
+//! Invariant: a hold counts as done once it is on the disk: a client that sets or lifts a hold
+//! hears "done" after that, or hears that the write failed. A failed write is repeated until it
+//! works (`on_disk.rs`), and once more before the daemon ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::{
     store::{self, StoredHold},
 };
 
-/// By service, those that are in no plan at present included.
+/// Holds by service, including services that the current plan does not have.
 type ByService = BTreeMap<String, StoredHold>;
 
 /// All holds.
@@ -28,7 +28,7 @@ pub(super) struct Holds {
 }
 
 impl Holds {
-    /// `stored`: those on the disk that still count.
+    /// `stored`: the holds on the disk that still count.
     pub(super) fn new(boot_id: &str, stored: ByService) -> Self {
         Self {
             boot_id: boot_id.to_owned(),
@@ -36,12 +36,12 @@ impl Holds {
         }
     }
 
-    /// Who has stopped a service that may not be in the plan.
+    /// The hold of a service that may not be in the plan.
     pub(super) fn of(&self, service: &str) -> Option<&Hold> {
         self.disk.wanted().get(service).map(|it| &it.hold)
     }
 
-    /// How those of some services stand.
+    /// Whether the holds of these services are on the disk.
     pub(super) fn standing<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> Durability {
         let (wanted, services) = (self.disk.wanted(), services.into_iter());
         let services: Vec<&str> = services.collect();
@@ -57,12 +57,12 @@ impl Holds {
         }
     }
 
-    /// An attempt is under way that will tell of some.
+    /// Whether a write is under way that will settle some holds.
     pub(super) fn are_awaited(&self) -> bool {
         self.disk.standing() == Durability::Awaited
     }
 
-    /// What is wrong, for as long as it is.
+    /// The present trouble with the disk, if any.
     pub(super) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.disk.standing() else {
             return None;
@@ -89,8 +89,8 @@ impl Holds {
         self.disk.timeout(now);
     }
 
-    /// Before the end, and when somebody has cleared the state directory: what is on no disk is
-    /// tried at once, and what was there is written once more, for it may have been removed.
+    /// Before the end, and when somebody has cleared the state directory: retries unwritten holds
+    /// at once, and writes the others once more, since their file may have been removed.
     pub(super) fn write_again(&mut self) {
         if !self.disk.wanted().is_empty() || self.disk.standing() != Durability::Stored {
             self.disk.doubt();
@@ -99,7 +99,7 @@ impl Holds {
 }
 
 impl Holds {
-    /// Takes in whether somebody has stopped this service of the plan.
+    /// Takes in the hold, or its absence, of a service of the plan.
     pub(super) fn note(&mut self, cx: &mut Context, id: ServiceId, hold: Option<Hold>) {
         let Some(service) = cx.service(id) else {
             return;
@@ -114,12 +114,13 @@ impl Holds {
             Some(stored) => drop(all.insert(name, stored)),
             None => drop(all.remove(&name)),
         });
-        // The record of a service goes with it from the plan, and the disk may be cleared.
+        // The keeper drops a service's record when the service leaves the plan, and the disk may be
+        // cleared.
         let all = serde_json::to_string(self.disk.wanted());
         cx.remember(Key::Holds, all.expect("holds are plain data"));
     }
 
-    /// What an earlier control process has had the keeper hold, which may be on no disk.
+    /// Restores the holds of an earlier control process that may be on no disk.
     pub(super) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let Some(record) = Key::Holds.of(records) else {
             return;
@@ -136,7 +137,7 @@ impl Holds {
         }
     }
 
-    /// Takes in the services that an input has touched.
+    /// Takes in the holds of the services that an input has touched.
     pub(super) fn note_touched(&mut self, cx: &mut Context, touched: &BTreeSet<ServiceId>) {
         for id in touched {
             if let Some(view) = cx.engine.view(*id) {
@@ -145,7 +146,7 @@ impl Holds {
         }
     }
 
-    /// What an earlier control process knew counts, not what it left on the disk.
+    /// Takes in all holds: the earlier control process counts, not what it left on the disk.
     pub(super) fn note_all(&mut self, cx: &mut Context) {
         let ids: Vec<ServiceId> = cx.names.ids().values().copied().collect();
         for id in ids {
@@ -155,7 +156,7 @@ impl Holds {
         }
     }
 
-    /// Stores them if that is due.
+    /// Stores the holds if a write is due.
     pub(super) fn store(&mut self, cx: &mut Context) {
         if let Some(services) = self.disk.due(cx.now.moment) {
             let boot_id = self.boot_id.clone();

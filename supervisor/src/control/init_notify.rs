@@ -1,13 +1,13 @@
-//! What the init hears by `sd_notify(3)`: how far the services are, that all have settled, that the
-//! daemon stops.
+//! Notifications to the init by `sd_notify(3)`: the progress of the services, READY=1 when all have
+//! settled, and the stop of the daemon.
 //!
-//! Owner: which services are on their way, which have settled and are not up, what the init was
-//! told last. After each input the services that it touched are sorted anew ([`InitNotify::sort`]),
-//! so one input costs what it touches.
+//! Owns the sets of services that are on their way and that have settled without being up, and the
+//! last status line. After each input the touched services are sorted again ([`InitNotify::sort`]),
+//! so the cost of an input depends on what the input touches.
 //!
-//! Invariant: READY=1 is said once, when no service is on its way and no configuration is being
-//! applied; a service that has failed or waits for one that has does not hold it up. Limits: a
-//! status line a second ([`STATUS_PAUSE_MS`]), [`STATUS_NAMES_MAX`] names in it.
+//! Invariant: READY=1 is sent once, when no service is on its way and no configuration is being
+//! applied; a failed service, or a service that waits for a failed service, does not delay it.
+//! Limits: one status line a second ([`STATUS_PAUSE_MS`]), [`STATUS_NAMES_MAX`] names in the line.
 
 use std::collections::BTreeSet;
 
@@ -24,24 +24,24 @@ const STATUS_PAUSE_MS: u64 = 1_000;
 /// Names in the status line.
 const STATUS_NAMES_MAX: usize = 8;
 
-/// See the module.
+/// The state of the notifications; see the module.
 #[derive(Debug)]
 pub(super) struct InitNotify {
     phase: Phase,
     /// Services that are on their way.
     unsettled: BTreeSet<ServiceId>,
-    /// Services that have settled and are not up.
+    /// Services that have settled without being up.
     down: BTreeSet<ServiceId>,
-    /// Services in state `waiting`, whose settledness hangs on others: sorted again after each
+    /// Services in state `waiting`, whose settledness depends on others: sorted again after each
     /// input.
     waiting: BTreeSet<ServiceId>,
-    /// The status line that was said last.
+    /// The last status line.
     told: String,
-    /// When the next one is due, if it is to differ.
+    /// When the next status line is due, if the line changes.
     tell_at: Option<Moment>,
 }
 
-/// While a start or a stop lasts, the init is asked for more time at this moment.
+/// Phase of the daemon; the moment is when to ask the init for more time.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Starting { extend_at: Moment },
@@ -61,7 +61,7 @@ impl InitNotify {
         }
     }
 
-    /// What the daemon is.
+    /// The state of the daemon.
     pub(super) const fn state(&self) -> api::DaemonState {
         match self.phase {
             Phase::Starting { .. } => api::DaemonState::Starting,
@@ -70,7 +70,7 @@ impl InitNotify {
         }
     }
 
-    /// Services whose settledness hangs on others.
+    /// Services whose settledness depends on others.
     pub(super) const fn waiting(&self) -> &BTreeSet<ServiceId> {
         &self.waiting
     }
@@ -83,7 +83,7 @@ impl InitNotify {
         extend_at.into_iter().chain(self.tell_at).min()
     }
 
-    /// The daemon stops everything.
+    /// Notes that the daemon stops everything.
     pub(super) fn on_stopping(&mut self, cx: &mut Context) {
         cx.tell(Request::TellInit {
             message: "STOPPING=1\nSTATUS=stopping".to_owned(),
@@ -93,8 +93,7 @@ impl InitNotify {
         };
     }
 
-    /// Sorts the services that have changed, and those whose settledness hangs on others, by how
-    /// they stand.
+    /// Sorts changed services, and services whose settledness depends on others, by their state.
     pub(super) fn sort(&mut self, cx: &Context, touched: &BTreeSet<ServiceId>) {
         let waiting = std::mem::take(&mut self.waiting);
         for id in touched.union(&waiting) {
@@ -104,7 +103,7 @@ impl InitNotify {
                 continue;
             };
             let settled = cx.engine.settled(*id);
-            // A job's work holds up no start; a shutdown ends it like everything else.
+            // The work of a job delays no start; a shutdown ends a job like every other service.
             let counts = cx.is_stopping() || !cx.service(*id).is_some_and(|it| it.job);
             let on_its_way = settled == Some(Settled::No);
             set(&mut self.unsettled, *id, counts && on_its_way);
@@ -118,8 +117,8 @@ impl InitNotify {
         }
     }
 
-    /// Says READY=1 once every service has settled and no configuration is being applied (`idle`);
-    /// else has the status line said if it is another.
+    /// Sends READY=1 once every service has settled and no configuration is being applied (`idle`);
+    /// until then schedules a status line if the line has changed.
     pub(super) fn check(&mut self, cx: &mut Context, idle: bool) {
         let starting = matches!(self.phase, Phase::Starting { .. });
         let status = self.status_line(cx);
@@ -136,7 +135,7 @@ impl InitNotify {
             cx.output(Output::ReleaseMemory);
             self.told = status;
         } else if status != self.told {
-            // A storm of changes is one line a second.
+            // Many changes at once become one line a second.
             let due = cx.now.moment.after(STATUS_PAUSE_MS);
             self.tell_at.get_or_insert(due);
         }

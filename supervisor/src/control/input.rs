@@ -1,7 +1,7 @@
-//! What goes into the control machine and what comes out of it.
+//! The inputs and outputs of the control machine.
 //!
 //! [`crate::control::Control`] is sans-IO: it takes one [`Input`], queues [`Output`]s and never
-//! waits. The event loop carries outputs out; a simulation can do so as well.
+//! waits. The event loop carries the outputs out; a simulation can do so as well.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -44,9 +44,9 @@ pub(crate) struct Now {
 /// One thing that happens to the control process.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The keeper says something.
+    /// The keeper has sent a notice.
     Notice(Notice),
-    /// A client asks.
+    /// A client has sent a request.
     Ask(Ask),
     /// A job is done.
     Done(Box<Done>),
@@ -54,53 +54,53 @@ pub(crate) enum Input {
     Timeout,
 }
 
-/// One thing to be done outside, behind all that the keeper was told before it (`in_order.rs`).
+/// One action outside, after everything that the keeper was told before it (`in_order.rs`).
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Tell the keeper.
+    /// Send this request to the keeper.
     Keeper(Request),
-    /// Do this off the control thread, or as a task; its result comes back as `Input::Done`.
+    /// Do this job off the control thread, or as a task; its result comes back as `Input::Done`.
     Job(Job),
-    /// Say this to a client.
+    /// Send this answer to a client.
     Answer(Answer),
-    /// The plan says who may use the control socket.
+    /// The users of the control socket, as the plan names them.
     Access(plan::Control),
-    /// Clients may connect, or are to wait in the backlog.
+    /// Whether clients may connect now, or wait in the backlog.
     LetIn(bool),
     /// Watch exactly these files.
     WatchFiles(Vec<PathBuf>),
-    /// A burst of work is over: give back the memory that it took.
+    /// A burst of work is over: release the memory that it took.
     ReleaseMemory,
 }
 
-/// What blocks or waits.
+/// Work that blocks or waits.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Make a plan.
+    /// Load a plan.
     Load(Source),
-    /// Read all configuration files and only say what is wrong.
+    /// Read all configuration files and only report what is wrong.
     Check {
-        /// The plan that runs.
+        /// The current plan.
         plan: Arc<Plan>,
-        /// Who wants to know.
+        /// Where the reply goes.
         reply: tokio::sync::oneshot::Sender<api::CheckReply>,
     },
-    /// Say the plan that runs.
+    /// Render the current plan.
     ShowPlan {
         /// The plan.
         plan: Arc<Plan>,
         /// Empty means all.
         names: Vec<String>,
-        /// Who wants to know.
+        /// Where the reply goes.
         reply: tokio::sync::oneshot::Sender<Result<api::PlanReply, api::ErrorReply>>,
     },
-    /// Read all configuration files and say what they would change.
+    /// Read all configuration files and report what they would change.
     Diff {
-        /// The plan that runs.
+        /// The current plan.
         plan: Arc<Plan>,
         /// Empty means all.
         names: Vec<String>,
-        /// Who wants to know.
+        /// Where the reply goes.
         reply: tokio::sync::oneshot::Sender<Result<api::DiffReply, api::ErrorReply>>,
     },
     /// Find accounts that the plan names and that do not exist.
@@ -112,102 +112,103 @@ pub(crate) enum Job {
     Stage {
         /// The plan.
         plan: Arc<Plan>,
-        /// Only candidates, and what else there would be to do.
+        /// Whether to make only candidates, and report the rest without doing it.
         rehearsal: bool,
     },
-    /// Put candidates in place and store the plan as the one that is applied; or do neither.
+    /// Put candidates in place and store the plan as the applied plan; or do neither.
     Swap(Box<Swap>),
-    /// Put files back that a control process had changed which died before it stored their plan.
+    /// Put back files that an earlier control process changed before it died without storing their
+    /// plan.
     PutBack {
-        /// What `Stage` wrote.
+        /// The files that `Stage` wrote.
         staged: Vec<StagedFile>,
     },
-    /// Remove candidates, and directories that were made for nothing.
+    /// Remove candidates, and directories that `Stage` made.
     Discard {
-        /// What `Stage` wrote.
+        /// The files that `Stage` wrote.
         staged: Vec<StagedFile>,
-        /// What it made.
+        /// The directories that `Stage` made.
         made: Vec<StagedDirectory>,
     },
-    /// Keep a plan that has worked, to go back to.
+    /// Keep a plan that has worked, for a later rollback.
     Keep {
         /// The plan.
         plan: Arc<Plan>,
-        /// Who had it applied, and when.
+        /// Who applied the plan, and when.
         mark: AppliedBy,
     },
     /// Store goals and holds.
     StoreHolds {
-        /// All of them.
+        /// All holds.
         holds: Holds,
     },
-    /// Store up to when schedules were handled.
+    /// Store the moment up to which schedules were handled.
     StoreSchedule {
-        /// All of them.
+        /// The state of all schedules.
         handled: Handled,
     },
-    /// Store which main runs live.
+    /// Store which main runs are alive.
     StoreRunning {
-        /// All of them.
+        /// All main runs.
         running: Running,
     },
-    /// Store whether there is maintenance.
+    /// Store whether the host is in maintenance.
     StoreMaintenance {
-        /// None: there is none.
+        /// The maintenance; none: no maintenance.
         maintenance: Option<api::Maintenance>,
     },
     /// Ask a service whether it tells users of maintenance.
     AskWhatUsersAreTold {
-        /// A number of its own.
+        /// The number of this question.
         question: u64,
-        /// What is asked.
+        /// The probe that asks.
         probe: plan::Probe,
     },
     /// Write the status files of services.
     WriteStatusFiles {
-        /// Where, and by which templates.
+        /// The plan, with places and templates of the files.
         plan: Arc<Plan>,
-        /// What they say.
+        /// The content of the files.
         situations: Situations,
     },
-    /// Add lines to the history of changes.
+    /// Add lines to the history of operations.
     Record {
-        /// What happened.
+        /// The lines.
         lines: Vec<history::Line>,
         /// Wall clock, milliseconds of the Unix epoch.
         now_ms: u64,
     },
     /// Add ends of runs to the history.
     RecordExits {
-        /// How they ended.
+        /// The ends.
         records: Vec<api::ExitRecord>,
         /// Wall clock, milliseconds of the Unix epoch.
         now_ms: u64,
     },
-    /// Store what a job is asked to do.
+    /// Store the order for a job.
     StoreOrder {
         /// The job.
         service: String,
-        /// What it is asked.
+        /// The order.
         order: api::JobOrder,
     },
-    /// Read what a job has left as its result.
+    /// Read the result that a job has left.
     ReadResult {
         /// The job.
         service: String,
-        /// The request that it is to be of.
+        /// The request that the result must belong to.
         id: String,
     },
-    /// Find out and make what runs need that are to be spawned.
+    /// Find or make what runs need before their spawn.
     Prepare(Vec<Start>),
-    /// Find out who holds a port.
+    /// Find the process that holds a port.
     Holder {
-        /// The run that wanted it.
+        /// The run that wanted the port.
         run: RunId,
         /// The address.
         address: String,
     },
-    /// Find out which of these addresses are not free, and who has them.
+    /// Find which of these addresses are not free, and which processes use them.
     Addresses {
         /// The addresses.
         wanted: Vec<Wanted>,
@@ -216,30 +217,30 @@ pub(crate) enum Job {
         /// The keeper's process.
         keeper: i32,
     },
-    /// Look where services listen.
+    /// Check where services listen.
     LookAtListeners {
         /// The services.
         looks: Vec<listening::Look>,
         /// The keeper's process.
         keeper: i32,
     },
-    /// Look at disks and programs.
+    /// Check disks and programs.
     CheckHost(HostLook),
-    /// Look at certificates and watched files.
+    /// Check certificates and watched files.
     LookAtFiles(Look),
     /// Wait until a service logs a line that makes one of its runs ready.
     AwaitLine {
-        /// The run that waits for it.
+        /// The run that waits for the line.
         run: RunId,
         /// The service.
         service: String,
-        /// Where its log is.
+        /// The directory of the service's log.
         dir: PathBuf,
         /// Regular expression; the first line that matches counts.
         pattern: String,
-        /// Lines from this moment on, milliseconds of the Unix epoch.
+        /// Only lines from this moment on count, milliseconds of the Unix epoch.
         since_unix_ms: u64,
-        /// Ends when nobody waits any more.
+        /// Closes when nobody waits any more.
         unwanted: tokio::sync::oneshot::Receiver<()>,
     },
     /// One attempt of a network probe.
@@ -248,27 +249,28 @@ pub(crate) enum Job {
         run: RunId,
         /// Which of its probes.
         probe: ProbeKind,
-        /// What it asks.
+        /// The question of the probe.
         ask: plan::Ask,
-        /// Longest time.
+        /// Longest time of the attempt.
         timeout_ms: u64,
     },
 }
 
-/// A plan that is to be applied.
+/// A plan to apply.
 #[derive(Debug)]
 pub(crate) struct Swap {
     /// The plan.
     pub(crate) plan: Arc<Plan>,
-    /// What `Stage` wrote.
+    /// The files that `Stage` wrote.
     pub(crate) staged: Vec<StagedFile>,
     /// Directories that get another mode.
     pub(crate) modes: Vec<StagedDirectory>,
-    /// Who wants it, and when.
+    /// Who applies the plan, and when.
     pub(crate) mark: AppliedBy,
-    /// What the files say that it is applied in place of.
+    /// The rejected files that this plan replaces.
     pub(crate) rejected: Option<Inputs>,
-    /// The plan that runs, who had it applied, and what is not up with it; none: it runs nothing.
+    /// The current plan, who applied it, and the services that are not up with it; none: nothing
+    /// runs.
     pub(crate) before: Option<(Arc<Plan>, AppliedBy, Vec<String>)>,
 }
 
@@ -277,9 +279,9 @@ pub(crate) struct Swap {
 pub(crate) enum Done {
     /// Of `Load`.
     Loaded(Result<Loaded, NotLoaded>),
-    /// Of `MissingAccounts`: the commands that create them, and what stands against it.
+    /// Of `MissingAccounts`: the commands that create them, and obstacles.
     MissingAccounts(Accounts),
-    /// Of `Stage`: what was written, and what went wrong with which service.
+    /// Of `Stage`: what was written, and the trouble of each service.
     Staged(Staged),
     /// Of `Swap`.
     Swapped(Result<Swapped, String>),
@@ -297,7 +299,7 @@ pub(crate) enum Done {
     MaintenanceStored(Result<(), String>),
     /// Of `WriteStatusFiles`.
     StatusFilesWritten(Result<(), String>),
-    /// Of `Record`: where it failed, the lines come back.
+    /// Of `Record`: on failure, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `RecordExits`.
     ExitsRecorded(Result<(), String>),
@@ -307,24 +309,24 @@ pub(crate) enum Done {
     ResultRead {
         /// The request.
         id: String,
-        /// What there is in its place.
+        /// The result, if there is one.
         result: crate::control::operations::result::Read,
     },
     /// Of `Prepare`, one for each of its runs.
     Prepared {
         /// The run that waits.
         run: RunId,
-        /// All that it needs, or why it cannot have that.
+        /// All that the run needs, or why that cannot be had.
         outcome: Outcome,
     },
     /// Of `Holder`.
     Holder {
         /// The run that wanted the address.
         run: RunId,
-        /// Who has it.
+        /// The process that has the address.
         holder: Holder,
     },
-    /// Of `Addresses`: those that are not free; or why nobody could see it.
+    /// Of `Addresses`: those that are not free; or why the check failed.
     Addresses(Result<Vec<Taken>, String>),
     /// Of `LookAtListeners`.
     Listeners(Vec<listening::Seen>),
@@ -332,20 +334,20 @@ pub(crate) enum Done {
     HostChecked(HostSeen),
     /// Of `LookAtFiles`.
     FilesSeen(Seen),
-    /// Files that are watched may have changed, or are watched from now on; or why they are not.
+    /// Watched files may have changed, or the watch has begun; or why there is no watch.
     FilesTouched(Option<Unwatched>),
     /// Of `AwaitLine`.
     LineSeen {
-        /// The run that waited for it.
+        /// The run that waited for the line.
         run: RunId,
-        /// What was looked for.
+        /// The pattern of the line.
         pattern: String,
     },
     /// Of `AskWhatUsersAreTold`.
     UsersAreTold {
         /// The question.
         question: u64,
-        /// They are, or not.
+        /// Whether users are told.
         answer: Result<(), No>,
     },
     /// Of `Probe`.
@@ -354,11 +356,11 @@ pub(crate) enum Done {
         run: RunId,
         /// Which probe.
         probe: ProbeKind,
-        /// Yes or no.
+        /// The verdict of the attempt.
         ok: bool,
-        /// In words.
+        /// The answer in words.
         detail: String,
-        /// How long it took to say so.
+        /// The time that the attempt took.
         took: Duration,
     },
 }

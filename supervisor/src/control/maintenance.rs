@@ -1,9 +1,9 @@
-//! Whether the host is in maintenance: in memory, on its way to the disk, and to the status files.
+//! The maintenance of the host: in memory, on its way to the disk, and in the status files.
 //!
-//! It is an administrator's word as a hold is: it survives every process and the machine, and
-//! whoever says it hears that it is done when it was seen to be stored, to stand in the status
-//! files, and to be what users get (`told.rs`), or hears why not. A disk that does not answer holds
-//! nobody up for ever (`on_disk.rs`). No service is touched by it.
+//! Invariant: like a hold, maintenance survives every process and a reboot. A client that sets or
+//! ends maintenance hears "done" only once the change is stored, stands in the status files, and
+//! reaches users (`told.rs`); else the client hears why not. A disk that does not answer delays no
+//! client for ever (`on_disk.rs`). Maintenance touches no service.
 
 mod told;
 
@@ -29,20 +29,20 @@ use crate::control::{
 /// Where the answer to a client goes.
 type Reply = oneshot::Sender<MaintenanceReply>;
 
-/// Whether the host is in maintenance, as an administrator said last.
+/// Whether the host is in maintenance, as an administrator set it last.
 #[derive(Debug)]
 pub(super) struct Maintenance {
     disk: OnDisk<Option<Said>>,
-    /// Clients who wait until it is seen; bounded by the connections of the server.
+    /// Clients that wait for the outcome; bounded by the connections of the server.
     waiting: Vec<Reply>,
-    /// Services are being asked what users are told.
+    /// The present look at services that tell users.
     look: Option<told::Look>,
     /// The number of the last question to a service.
     asked: u64,
 }
 
 impl Maintenance {
-    /// `stored`: what is on the disk.
+    /// `stored`: the state on the disk.
     pub(super) fn new(stored: Option<Said>) -> Self {
         Self {
             disk: OnDisk::new(stored.clone(), Some(stored)),
@@ -56,7 +56,7 @@ impl Maintenance {
         self.disk.wanted().as_ref()
     }
 
-    /// For status files.
+    /// The maintenance as status files show it.
     pub(super) fn situation(&self) -> Option<MaintenanceSituation> {
         self.said().map(|it| MaintenanceSituation {
             message: it.message.clone(),
@@ -68,7 +68,7 @@ impl Maintenance {
         self.disk.standing() == Durability::Awaited
     }
 
-    /// What is wrong, for as long as it is.
+    /// The present trouble, if any.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {
             Durability::Unstored(why) => Some(format!(
@@ -87,7 +87,8 @@ impl Maintenance {
         self.disk.timeout(now);
     }
 
-    /// Before the end, and when somebody has cleared the state directory.
+    /// Writes the state once more: before the end, and when somebody has cleared the state
+    /// directory.
     pub(super) fn write_again(&mut self) {
         if self.said().is_some() || self.disk.standing() != Durability::Stored {
             self.disk.doubt();
@@ -96,8 +97,8 @@ impl Maintenance {
 }
 
 impl Maintenance {
-    /// Somebody says that there is maintenance, or none any more. Said twice it is as said once.
-    /// Returns what the history is told.
+    /// Begins or ends maintenance; a repeated request changes nothing. Returns the line for the
+    /// history.
     pub(super) fn set(
         &mut self,
         cx: &mut Context,
@@ -125,7 +126,8 @@ impl Maintenance {
         what
     }
 
-    /// After every input: stores it if that is due, and answers whom it concerns once it was seen.
+    /// After every input: stores the state if a write is due, and answers clients once the outcome
+    /// is known.
     pub(super) fn store(&mut self, cx: &mut Context, files: &StatusFiles) {
         if let Some(maintenance) = self.disk.due(cx.now.moment) {
             cx.job(Job::StoreMaintenance { maintenance });
@@ -138,7 +140,7 @@ impl Maintenance {
             self.look = None;
             return;
         }
-        // What is not in the files is told by nobody.
+        // A service cannot tell users what its status file does not say.
         let told_by = match in_files {
             Durability::Stored => self.look_at_users(cx),
             _ => Some(BTreeMap::new()),
@@ -153,7 +155,7 @@ impl Maintenance {
         }
     }
 
-    /// What users are told by the services that tell them; none: they are being asked.
+    /// What services tell users; none: the services are still being asked.
     fn look_at_users(&mut self, cx: &mut Context) -> Option<BTreeMap<String, Told>> {
         let now = cx.now.moment;
         let on = self.said().is_some();
@@ -181,7 +183,7 @@ impl Maintenance {
         outcome
     }
 
-    /// A service has said what users are told.
+    /// Takes a service's answer to what users are told.
     pub(super) fn users_are_told(&mut self, now: Moment, question: u64, answer: Result<(), No>) {
         if let Some(look) = &mut self.look {
             look.answered(now, question, answer);
@@ -195,12 +197,12 @@ impl Maintenance {
         self.disk.written(now, result);
     }
 
-    /// Somebody wants to know how it stands, once that was seen.
+    /// Answers a client once the outcome is known.
     pub(super) fn answer_when_seen(&mut self, reply: Reply) {
         self.waiting.push(reply);
     }
 
-    /// How it stands.
+    /// The reply to a client.
     fn reply(
         &self,
         cx: &Context,
@@ -221,13 +223,14 @@ impl Maintenance {
         }
     }
 
-    /// How far status files say that there is this maintenance, or none.
+    /// Whether the status files say that there is this maintenance, or none.
     fn standing_in(&self, files: &StatusFiles) -> Durability {
         let situation = self.situation();
         files.standing(situation.as_ref())
     }
 
-    /// What an earlier control process has had the keeper hold, which may be on no disk.
+    /// Restores the maintenance that an earlier control process had the keeper hold, which may be
+    /// on no disk.
     pub(super) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let Some(record) = Key::Maintenance.of(records) else {
             return;

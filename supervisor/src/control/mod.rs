@@ -1,8 +1,8 @@
-//! The control process: gathers what happens, lets the engine decide, asks the keeper.
+//! The control process: collects events, lets the engine decide, sends requests to the keeper.
 //!
-//! [`Control`] is sans-IO: one [`Input`] at a time goes in, [`Output`]s come out, and it never
-//! waits. The event loop (`event_loop.rs`) and a simulation drive it alike. Effects of the engine
-//! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
+//! [`Control`] is sans-IO: one [`Input`] at a time goes in, [`Output`]s come out, and the machine
+//! never waits. The event loop (`event_loop.rs`) and a simulation drive it alike. Only `effects.rs`
+//! carries out the engine's effects; facts come in through `facts.rs`.
 
 mod alerts;
 mod api;
@@ -49,56 +49,57 @@ pub(crate) use driver::event_loop::run;
 use input::{Input, Job, Now, Output};
 use runs::run::{Purpose, Run};
 
-/// The control process: one component a field, each with state of its own that no other touches.
+/// The control process: one component per field, each with private state.
 pub(crate) struct Control {
-    /// What all read: the engine, the plan, the time; and the outputs, in their order.
+    /// What all components read: the engine, the plan, the time; and the outputs, in their order.
     cx: Context,
-    // What clients have asked for.
+    // Requests of clients.
     /// Operations: their targets, their progress, how they ended.
     operations: operations::Operations,
     /// Lines on their way to the history of operations.
     audit: operations::audit::AuditLog,
-    /// The way of a plan from files to services, and the proof that it works.
+    /// The reconfiguration: a plan's way from files to services, and its probation.
     reconfigure: reconfigure::Reconfigure,
     /// Requests, progress and results of jobs.
     work: work::Work,
     // Runs.
-    /// Runs that are to start, and what they wait for.
+    /// Runs that wait for their spawn.
     starts: runs::starts::Starts,
-    /// Runs that wait for a line of their log.
+    /// Runs that wait for a line in their log.
     log_readiness: runs::log_readiness::LogReadiness,
     /// How runs ended, on the way to the history.
     exits: runs::exits::Exits,
-    /// Which main runs live, on the way to the disk.
+    /// Main runs that are alive, on the way to the disk.
     running: runs::living::RunningOnDisk,
-    /// What SIGKILL did not end, and children that belong to no run.
+    /// Processes that SIGKILL did not end, and children that belong to no run.
     leftovers: runs::leftovers::Leftovers,
-    /// What services and their helpers said last.
+    /// The last output of services and their helpers.
     last_words: runs::last_words::LastWords,
     /// Logs that cannot be written or rotated.
     log_troubles: runs::log_troubles::LogTroubles,
-    // What outlives the daemon, on the way to the disk.
-    /// Who stopped what.
+    // State that outlives the daemon, on the way to the disk.
+    /// Which services administrators have stopped.
     holds: holds::Holds,
-    /// Whether there is maintenance.
+    /// The maintenance of the host.
     maintenance: maintenance::Maintenance,
-    /// What runs by the clock, and what of it was handled.
+    /// Scheduled services, and the times that were handled.
     schedule: schedule::Schedule,
-    /// What status files say.
+    /// The content of status files.
     status_files: status_files::StatusFiles,
-    // Who looks, and who tells.
+    // Monitoring and reporting.
     /// Looks at disks, programs, files and sockets.
     monitors: monitors::Monitors,
     /// Troubles of services, and messages about them.
     alerts: alerts::Alerts,
-    /// What the API keeps from one question to the next.
+    /// State of the API between two requests.
     api: api::ApiState,
     /// The daemon's own life.
     daemon: daemon::Daemon,
 }
 
 impl Control {
-    /// A control process that has just met its keeper. It takes up what an earlier one left.
+    /// A control process that has just met its keeper. It takes over what an earlier control
+    /// process left.
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: boot::Boot) -> Self {
         let boot_id = &boot.kernel_boot_id;
         let mut control = Self {
@@ -140,7 +141,7 @@ impl Control {
     }
 
     fn take_in(&mut self, input: Input) {
-        // Of many starts that are prepared at once, no answer takes another back.
+        // While many prepared starts come in, one result must not withdraw another start.
         let may_take_back = !matches!(input, Input::Done(_));
         match input {
             Input::Notice(notice) => self.on_notice(notice),
@@ -155,17 +156,17 @@ impl Control {
         self.settle();
     }
 
-    /// The next thing to do outside; drain it after every [`Self::handle`].
+    /// The next output; drain the outputs after every [`Self::handle`].
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.cx.poll_output()
     }
 
-    /// It has to hear, by [`Input::Timeout`], when the wall clock is set.
+    /// Whether the machine needs an [`Input::Timeout`] when the wall clock is set.
     pub(crate) fn needs_clock_step_events(&self) -> bool {
         self.schedule.is_used()
     }
 
-    /// Services in the order in which they are to be stopped when nobody is left to ask.
+    /// Services in stop order, for a stop without the keeper.
     pub(crate) fn stop_order(&self) -> Vec<(String, plan::Stop)> {
         let services = self
             .cx

@@ -1,39 +1,39 @@
-//! What is to be on the disk, and is written until it is there.
+//! A value that must get to the disk, with retries until it is there.
 //!
-//! Owner: who has the value. Nothing is written here: [`OnDisk::due`] says what a job is to write
-//! now, [`OnDisk::written`] takes in how that went. One attempt at a time. One in vain is made
-//! again by time, after [`PAUSE_MS`], doubling up to [`PAUSE_MS_MAX`], and at once when there is
-//! something new to write. A disk that does not answer is waited for no longer than [`PATIENCE_MS`]
-//! by those who want to know.
+//! Owner: the component with the value. This module writes nothing: [`OnDisk::due`] returns the
+//! value that a job is to write now, [`OnDisk::written`] takes the result. One attempt at a time. A
+//! failed attempt is repeated after [`PAUSE_MS`], doubling up to [`PAUSE_MS_MAX`], and at once when
+//! there is a new value. Clients wait for a disk that does not answer no longer than
+//! [`PATIENCE_MS`].
 
 use engine::Moment;
 
-/// After the first attempt in vain, in milliseconds.
+/// Pause after the first failed attempt, in milliseconds.
 const PAUSE_MS: u64 = 1_000;
 /// The longest pause.
 const PAUSE_MS_MAX: u64 = 30_000;
-/// Clients wait so long for an attempt to end.
+/// Longest time that clients wait for an attempt to end.
 pub(super) const PATIENCE_MS: u64 = 5_000;
 
-/// Whether something is on the disk, as far as that has been seen.
+/// Whether a value is on the disk, as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// It is.
+    /// The value is on the disk.
     Stored,
-    /// An attempt is under way that will tell.
+    /// An attempt under way will tell.
     Awaited,
-    /// It is not, and why.
+    /// The value is not on the disk, for this reason.
     Unstored(String),
 }
 
-/// What an attempt has changed for those who look after the disk: to be told once.
+/// A change that an attempt brought for administrators, reported once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// Nothing.
+    /// No change.
     None,
-    /// It cannot be written any more.
+    /// Writes fail from now on.
     Fails,
-    /// It can again.
+    /// Writes work again.
     Works,
 }
 
@@ -47,9 +47,9 @@ pub(super) struct Attempts {
 #[derive(Debug)]
 struct UnderWay {
     patience: Moment,
-    /// It was made for something new.
+    /// Whether the attempt was made for a new value.
     new: bool,
-    /// It has lasted longer than that.
+    /// Whether the attempt has lasted longer than the patience.
     slow: bool,
 }
 
@@ -61,7 +61,7 @@ struct Trouble {
 }
 
 impl Attempts {
-    /// Begins one if it is time for it. `new`: there is something that has not been tried yet.
+    /// Begins an attempt if one is due. `new`: there is a value that has not been tried yet.
     pub(super) fn begin(&mut self, now: Moment, new: bool) -> bool {
         let due = self.trouble.as_ref().is_none_or(|it| it.again_at <= now);
         if self.under_way.is_some() || !(new || due) {
@@ -75,7 +75,7 @@ impl Attempts {
         true
     }
 
-    /// Takes in how it went.
+    /// Takes the result of the attempt.
     pub(super) fn end(&mut self, now: Moment, failed: Option<String>) -> News {
         let new = self.under_way.take().is_none_or(|it| it.new);
         let news = match (&self.trouble, &failed) {
@@ -83,7 +83,7 @@ impl Attempts {
             (Some(_), None) => News::Works,
             (None, None) | (Some(_), Some(_)) => News::None,
         };
-        // Only attempts by time make the pauses longer.
+        // Only timed retries make the pauses longer.
         let before = self.trouble.take().filter(|_| !new);
         self.trouble = failed.map(|why| {
             let pause_ms = before.map_or(PAUSE_MS, |it| (it.pause_ms * 2).min(PAUSE_MS_MAX));
@@ -96,14 +96,15 @@ impl Attempts {
         news
     }
 
-    /// How what is not written yet stands.
+    /// The durability of a value that is not written yet.
     pub(super) fn standing(&self) -> Durability {
         match (&self.under_way, &self.trouble) {
             (Some(it), _) if !it.slow => Durability::Awaited,
             (_, Some(trouble)) => Durability::Unstored(trouble.why.clone()),
             (Some(_), None) => {
                 let seconds = PATIENCE_MS / 1_000;
-                // It begins only once the keeper has been told, which is not seen from here.
+                // The attempt begins only after the keeper has been told, which this module cannot
+                // see.
                 let who = "the disk has not answered, or the keeper, which hears of it first";
                 Durability::Unstored(format!("not written within {seconds} s: {who}"))
             }
@@ -120,7 +121,7 @@ impl Attempts {
         }
     }
 
-    /// Time has passed.
+    /// Notes that time has passed.
     pub(super) fn timeout(&mut self, now: Moment) {
         if let Some(it) = &mut self.under_way {
             it.slow |= it.patience <= now;
@@ -128,26 +129,26 @@ impl Attempts {
     }
 }
 
-/// A value in memory whose like is to be on the disk.
+/// A value in memory that is to be on the disk.
 #[derive(Debug)]
 pub(super) struct OnDisk<T> {
     wanted: T,
-    /// As it was read or written last; none: not known.
+    /// The value as last read or written; none: unknown.
     seen: Option<T>,
     writing: Option<T>,
     attempts: Attempts,
-    /// The two are not the same.
+    /// Whether the two differ.
     behind: bool,
-    /// Since the last attempt.
+    /// Whether the value has changed since the last attempt.
     changed: bool,
-    /// From the beginning of one attempt to that of the next, in milliseconds.
+    /// Least time from the beginning of one attempt to the next, in milliseconds.
     pace_ms: u64,
-    /// No attempt begins earlier.
+    /// The next attempt begins no earlier.
     not_before: Moment,
 }
 
 impl<T: Clone + PartialEq> OnDisk<T> {
-    /// `seen`: what is there.
+    /// `seen`: the value on the disk.
     pub(super) fn new(wanted: T, seen: Option<T>) -> Self {
         let behind = seen.as_ref() != Some(&wanted);
         Self {
@@ -162,19 +163,20 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         }
     }
 
-    /// It changes often: attempts are so far apart, and what changes meanwhile is written together.
+    /// Spaces attempts this far apart for a value that changes often, so that one write takes
+    /// several changes.
     pub(super) const fn paced(mut self, pace_ms: u64) -> Self {
         self.pace_ms = pace_ms;
         self
     }
 
-    /// From now on each change is written at once.
+    /// Writes every change at once from now on.
     pub(super) const fn hurry(&mut self) {
         self.pace_ms = 0;
         self.not_before = Moment(0);
     }
 
-    /// A job writes it.
+    /// Whether a job is writing the value.
     pub(super) const fn is_being_written(&self) -> bool {
         self.attempts.under_way.is_some()
     }
@@ -187,21 +189,21 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         self.seen.as_ref()
     }
 
-    /// Whether this is so of what is there, whatever comes of an attempt under way.
+    /// Whether this holds for the value on the disk, whatever an attempt under way brings.
     pub(super) fn is_so(&self, is_so: impl Fn(&T) -> bool) -> bool {
         self.seen.as_ref().is_some_and(&is_so) && self.writing.as_ref().is_none_or(is_so)
     }
 
-    /// Changes what is wanted.
+    /// Changes the wanted value.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut T)) {
         change(&mut self.wanted);
-        // Another value may just be on its way there.
+        // Another value may be on its way to the disk.
         self.behind = self.writing.is_some() || self.seen.as_ref() != Some(&self.wanted);
         self.changed = true;
     }
 
-    /// What was seen may have been removed since: it is written once more, at once. So may what is
-    /// just being written.
+    /// Writes the value once more at once, since the file may have been removed. So may the file
+    /// that is just being written.
     pub(super) fn doubt(&mut self) {
         self.seen = None;
         self.writing = None;
@@ -209,7 +211,7 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         self.changed = true;
     }
 
-    /// What is to be written now.
+    /// The value to write now, if a write is due.
     pub(super) fn due(&mut self, now: Moment) -> Option<T> {
         let early = now < self.not_before;
         if !self.behind || early || !self.attempts.begin(now, self.changed) {
@@ -221,7 +223,7 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         self.writing.clone()
     }
 
-    /// It is written, or not, and why.
+    /// Takes the result of a write: the error says why it failed.
     pub(super) fn written(&mut self, now: Moment, result: Result<(), String>) -> News {
         let failed = result.err();
         if let (Some(written), None) = (self.writing.take(), &failed) {
@@ -232,7 +234,7 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         news
     }
 
-    /// How the whole of it stands.
+    /// The durability of the whole value.
     pub(super) fn standing(&self) -> Durability {
         if self.behind {
             self.attempts.standing()
@@ -300,7 +302,7 @@ mod tests {
         let mut value = OnDisk::new(0, Some(0));
         value.change(|it| *it = 1);
         value.due(now).unwrap();
-        // Meanwhile it is another.
+        // The value has changed meanwhile.
         value.change(|it| *it = 2);
         value.written(now, Err(ENOSPC.to_owned()));
         assert_eq!(value.due(now), Some(2));
@@ -312,7 +314,7 @@ mod tests {
         value.change(|it| *it = 3);
         assert_eq!(value.due(now), Some(3));
         value.written(now, Ok(()));
-        // What was there is wanted again, while another is on its way there.
+        // The old value is wanted again, while another is on its way to the disk.
         value.change(|it| *it = 4);
         assert_eq!(value.due(now), Some(4));
         value.change(|it| *it = 3);
@@ -320,7 +322,7 @@ mod tests {
         assert!(!value.is_so(|it| *it == 3) && !value.is_so(|it| *it == 4));
         value.written(now, Ok(()));
         assert_eq!(value.due(now), Some(3));
-        // It may be removed as soon as it is there.
+        // The file may be removed as soon as it exists.
         value.doubt();
         value.written(now, Ok(()));
         assert_eq!(
@@ -328,7 +330,7 @@ mod tests {
             (Durability::Awaited, Some(3))
         );
         value.written(now, Ok(()));
-        // What is there is wanted again.
+        // The old value is wanted again.
         value.change(|it| *it = 4);
         value.change(|it| *it = 3);
         assert_eq!(

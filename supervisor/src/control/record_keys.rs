@@ -1,4 +1,4 @@
-//! What the keeper remembers for the next control process besides the record of each service.
+//! Keys of the keeper's records for the next control process, besides the records of services.
 //!
 //! All keys stand here, so that no two parts of the control process use the same one. They begin
 //! with `@`, as no service's name does.
@@ -12,7 +12,7 @@ pub(super) const EXITS: &str = "@exits/";
 /// Keys of troubles that were told begin with this; the service's name follows.
 pub(super) const TROUBLE: &str = "@notify/";
 
-/// What a record is about.
+/// The subject of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     /// Certificates whose state was told.
@@ -27,9 +27,9 @@ pub(super) enum Key {
     FileRestarts,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
-    /// Who stopped what, services that are in no plan included.
+    /// All holds, including those of services that no plan has.
     Holds,
-    /// What a job is asked to do, until the engine has it.
+    /// The order for a job, until the engine has the order.
     Job,
     /// Lines that the history may not have, of changes that are not remembered otherwise.
     AuditLines,
@@ -53,7 +53,7 @@ pub(super) enum Key {
     Signals,
     /// How the plan that runs has proven itself.
     Probation,
-    /// What a reconfiguration that is not over can go back to.
+    /// The plan that an unfinished reconfiguration can go back to.
     WayBack,
 }
 

@@ -1,5 +1,5 @@
-//! What the keeper has made again because somebody had removed it, handed over while this process
-//! lives: a control socket to listen on, locks to hold.
+//! Sockets and locks that the keeper has made again because somebody had removed them, handed over
+//! while this process lives.
 
 use std::os::{fd::OwnedFd, unix::net::UnixListener};
 

@@ -1,9 +1,9 @@
-//! Oneshots that run by the clock.
+//! Scheduled oneshots.
 //!
-//! Each has a time that is due next, by the wall clock; the earliest is the one deadline. A time
-//! counts as handled once it has been acted upon, also when nothing could run (still running,
-//! held): that is told in the feed, and nothing runs twice. What was handled last is kept by the
-//! keeper and in the state directory, so that a time that passes while nobody looks is known.
+//! Each service has its next due time, by the wall clock; the earliest is the one deadline. A time
+//! counts as handled once acted upon, also when the service could not run (still running, held):
+//! the event stream reports that, and no time runs twice. The keeper and the state directory hold
+//! the last handled time, so that a time that passes while no daemon runs is known.
 //!
 //! Wall-clock time that jumps (a clock that is set, a machine that slept) is noticed by the
 //! difference to the monotonic clock: all times are worked out again.
@@ -29,28 +29,28 @@ use crate::{
     store::{Handled, Outcome},
 };
 
-/// A time that passed no longer ago, while the daemon was being restarted, is not missed.
+/// A due time that passed during a restart of the daemon still counts within this time.
 const GRACE_MS: u64 = 60_000;
 /// Jumps of the clock up to this neither skip a time nor repeat it (as cron(8) has it).
 const JUMP_MS: u64 = 3 * 3_600_000;
-/// The clocks may drift apart by so much before it counts as a jump.
+/// Largest drift between the clocks that does not count as a jump.
 const DRIFT_MS: u64 = 1_000;
 
-/// Services that run by the clock, and what of their times was handled.
+/// Scheduled services, and which of their times were handled.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// By service.
+    /// Entries by service.
     entries: BTreeMap<String, Entry>,
     handled: Handled,
-    /// The time zone of the host; none: it is not known yet.
+    /// The time zone of the host; none: unknown so far.
     zone: Option<TimeZone>,
-    /// Wall clock less monotonic clock, when the times were worked out.
+    /// Wall clock minus monotonic clock, when the times were worked out.
     offset: i128,
     /// Since when nothing kept us from running what is due, wall clock.
     up_since: u64,
-    /// Feeds the jitter.
+    /// State of the jitter's generator.
     random: u64,
-    /// What was handled, on its way to the disk.
+    /// The handled times, on their way to the disk.
     disk: OnDisk<Handled>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Schedule {
 struct Entry {
     plan: plan::Schedule,
     cron: Cron,
-    /// Wall clock; none: never again.
+    /// The next due time, wall clock; none: never again.
     due: Option<u64>,
     /// The run that is owed next; none: the service file does not ask whether one is overdue.
     owed: Option<Owed>,
@@ -77,19 +77,19 @@ impl Schedule {
         }
     }
 
-    /// An attempt is under way that will tell.
+    /// Whether an attempt under way will tell if the handled times are stored.
     pub(super) fn is_awaited(&self) -> bool {
         self.disk.standing() == Durability::Awaited
     }
 
-    /// Before the end: what is on no disk is tried at once.
+    /// Retries an unfinished write at once, before the end.
     pub(super) fn write_again(&mut self) {
         if self.disk.standing() != Durability::Stored {
             self.disk.doubt();
         }
     }
 
-    /// What is wrong, for as long as it is.
+    /// The present trouble with the disk, if any.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {
             Durability::Unstored(why) => Some(format!(
@@ -99,7 +99,7 @@ impl Schedule {
         }
     }
 
-    /// Something is scheduled, so it matters when the clock is set.
+    /// Whether any service is scheduled, so that a set clock matters.
     pub(super) fn is_used(&self) -> bool {
         !self.entries.is_empty()
     }
@@ -161,7 +161,7 @@ impl Schedule {
         self.work_out_owed(name, now);
     }
 
-    /// The wall clock has jumped since times were last worked out.
+    /// Whether the wall clock has jumped since times were last worked out.
     fn has_jumped(&mut self, now: Now) -> bool {
         let offset = i128::from(now.unix_ms) - i128::from(now.moment.0);
         let jumped = (offset - self.offset).unsigned_abs() > u128::from(DRIFT_MS);
@@ -284,8 +284,8 @@ impl Schedule {
         }
     }
 
-    /// Time has passed, or the clock was set. Services whose time has come; their times count as
-    /// handled from here on.
+    /// Returns the services that are due, since time has passed or the clock was set; their times
+    /// count as handled from here on.
     pub(super) fn timeout(&mut self, cx: &mut Context) -> Vec<String> {
         let now = cx.now;
         self.disk.timeout(now.moment);
@@ -319,7 +319,7 @@ impl Schedule {
         due
     }
 
-    /// A service has been run: when does it run next?
+    /// Works out the next time of a service that has been run.
     pub(super) fn work_out_next(&mut self, name: &str, now: Now) {
         self.work_out(name, now, GRACE_MS);
     }

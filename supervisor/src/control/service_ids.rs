@@ -14,12 +14,12 @@ use engine::ServiceId;
 pub(crate) struct Names {
     list: Vec<String>,
     ids: BTreeMap<String, ServiceId>,
-    /// The keeper knows this many of them.
+    /// How many of the names the keeper knows.
     remembered: usize,
 }
 
 impl Names {
-    /// The id of a name; a new one if it has none.
+    /// The id of a name; a name without an id gets a new id.
     pub(crate) fn intern(&mut self, name: &str) -> ServiceId {
         if let Some(id) = self.ids.get(name) {
             return *id;
@@ -31,7 +31,7 @@ impl Names {
         id
     }
 
-    /// Takes over the ids that an earlier control process gave out. Before any other.
+    /// Restores the ids that an earlier control process gave out. Call before any other method.
     pub(super) fn restore(&mut self, record: Option<&String>) {
         let names = record.and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
         for name in names.unwrap_or_default() {
@@ -40,14 +40,14 @@ impl Names {
         self.remembered = self.list.len();
     }
 
-    /// The list, if the keeper has not heard of all of it; it counts as told from now on.
+    /// The list, if the keeper lacks a part of it; the list then counts as known to the keeper.
     pub(super) fn take_unremembered(&mut self) -> Option<String> {
         let known = std::mem::replace(&mut self.remembered, self.list.len());
         let record = || serde_json::to_string(&self.list).expect("names are plain data");
         (known < self.list.len()).then(record)
     }
 
-    /// The id of a name, if it has one.
+    /// The id of a name, if the name has an id.
     pub(crate) fn id(&self, name: &str) -> Option<ServiceId> {
         self.ids.get(name).copied()
     }
@@ -57,7 +57,7 @@ impl Names {
         self.list.get(id.0 as usize).map(String::as_str)
     }
 
-    /// All ids by name, those of services that have left the plan included.
+    /// All ids by name, including those of services that have left the plan.
     pub(crate) const fn ids(&self) -> &BTreeMap<String, ServiceId> {
         &self.ids
     }

@@ -1,8 +1,8 @@
-//! What follows every input, step by step.
+//! The steps that follow every input, in their order.
 //!
-//! Each step belongs to one component; this list owns nothing but their order. An input changes
-//! services, plans and promises; the steps first let what waited go on, then note what is so now,
-//! then say it. The order rests on `RULES`, each with its reason, which a test holds against
+//! Each step belongs to one component; this list owns only the order. An input changes services,
+//! plans and promises; the steps first let waiting work go on, then take in the new state, then
+//! report it. The order rests on `RULES`, each with its reason, which a test checks against
 //! [`STEPS`].
 //!
 //! Limit: a step sees what the steps before it have done. A service that a later step touches is
@@ -14,66 +14,66 @@ use engine::ServiceId;
 
 use crate::control::Control;
 
-/// One step. The comment says what it is for.
+/// One step, with its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// Starts that wait for an address go on, or are given up.
     AddressWaits,
-    /// Looks where services listen that a plan has moved.
+    /// Checks whether services listen where a plan has moved them.
     Listening,
     /// Starts that wait for a directory go on.
     DirectoryWaits,
-    /// The daemon ends when a service has failed that it may not go on without.
+    /// The daemon ends when a service that it may not go on without has failed.
     ExitWhenFailed,
-    /// From here on it is known which services this input has touched.
+    /// From here on the services touched by this input are known.
     Touched,
-    /// Asks for what is to be on the disk: holds.
+    /// Stores holds on the disk.
     StoreHolds,
-    /// The same: the history of changes.
+    /// Stores lines of the history of operations.
     StoreRecords,
-    /// The same: how runs have ended.
+    /// Stores the ends of runs.
     StoreExits,
-    /// The same: which runs live.
+    /// Stores which main runs are alive.
     StoreRunning,
-    /// The same: what status files say.
+    /// Writes status files.
     StoreStatusFiles,
-    /// The same: whether there is maintenance.
+    /// Stores whether the host is in maintenance.
     StoreMaintenance,
     /// Clients hear that their changes are accepted.
     ReleaseChanges,
-    /// How what runs by the clock has ended is taken in.
+    /// Takes in how scheduled runs have ended.
     Outcomes,
-    /// Who wants to be told of trouble is.
+    /// Alerts people to the trouble of services.
     Trouble,
-    /// Changes whose services have settled come to their verdict.
+    /// Judges changes whose services have settled.
     AdvanceChanges,
-    /// The plan that runs proves itself, or fails.
+    /// Judges whether the current plan has proven itself or failed.
     JudgePlan,
-    /// The init hears how far things are.
+    /// Tells the init the progress of the services.
     TellInit,
-    /// A reconfiguration that has failed goes back.
+    /// A failed reconfiguration goes back.
     GoBack,
-    /// Results of jobs that have ended are read.
+    /// Reads results of jobs that have ended.
     Results,
     /// Clients hear how their changes have ended.
     EndChanges,
-    /// A hangup that came while a job had services stopped.
+    /// Handles a SIGHUP that came while a job kept services stopped.
     Hangup,
-    /// Up to when schedules are handled goes to the disk.
+    /// Stores the moment up to which schedules are handled.
     StoreSchedule,
     /// The daemon ends once all is on the disk.
     Quit,
     /// The keeper may forget the facts that were taken in.
     Acknowledge,
-    /// Who wants to be told what components had to tell is.
+    /// Sends the alerts that components have queued.
     Alerts,
-    /// What is to be started is prepared, all of one input together.
+    /// Prepares the starts, all of one input together.
     Prepare,
     /// Another control process takes over.
     Reexec,
 }
 
-/// All of them, in their order.
+/// All steps, in their order.
 const STEPS: [Step; 27] = [
     Step::AddressWaits,
     Step::Listening,
@@ -105,7 +105,7 @@ const STEPS: [Step; 27] = [
 ];
 
 impl Control {
-    /// After every input.
+    /// Runs all steps after an input.
     pub(super) fn settle(&mut self) {
         let mut touched = BTreeSet::new();
         for step in STEPS {
@@ -169,7 +169,7 @@ impl Control {
 mod tests {
     use super::*;
 
-    /// The first comes before the second, and why.
+    /// Pairs of steps that must come in this order, with the reason.
     const RULES: [(Step, Step, &str); 17] = [
         (
             Step::DirectoryWaits,

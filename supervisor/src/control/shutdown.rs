@@ -1,13 +1,13 @@
-//! How the daemon ends: everything is stopped, and once what is to outlive the daemon is on the
-//! disk, the keeper quits.
+//! The end of the daemon: everything is stopped, and once all state that outlives the daemon is on
+//! the disk, the keeper quits.
 //!
-//! Owner: how many stop signals there were, why the daemon ends with a failure, which services our
-//! SIGKILL ended, and the end itself. The engine stops the services; that a shutdown has begun is
-//! its state ([`Context::is_stopping`]), so there is no second flag that could say otherwise.
+//! Owns the number of stop signals, the reason for an end with failure, the services that our
+//! SIGKILL ended, and the end itself. The engine stops the services and knows that a shutdown has
+//! begun ([`Context::is_stopping`]), so no second flag can contradict it.
 //!
-//! Invariant: the keeper remembers each signal before the engine acts on it, so a successor goes on
-//! with the shutdown. Each further signal leaves less time. Limits: [`SHUTDOWN_MS_MAX`] for the
-//! services, [`LAST_WRITE_MS`] for the disk.
+//! Invariant: the keeper remembers each signal before the engine acts on the signal, so a successor
+//! goes on with the shutdown. Each further signal leaves less time. Limits: [`SHUTDOWN_MS_MAX`] for
+//! the services, [`LAST_WRITE_MS`] for the disk.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ use crate::control::{Context, record_keys::Key, runs::killed::Killed, text};
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
 const SHUTDOWN_MS_MAX: u64 = 5 * 60_000;
-/// Added to the services' timeouts: time for what SIGKILL leaves to be swept.
+/// Added to the services' timeouts: time to sweep processes after SIGKILL.
 const SHUTDOWN_MARGIN_MS: u64 = 10_000;
-/// Once everything is stopped, what is on no disk gets this long to be written.
+/// Time for the last writes once everything is stopped.
 const LAST_WRITE_MS: u64 = 2_000;
-/// What a second signal leaves.
+/// Time that a second signal leaves.
 const SECOND_SIGNAL_MS: u64 = 5_000;
 
-/// See the module.
+/// The state of the shutdown; see the module.
 #[derive(Debug, Default)]
 pub(super) struct Shutdown {
     signals: u32,
@@ -33,7 +33,7 @@ pub(super) struct Shutdown {
     failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
     killed: BTreeMap<ServiceId, (Killed, bool)>,
-    /// Everything is stopped.
+    /// Set once everything is stopped.
     quit: Option<Quit>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Shutdown {
 #[derive(Debug)]
 struct Quit {
     code: u8,
-    /// The latest moment.
+    /// The latest moment for the end.
     by: Moment,
 }
 
@@ -54,7 +54,7 @@ impl Shutdown {
         self.failed = Key::Failed.of(records).cloned();
     }
 
-    /// Whether somebody has asked for it, be it an earlier control process.
+    /// Whether somebody has asked for the shutdown, possibly under an earlier control process.
     pub(super) const fn is_asked(&self) -> bool {
         self.signals > 0
     }
@@ -85,7 +85,7 @@ impl Shutdown {
         self.killed.get(&id).map(|(killed, _)| *killed)
     }
 
-    /// One more stop signal. The command is for the engine.
+    /// Counts one more stop signal; returns the command for the engine.
     pub(super) fn on_signal(&mut self, cx: &mut Context) -> Command {
         self.signals += 1;
         cx.remember(Key::Signals, self.signals.to_string());
@@ -104,7 +104,7 @@ impl Shutdown {
         self.on_signal(cx)
     }
 
-    /// What the engine is told: to stop everything, in the time that the signals so far leave.
+    /// The command for the engine: stop everything, in the time that the signals so far leave.
     pub(super) fn command(&self, cx: &mut Context) -> Command {
         let deadline_ms = match self.signals {
             1 => deadline_ms(&cx.plan),

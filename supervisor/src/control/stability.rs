@@ -1,13 +1,13 @@
-//! How long a service without a `[ready]` of its own has to stay up before that says something.
+//! How long a service without a `[ready]` of its own has to stay up before its readiness counts.
 //!
-//! Operations and the probation of a plan both wait for it, so it stands below both.
+//! Operations and the probation of a plan both use this time, so the module stands below both.
 
 use engine::{Goal, Moment, ServiceId, State};
 use plan::ReadyKind;
 
 use crate::control::Context;
 
-/// A service that dies right after it was ready has not worked.
+/// Least time up: a service that ends right after it was ready has not worked.
 pub(super) const PROOF_MS: u64 = 5_000;
 
 /// A service without a `[ready]` of its own is ready as soon as it executes, which says little of a

@@ -1,6 +1,6 @@
-//! What has happened to the supervisor's own files, in words for `ctl status`: told once in the
-//! log, and there for as long as an administrator should see it. The keeper remembers it, so that
-//! it outlives a control process.
+//! Warnings on the supervisor's own files for `ctl status`: logged once, and shown as long as an
+//! administrator should see them. The keeper remembers them, so that they outlive a control
+//! process.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use crate::control::{Context, record_keys::Key, text};
 /// Files that were put aside and are told of; more are in the log.
 const ASIDE_MAX: usize = 20;
 
-/// What has happened to the supervisor's own files, and what this control process lacks.
+/// Trouble with the supervisor's own files, and missing privileges of this control process.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StateWarnings {
-    /// State files that were none, until the daemon ends.
+    /// Unreadable state files that were set aside, until the daemon ends.
     aside: Vec<String>,
-    /// Secrets that were put back, until a reconfigure has nothing to put back.
+    /// Secrets that were put back, until a reconfigure has none to put back.
     put_back: Option<String>,
-    /// What this control process lacks: privileges, readable state.
+    /// Missing privileges or unreadable state of this control process.
     #[serde(skip)]
     boot: Vec<String>,
 }
 
 impl StateWarnings {
-    /// `boot`: what this control process lacks.
+    /// `boot`: missing privileges or unreadable state.
     pub(super) fn new(boot: Vec<String>) -> Self {
         Self {
             boot,
@@ -30,7 +30,7 @@ impl StateWarnings {
         }
     }
 
-    /// What this control process lacks.
+    /// Missing privileges or unreadable state of this control process.
     pub(super) fn of_boot(&self) -> &[String] {
         &self.boot
     }
@@ -41,14 +41,14 @@ impl StateWarnings {
 }
 
 impl StateWarnings {
-    /// What an earlier control process told, and what this one has found at its start.
+    /// Restores the warnings of an earlier control process, and adds those of this start.
     pub(super) fn restore(
         &mut self,
         cx: &mut Context,
         record: Option<&String>,
         found: Vec<String>,
     ) {
-        // What cannot be read has been in the log.
+        // The content of an unreadable record is in the log.
         let earlier = record.and_then(|record| serde_json::from_str::<Self>(record).ok());
         let earlier = earlier.unwrap_or_default();
         (self.aside, self.put_back) = (earlier.aside, earlier.put_back);

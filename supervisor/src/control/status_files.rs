@@ -1,9 +1,9 @@
-//! What the status files of services say, and when they are written again.
+//! The content of services' status files, and when a job writes them.
 //!
-//! Looked at after every input; a job writes all of them when one is to say something else. Limit:
-//! one write in [`PAUSE_MS`], however often a service crashes. What could not be written is tried
-//! again by time (`on_disk.rs`). They are written once more before a service starts, for somebody
-//! may have removed them, and whoever starts may read them.
+//! Compared after every input; a job writes all files when one of them changes. Limit: one write in
+//! [`PAUSE_MS`], however often a service crashes. A failed write is retried by time (`on_disk.rs`).
+//! The files are written once more before a service starts, since somebody may have removed them,
+//! and the new process may read them.
 
 use std::sync::Arc;
 
@@ -22,23 +22,23 @@ use crate::{
 /// From the end of one write to the next.
 const PAUSE_MS: u64 = 500;
 
-/// What the status files of services say, in memory and on the way to the disk.
+/// The content of services' status files, in memory and on the way to the disk.
 #[derive(Debug)]
 pub(super) struct StatusFiles {
-    /// Enabled services that have some.
+    /// Enabled services that have status files.
     services: Vec<String>,
-    /// There may be some of an earlier plan, which have to go.
+    /// Whether files of an earlier plan may exist, which have to go.
     may_be_left: bool,
     disk: OnDisk<Situations>,
-    /// A job writes the files.
+    /// Whether a job is writing the files.
     writing: bool,
     not_before: Moment,
-    /// Somebody may have removed files: all are written once more, whatever they say.
+    /// Whether files may have been removed: then all are written once more, changed or not.
     again: bool,
 }
 
 impl StatusFiles {
-    /// `may_be_left`: there were some, whoever wrote them.
+    /// `may_be_left`: whether status files existed before.
     pub(super) fn new(may_be_left: bool) -> Self {
         let none = Situations::new();
         Self {
@@ -55,7 +55,7 @@ impl StatusFiles {
         self.disk.standing() == Durability::Awaited
     }
 
-    /// How far they say that there is this maintenance, or none.
+    /// Whether the files say that there is this maintenance, or none.
     pub(super) fn standing(&self, maintenance: Option<&MaintenanceSituation>) -> Durability {
         let said = |there: &Situations| {
             (self.services.iter()).all(|name| {
@@ -71,7 +71,7 @@ impl StatusFiles {
         }
     }
 
-    /// What is wrong, for as long as it is.
+    /// The present trouble with the files, if any.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {
             Durability::Unstored(why) => Some(format!("status files may say what is over: {why}")),
@@ -90,14 +90,14 @@ impl StatusFiles {
         self.disk.timeout(now);
     }
 
-    /// Somebody may have removed them.
+    /// Writes all files once more, since somebody may have removed them.
     pub(super) fn write_again(&mut self) {
         self.again = !self.services.is_empty();
     }
 }
 
 impl StatusFiles {
-    /// The plan is another, and so may be templates and places.
+    /// Takes a new plan, which may change templates and places.
     pub(super) fn follow_plan(&mut self, plan: &Plan) {
         let services = plan.services.values();
         let with_some = services.filter(|it| it.enabled && !it.status_files.is_empty());
@@ -109,7 +109,7 @@ impl StatusFiles {
         self.may_be_left = some;
     }
 
-    /// After every input: what they are to say, and a job that writes it if that is due.
+    /// After every input: works out the content, and has a job write it if a write is due.
     pub(super) fn write(
         &mut self,
         cx: &mut Context,
@@ -148,7 +148,7 @@ impl StatusFiles {
     }
 }
 
-/// How a service stands, for those who cannot use it.
+/// The state of a service, for people who cannot use it.
 fn situation(
     cx: &Context,
     work: &Work,
@@ -185,7 +185,7 @@ fn job_situation(cx: &Context, work: &Work, job: ServiceId) -> Option<JobSituati
     })
 }
 
-/// What it waits for has come to rest, and is not up.
+/// Whether the requirements that a service waits for have settled without being up.
 fn is_blocked(cx: &Context, view: &View) -> bool {
     let State::Waiting { on } = &view.state else {
         return false;
@@ -194,7 +194,7 @@ fn is_blocked(cx: &Context, view: &View) -> bool {
         .any(|id| cx.engine.settled(*id) != Some(Settled::No))
 }
 
-/// Files by whose presence others know of maintenance.
+/// Files whose presence tells others of maintenance.
 pub(super) fn maintenance_files(plan: &Plan) -> Vec<String> {
     let services = plan.services.values().filter(|it| it.enabled);
     let files = services.flat_map(|it| &it.status_files);

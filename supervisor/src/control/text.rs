@@ -1,4 +1,4 @@
-//! How states, exits and reasons are said to people.
+//! States, exits and reasons in words for people.
 
 use api::{LastReload, ServiceState};
 use engine::{Detail, Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
@@ -134,7 +134,7 @@ pub(super) fn reason(view: &View, now: Moment) -> Reason {
         } => format!("is being killed: {}", kill(*why)),
         State::Running { .. } | State::Reloading { .. } => return of_one_that_is_up(view),
         State::Completed if view.unrun => "has not run yet; waits for its time".to_owned(),
-        // What an earlier start said is not what this one is about.
+        // The detail of an earlier start does not belong to this start.
         State::Waiting { .. }
         | State::Validating { .. }
         | State::Spawning { .. }
@@ -143,7 +143,7 @@ pub(super) fn reason(view: &View, now: Moment) -> Reason {
     })
 }
 
-/// Of a service that is up: how well it is, and with which configuration it runs.
+/// The reason of a service that is up: its health, and its configuration.
 fn of_one_that_is_up(view: &View) -> Reason {
     let mut reason = Reason::default();
     if let Some(why) = &view.unhealthy {
@@ -168,7 +168,7 @@ fn of_one_that_is_up(view: &View) -> Reason {
     reason
 }
 
-/// Why a service that is up is not well.
+/// Why a service that is up is not healthy.
 pub(super) fn unhealthy(why: &Unhealthy) -> &str {
     match why {
         Unhealthy::Probe(said) if said.is_empty() => "health probe fails",
@@ -178,7 +178,7 @@ pub(super) fn unhealthy(why: &Unhealthy) -> &str {
     }
 }
 
-/// A reload after which a service does not run with its configuration, as far as is known.
+/// A failed reload, after which the service lacks the new configuration, as far as is known.
 fn failed_reload(outcome: &ReloadOutcome) -> Option<String> {
     let with = |what: &str, said: &str| match said {
         "" => what.to_owned(),
@@ -214,7 +214,7 @@ pub(super) fn last_reload(outcome: &ReloadOutcome) -> LastReload {
     }
 }
 
-/// What a starting service is waited for: what its probe last said, and for how long still.
+/// Why a starting service is not ready: what its probe last said, and the time left.
 fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
     let why = match detail {
         "" => String::new(),

@@ -1,5 +1,5 @@
-//! Up to which moment all that runs have said and done is known: what the keeper has not passed on
-//! is no silence.
+//! The watermark: the moment up to which all that runs have said and done is known. Words that the
+//! keeper has not passed on yet are no silence.
 //!
 //! Before anybody is judged for a silence (a run by a deadline of the engine's, a plan by nothing
 //! having ended under it, an operation by its services having stayed up), the keeper is asked to
@@ -7,14 +7,14 @@
 //! at which the keeper was asked. Until then what is due waits, for nothing could be done without
 //! the keeper: one that never answers has nobody judged, and one that dies ends the link.
 //!
-//! Limits: one question at a time; what judges nobody asks nothing.
+//! Limits: one question at a time; a deadline that judges no run asks nothing.
 
 use engine::Moment;
 use keeper::message::Request;
 
 use crate::control::Context;
 
-/// See the module.
+/// The state of the watermark; see the module.
 #[derive(Debug, Default)]
 pub(super) struct Watermark {
     reached: Moment,
@@ -23,17 +23,17 @@ pub(super) struct Watermark {
 }
 
 impl Watermark {
-    /// All that runs had said and done by then is known.
+    /// The moment up to which everything that runs had said and done is known.
     pub(super) const fn reached(&self) -> Moment {
         self.reached
     }
 
-    /// The keeper has not answered yet: nobody is judged.
+    /// Whether the keeper has not answered yet, so that no run is judged.
     pub(super) const fn is_asked(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// `next`: when somebody is next to be judged.
+    /// `next`: when the next judgement is due.
     pub(super) fn poll_timeout(&self, next: Option<Moment>) -> Option<Moment> {
         next.filter(|_| !self.is_asked())
     }
@@ -45,7 +45,7 @@ impl Watermark {
         cx.tell(Request::Sync { at_ms: now.0 });
     }
 
-    /// The keeper answers a question. Whether it was the open one.
+    /// Takes the keeper's answer; returns whether the question was the open one.
     pub(super) fn on_synced(&mut self, asked: Moment) -> bool {
         let is_answer = self.asked == Some(asked);
         if is_answer {
@@ -55,7 +55,7 @@ impl Watermark {
         is_answer
     }
 
-    /// What was asked will not be answered.
+    /// Drops a question that will not be answered.
     pub(super) const fn forget_question(&mut self) {
         self.asked = None;
     }

@@ -1,4 +1,4 @@
-//! What is completed: a daemon that ended with success and is not restarted, and oneshots that a
+//! Completed services: a daemon that ended with success and is not restarted, and oneshots that a
 //! command or a plan runs again.
 
 use engine::*;

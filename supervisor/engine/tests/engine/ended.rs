@@ -75,7 +75,7 @@ fn what_outlives_sigkill_is_told_when_it_has_ended() {
     assert_eq!(rig.ended.len(), 1);
 }
 
-/// What somebody asks for while the rest is swept has not ended it.
+/// A command that comes while the rest is swept is not the cause of the end.
 #[test]
 fn a_start_after_a_crash_is_not_its_cause() {
     for command in [Command::Start(set(&[0])), Command::Restart(set(&[0]))] {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::common::*;
 
-/// What a history may do; the numbers choose among what is possible at that point.
+/// The steps of a history; the numbers choose among what is possible at that point.
 #[derive(Clone, Debug)]
 enum Step {
     Start(u32),
@@ -317,7 +317,7 @@ fn a_start_while_a_silent_one_is_ended_keeps_its_requirers_up_over_a_rebirth() {
     assert_eq!(rig.run(1), run);
 }
 
-/// As many as a build has time for; `PROPTEST_CASES=20000` for a longer search.
+/// Number of cases that a build has time for; `PROPTEST_CASES=20000` for a longer search.
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
     asked.and_then(|it| it.parse().ok()).unwrap_or(300)

@@ -217,7 +217,7 @@ fn a_lease_ends_with_its_job_however_that_ends() {
     }
 }
 
-/// What SIGKILL has not ended may still be at work on what it had stopped.
+/// Leftovers of SIGKILL may still be at work on the leased services.
 #[test]
 fn a_lease_lasts_as_long_as_anything_of_its_job_is_left() {
     let mut rig = working();

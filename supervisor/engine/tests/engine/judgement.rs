@@ -1,4 +1,4 @@
-//! What a run has not said or done counts only up to when everything has been heard.
+//! A run is judged for silence only up to the moment up to which everything has been heard.
 
 use engine::*;
 

@@ -1,5 +1,4 @@
-//! What SIGKILL does not end: it is left, nothing starts over it, and its service goes on when it
-//! has gone.
+//! Leftovers of SIGKILL: no run starts beside them, and the service goes on once they are gone.
 
 use engine::*;
 
@@ -75,7 +74,7 @@ fn what_the_keeper_names_as_left_is_not_waited_for_any_longer() {
     assert_eq!(rig.name(0), "stopped");
 }
 
-/// What an earlier daemon left has no run that anybody knows of.
+/// Leftovers of an earlier daemon belong to no known run.
 #[test]
 fn a_start_over_what_an_earlier_daemon_left_is_tried_again() {
     let mut rig = Rig::with(&[daemon()]);

@@ -44,7 +44,7 @@ fn liveness_restarts_also_when_the_policy_is_on_failure_and_it_ends_well() {
     assert_eq!(rig.name(0), "spawning");
 }
 
-/// What its probe had said of it before would hide why it died.
+/// The probe's earlier answer would hide why the run ended.
 #[test]
 fn the_reason_of_a_death_while_starting_is_the_exit() {
     let mut rig = Rig::with(&[Spec {

@@ -192,7 +192,7 @@ fn one_that_is_not_confirmed_in_time_has_failed_with_the_last_words() {
     let mut rig = Rig::up(&[with_health(Some(confirmed(hup())))]);
     reload(&mut rig);
     let run = validator(&rig);
-    // What the validator takes is part of the time.
+    // The validator's time is part of the timeout.
     rig.pass(RELOAD_MS / 2);
     rig.fact(Fact::Validated {
         run,

@@ -1,4 +1,4 @@
-//! What follows an end: policies, start limits and pauses.
+//! The consequences of an end: policies, start limits and pauses.
 
 use std::collections::BTreeSet;
 

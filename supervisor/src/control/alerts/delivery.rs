@@ -1,8 +1,8 @@
-//! The process that brings one message to one target: a command of the plan's, or `deliver` of our
+//! The process that brings one message to one target: a command from the plan, or `deliver` of our
 //! own binary.
 //!
-//! Owner of nothing: a description of the process is made here, and the keeper runs it. Limits: a
-//! command has [`COMMAND_TIMEOUT_MS`], any other delivery [`DELIVERY_TIMEOUT_MS`].
+//! Owns nothing: this module describes the process, and the keeper runs it. Limits: a command has
+//! [`COMMAND_TIMEOUT_MS`], any other delivery [`DELIVERY_TIMEOUT_MS`].
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::{
     programs,
 };
 
-/// Stands for a service where a delivery's run needs one; no service can have this name.
+/// Service name of a delivery's run; no real service can have this name.
 const OWNER: &str = "@notify";
-/// A command may run this long.
+/// Longest time of a command.
 const COMMAND_TIMEOUT_MS: u64 = 10_000;
-/// All attempts of a delivery and the pauses between them; it ends by itself before.
+/// Limit of a delivery, with all attempts and pauses; a delivery normally ends by itself before.
 const DELIVERY_TIMEOUT_MS: u64 = 120_000;
-/// Variables of our own that a delivery needs to find its way.
+/// Variables of our own environment that a delivery needs.
 const PASSED_ON: [&str; 11] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -36,14 +36,14 @@ const PASSED_ON: [&str; 11] = [
     "MATTERVISOR_SENDMAIL",
 ];
 
-/// A delivery goes on when the control process is replaced: nobody waits for it.
+/// Whether a run is a delivery, which goes on when the control process is replaced.
 pub(in crate::control) fn is_delivery(service: &str) -> bool {
     service == OWNER
 }
 
-/// Name of this machine.
+/// Host name of this machine.
 pub(super) fn host() -> String {
-    // From memory of the kernel; this does not wait.
+    // The kernel answers from memory; this call does not block.
     proc::host_name()
 }
 
@@ -68,14 +68,14 @@ pub(super) fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Resu
         };
         let errand = serde_json::to_string(&errand).expect("an errand is plain data");
         env.insert(deliver::VARIABLE.to_owned(), errand);
-        // Ourselves, whatever a package has put in our place meanwhile.
+        // Our own running program, even if a package has replaced the file meanwhile.
         let own = proc::program_path(std::process::id());
         (vec![own, "deliver".to_owned()], DELIVERY_TIMEOUT_MS)
     };
     Ok(Spawn::helper(run.0, OWNER, argv, env, timeout_ms))
 }
 
-/// What a command finds in its environment.
+/// Environment variables for a command.
 fn variables(message: &Message) -> [(String, String); 7] {
     let (cause, at) = (message.cause_name().to_owned(), message.at());
     [

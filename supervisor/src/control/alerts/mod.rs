@@ -1,9 +1,9 @@
-//! Tells people when something goes wrong, and when it is well again.
+//! Alerts people when a service is in trouble, and when the service has recovered.
 //!
-//! After every input the services that it touched are looked at; [`trouble`] says what of that is
-//! news, [`outbox`] what may go now. A [`delivery`] is a helper of the keeper, so the control
-//! thread waits for no network. Without targets only flapping is noticed, for status and events.
-//! Limits: see the two parts; a service without trouble costs nothing.
+//! After every input this component looks at the services that the input touched; [`trouble`] says
+//! what is news, [`outbox`] which message may go now. A [`delivery`] is a helper process of the
+//! keeper, so the control thread waits for no network. Without targets only flapping is noticed,
+//! for status and events. Limits: see the two parts; a service without trouble costs nothing.
 
 mod delivery;
 mod outbox;
@@ -31,27 +31,27 @@ use crate::{
     deliver::Message,
 };
 
-/// Whoever wants one of these is told of flapping.
+/// Targets that want any of these causes also hear of flapping.
 const FLAPPING_CONCERNS: [NotifyOn; 3] =
     [NotifyOn::Restarted, NotifyOn::Unhealthy, NotifyOn::Failed];
-/// Longest part of a message that a service or probe has said, in characters.
+/// Longest text of a service or probe in a message, in characters.
 const DETAIL_CHARACTERS_MAX: usize = 1000;
-/// What people are to be told who want to know it.
+/// One alert for all targets that want its cause.
 #[derive(Debug)]
 pub(super) struct Alert {
-    /// Whom it is about; empty: the machine.
+    /// The service that the alert is about; empty: the machine.
     pub(super) service: String,
     pub(super) cause: NotifyOn,
-    /// Another cause that who is told of this has to want as well.
+    /// A second cause that a target must want as well to get this alert.
     pub(super) also: Option<NotifyOn>,
     pub(super) text: String,
 }
 
-/// Troubles, and what is on its way about them.
+/// The troubles of services, and the messages about them.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     troubles: BTreeMap<ServiceId, Trouble>,
-    /// When each is to be looked at without an event.
+    /// When to look at each service without an event.
     due: BTreeSet<(Moment, ServiceId)>,
     outbox: Outbox,
 }
@@ -75,13 +75,13 @@ impl Alerts {
 }
 
 impl Alerts {
-    /// What an earlier control process knew, and has told, of a service's trouble. `record`: what
-    /// the keeper remembers of it.
+    /// Restores the trouble of a service that an earlier control process knew and has reported.
+    /// `record`: the keeper's record of the trouble.
     pub(super) fn restore(&mut self, id: ServiceId, record: Option<&String>, look: &Look) {
         if record.is_none() && look.restarts == 0 {
             return;
         }
-        // What cannot be read is told once more.
+        // An unreadable record means one repeated message.
         let trouble = record.and_then(|it| serde_json::from_str::<Trouble>(it).ok());
         let mut trouble = trouble.unwrap_or_default();
         trouble.known(look);
@@ -89,14 +89,14 @@ impl Alerts {
         self.troubles.insert(id, trouble);
     }
 
-    /// The service has left the plan.
+    /// Drops a service that has left the plan.
     pub(super) fn forget(&mut self, id: ServiceId) {
         if let Some(gone) = self.troubles.remove(&id) {
             self.set_due(id, gone.due(), None);
         }
     }
 
-    /// Looks at a service that an input has touched. What is to be told of it.
+    /// Looks at a service that an input has touched. Returns what to tell about the service.
     pub(super) fn look(&mut self, cx: &mut Context, id: ServiceId, look: &Look) -> Vec<Tell> {
         let quiet = !look.failed && !look.unhealthy && !look.crashing && look.restarts == 0;
         if quiet && !self.troubles.contains_key(&id) {
@@ -106,8 +106,8 @@ impl Alerts {
         self.with_trouble(cx, id, |trouble| trouble.look(now, look))
     }
 
-    /// The next service of which a message was held back that is due, or that has been calm for
-    /// long enough, and what is to be told of it.
+    /// The next service that has a held message due, or that has been calm for long enough, and
+    /// what to tell about the service.
     pub(super) fn timeout(&mut self, cx: &mut Context) -> Option<(ServiceId, Vec<Tell>)> {
         let now = cx.now.moment;
         let (_, id) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
@@ -145,7 +145,7 @@ impl Alerts {
         tells
     }
 
-    /// Tells of a service what a look at it said. `why`: why the service is as it is.
+    /// Sends the message for the result of a look. `why`: why the service is in its state.
     pub(super) fn tell(&mut self, cx: &mut Context, id: ServiceId, tell: Tell, why: &Why) {
         let Some(view) = cx.engine.view(id) else {
             return;
@@ -177,9 +177,9 @@ impl Alerts {
         }
         let wants = |on: &BTreeSet<NotifyOn>| match tell {
             Tell::Cause(cause, _) => on.contains(&cause),
-            // Worth knowing also for those whom a single restart does not concern.
+            // Flapping also matters to targets that do not want to hear of single restarts.
             Tell::Flapping(_) => FLAPPING_CONCERNS.iter().any(|it| on.contains(it)),
-            // News only to those who heard of the restarts.
+            // Calm is news only for targets that heard of the restarts.
             Tell::Calm => [NotifyOn::Restarted, NotifyOn::Recovered]
                 .iter()
                 .all(|it| on.contains(it)),
@@ -188,20 +188,20 @@ impl Alerts {
         self.notify(cx, wants, Message { count, ..message });
     }
 
-    /// Somebody may have been told that a service has failed, and not that it has recovered.
+    /// Whether a target may have heard that a service failed, and not that the service recovered.
     pub(super) fn is_trouble_told(&self, id: ServiceId) -> bool {
         let trouble = self.troubles.get(&id);
         trouble.is_some_and(Trouble::is_troubled)
     }
 
-    /// How often a service has restarted, if it is flapping and has not been well for a while; for
-    /// status.
+    /// How often a service has restarted, if the service is flapping and has not been well for a
+    /// while; for status.
     pub(super) fn flapping(&self, id: ServiceId, now: Moment) -> Option<u32> {
         let trouble = self.troubles.get(&id)?;
         trouble.flapping().filter(|_| !trouble.is_calm(now))
     }
 
-    /// Tells what components have had to tell in this step.
+    /// Sends the alerts that components have queued in this step.
     pub(super) fn tell_queued(&mut self, cx: &mut Context) {
         for alert in cx.take_alerts() {
             let Alert {
@@ -218,7 +218,7 @@ impl Alerts {
         }
     }
 
-    /// Tells those whose list of causes says that they want it.
+    /// Sends a message to every target whose list of causes includes this cause.
     fn notify(
         &mut self,
         cx: &mut Context,
@@ -238,7 +238,7 @@ impl Alerts {
         self.deliver_next(cx);
     }
 
-    /// Starts as many deliveries as may be under way.
+    /// Starts deliveries up to the limit.
     fn deliver_next(&mut self, cx: &mut Context) {
         while let Some((name, message, dropped)) = self.outbox.next() {
             let target = cx.plan.notify.iter().find(|it| it.name == name);
@@ -265,14 +265,13 @@ impl Alerts {
         }
     }
 
-    /// A delivery is over.
+    /// Takes the end of a delivery.
     pub(super) fn on_delivered(&mut self, cx: &mut Context, run: RunId, result: Result<(), &str>) {
         self.end_delivery(run, result);
         self.deliver_next(cx);
     }
 
-    /// A delivery that has failed is told in our own log, and not tried again: it has tried by
-    /// itself.
+    /// Logs a failed delivery without another try: the delivery has made its own attempts.
     fn end_delivery(&mut self, run: RunId, result: Result<(), &str>) {
         let target = self.outbox.ended(run);
         if let (Some(target), Err(why)) = (target, result) {
@@ -282,8 +281,8 @@ impl Alerts {
 }
 
 impl Look {
-    /// How a service stands. `healthy`: as [`crate::control::api::views::Views::healthy`] has it;
-    /// `result`: what a job has left of its last request; `awaits_result`: that is not known yet.
+    /// The condition of a service. `healthy`: from [`crate::control::api::views::Views::healthy`];
+    /// `result`: the result of a job's last request; `awaits_result`: the result is not known yet.
     pub(super) fn of(
         planned: Option<&plan::Service>,
         view: &View,
@@ -318,12 +317,12 @@ impl Look {
     }
 }
 
-/// Why a service is as it is, for a message.
+/// Why a service is in its state, for a message.
 #[derive(Debug)]
 pub(super) struct Why {
-    /// As status has it.
+    /// The reason as status shows it.
     pub(super) reason: String,
-    /// What its certificates or probes have against it.
+    /// The trouble of its certificates or probes.
     pub(super) unhealthy: String,
 }
 
@@ -350,7 +349,7 @@ fn sentence(name: &str, view: &View, cause: NotifyOn, last: &str, why: &Why) -> 
     }
 }
 
-/// A message about a service, or about the machine if that is empty.
+/// A message about a service, or about the machine if `service` is empty.
 fn message(cx: &Context, service: &str, cause: NotifyOn, text: String) -> Message {
     let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
     Message {

@@ -1,4 +1,4 @@
-//! Messages on their way: of each target one is under way, the others wait. Sans-IO.
+//! Messages to deliver: for each target one delivery is under way, other messages wait. Sans-IO.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,12 +9,13 @@ use engine::RunId;
 
 use crate::deliver::Message;
 
-/// Deliveries under way at one time, each a process; of one target there is one.
+/// Most deliveries under way at one time, each a process; at most one per target.
 const UNDER_WAY_MAX: usize = 4;
-/// Messages that wait for one target; the oldest gives way, and the next says how many did.
+/// Most messages that wait for one target; the oldest is dropped, and the next message says how
+/// many were.
 const WAITING_MAX: usize = 64;
 
-/// All of them, by name of the target.
+/// All queues, by name of the target.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     queues: BTreeMap<String, Queue>,
@@ -26,12 +27,12 @@ struct Queue {
     waiting: VecDeque<Arc<Message>>,
     dropped: u32,
     busy: bool,
-    /// Turn among the others: who was served last waits.
+    /// Turn counter: the target served last comes last.
     served: u64,
 }
 
 impl Outbox {
-    /// One more for this target. False: an older one was dropped for it.
+    /// Adds a message for this target. False: the queue dropped an older message for it.
     pub(super) fn push(&mut self, target: &str, message: Arc<Message>) -> bool {
         let queue = self.queues.entry(target.to_owned()).or_default();
         let full = queue.waiting.len() == WAITING_MAX;
@@ -43,7 +44,7 @@ impl Outbox {
         !full
     }
 
-    /// The next that may go, and how many were dropped before it.
+    /// The next message that may go, and how many messages the queue dropped before it.
     pub(super) fn next(&mut self) -> Option<(String, Arc<Message>, u32)> {
         if self.under_way.len() >= UNDER_WAY_MAX {
             return None;
@@ -57,7 +58,7 @@ impl Outbox {
         Some((target.clone(), message, std::mem::take(&mut queue.dropped)))
     }
 
-    /// It is under way as this run.
+    /// Notes that the delivery to the target is under way as this run.
     pub(super) fn began(&mut self, run: RunId, target: String) {
         if let Some(queue) = self.queues.get_mut(&target) {
             queue.busy = true;
@@ -66,7 +67,7 @@ impl Outbox {
         self.under_way.insert(run, target);
     }
 
-    /// That run is over; whose it was.
+    /// Notes that the run is over; returns its target.
     pub(super) fn ended(&mut self, run: RunId) -> Option<String> {
         let target = self.under_way.remove(&run)?;
         if let Some(queue) = self.queues.get_mut(&target) {
@@ -78,7 +79,7 @@ impl Outbox {
         Some(target)
     }
 
-    /// This target is gone from the plan.
+    /// Drops a target that has left the plan.
     pub(super) fn forget(&mut self, target: &str) {
         self.queues.remove(target);
     }
@@ -135,7 +136,7 @@ mod tests {
             served.push(target);
         }
         assert_eq!(served, ["a", "b", "c", "d"], "so many at a time");
-        // The first three hang; the fourth place serves all others in turn.
+        // The first three deliveries hang; the fourth slot serves all other targets in turn.
         for next in ["e", "f", "d", "e", "f"] {
             outbox.ended(RunId(run)).unwrap();
             let (target, ..) = outbox.next().unwrap();

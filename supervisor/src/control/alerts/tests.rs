@@ -1,4 +1,4 @@
-//! What is told of one service, on a clock of the test's own.
+//! Messages about one service, on a test clock.
 
 use engine::Moment;
 use plan::NotifyOn::{Failed, Recovered, Restarted, Unhealthy};
@@ -137,7 +137,7 @@ fn of_one_cause_there_is_one_message_a_minute_and_then_a_number() {
 fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     let mut clock = Clock::new();
     let mut restarts = 0;
-    // One a second, for an hour; ready in between each time.
+    // One restart a second, for an hour; ready in between each time.
     for _ in 0..3600 {
         restarts += 1;
         clock.look(starting(restarts)).look(up(restarts)).pass(1000);
@@ -159,7 +159,7 @@ fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     );
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(clock.trouble.flapping(), Some(3600));
-    // It stays up: well again once the last restarts are long enough ago, and not before.
+    // The service stays up: well again once the last restarts are long enough ago, and not before.
     assert!(!clock.trouble.is_calm(Moment(clock.now)));
     clock.pass(2 * QUIET_MS);
     assert!(clock.trouble.flapping().is_some() && clock.trouble.is_calm(Moment(clock.now)));

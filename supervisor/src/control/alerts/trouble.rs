@@ -1,8 +1,8 @@
 //! What is wrong with one service, and what of that is worth telling now. Sans-IO.
 //!
-//! Of each cause at most one message in [`QUIET_MS`]; what happened meanwhile is told at its end,
-//! as a number. A service that restarts again and again is told once as flapping, and is then
-//! silent until it fails for good or is well again for a while.
+//! Each cause has at most one message in [`QUIET_MS`]; repetitions within that time go out at its
+//! end, as a number. A service that restarts again and again is reported once as flapping, and then
+//! no more until the service fails for good or is well again for a while.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,50 +10,51 @@ use engine::Moment;
 use plan::NotifyOn;
 use serde::{Deserialize, Serialize};
 
-/// Of each cause and service there is at most one message in this time.
+/// Least time between two messages of one cause about one service.
 pub(in crate::control) const QUIET_MS: u64 = 60_000;
-/// So many restarts within [`FLAPPING_MS`] are flapping.
+/// Number of restarts within [`FLAPPING_MS`] that count as flapping.
 pub(in crate::control) const FLAPPING_RESTARTS: usize = 5;
 /// See [`FLAPPING_RESTARTS`].
 pub(in crate::control) const FLAPPING_MS: u64 = 10 * 60_000;
-/// A service that crashed again and again is well once it has not done so for this long.
+/// A service that crashed repeatedly is well again after this long without a crash.
 const CALM_MS: u64 = 60_000;
 
-/// How a service stands, as far as it concerns this.
+/// The condition of a service, as far as alerts need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::control) struct Look {
-    /// It will not come back by itself.
+    /// The service will not come back by itself.
     pub(in crate::control) failed: bool,
-    /// It runs now and then, and each run that fails is to be told.
+    /// The service runs now and then, and each failed run is reported.
     pub(in crate::control) each_run: bool,
-    /// A probe or watchdog says no.
+    /// A probe or watchdog reports failure.
     pub(in crate::control) unhealthy: bool,
-    /// It has died early again, and waits.
+    /// The run has ended early again, and the service waits for its restart.
     pub(in crate::control) crashing: bool,
-    /// It is ready, and healthy if it has a probe for that.
+    /// The service is ready, and healthy if it has a health probe.
     pub(in crate::control) well: bool,
-    /// It is down because somebody wants it down.
+    /// The service is down because somebody wants it down.
     pub(in crate::control) down: bool,
     /// Automatic restarts since the last manual start.
     pub(in crate::control) restarts: u32,
 }
 
-/// Something to tell.
+/// Something to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Tell {
-    /// It has happened so often since it was last told: once, or more.
+    /// The cause has occurred this often since its last message.
     Cause(NotifyOn, u32),
-    /// It restarts again and again: so often lately.
+    /// The service is flapping, with this number of recent restarts.
     Flapping(u32),
-    /// It died early a few times, of which only restarts were told, and has stayed up since.
+    /// The service ended early a few times, was reported only as restarted, and has stayed up
+    /// since.
     Calm,
 }
 
-/// What is known of one service's trouble.
+/// The known trouble of one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::control) struct Trouble {
     failed: bool,
-    /// It was failed at the last look.
+    /// Whether the service was failed at the last look.
     was_failed: bool,
     unhealthy: bool,
     crashing: bool,
@@ -63,12 +64,12 @@ pub(in crate::control) struct Trouble {
     restarts: u32,
     /// The last [`FLAPPING_RESTARTS`] restarts.
     recent: VecDeque<Moment>,
-    /// Restarts since it began to flap.
+    /// Restarts since the flapping began.
     flaps: u32,
     gates: BTreeMap<NotifyOn, Gate>,
 }
 
-/// Lets one message through, and counts what comes within the time after it.
+/// Lets one message through, and counts repetitions in the time after that message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gate {
     shut_until: Moment,
@@ -76,12 +77,13 @@ struct Gate {
 }
 
 impl Trouble {
-    /// One that was taken up: what an earlier control process has told is not told again.
+    /// Takes in the state of a restored service, without repeating an earlier control process's
+    /// messages.
     pub(in crate::control) fn known(&mut self, look: &Look) {
         self.restarts = look.restarts;
     }
 
-    /// Takes in how the service stands now, and says what to tell.
+    /// Takes in the present condition of the service, and returns what to report.
     pub(in crate::control) fn look(&mut self, now: Moment, look: &Look) -> Vec<Tell> {
         let mut tells = Vec::new();
         self.gates
@@ -101,7 +103,7 @@ impl Trouble {
         let another = look.each_run && !self.was_failed;
         if look.failed && (another || !self.failed) {
             self.failed = true;
-            // It does not restart any more.
+            // A failed service does not restart any more.
             self.flapping = false;
             self.pass(now, NotifyOn::Failed, 1, &mut tells);
         }
@@ -116,7 +118,7 @@ impl Trouble {
         tells
     }
 
-    /// Time has passed.
+    /// Returns what to report because time has passed.
     pub(in crate::control) fn timeout(&mut self, now: Moment) -> Vec<Tell> {
         let mut tells = Vec::new();
         let troubled = self.is_troubled();
@@ -125,7 +127,7 @@ impl Trouble {
                 continue;
             }
             let held = std::mem::take(&mut gate.held);
-            // That it had recovered is no news if it has not.
+            // A held recovery is no news if the service is in trouble again.
             if held > 0 && !(*cause == NotifyOn::Recovered && troubled) {
                 gate.shut_until = now.after(QUIET_MS);
                 tells.push(Tell::Cause(*cause, held));
@@ -146,7 +148,7 @@ impl Trouble {
         held.into_iter().chain(calm).min()
     }
 
-    /// So many restarts, if it is flapping.
+    /// The number of restarts, if the service is flapping.
     pub(in crate::control) const fn flapping(&self) -> Option<u32> {
         if self.flapping {
             Some(self.flaps)
@@ -155,18 +157,19 @@ impl Trouble {
         }
     }
 
-    /// It is well, and has not restarted for a while. That its flapping is over is told later.
+    /// Whether the service is well and has not restarted for a while. The end of flapping is
+    /// reported later.
     pub(in crate::control) fn is_calm(&self, now: Moment) -> bool {
         let last = self.recent.back();
         self.well && last.is_none_or(|at| at.after(CALM_MS) <= now)
     }
 
-    /// Nothing is left to be known of it.
+    /// Whether nothing about this service needs to be remembered.
     pub(in crate::control) fn is_over(&self) -> bool {
         self.restarts == 0 && !self.is_troubled() && self.gates.is_empty()
     }
 
-    /// What must outlive the control process has changed.
+    /// Whether something has changed that must outlive the control process.
     pub(in crate::control) fn differs(&self, before: &Self) -> bool {
         let flags = |it: &Self| {
             let now = (it.failed, it.was_failed);
@@ -175,7 +178,7 @@ impl Trouble {
         flags(self) != flags(before)
     }
 
-    /// It was told of, and nothing has been said since.
+    /// Whether trouble was reported, and no recovery since.
     pub(in crate::control) const fn is_troubled(&self) -> bool {
         self.failed || self.unhealthy || self.crashing || self.flapping
     }
@@ -183,9 +186,9 @@ impl Trouble {
     fn count_restarts(&mut self, now: Moment, restarts: u32, tells: &mut Vec<Tell>) {
         let before = std::mem::replace(&mut self.restarts, restarts);
         if restarts < before {
-            // Started by hand: what was before does not count.
+            // A start by hand: earlier restarts do not count.
             self.recent.clear();
-            // It was told of as bad, and is until it is well.
+            // The service was reported as bad, and stays so until it is well.
             self.unhealthy |= std::mem::take(&mut self.flapping);
         }
         let new = restarts.saturating_sub(if restarts < before { 0 } else { before });
@@ -200,7 +203,7 @@ impl Trouble {
         }
         if self.flapping {
             self.flaps = self.flaps.saturating_add(new);
-            // What is held is still told when its time has come, with all that came till then.
+            // A held message still goes out at its time, with all restarts up to then.
             if let Some(gate) = self.gates.get_mut(&NotifyOn::Restarted)
                 && gate.held > 0
             {
@@ -241,7 +244,7 @@ impl Trouble {
         }
     }
 
-    /// The moment from which it may be called well, if it is; none: at once.
+    /// The moment from which the service may count as well, if it is well; none: at once.
     fn calm_at(&self) -> Option<Moment> {
         if self.flapping {
             return Some(self.recent.front()?.after(FLAPPING_MS));

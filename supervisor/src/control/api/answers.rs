@@ -1,14 +1,14 @@
-//! What is said to clients of the changes that they ask for.
+//! Answers to clients that ask for changes.
 //!
-//! An answer that promises something is an output like any other, and the last of its step: it goes
-//! out behind all that the keeper is told in that step (`in_order.rs`), so what it promises is with
-//! the keeper by then, whatever becomes of this process. Questions promise nothing and are answered
-//! at once.
+//! Invariant: an answer that promises something is the last output of its step and goes out after
+//! everything that the keeper is told in that step (`in_order.rs`). So the keeper knows what the
+//! answer promises, whatever becomes of this process. Queries promise nothing and are answered at
+//! once.
 
 use api::{ErrorReply, MaintenanceReply, Outcome, Progress};
 use tokio::sync::{mpsc, oneshot};
 
-/// The progress of a change, or why there is none.
+/// The progress of a change, or the reason for a refusal.
 pub(crate) type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
 /// The services whose logs are rotated.
 pub(crate) type Rotated = Result<Vec<String>, ErrorReply>;
@@ -16,21 +16,21 @@ pub(crate) type Rotated = Result<Vec<String>, ErrorReply>;
 /// One answer.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A change has arrived, or is refused.
+    /// A change has been accepted, or is refused.
     Taken(oneshot::Sender<Stream>, Stream),
-    /// How far it is.
+    /// The progress of a change.
     Progress(mpsc::Sender<Progress>, Progress),
-    /// What became of it.
+    /// The outcome of a change.
     Outcome(oneshot::Sender<Option<Outcome>>, Option<Outcome>),
-    /// Whether there is maintenance.
+    /// Whether the host is in maintenance.
     Maintained(oneshot::Sender<MaintenanceReply>, MaintenanceReply),
-    /// Logs are rotated.
+    /// The services whose logs have been rotated.
     Rotated(oneshot::Sender<Rotated>, Rotated),
 }
 
 impl Answer {
-    /// A client that has gone away no longer wants it. One that reads slowly loses lines, and asks
-    /// for the outcome by id where that was the last one.
+    /// Sends the answer. A client that has gone away needs none. A client that reads slowly loses
+    /// lines, and can ask for the outcome by id if the last line was lost.
     pub(in crate::control) fn send(self) {
         match self {
             Self::Taken(client, stream) => drop(client.send(stream)),

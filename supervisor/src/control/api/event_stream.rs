@@ -1,8 +1,7 @@
-//! What happened, for `ctl events` and `ctl why`: a bounded ring and those who follow it.
+//! The event stream for `ctl events` and `ctl why`: a bounded ring of events and its followers.
 //!
-//! The keeper remembers the last [`REMEMBERED_MAX`] events, each in a slot of its own, so that a
-//! follower whose control process died goes on with the next one where it was, or is told that it
-//! cannot.
+//! The keeper remembers the last [`REMEMBERED_MAX`] events, each in its own slot. So a follower
+//! whose control process died continues with the next event, or learns that it cannot.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,13 +22,13 @@ use crate::{
     metrics_snapshot::EventCounts,
 };
 
-/// Events that are kept; the oldest give way.
+/// Most events in the ring; the oldest are dropped.
 const RING_EVENTS_MAX: usize = 4096;
 /// Events that outlive a control process.
 const REMEMBERED_MAX: u64 = 128;
-/// Characters of what is said of one that do; the rest is cut.
+/// Longest text of an event that the keeper remembers, in characters; the rest is cut.
 const REMEMBERED_CHARACTERS_MAX: usize = 500;
-/// Followers at one time; more are refused an endless stream and get the past alone.
+/// Most followers at one time; a further client gets past events only.
 const FOLLOWERS_MAX: usize = 64;
 
 /// The ring and its followers.
@@ -44,7 +43,7 @@ pub(in crate::control) struct EventStream {
     shown: BTreeMap<ServiceId, Shown>,
 }
 
-/// An event as it is kept: a ring of them is to be small.
+/// An event as the ring stores it: compact, since the ring holds many.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Happened {
     unix_ms: u64,
@@ -54,7 +53,7 @@ struct Happened {
     ready: bool,
     pid: Option<i32>,
     detail: Box<str>,
-    /// The detail without hints; none: it has no hints.
+    /// The detail without hints; none: the detail has no hints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bare: Option<Box<str>>,
     by: Option<Box<str>>,
@@ -63,7 +62,7 @@ struct Happened {
 }
 
 impl Happened {
-    /// As people get it.
+    /// The event as clients get it.
     fn told(&self, seq: u64) -> ServiceEvent {
         ServiceEvent {
             seq,
@@ -79,7 +78,7 @@ impl Happened {
         }
     }
 
-    /// The event without hints, for `ctl why`, which says those below.
+    /// The event without hints, for `ctl why`, which prints the hints below.
     fn told_bare(&self, seq: u64) -> ServiceEvent {
         let told = self.told(seq);
         match &self.bare {
@@ -92,7 +91,7 @@ impl Happened {
     }
 }
 
-/// What people see change.
+/// The part of a service's state whose change is an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shown {
     state: ServiceState,
@@ -106,24 +105,24 @@ struct Shown {
 struct Follower {
     events: mpsc::Sender<ServiceEvent>,
     filter: Filter,
-    /// It was too slow: the next event that it can take is preceded by a gap marker.
+    /// The follower was too slow: a gap marker precedes the next event that it can take.
     gap: bool,
 }
 
 /// Which events a follower wants.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Filter {
-    /// As they were asked for.
+    /// The names as the client gave them.
     pub(in crate::control) names: Vec<String>,
     patterns: Vec<glob::Pattern>,
     since: Option<String>,
     until: Option<String>,
-    /// Only what came after this one, which happened at `since`.
+    /// Only events after this one, which happened at `since`.
     after: Option<u64>,
 }
 
 impl Filter {
-    /// Read once, asked for every event.
+    /// Parses the filter once; the result is applied to every event.
     pub(in crate::control) fn new(asked: &EventFilter) -> Self {
         Self {
             names: asked.names.clone(),
@@ -158,7 +157,7 @@ impl EventStream {
         self.ring.push_back(event);
     }
 
-    /// The ring has something about every service that is named.
+    /// Whether the ring has an event of every named service.
     pub(in crate::control) fn knows(&self, filter: &Filter) -> bool {
         let about = |pattern: &glob::Pattern| {
             let mut ring = self.ring.iter();
@@ -167,7 +166,7 @@ impl EventStream {
         filter.patterns.iter().all(about)
     }
 
-    /// For who counts.
+    /// Counts for metrics.
     pub(in crate::control) fn counts(&self) -> EventCounts {
         EventCounts {
             published: self.seq,
@@ -176,15 +175,15 @@ impl EventStream {
         }
     }
 
-    /// Where to go on for who has seen this event. None: it is not known here, and so what followed
-    /// it is not either.
+    /// Where a client that has seen this event continues. None: the event is not known here, so the
+    /// events after it are not known either.
     fn follows(&self, seq: u64, at: &str) -> Option<u64> {
         let mut ring = self.newest_first();
         let (_, seen) = ring.find(|(number, _)| *number == seq)?;
         (text::time(seen.unix_ms) == at).then_some(seq)
     }
 
-    /// The last `backlog` events, then those to come if asked for.
+    /// Returns the last `backlog` events, then new events if the client asks for them.
     pub(in crate::control) fn subscribe(
         &mut self,
         backlog: usize,
@@ -193,7 +192,7 @@ impl EventStream {
     ) -> mpsc::Receiver<ServiceEvent> {
         let seen = filter.after.zip(filter.since.as_deref());
         let from = seen.map(|(seq, at)| self.follows(seq, at));
-        // Who goes on where he was gets nothing twice.
+        // A client that continues gets no event twice.
         let new = |seq: u64| from.flatten().is_none_or(|last| seq > last);
         let wanted = self
             .newest_first()
@@ -231,14 +230,14 @@ impl EventStream {
         last
     }
 
-    /// What is kept, with its numbers.
+    /// The events of the ring, with their numbers.
     fn newest_first(&self) -> impl Iterator<Item = (u64, &Happened)> {
         let numbers = (1..=self.seq).rev();
         numbers.zip(self.ring.iter().rev())
     }
 }
 
-/// The marker for who has seen an event that nobody knows any more.
+/// The marker for a client that has seen an event which is no longer known.
 fn lost_after(seq: u64, at: &str) -> ServiceEvent {
     ServiceEvent {
         seq,
@@ -257,7 +256,7 @@ fn lost_after(seq: u64, at: &str) -> ServiceEvent {
 }
 
 impl Follower {
-    /// False: it has gone away.
+    /// Offers an event to the follower. False: the follower has gone away.
     fn offer(&mut self, event: &ServiceEvent, dropped: &mut u64) -> bool {
         if !self.filter.wants(event) {
             return !self.events.is_closed();
@@ -290,7 +289,7 @@ impl Follower {
 }
 
 impl Context {
-    /// Tells the world something that is not a state.
+    /// Publishes an event that is not a change of state.
     pub(in crate::control) fn publish(
         &mut self,
         service: &str,
@@ -313,7 +312,7 @@ impl Context {
         });
     }
 
-    /// Tells the world that a run is over.
+    /// Publishes the end of a run.
     pub(in crate::control) fn publish_exit(&mut self, exit: ExitRecord) {
         let id = self.names.id(&exit.service);
         let view = id.and_then(|id| self.engine.view(id));
@@ -331,7 +330,7 @@ impl Context {
         });
     }
 
-    /// Tells followers, and the keeper for the next control process.
+    /// Hands the event to followers, and to the keeper for the next control process.
     fn happened(&mut self, event: Happened) {
         let mut remembered = event.clone();
         for said in [&mut remembered.detail]
@@ -352,14 +351,14 @@ impl Context {
         });
     }
 
-    /// What an earlier control process has told, as far as the keeper remembers it.
+    /// Restores the events of an earlier control process, as far as the keeper remembers them.
     pub(in crate::control) fn restore_events(&mut self, records: &BTreeMap<String, String>) {
         let slots = records
             .iter()
             .filter(|(key, _)| key.starts_with(record_keys::EVENT));
         let known = slots.filter_map(|(_, record)| serde_json::from_str(record).ok());
         let known: BTreeMap<u64, Happened> = known.collect();
-        // Numbers in the ring follow each other.
+        // Numbers in the ring are consecutive.
         let last = known.keys().next_back().copied().unwrap_or_default();
         let mut ring = VecDeque::new();
         for (back, (seq, event)) in known.into_iter().rev().enumerate() {
@@ -374,8 +373,7 @@ impl Context {
 }
 
 impl Context {
-    /// Tells the world in what state a service is now. `healthy` and `reason`: as the views have
-    /// it.
+    /// Publishes the state of a service. `healthy` and `reason`: from the views.
     pub(in crate::control) fn publish_state(
         &mut self,
         id: ServiceId,
@@ -390,7 +388,7 @@ impl Context {
             since: view.since,
             run: self.engine.main_run(id),
         };
-        // Much of what is remembered is not worth an event.
+        // Only a change of the shown state is an event.
         if self.events.shown.insert(id, shown) == Some(shown) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What control knows of logs: where they are, and who asked for a rotation. It reads none.
+//! Where logs are, and their rotation for clients. Control itself reads no log.
 
 use api::{ErrorReply, EventKind};
 use keeper::message::Request;
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Context {
-    /// Where the lines of these services are; of all that are enabled if there are no names.
+    /// Places of the logs of these services; of all enabled services if no names are given.
     pub(in crate::control) fn log_places(
         &self,
         names: &[String],
@@ -38,7 +38,7 @@ impl Context {
         }
     }
 
-    /// Services that are enabled, in the order of their names.
+    /// Enabled services, in the order of their names.
     pub(in crate::control) fn enabled(&self) -> Vec<String> {
         let services = self.plan.services.values().filter(|it| it.enabled);
         services.map(|it| it.name.clone()).collect()

@@ -1,7 +1,7 @@
 //! Counts for `/metrics`: what has happened to each service since this control process started.
 //!
-//! A service costs nothing here until something happens to it that is counted. A scrape is answered
-//! when the keeper has said how much was logged, since it alone knows.
+//! A service costs nothing here until something countable happens to it. The reply to a scrape
+//! waits for the keeper, which alone knows how much was logged.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,23 +15,23 @@ use crate::{
     metrics_snapshot::{ProbeTally, Scrape, ServiceTally},
 };
 
-/// Scrapes that wait for the keeper; more are refused.
+/// Most scrapes that wait for the keeper; further scrapes are refused.
 const SCRAPES_MAX: usize = 64;
 
 /// Where the answer to a scrape goes.
 pub(crate) type ScrapeReply = oneshot::Sender<Result<Scrape, ErrorReply>>;
 
-/// All that is counted.
+/// All counts.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Metrics {
     services: BTreeMap<ServiceId, ServiceTally>,
-    /// Exec probes under way: when each was started.
+    /// Exec probes under way, with their start times.
     probing: BTreeMap<RunId, Moment>,
     waiting: Vec<ScrapeReply>,
 }
 
 impl Metrics {
-    /// The engine says how often it has restarted a service since the last manual start.
+    /// Takes the engine's number of restarts of a service since the last manual start.
     pub(in crate::control) fn restarts(&mut self, id: ServiceId, now: u32) {
         if now == 0 && !self.services.contains_key(&id) {
             return;
@@ -46,13 +46,13 @@ impl Metrics {
         self.probing.insert(run, now);
     }
 
-    /// An exec probe has ended, and took so long.
+    /// Notes the end of an exec probe; returns how long the probe took.
     pub(in crate::control) fn probe_ends(&mut self, run: RunId, now: Moment) -> Option<Duration> {
         let since = self.probing.remove(&run)?;
         Some(Duration::from_millis(now.since(since)))
     }
 
-    /// A request of a job has come to its end.
+    /// Counts the end of a job's request.
     pub(in crate::control) fn work_ends(&mut self, id: ServiceId, done: bool, took: Duration) {
         let work = &mut self.services.entry(id).or_default().work;
         let work = work.get_or_insert_default();
@@ -62,14 +62,15 @@ impl Metrics {
         work.sum += took;
     }
 
-    /// The service is gone from the plan.
+    /// Drops the counts of a service that has left the plan.
     pub(in crate::control) fn forget(&mut self, id: ServiceId) {
         self.services.remove(&id);
     }
 }
 
 impl Metrics {
-    /// Counts a fact before the engine gets it: afterwards it may know the run no more.
+    /// Counts a fact before the engine gets the fact: afterwards the engine may no longer know the
+    /// run.
     pub(in crate::control) fn count(&mut self, cx: &Context, fact: &Fact) {
         let main_of = |run: RunId| {
             let id = cx.engine.service_of(run)?;
@@ -91,7 +92,7 @@ impl Metrics {
         }
     }
 
-    /// A probe of a main run has answered.
+    /// Counts the answer of a probe of a main run.
     pub(in crate::control) fn count_probe(
         &mut self,
         cx: &Context,
@@ -113,7 +114,7 @@ impl Metrics {
         };
     }
 
-    /// What has been counted, by service.
+    /// The counts, by service.
     pub(in crate::control) fn tallies(&self, cx: &Context) -> BTreeMap<String, ServiceTally> {
         let named = self.services.iter();
         let named = named.filter_map(|(id, it)| Some((cx.names.name(*id)?.to_owned(), it.clone())));
@@ -122,9 +123,9 @@ impl Metrics {
 }
 
 impl Metrics {
-    /// Somebody wants all that is counted. The keeper is asked once for all who wait.
+    /// Begins a scrape. The keeper is asked once for all waiting scrapes.
     pub(in crate::control) fn scrape(&mut self, cx: &mut Context, reply: ScrapeReply) {
-        // Those who have gone away wait no more.
+        // Clients that have gone away wait no more.
         self.waiting.retain(|waiting| !waiting.is_closed());
         if self.waiting.len() == SCRAPES_MAX {
             let busy = ErrorReply {
@@ -141,7 +142,7 @@ impl Metrics {
         }
     }
 
-    /// Those who wait for what the keeper has just said.
+    /// Takes the scrapes that wait for the keeper's reply.
     pub(in crate::control) fn take_waiting(&mut self) -> Vec<ScrapeReply> {
         std::mem::take(&mut self.waiting)
     }

@@ -1,8 +1,8 @@
-//! What clients ask, and what they are told: each request becomes a command for the engine, a job
-//! or an answer.
+//! The API of the control process: each request becomes a command for the engine, a job or an
+//! answer.
 //!
-//! Owner: nothing but what is on its way to clients. Who may ask is decided before, by the server;
-//! whether something may be begun now, by [`super::operations::admission`].
+//! Owns only what is on its way to clients. The server decides before who may ask;
+//! [`super::operations::admission`] decides whether an operation may begin now.
 
 pub(in crate::control) mod answers;
 pub(in crate::control) mod event_stream;
@@ -20,20 +20,20 @@ use tokio::sync::watch;
 
 use crate::ask::{ASKS_MAX, Ask};
 
-/// What the API keeps from one question to the next.
+/// State of the API between two requests.
 #[derive(Debug, Default)]
 pub(in crate::control) struct ApiState {
-    /// What is counted for scrapes.
+    /// Counts for scrapes.
     pub(in crate::control) metrics: metrics::Metrics,
     /// Changes when a service has left the plan.
     pub(in crate::control) departures: watch::Sender<()>,
-    /// Questions that came before there was a plan to answer them from.
+    /// Requests that came before there was a plan to answer from.
     pub(in crate::control) early: Vec<Ask>,
 }
 
 impl ApiState {
-    /// There is no plan yet to answer from. One question too many is dropped: its client hears that
-    /// nobody answers.
+    /// Keeps a request that came before the first plan. When the queue is full, the request is
+    /// dropped and its client hears that nobody answers.
     pub(in crate::control) fn keep_for_later(&mut self, ask: Ask) {
         if self.early.len() < ASKS_MAX {
             self.early.push(ask);

@@ -1,38 +1,38 @@
-//! Why a service is not as one would want it, as clauses: words are put together here, decisions
-//! are taken on the type.
+//! Why a service is not up and healthy, as typed clauses: decisions use the type, and only the
+//! rendering makes sentences.
 //!
-//! `ctl status` labels what makes a service degraded (`degraded: health probe fails`) and says hints
-//! behind what they are about; `ctl why` has said in its sentence that the service is not healthy,
-//! leaves the label out, and leaves out hints that stand below.
+//! `ctl status` labels clauses that make a service degraded (`degraded: health probe fails`) and
+//! prints each hint after its clause; `ctl why` has already said in its sentence that the service
+//! is not healthy, and leaves out the label as well as hints that it prints below.
 
 use std::fmt::{self, Display, Formatter};
 
 /// One clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Clause {
-    /// What makes the service degraded.
+    /// A clause that makes the service degraded.
     Degraded(String),
-    /// An address that the service is to listen on is in use by another process.
+    /// Another process uses an address that the service is to listen on.
     AddressInUse(String),
-    /// What to do about the clause before it.
+    /// A hint that belongs to the clause before it.
     Hint(String),
-    /// Anything else.
+    /// Any other clause.
     Other(String),
 }
 
-/// All clauses, the most telling first; none: there is nothing to say.
+/// All clauses, the most important first; may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::control) struct Reason(Vec<Clause>);
 
 impl Reason {
-    /// One clause; an empty sentence is none.
+    /// A reason of one clause; an empty sentence adds no clause.
     pub(in crate::control) fn other(sentence: impl Into<String>) -> Self {
         let mut reason = Self::default();
         reason.push(sentence);
         reason
     }
 
-    /// Adds a clause; an empty sentence is none.
+    /// Adds a clause; an empty sentence adds none.
     pub(in crate::control) fn push(&mut self, sentence: impl Into<String>) {
         let sentence = sentence.into();
         if !sentence.is_empty() {
@@ -40,24 +40,24 @@ impl Reason {
         }
     }
 
-    /// Adds what makes the service degraded.
+    /// Adds a clause that makes the service degraded.
     pub(in crate::control) fn push_degraded(&mut self, sentence: impl Into<String>) {
         self.0.push(Clause::Degraded(sentence.into()));
     }
 
-    /// Adds who has an address that the service is to listen on.
+    /// Adds a clause on an address that another process uses.
     pub(in crate::control) fn push_address_in_use(&mut self, sentence: impl Into<String>) {
         self.0.push(Clause::AddressInUse(sentence.into()));
     }
 
-    /// Adds what to do about the clause before it; an empty hint is none.
+    /// Adds a hint for the clause before it; an empty hint adds none.
     pub(in crate::control) fn push_hint(&mut self, hint: &str) {
         if !hint.is_empty() {
             self.0.push(Clause::Hint(hint.to_owned()));
         }
     }
 
-    /// Adds the clauses of another.
+    /// Adds the clauses of another reason.
     pub(in crate::control) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
@@ -66,13 +66,13 @@ impl Reason {
         self.0.is_empty()
     }
 
-    /// Whether another process has an address that the service is to listen on.
+    /// Whether another process uses an address that the service is to listen on.
     pub(in crate::control) fn has_address_in_use(&self) -> bool {
         let mut clauses = self.0.iter();
         clauses.any(|it| matches!(it, Clause::AddressInUse(_)))
     }
 
-    /// The clauses but for hints; none: there are no hints.
+    /// The clauses without hints; none: there are no hints.
     pub(in crate::control) fn without_hints(&self) -> Option<Self> {
         let is_hint = |it: &Clause| matches!(it, Clause::Hint(_));
         if !self.0.iter().any(is_hint) {

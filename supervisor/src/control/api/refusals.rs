@@ -1,4 +1,4 @@
-//! Why the engine refuses something, in words.
+//! Refusals of the engine, in words for clients.
 
 use api::{ErrorKind, ErrorReply};
 use engine::{Refusal, ServiceId};
@@ -6,7 +6,7 @@ use engine::{Refusal, ServiceId};
 use crate::control::{Context, text};
 
 impl Context {
-    /// What a client is told of it.
+    /// The error reply for a refusal.
     pub(in crate::control) fn refused(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let (message, hint) = match refusal {

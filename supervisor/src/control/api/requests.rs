@@ -1,5 +1,5 @@
-//! What clients ask of services: a request becomes a command for the engine, and an operation with
-//! a stream of progress.
+//! Requests of clients about services: a request becomes a command for the engine, and an operation
+//! with a stream of progress.
 
 use std::collections::BTreeSet;
 
@@ -16,26 +16,26 @@ use crate::{
     },
 };
 
-/// A change that can be done at once.
+/// A change that can begin at once.
 #[derive(Debug)]
 pub(in crate::control) struct Change<'a> {
-    /// Made by the client.
+    /// The id that the client made.
     pub(in crate::control) id: &'a str,
     pub(in crate::control) kind: Kind,
     pub(in crate::control) command: Command,
-    /// As the history names it.
+    /// The name of the operation in the history.
     pub(in crate::control) what: &'a str,
-    /// Services that it is about.
+    /// Services that the change is about.
     pub(in crate::control) names: Vec<String>,
-    /// Sentences on those that are left alone.
+    /// Sentences on services that are left alone.
     pub(in crate::control) left_alone: Vec<String>,
     pub(in crate::control) peer: &'a Peer,
-    /// The client stays until its end.
+    /// Whether the client waits for the outcome.
     pub(in crate::control) wait: bool,
 }
 
 impl Control {
-    /// Somebody asks for an action on services.
+    /// Handles a client's request for an action on services.
     pub(in crate::control) fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
         if let Some(known) = self.operations.follow(&request.id) {
             return Ok(known);
@@ -58,7 +58,7 @@ impl Control {
         })
     }
 
-    /// Does what somebody has asked for, and records that.
+    /// Does a requested change, and records the change in the history.
     pub(in crate::control) fn change(&mut self, change: Change<'_>) -> Stream {
         let Change {
             id,
@@ -103,7 +103,7 @@ impl Control {
             asked,
         );
         if kind == Kind::Restart {
-            // What restarts or runs again because of the targets has to come back as well.
+            // Services that restart or run again because of the targets have to come back as well.
             let also = accepted.dependents.union(&accepted.reruns);
             let also = also.filter_map(|id| Some((*id, bystanders.get(id)?.clone())));
             targets.extend(also);
@@ -150,7 +150,7 @@ impl Control {
         })
     }
 
-    /// What the client should be told besides the result.
+    /// Notes for the client besides the result.
     pub(in crate::control) fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
         let name = |id: &ServiceId| self.cx.names.name(*id).unwrap_or("?").to_owned();
         let lifted = accepted.lifted.iter().map(|(id, hold)| {

@@ -1,4 +1,4 @@
-//! Which services a request means, and which it must leave as they are.
+//! Which services a request selects, and which services the request must leave alone.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ use crate::{
     service_query::matching,
 };
 
-/// The services that a request means.
+/// The services that a request selects.
 #[derive(Debug)]
 pub(in crate::control) struct Selection {
-    /// To be acted on, in the order of the plan or of the request.
+    /// Services to act on, in the order of the plan or of the request.
     pub(in crate::control) names: Vec<String>,
-    /// Sentences on services that are left alone though nobody excepted them by name.
+    /// Sentences on services that are left alone though no exception names them.
     pub(in crate::control) left_alone: Vec<String>,
 }
 
 impl Context {
-    /// The names that a request means, or why it means none.
+    /// The names that a request selects, or why the request selects none.
     pub(in crate::control) fn select(
         &self,
         request: &ActionRequest,
@@ -38,7 +38,7 @@ impl Context {
         if matches!(request.action, Action::Start | Action::Once) {
             self.starts_none_of(&excepted, &names)?;
         } else {
-            // Whatever ends what a service needs ends that service.
+            // Whatever ends a requirement of an excepted service ends that service too.
             for of in &excepted {
                 let needs = self.needs_of(of);
                 let (spared, rest) = names.into_iter().partition(|name| needs.contains(name));
@@ -56,8 +56,8 @@ impl Context {
         Ok(Selection { names, left_alone })
     }
 
-    /// All means no job, which only a request for its work starts, and nothing that one keeps
-    /// stopped.
+    /// Removes jobs and leased services from a selection of all: only a request for its work starts
+    /// a job, and a leased service stays stopped.
     fn spare_for_jobs(&self, action: &Action, names: &mut Vec<String>, notes: &mut Vec<String>) {
         if matches!(action, Action::Restart) {
             let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
@@ -80,7 +80,7 @@ impl Context {
         });
     }
 
-    /// A start takes what it requires along: it is refused where that would start what is excepted.
+    /// Refuses a start that would start an excepted service, since a start includes requirements.
     fn starts_none_of(&self, excepted: &[String], names: &[String]) -> Result<(), ErrorReply> {
         for name in names {
             let needs = self.needs_of(name);
@@ -111,7 +111,7 @@ impl Context {
         })
     }
 
-    /// What a service requires, directly or not.
+    /// The services that a service requires, directly or not.
     fn needs_of(&self, name: &str) -> BTreeSet<String> {
         let mut needs = BTreeSet::new();
         let mut todo = vec![name.to_owned()];
@@ -143,7 +143,7 @@ impl Context {
         let mut names = matching(&request.services, services)?;
         let enabled = |name: &String| services.get(name).is_some_and(|it| it.enabled);
         if names.iter().any(enabled) {
-            // A pattern means what can be meant; a name that is given is meant.
+            // A pattern selects enabled services only; an explicit name always selects its service.
             names.retain(|name| enabled(name) || request.services.contains(name));
         }
         for service in names.iter().filter_map(|name| services.get(name)) {

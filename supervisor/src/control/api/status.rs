@@ -1,4 +1,4 @@
-//! What `ctl status` says, of the supervisor and of each service.
+//! The content of `ctl status`, for the supervisor and for each service.
 
 use std::collections::BTreeSet;
 
@@ -17,11 +17,11 @@ use crate::{
     service_query::matching,
 };
 
-/// What to do about a program that took over and did not work.
+/// Hint for an installed program that took over and did not work.
 pub(in crate::control) const WENT_BACK: &str = "the program that was installed last did not work as the control process, so the one before it runs: \
     install one that works, then run: ctl reexec";
 
-/// The supervisor's own part.
+/// The status of the supervisor itself.
 pub(in crate::control) fn of_supervisor(
     cx: &Context,
     state: api::DaemonState,
@@ -43,7 +43,7 @@ pub(in crate::control) fn of_supervisor(
 }
 
 impl Views<'_> {
-    /// The services of these names, or patterns of names; all if there are none.
+    /// The status of services with these names, or patterns of names; of all without names.
     pub(in crate::control) fn services(
         &self,
         names: &[String],
@@ -56,19 +56,19 @@ impl Views<'_> {
         Ok(wanted.map(|service| self.service(service)).collect())
     }
 
-    /// How a service stands.
+    /// The status of a service.
     pub(in crate::control) fn service(&self, service: &plan::Service) -> ServiceStatus {
         self.service_and_reason(service).0
     }
 
-    /// A service, and the clauses of its reason.
+    /// The status of a service, and the clauses of its reason.
     pub(in crate::control) fn service_and_reason(
         &self,
         service: &plan::Service,
     ) -> (ServiceStatus, Reason) {
         let mut status = blank_status(service);
         if status.user.is_none() || !self.cx.own.is_root {
-            // Without root every service has the supervisor's own user.
+            // Without root every service runs as the supervisor's own user.
             status.user = Some(self.cx.own.user.clone());
         }
         let id = self.cx.names.id(&service.name);
@@ -81,7 +81,7 @@ impl Views<'_> {
         (status, reason)
     }
 
-    /// Fills in what is known of a service that the engine has. Returns its reason.
+    /// Fills in the engine's knowledge of a service. Returns the reason of its state.
     fn fill(
         &self,
         status: &mut ServiceStatus,
@@ -106,7 +106,7 @@ impl Views<'_> {
         status.healthy = self.healthy(id, view);
         status.pid = self.cx.pid(id);
         let since_unix_ms = match &view.hold {
-            // Held since before this daemon: the engine has no moment for that.
+            // The hold is older than this daemon, so the engine has no moment for it.
             Some(hold) if view.since == Moment(0) => hold.at_unix_ms,
             _ => {
                 let running = matches!(view.state, State::Running { .. });

@@ -1,8 +1,8 @@
-//! Everything that says something of a service, lent for reading: what `ctl status`, `ctl why`,
-//! metrics, events and alerts are worked out from.
+//! Read-only access to everything that describes a service: the source of `ctl status`, `ctl why`,
+//! metrics, events and alerts.
 //!
-//! Owner of nothing. A view is made for one answer ([`super::super::Control::views`]) and changes
-//! nothing, so what is shown is a pure function of what the components know at that moment.
+//! Owns nothing. [`super::super::Control::views`] makes a view for one answer; a view changes
+//! nothing, so what is shown is a pure function of the components' state at that moment.
 
 use engine::{Failure, ServiceId, State, View};
 
@@ -23,7 +23,7 @@ use crate::control::{
     work::Work,
 };
 
-/// See the module.
+/// Borrows of the components; see the module.
 #[derive(Clone, Copy)]
 pub(in crate::control) struct Views<'a> {
     pub(in crate::control) cx: &'a Context,
@@ -40,8 +40,8 @@ pub(in crate::control) struct Views<'a> {
 }
 
 impl Views<'_> {
-    /// Whether a service is well: as its probes have it, unless its certificates or its addresses
-    /// say no. None: nothing says anything.
+    /// Whether a service is healthy: its probes decide, unless its certificates or addresses are
+    /// bad. None: no verdict from any of them.
     pub(in crate::control) fn healthy(&self, id: ServiceId, view: &View) -> Option<bool> {
         let deaf = self.listening.of(id) == Progress::Failed;
         if is_up(view) && (deaf || self.file_watch.certificate_trouble(id).is_some()) {
@@ -50,13 +50,13 @@ impl Views<'_> {
         view.healthy
     }
 
-    /// The same of a service, for a sentence; empty when there is nothing to say.
+    /// The reason of a service as a sentence; empty when there is no reason.
     pub(in crate::control) fn reason_of(&self, id: ServiceId) -> String {
         let view = self.cx.engine.view(id);
         view.map_or_else(String::new, |view| self.reason(id, &view).to_string())
     }
 
-    /// Why a service is not as one would want it.
+    /// Why a service is not up and healthy.
     pub(in crate::control) fn reason(&self, id: ServiceId, view: &View) -> Reason {
         let waiting_on = waiting_on(view);
         if !waiting_on.is_empty() {
@@ -146,7 +146,7 @@ impl Views<'_> {
     }
 }
 
-/// A service has a process that is to serve.
+/// Whether a service has a process that is to serve.
 const fn is_up(view: &View) -> bool {
     matches!(view.state, State::Running { .. } | State::Reloading { .. })
 }

@@ -1,5 +1,5 @@
-//! What `ctl why` says: a service, what it waits for or lacks, and so on down to the first causes,
-//! each of them with what happened, what its end means and what to do. Answered from memory; the
+//! The content of `ctl why`: a service, what the service waits for or lacks, and so on down to the
+//! first causes, each with its events, the meaning of its exit and hints. Answered from memory; the
 //! server adds the log lines of first causes.
 
 use std::collections::BTreeSet;
@@ -17,13 +17,13 @@ use crate::{
     service_query::unknown_service,
 };
 
-/// What to do about a daemon that ends by itself, as one does which leaves its work to a process in
-/// the background: that is ended with it.
+/// Hint for a daemon that ends by itself, such as a program that continues in a background process:
+/// the end of the main process ends that process too.
 const FOREGROUND: &str = "if it goes into the background by itself, keep it in the foreground: programs have an option or a setting \
      for that, such as --foreground, --nodaemon or `daemonize no`. One that has done its work when it ends: type = \"oneshot\"";
-/// Events that are shown of a service.
+/// Most events shown of a service.
 const HISTORY_EVENTS: usize = 8;
-/// Links of a chain of causes: as many as somebody reads.
+/// Most links in a chain of causes, enough for a reader.
 const CHAIN_LINKS_MAX: usize = 32;
 
 impl Views<'_> {
@@ -50,8 +50,8 @@ impl Views<'_> {
         Ok(Why { chain })
     }
 
-    /// What a service waits for; or, if all is not well with it for another reason, what it needs
-    /// and all is not well with either.
+    /// The services that a service waits for; or, if the service is in trouble for another reason,
+    /// its needs that are in trouble as well.
     fn below(&self, service: &plan::Service, status: &ServiceStatus) -> Vec<String> {
         if !status.waiting_on.is_empty() {
             return status.waiting_on.clone();
@@ -70,13 +70,13 @@ impl Views<'_> {
             .collect()
     }
 
-    /// Whether all is not well with a service, as far as others may suffer from it.
+    /// Whether a service is in trouble that may affect its dependents.
     fn lacks(&self, name: &str) -> bool {
         let Some(service) = self.cx.plan.services.get(name).filter(|it| it.enabled) else {
             return false;
         };
         let status = self.service(service);
-        // Its certificates are its clients' concern.
+        // Bad certificates concern the service's clients.
         let served = status.ready && self.has_bad_certificate(name);
         !served && !is_fine(&status)
     }
@@ -95,7 +95,7 @@ impl Views<'_> {
     ) -> WhyStep {
         let id = self.cx.names.id(&service.name);
         let view = id.and_then(|id| self.cx.engine.view(id));
-        // What to do about an address in use stands below the sentence.
+        // The hint about an address in use stands below the sentence.
         let bare = reason.without_hints();
         let bare = bare.filter(Reason::has_address_in_use);
         WhyStep {
@@ -135,13 +135,13 @@ impl Views<'_> {
             (event.at.clone(), format!("{what}{rest}"))
         });
         let mut lines: Vec<_> = lines.collect();
-        // A state is also told when only its readiness or pid has changed; here that says nothing.
+        // A state event also marks a change of readiness or pid alone, which says nothing here.
         lines.dedup_by(|later, earlier| later.1 == earlier.1);
         let lines = lines.into_iter().map(|(at, what)| format!("{at} {what}"));
         lines.collect()
     }
 
-    /// One sentence on a service: what it is, since when, because of what.
+    /// One sentence on a service: its state, since when, and why.
     fn sentence(status: &ServiceStatus, reason: &Reason, view: Option<&View>) -> String {
         let name = &status.name;
         let span = ::text::seconds(status.uptime_seconds.unwrap_or(0));
@@ -220,12 +220,12 @@ impl Views<'_> {
     }
 }
 
-/// A service is up, or as somebody wants it to be, and its health probe does not say no.
+/// Whether a service is up, or as somebody wants it, and its health probe does not fail.
 fn is_fine(status: &ServiceStatus) -> bool {
     status.ready && status.healthy != Some(false)
 }
 
-/// Its last reload has not failed.
+/// Whether the last reload of the service has not failed.
 fn has_reloaded(status: &ServiceStatus) -> bool {
     let outcome = status.last_reload.as_ref().map(|it| it.outcome);
     outcome.is_none_or(|it| it == ReloadOutcome::Done)
@@ -242,7 +242,7 @@ fn needs(service: &plan::Service) -> impl Iterator<Item = &String> {
     all.into_iter()
 }
 
-/// What an exit tells somebody who does not know the numbers; none: it says all itself.
+/// The meaning of an exit in words; none: the exit explains itself.
 fn meaning(exit: Exit, oneshot: bool, ours: Option<Killed>) -> Option<String> {
     const SHELL_SIGNAL: i32 = 128;
     Some(match exit {
@@ -275,7 +275,7 @@ fn meaning(exit: Exit, oneshot: bool, ours: Option<Killed>) -> Option<String> {
     })
 }
 
-/// The service ends at once, with exit code 0, again and again.
+/// Whether the service ends at once, with exit code 0, again and again.
 fn ends_by_itself(service: &plan::Service, view: &View) -> bool {
     let well = matches!(view.last_exit, Some((Exit::Code(0), _)));
     well && !service.oneshot && view.detail.is_empty()
@@ -288,7 +288,7 @@ fn hint(verb: &str, name: &str, text: &str) -> Hint {
     }
 }
 
-/// What to do about one that is up and not as it should be.
+/// Hints for a service that is up and in trouble.
 fn while_up(status: &ServiceStatus) -> Vec<Hint> {
     let run = |verb: &str, text: &str| hint(verb, &status.name, text);
     if has_reloaded(status) {
@@ -300,7 +300,7 @@ fn while_up(status: &ServiceStatus) -> Vec<Hint> {
     ]
 }
 
-/// What to do about a first cause, best first.
+/// Hints for a first cause, best first.
 fn hints(
     service: &plan::Service,
     (status, reason): (&ServiceStatus, &Reason),

@@ -1,5 +1,5 @@
-//! Notices that the wall clock was set, or that the machine has slept: only while a schedule needs it,
-//! and without ever waking up for anything else.
+//! Notices that the wall clock was set, or that the machine has slept: only while a schedule needs
+//! to know, and without any other wake-up.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -9,19 +9,19 @@ use nix::sys::{
 };
 use tokio::net::unix::pipe;
 
-/// The timer's own time, which never comes: seconds of the Unix epoch.
+/// Expiry of the timer, never reached: seconds of the Unix epoch.
 const NEVER_SECONDS: u64 = 9_000_000_000;
 
-/// The kernel's word that the clock was set.
+/// A timer that the kernel cancels when the clock is set.
 #[derive(Debug, Default)]
 pub(in crate::control) struct WallClock {
     timer: Option<pipe::Receiver>,
-    /// It could not be had, and that was told.
+    /// Whether the timer could not be made, which was logged.
     failed: bool,
 }
 
 impl WallClock {
-    /// Returns when the clock has been set; never, where nobody needs it.
+    /// Returns when the clock has been set; never returns where no schedule needs to know.
     pub(in crate::control) async fn was_set(&mut self, minded: bool) {
         if !minded {
             self.timer = None;
@@ -37,9 +37,9 @@ impl WallClock {
         let Some(timer) = &self.timer else {
             return std::future::pending().await;
         };
-        // It is readable for one reason alone: the clock was set, and the timer with it is void.
+        // The timer is readable for one reason alone: the clock was set, which cancels the timer.
         let _ = timer.readable().await;
-        // Armed again before anybody looks at the clock: not even a second change is missed.
+        // Armed again before anybody reads the clock, so that no second change is missed.
         self.timer = watch().ok();
     }
 }
@@ -50,6 +50,6 @@ fn watch() -> io::Result<pipe::Receiver> {
     let never = Expiration::OneShot(TimeSpec::from_duration(Duration::from_secs(NEVER_SECONDS)));
     let set = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
     timer.set(never, set)?;
-    // No pipe, but all that is asked of it is whether it is readable.
+    // Not a pipe, but tokio only asks whether the descriptor is readable.
     pipe::Receiver::from_owned_fd_unchecked(OwnedFd::from(timer))
 }

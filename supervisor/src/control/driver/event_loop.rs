@@ -1,4 +1,4 @@
-//! The one loop that awaits: whatever arrives becomes one [`Input`], whatever comes out is sent.
+//! The only loop that awaits: each arrival becomes one [`Input`], each output is carried out.
 
 use std::{
     io,
@@ -47,20 +47,20 @@ use crate::{
 /// Stack of the thread that serves clients, in bytes; only touched pages count.
 const CLIENTS_STACK_BYTES: usize = 1 << 20;
 
-/// What is due is judged so late only by one who has been stopped, or had no turn.
+/// A deadline noticed later than this means that this process was stopped or not scheduled.
 const LATE_MS: u64 = 100;
-/// Turns that tasks then get: an answer may pass through so many of them.
+/// Turns that tasks get then: an answer may pass through that many tasks.
 const CATCH_UP_TURNS: usize = 8;
-/// Reads of what the keeper has said, before the clock is heard.
+/// Most reads from the keeper before the clock counts.
 const CATCH_UP_READS_MAX: usize = 16;
-/// A thread that has nothing to do gives its memory back after this.
+/// An idle thread of the pool ends after this time and frees its memory.
 const JOB_THREAD_IDLE: Duration = Duration::from_secs(1);
-/// Memory is given back this much after a plan has settled: what that brought along is over then.
+/// Pause between a settled plan and the release of memory, for the work that follows a plan.
 const RELEASE_LATER: Duration = Duration::from_millis(500);
-/// More than this is not gathered: the keeper is to begin while the rest is being decided.
+/// Flush beyond this size: the keeper can begin while the rest is being decided.
 const FLUSH_BYTES: usize = 16 << 10;
 
-/// Is the control process, until the keeper ends it or dies.
+/// Runs the control process until the keeper ends it or dies.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let link = match keeper::link_to_keeper() {
         Ok(link) => link,
@@ -80,8 +80,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Ok(runtime) => {
             let code = i32::from(runtime.block_on(serve(link, options)));
             keeper::stderr::flush();
-            // Nothing is taken apart: the kernel does it all at once, and a job that hangs (a dead
-            // name service) must not hold up the end.
+            // No cleanup: the kernel frees everything at once, and a job that hangs (a dead name
+            // service) must not delay the exit.
             std::process::exit(code)
         }
         Err(error) => {
@@ -116,7 +116,7 @@ async fn serve(link: Link, options: &Options) -> u8 {
     event_loop.access = Some(access_sender);
     event_loop.unclosed = Some(unclosed);
     if boot.applied.is_some() {
-        // An earlier control process has opened the socket already.
+        // An earlier control process has already opened the socket.
         event_loop.widen(plan.control.clone());
     }
     let (ask_sender, mut asks) = mpsc::channel(ASKS_MAX);
@@ -140,7 +140,7 @@ async fn serve(link: Link, options: &Options) -> u8 {
     if event_loop.leaving {
         return 0;
     }
-    // Said before the last asks go unanswered.
+    // Set before the last requests go unanswered.
     keeper_lost.store(true, Ordering::Relaxed);
     drop(asks);
     tracing::error!("lost the keeper");
@@ -148,8 +148,8 @@ async fn serve(link: Link, options: &Options) -> u8 {
     exit::FAILURE
 }
 
-/// Serves the control socket on a thread of its own: what clients cost (their bytes, their log
-/// lines) is not the control thread's.
+/// Serves the control socket on a thread of its own, so that the cost of clients (their bytes,
+/// their log lines) is not the control thread's.
 fn serve_clients(served: impl Future<Output = io::Result<()>> + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -189,7 +189,7 @@ fn now() -> Now {
     }
 }
 
-/// What the loop has at hand.
+/// State of the loop.
 struct EventLoop {
     wire: Wire,
     options: Options,
@@ -199,14 +199,14 @@ struct EventLoop {
     access: Option<watch::Sender<server::Access>>,
     /// What clients have sent along and is not closed yet.
     unclosed: Option<watch::Receiver<usize>>,
-    /// Who may use the socket, once a plan has said so.
+    /// The groups that may use the socket, once a plan names them.
     groups: Option<watch::Sender<plan::Control>>,
-    /// Files that are watched, once there are any.
+    /// Files to watch, once there are any.
     files: Option<watch::Sender<Vec<PathBuf>>>,
     run_handles: RunHandles,
     recreated: Recreated,
     in_order: InOrder,
-    /// The keeper has been told to quit: that it goes is no surprise.
+    /// Whether the keeper has been told to quit, so that its end is expected.
     leaving: bool,
 }
 
@@ -247,7 +247,7 @@ impl EventLoop {
         }
     }
 
-    /// Waits until the keeper says something.
+    /// Waits for messages of the keeper.
     async fn receive(&mut self) -> Result<Messages, LinkError> {
         loop {
             self.wire.ready().await?;
@@ -258,8 +258,8 @@ impl EventLoop {
         }
     }
 
-    /// One turn after the other, until the keeper is gone. Facts come before commands, and both
-    /// before the clock.
+    /// Runs one turn after the other, until the keeper is gone. Facts come before requests, and
+    /// both before the clock.
     async fn turn(&mut self, control: &mut Control, asks: &mut mpsc::Receiver<Ask>) {
         let mut clock = WallClock::default();
         loop {
@@ -300,8 +300,8 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Something is due. What has arrived before is judged first: this process may have been
-    /// stopped, or have had no turn, and then the clock says more than it has heard.
+    /// Handles a due deadline. Earlier arrivals come first: this process may have been stopped or
+    /// not scheduled, and then the clock is ahead of what the process has heard.
     async fn judge_by_the_clock(
         &mut self,
         control: &mut Control,
@@ -309,7 +309,7 @@ impl EventLoop {
     ) -> Result<(), LinkError> {
         let late_ms = due.map_or(0, |due| now().moment.0.saturating_sub(due.0));
         if late_ms > LATE_MS {
-            // Tasks that wait for an answer look whether it is there.
+            // Tasks that wait for an answer can check for it.
             for _ in 0..CATCH_UP_TURNS {
                 tokio::task::yield_now().await;
             }
@@ -362,8 +362,8 @@ impl EventLoop {
         }
     }
 
-    /// Sends what has gathered in a turn, and then what had to come after it. What does not fit
-    /// goes out when the link has room.
+    /// Sends the output of a turn, and then what must follow that output. What does not fit leaves
+    /// when the link has room.
     fn flush(&mut self) {
         if let Err(error) = self.wire.flush() {
             tracing::error!("cannot tell the keeper: {error}");
@@ -392,7 +392,7 @@ impl EventLoop {
         }
     }
 
-    /// Files that somebody else writes are watched by a task.
+    /// Watches files that others write, in a task.
     fn watch_files(&mut self, paths: Vec<PathBuf>) {
         if let Some(files) = &self.files {
             files.send_replace(paths);
@@ -432,7 +432,7 @@ impl EventLoop {
 
 async fn sleep_until(due: Option<Moment>) {
     match due {
-        // One more millisecond: `now` is rounded down, and an early wake-up would be for nothing.
+        // One more millisecond: `now` is rounded down, and an early wake-up would do nothing.
         Some(due) => {
             let left = due.0.saturating_sub(now().moment.0);
             if left > 0 {

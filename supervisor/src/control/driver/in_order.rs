@@ -1,10 +1,10 @@
-//! Nothing goes out before what the keeper was told before it.
+//! Invariant: no output leaves before the keeper messages that were queued before it.
 //!
-//! What is in the socket of the link reaches the keeper, whatever becomes of this process; what
-//! only waits for room there dies with it. So jobs and answers wait until all that the keeper was
-//! told before them is in the socket: as a rule until the end of the turn, longer only while a
-//! keeper that does not read leaves no room. What is on the disk, or what a client has heard, the
-//! next control process knows of therefore.
+//! Messages in the link's socket reach the keeper, whatever becomes of this process; messages that
+//! still wait for room die with this process. So jobs and answers wait until all earlier messages
+//! to the keeper are in the socket: normally until the end of the turn, longer only while a keeper
+//! that does not read leaves no room. Therefore the next control process knows of everything that
+//! is on disk or that a client has heard.
 //!
 //! Owner: the event loop. Sans-IO. Limit: [`ANSWERS_MAX`]; jobs are bounded by who wants them.
 
@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 
 use crate::control::input::Output;
 
-/// Answers that wait; one too many is dropped, and its client asks what became of its change.
+/// Most waiting answers; a further answer is dropped, and its client asks for the outcome.
 const ANSWERS_MAX: usize = 4096;
 
-/// What waits, each with how many bytes of the link have to be in the socket before.
+/// Waiting outputs, each with the number of link bytes that must be in the socket before it.
 #[derive(Debug, Default)]
 pub(in crate::control) struct InOrder {
     waiting: VecDeque<(u64, Output)>,
@@ -23,7 +23,7 @@ pub(in crate::control) struct InOrder {
 }
 
 impl InOrder {
-    /// `said`: bytes that the keeper has been told before it, ever.
+    /// Queues an output. `said`: total bytes of messages to the keeper before it.
     pub(in crate::control) fn push(&mut self, said: u64, output: Output) {
         if matches!(output, Output::Answer(_)) {
             if self.answers == ANSWERS_MAX {
@@ -34,7 +34,7 @@ impl InOrder {
         self.waiting.push_back((said, output));
     }
 
-    /// The next one that has nothing to wait for. `written`: bytes that are in the socket, or were.
+    /// The next output with nothing left to wait for. `written`: total bytes written to the socket.
     pub(in crate::control) fn pop(&mut self, written: u64) -> Option<Output> {
         let (said, _) = self.waiting.front()?;
         if *said > written {

@@ -1,7 +1,7 @@
-//! What blocks or waits, done beside the control thread: on the blocking pool, or as a task.
+//! Work that blocks or waits, off the control thread: on the blocking pool, or as a task.
 //!
-//! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
-//! threads and no more: what hangs holds up its own kind alone.
+//! A job may hang (a name service, a file server) and nobody can end a hanging job, so each kind
+//! has a fixed number of threads: a hanging job delays only its own kind.
 
 use std::{io, path::Path, time::Duration};
 
@@ -26,25 +26,25 @@ use crate::{
     threads::Threads,
 };
 
-/// Threads for what changes or stores something: one of each is asked for at a time.
+/// Threads for jobs that change or store something: one job of each kind at a time.
 const CHANGES_MAX: usize = 16;
-/// Threads for what a run waits for before it starts.
+/// Threads for preparations of runs before they start.
 const STARTS_MAX: usize = 24;
-/// Threads for looks at addresses. They read of every process, which can hang for one of them.
+/// Threads for address checks. These read about every process, and such a read can hang.
 const ADDRESSES_MAX: usize = 4;
-/// Longest wait for such a look: after that whoever waits goes on without.
+/// Longest wait for an address check: after that, the work that waits goes on without its result.
 const ADDRESS_LOOK_MAX: Duration = Duration::from_secs(10);
-/// Threads for results of jobs: one is read at a time, unless the disk hangs.
+/// Threads for results of jobs: one read at a time, unless the disk hangs.
 const RESULTS_MAX: usize = 2;
-/// Longest wait for a result: after that its client hears where it is.
+/// Longest wait for a result: after that, the client hears where the result is.
 const RESULT_MAX: Duration = Duration::from_secs(10);
-/// Threads for looks at disks, programs, certificates and files.
+/// Threads for checks of disks, programs, certificates and files.
 const LOOKS_MAX: usize = 4;
 /// Threads for answers to clients.
 const REPLIES_MAX: usize = 8;
-/// Threads for tasks of the loop's own: one that watches files, and one that finds groups.
+/// Threads for tasks of the loop: the file watch, and the lookup of groups.
 const TASKS_MAX: usize = 4;
-/// Jobs that block at one time; more wait for a thread.
+/// Most blocking jobs at one time; further jobs wait for a thread.
 pub(in crate::control) const THREADS_MAX: usize = CHANGES_MAX
     + STARTS_MAX
     + ADDRESSES_MAX
@@ -54,7 +54,7 @@ pub(in crate::control) const THREADS_MAX: usize = CHANGES_MAX
     + TASKS_MAX
     + network_probe::OPENERS_MAX;
 
-/// Where jobs are done.
+/// The threads and tasks that do jobs.
 pub(in crate::control) struct Jobs {
     options: plan::Options,
     results: mpsc::UnboundedSender<Input>,
@@ -135,7 +135,7 @@ impl Jobs {
         move |done| drop(results.send(Input::Done(Box::new(done))))
     }
 
-    /// Starts what may hang, and is answered in time all the same.
+    /// Starts a job that may hang, with an answer within the limit in any case.
     fn start_within(&self, threads: &Threads, limit: Duration, job: Job) {
         let (options, send) = (self.options.clone(), self.sender());
         let unseen = unseen(&job, &options, limit);
@@ -147,7 +147,7 @@ impl Jobs {
         });
     }
 
-    /// Starts what waits and does not block.
+    /// Starts a job that waits without blocking.
     fn start_task(&self, job: Job) {
         let send = self.sender();
         match job {
@@ -215,7 +215,7 @@ impl Jobs {
     }
 }
 
-/// The answer of a look that has not come to its end.
+/// The result of a check that did not finish in time.
 fn unseen(job: &Job, options: &plan::Options, limit: Duration) -> Option<Done> {
     let seconds = limit.as_secs();
     let why = format!("the look at it took longer than {seconds} s");
@@ -322,7 +322,7 @@ fn in_words(written: io::Result<()>) -> Result<(), String> {
     written.map_err(|error| error.to_string())
 }
 
-/// Answers a client. One that has gone away no longer wants its answer.
+/// Answers a client. A client that has gone away needs no answer.
 fn reply(job: Job, options: &plan::Options) {
     match job {
         Job::Check { plan, reply } => {

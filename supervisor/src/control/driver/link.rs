@@ -18,10 +18,10 @@ pub(in crate::control) type Messages = Vec<(Notice, Vec<OwnedFd>)>;
 /// The link to the keeper, and tokio's view of when it is worth a look.
 pub(in crate::control) struct Wire {
     pub(in crate::control) link: Link,
-    /// Duplicates of the link's socket: tokio watches them, the link reads and writes. One each,
-    /// for whoever watches both is woken whenever the keeper has read something.
+    /// Duplicates of the link's socket: tokio watches them, the link reads and writes. Two separate
+    /// ones, since a watch on both directions would wake up whenever the keeper has read something.
     readable: AsyncFd<OwnedFd>,
-    /// There only while something waits to be written.
+    /// Present only while something waits to be written.
     writable: Option<AsyncFd<OwnedFd>>,
 }
 
@@ -35,7 +35,7 @@ impl Wire {
         })
     }
 
-    /// Waits until there is something to read, or room to write what waits.
+    /// Waits until there is something to read, or room for what waits to be written.
     pub(in crate::control) async fn ready(&self) -> io::Result<()> {
         let Some(writable) = &self.writable else {
             return self.readable.readable().await.map(drop);
@@ -46,7 +46,7 @@ impl Wire {
         }
     }
 
-    /// Writes what waits and reads what is there.
+    /// Writes what waits and reads what has arrived.
     pub(in crate::control) fn exchange(&mut self) -> Result<Messages, LinkError> {
         self.flush()?;
         let received = self.link.recv();
@@ -56,14 +56,14 @@ impl Wire {
         received
     }
 
-    /// Writes what the socket takes, and watches for room if that is not all.
+    /// Writes what the socket takes, and watches for room if something is left.
     pub(in crate::control) fn flush(&mut self) -> io::Result<()> {
         if self.link.flush()? {
             self.writable = None;
         } else if let Some(writable) = &self.writable {
             used_up(writable, Interest::WRITABLE);
         } else {
-            // Made now, it begins with what is true now.
+            // A new watch starts from the socket's present state.
             self.writable = Some(watch(&self.link, Interest::WRITABLE)?);
         }
         Ok(())
@@ -79,7 +79,7 @@ fn watch(link: &Link, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(link.as_fd().try_clone_to_owned()?, interest)
 }
 
-/// Tells tokio that the socket has been used up, so that it waits for the next edge.
+/// Tells tokio that the socket is drained, so that tokio waits for the next edge.
 fn used_up(watched: &AsyncFd<OwnedFd>, interest: Interest) {
     let _ = watched.try_io(interest, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }

@@ -1,8 +1,8 @@
 //! What drives the control process in a real daemon: the event loop, its timers, the pool of jobs,
 //! the link to the keeper.
 //!
-//! Nothing is decided here, and everything that waits is here: a simulation takes the place of this
-//! folder.
+//! Invariant: this folder decides nothing and contains everything that waits, so that a simulation
+//! can replace the folder.
 
 pub(in crate::control) mod clock_step;
 pub(in crate::control) mod event_loop;

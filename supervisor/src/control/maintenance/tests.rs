@@ -1,4 +1,4 @@
-//! When whoever says that there is maintenance hears that it is done.
+//! When a client that begins or ends maintenance hears that the change is done.
 
 use api::{ServiceState, Told};
 use tokio::sync::oneshot::error::TryRecvError;
@@ -25,7 +25,7 @@ fn request(message: &str) -> MaintenanceRequest {
     MaintenanceRequest { message }
 }
 
-/// Whoever says it hears that it is done when it stands where users are told.
+/// The client hears that the change is done when the status files have the change.
 #[test]
 fn it_is_done_when_the_files_say_it() {
     let mut world = world();
@@ -38,7 +38,7 @@ fn it_is_done_when_the_files_say_it() {
     assert_eq!(reply.files, ["/run/a/status"]);
     assert_eq!((reply.unwritten, reply.unstored), (None, None));
     let since = reply.maintenance.unwrap().since;
-    // It has begun then, whatever is said later.
+    // The maintenance keeps its beginning, whatever message comes later.
     world.pass(60_000);
     let mut again = world.set_maintenance(Some(request("a bit longer")));
     world.said(Ok(()));
@@ -47,7 +47,7 @@ fn it_is_done_when_the_files_say_it() {
         (reply.since, reply.message.as_deref()),
         (since, Some("a bit longer"))
     );
-    // What is so already has nothing to wait for.
+    // A change to the present state has nothing to wait for.
     let mut same = world.set_maintenance(Some(request("a bit longer")));
     assert!(same.try_recv().is_ok() && world.saying.is_empty());
     world.pass(1_000);
@@ -81,7 +81,7 @@ fn what_is_not_seen_is_said_not_to_be() {
     assert_eq!((now.unwritten, now.unstored), (None, None));
 }
 
-/// A disk that does not answer is waited for so long.
+/// Clients wait only this long for a disk that does not answer.
 #[test]
 fn nobody_waits_for_ever() {
     let mut world = world();
@@ -93,7 +93,7 @@ fn nobody_waits_for_ever() {
     assert!(why.contains("has not answered"), "{why}");
 }
 
-/// It serves users, and says whether it tells them.
+/// A service that serves users, and is asked whether it tells them of maintenance.
 const SERVER: &str = "command = ['/bin/web']\n[maintenance]\nhttp = 'http://web/'\nunix = '/run/web'\n\
     status = [503]\n";
 
@@ -187,7 +187,7 @@ fn users_who_are_not_told_are_waited_for_so_long_and_that_is_said() {
     assert!(world.control.cx.now.moment.since(begun) >= 4_900);
 }
 
-/// The answer to an earlier question says nothing of now.
+/// The answer to an earlier question says nothing about the present.
 #[test]
 fn what_was_asked_before_does_not_count() {
     let mut world = world_with_server();
@@ -216,7 +216,7 @@ fn who_does_not_run_is_not_asked_and_that_is_said() {
     let mut on = world.set_maintenance(Some(request("x")));
     world.said(Ok(()));
     assert_eq!(world.asking.len(), 1);
-    // It ends before it has answered.
+    // The service ends before it has answered.
     world.act(api::Action::Stop, "web");
     world.ended(run);
     let state = |reply: MaintenanceReply| match &reply.told_by["web"] {

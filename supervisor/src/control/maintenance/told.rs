@@ -1,9 +1,9 @@
-//! What users are told of maintenance, as seen where they get it: services that serve them
-//! (`[maintenance]` of a service file) are asked, once the status files say what they are to say.
+//! Checks what users are told of maintenance, at the place where users get it: asks services that
+//! serve users (`[maintenance]` of a service file) once the status files are up to date.
 //!
-//! One question to a service at a time, again until the answer is as it should be or its time is
-//! over. What is not ready is not asked: that is an outcome too. Sans-IO. Limit: one look at a
-//! time, for all who wait for it.
+//! Each service gets one question at a time, repeated until the answer is right or the time is
+//! over. A service that is not ready is not asked; that is an outcome too. Sans-IO. Limit: one look
+//! at a time, for all clients that wait for it.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use plan::MaintenanceConfirm;
 
 use crate::control::runs::network_probe::No;
 
-/// A look at all who tell users.
+/// A look at all services that tell users.
 #[derive(Debug)]
 pub(super) struct Look {
-    /// Services are to tell users of maintenance; false: that there is none.
+    /// Whether services are to tell users of maintenance; false: that there is none.
     on: bool,
     services: BTreeMap<String, Sight>,
 }
@@ -24,23 +24,23 @@ pub(super) struct Look {
 #[derive(Debug)]
 struct Sight {
     confirm: MaintenanceConfirm,
-    /// When its time is over.
+    /// When the time of the look is over.
     until: Moment,
     stage: Stage,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// It is to be asked then; why there was no good answer so far.
+    /// The next question is due at `at`; `why`: why there was no good answer so far.
     Due { at: Moment, why: Option<String> },
-    /// The service was asked, by a question of this number.
+    /// The service was asked, by the question of this number.
     Asked(u64),
-    /// What users are told is known.
+    /// The service's outcome is known.
     Over(Told),
 }
 
 impl Look {
-    /// `services`: all who tell users here.
+    /// `services`: all services that tell users.
     pub(super) fn new(
         now: Moment,
         on: bool,
@@ -66,8 +66,8 @@ impl Look {
         self.on == on
     }
 
-    /// Who is to be asked now, and by which number. `not_ready`: the state of a service that is not
-    /// ready; `asked`: the number of the last question of any look.
+    /// The services to ask now, with the numbers of their questions. `not_ready`: the state of a
+    /// service that is not ready; `asked`: the number of the last question of any look.
     pub(super) fn due(
         &mut self,
         now: Moment,
@@ -96,7 +96,7 @@ impl Look {
         due
     }
 
-    /// A question has been answered. Nobody waits for the answer to one of an earlier look.
+    /// Takes the answer to a question. An answer to an earlier look's question is dropped.
     pub(super) fn answered(&mut self, now: Moment, question: u64, answer: Result<(), No>) {
         let mut services = self.services.values_mut();
         let asked =
@@ -122,7 +122,7 @@ impl Look {
         };
     }
 
-    /// What was seen of all of them, once that is known.
+    /// The outcome of all services, once complete.
     pub(super) fn outcome(&self) -> Option<BTreeMap<String, Told>> {
         let over = |(name, sight): (&String, &Sight)| match &sight.stage {
             Stage::Over(told) => Some((name.clone(), told.clone())),

@@ -1,7 +1,7 @@
-//! Runs that are restarted because files have changed, until they end: what is told of their ends.
+//! Restarts because of changed files: keeps the reason of each until the run has ended.
 //!
-//! Owner: the control process. The keeper remembers one before the restart is asked for, so that a
-//! successor knows why the run goes down. Limits: one a service, [`FILES_MAX`] paths each.
+//! Owner: the control process. The keeper remembers the reason before the restart is requested, so
+//! that a successor knows why the run goes down. Limits: one per service, [`FILES_MAX`] paths each.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{Context, record_keys::Key};
 
-/// By service.
+/// Restarts by service.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::control) struct FileRestarts(BTreeMap<ServiceId, FileRestart>);
 
@@ -22,18 +22,18 @@ pub(in crate::control) struct FileRestarts(BTreeMap<ServiceId, FileRestart>);
 struct FileRestart {
     run: RunId,
     paths: Vec<String>,
-    /// So many more.
+    /// Number of further files.
     more: u64,
 }
 
 impl FileRestarts {
-    /// What an earlier control process knew.
+    /// Restores the restarts that an earlier control process knew.
     pub(in crate::control) fn restore(record: Option<&String>) -> Self {
         let known = record.and_then(|record| serde_json::from_str(record).ok());
         known.unwrap_or_default()
     }
 
-    /// Why a run is restarted, if files are why.
+    /// The changed files that a run is restarted for, if files are the reason.
     pub(in crate::control) fn cause(&self, service: ServiceId, run: RunId) -> Option<ExitCause> {
         let known = self.0.get(&service).filter(|it| it.run == run)?;
         Some(ExitCause::Files {
@@ -44,14 +44,14 @@ impl FileRestarts {
 }
 
 impl FileRestarts {
-    /// The run has ended, and that is told.
+    /// Drops the reason once the end of the run is reported.
     pub(in crate::control) fn ended(&mut self, cx: &mut Context, service: ServiceId, run: RunId) {
         if self.0.get(&service).is_some_and(|it| it.run == run) {
             self.forget(cx, service);
         }
     }
 
-    /// The service is not restarted after all.
+    /// Drops the reason of a restart that does not happen.
     pub(in crate::control) fn forget(&mut self, cx: &mut Context, service: ServiceId) {
         if self.0.remove(&service).is_some() {
             self.remember(cx);
@@ -65,7 +65,7 @@ impl FileRestarts {
 }
 
 impl FileRestarts {
-    /// Before the restart is asked for.
+    /// Notes the reason; call before the restart is requested.
     pub(in crate::control) fn note(
         &mut self,
         cx: &mut Context,

@@ -1,9 +1,10 @@
-//! Files that somebody else writes, and certificates: what a change of one means for a service that
-//! runs, and what is wrong with the others.
+//! Watched files and certificates: what a change means for a running service, and which
+//! certificates are in trouble.
 //!
-//! The looking is a job, once when the files are known, whenever `inotify.rs` tells, and once a
-//! day while there are certificates. One that cannot be used is told and not loaded; one that
-//! clients do not trust makes its service degraded; one that ends soon is told in time.
+//! A job does the check: once when the files are known, whenever `inotify.rs` reports a change, and
+//! once a day while there are certificates. An unusable certificate is reported and not loaded; a
+//! certificate that clients do not trust makes its service degraded; a certificate that expires
+//! soon is reported in time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,37 +25,37 @@ use crate::control::{
     record_keys::Key,
 };
 
-/// Certificates are looked at as often without any change.
+/// Interval of checks of certificates without any change.
 const EVERY_MS: u64 = 24 * 3_600_000;
-/// Days before the end of a certificate at which it is told.
+/// Days before the expiry of a certificate on which the expiry is reported.
 const TELL_DAYS: [i64; 6] = [0, 1, 3, 7, 14, 30];
 
-/// What was seen of watched files and certificates, and when to look again.
+/// The last check of watched files and certificates, and when to check again.
 #[derive(Debug, Default)]
 pub(in crate::control) struct FileWatch {
     paths: BTreeSet<PathBuf>,
     seen: BTreeMap<PathBuf, Stamp>,
     findings: BTreeMap<ServiceId, Vec<Finding>>,
-    /// The days of [`TELL_DAYS`] that were told last, by certificate.
+    /// The last reported value of [`TELL_DAYS`], by certificate.
     told: BTreeMap<PathBuf, i64>,
     /// When the process of a service began, wall clock.
     started: BTreeMap<ServiceId, u64>,
     due: Option<Moment>,
     looking: bool,
-    /// Something has happened while a look was under way.
+    /// Whether something has changed during a check.
     again: bool,
-    /// Nobody tells of changes: they are looked for at intervals.
+    /// Why files are not watched, so that they are checked at intervals.
     unwatched: Option<Unwatched>,
 }
 
-/// Files that have changed since a service that runs has read them.
+/// Files that have changed since a running service read them.
 #[derive(Debug)]
 pub(in crate::control) struct FilesChanged {
     pub(in crate::control) id: ServiceId,
-    /// It restarts for them; else it reloads.
+    /// Whether the service restarts for them; else it reloads.
     pub(in crate::control) restarts: bool,
     pub(in crate::control) files: BTreeSet<PathBuf>,
-    /// In words.
+    /// The change in words.
     pub(in crate::control) detail: String,
 }
 
@@ -63,7 +64,7 @@ impl FileWatch {
         self.due.filter(|_| !self.looking)
     }
 
-    /// What it means for the administrator that nobody tells of changes.
+    /// Warning for the administrator that changes are not watched.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let why = self.unwatched.filter(|_| !self.paths.is_empty())?;
         let seconds = POLL_EVERY.as_secs();
@@ -75,7 +76,7 @@ impl FileWatch {
 }
 
 impl FileWatch {
-    /// What an earlier control process has told.
+    /// Restores what an earlier control process has reported.
     pub(in crate::control) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let record = Key::Certificates.of(records);
         let told = record.and_then(|record| serde_json::from_str(record).ok());
@@ -90,7 +91,7 @@ impl FileWatch {
         self.started.retain(|id, _| cx.service(*id).is_some());
         self.seen.retain(|path, _| paths.contains(path));
         if self.paths == paths {
-            // What a certificate is held to may have changed.
+            // The requirements for a certificate may have changed.
             if !paths.is_empty() {
                 self.look(cx);
             }
@@ -101,7 +102,7 @@ impl FileWatch {
             self.findings.clear();
             self.due = None;
         }
-        // Once they are watched, they are looked at.
+        // The check follows once the watch has begun.
         let paths = paths.into_iter().collect();
         cx.output(Output::WatchFiles(paths));
     }
@@ -113,7 +114,7 @@ impl FileWatch {
         }
     }
 
-    /// Files may have changed, or are watched from now on, or are not.
+    /// Takes a report: files may have changed, the watch has begun, or the watch has failed.
     pub(in crate::control) fn on_touched(
         &mut self,
         cx: &mut Context,
@@ -128,7 +129,7 @@ impl FileWatch {
         self.look(cx);
     }
 
-    /// Something may have changed.
+    /// Checks the files, since something may have changed.
     pub(in crate::control) fn look(&mut self, cx: &mut Context) {
         if self.paths.is_empty() {
             return;
@@ -152,7 +153,7 @@ impl FileWatch {
         cx.job(Job::LookAtFiles(look));
     }
 
-    /// Takes in what was seen. Returns the services that are to take changed files.
+    /// Takes the result of a check. Returns the services that are to take changed files.
     pub(in crate::control) fn on_seen(
         &mut self,
         cx: &mut Context,
@@ -173,7 +174,7 @@ impl FileWatch {
         due
     }
 
-    /// Files that are other than when they were last seen; at the first look, any may be.
+    /// Files that differ from the last check; at the first check, any may.
     fn changed_files(&self, stamps: &BTreeMap<PathBuf, Stamp>) -> BTreeSet<PathBuf> {
         let seen = &self.seen;
         let first = seen.is_empty();
@@ -197,11 +198,11 @@ impl FileWatch {
         }
     }
 
-    /// Since when a service has read its files, wall clock; none: it does not run.
+    /// Since when a service has read its files, wall clock; none: the service does not run.
     fn read_since(&self, cx: &Context, name: &str) -> Option<u64> {
         let id = cx.names.id(name)?;
         let view = cx.engine.view(id)?;
-        // A oneshot that has completed has read them too.
+        // A completed oneshot has read its files too.
         let oneshot = cx.plan.services.get(name).is_some_and(|it| it.oneshot);
         let done = oneshot && matches!(view.state, State::Completed);
         if cx.engine.main_run(id).is_none() && !done {
@@ -209,12 +210,12 @@ impl FileWatch {
         }
         let since = view.since;
         let since = cx.now.unix_ms.saturating_sub(cx.now.moment.since(since));
-        // Of a run that began under an earlier control process only its state is known.
+        // Of a run that began under an earlier control process only the state is known.
         let started = self.started.get(&id);
         Some(started.copied().unwrap_or(since))
     }
 
-    /// What a service that runs is to do for the files of its own that have changed; none: nothing.
+    /// What a running service is to do for its changed files; none: nothing.
     fn due_of(
         &self,
         cx: &mut Context,
@@ -223,7 +224,7 @@ impl FileWatch {
     ) -> Option<FilesChanged> {
         let service = cx.plan.services.get(name).filter(|it| it.enabled)?;
         let since = self.read_since(cx, name)?;
-        // Of one that is gone nothing says when it went.
+        // The time at which a file was removed is unknown.
         let gone = |stamp: &Stamp| stamp.content.is_none();
         let newer = |path: &PathBuf| {
             let stamp = self.seen.get(path);
@@ -254,7 +255,7 @@ impl FileWatch {
         })
     }
 
-    /// Takes in what is wrong now; what is new is told.
+    /// Takes the present findings; reports the new ones.
     fn take_findings(&mut self, cx: &mut Context, findings: BTreeMap<String, Vec<Finding>>) {
         let of_plan = |name: &str| cx.plan.services.get(name).and(cx.names.id(name));
         let findings = findings.into_iter();
@@ -287,7 +288,7 @@ impl FileWatch {
         self.tell_of_ends(cx, &now);
     }
 
-    /// Tells of certificates that end soon, each some times.
+    /// Reports certificates that expire soon, each several times.
     fn tell_of_ends(&mut self, cx: &mut Context, findings: &BTreeMap<ServiceId, Vec<Finding>>) {
         let mut told = BTreeMap::new();
         let each = findings
@@ -320,20 +321,20 @@ impl FileWatch {
         });
     }
 
-    /// The first thing of these grades that is wrong with a certificate of a service, as a
-    /// sentence.
+    /// The first finding of these grades about a certificate of a service, as a sentence.
     fn finding(&self, service: ServiceId, grade: impl Fn(Grade) -> bool) -> Option<String> {
         let found = self.findings.get(&service)?;
         let found = found.iter().find(|finding| grade(finding.grade))?;
         Some(found.sentence())
     }
 
-    /// Why a service is degraded by its certificates, if it is.
+    /// Why certificates make a service degraded, if so.
     pub(in crate::control) fn certificate_trouble(&self, service: ServiceId) -> Option<String> {
         self.finding(service, |grade| grade >= Grade::Degraded)
     }
 
-    /// How a service's certificates stand, for people: why it is degraded, or which of them ends.
+    /// The state of a service's certificates, for people: why the service is degraded, or which
+    /// certificate expires.
     pub(in crate::control) fn certificate_reason(&self, service: ServiceId) -> Reason {
         let mut reason = Reason::default();
         if let Some(trouble) = self.certificate_trouble(service) {
@@ -360,7 +361,7 @@ fn files_of(service: &Service) -> impl Iterator<Item = PathBuf> + '_ {
     certificates.chain(copied).chain(watches).cloned()
 }
 
-/// What a change of these files means for a service: the most that one of them asks for.
+/// What a change of these files means for a service: the strongest action that a file asks for.
 fn action(service: &Service, changed: &BTreeSet<PathBuf>) -> OnChange {
     let watches = service.watches.iter();
     let watches = watches.filter(|it| changed.contains(&it.path));

@@ -1,8 +1,7 @@
-//! Disks that fill up, and services whose program has been replaced under them.
+//! Disks that fill up, and services whose program file has been replaced while they run.
 //!
-//! Only while somebody wants to be told: then soon after a service has started, and every
-//! [`EVERY_MS`]. The look itself is a job, since a file system of another machine can hang; there
-//! is one at a time.
+//! Runs only while a target wants such alerts: soon after a service has started, and every
+//! [`EVERY_MS`]. A job does the check, since a network file system can hang; one check at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,37 +16,37 @@ use plan::NotifyOn;
 
 use crate::control::{Context, Job, Purpose};
 
-/// Time between two looks when nothing happens.
+/// Time between two checks when nothing happens.
 const EVERY_MS: u64 = 5 * 60_000;
-/// After a look there is none for this long, whatever happens.
+/// Least pause after a check, whatever happens.
 const PAUSE_MS: u64 = 5_000;
-/// Less than this much free is told, in percent.
+/// Less free space than this is reported, in percent.
 const LOW_PERCENT: u64 = 10;
-/// More than this much free is enough again.
+/// More free space than this is enough again.
 const ENOUGH_PERCENT: u64 = 12;
 
-/// What was seen of disks and programs, and when to look again.
+/// The last check of disks and programs, and when to check again.
 #[derive(Debug, Default)]
 pub(in crate::control) struct HostChecks {
     due: Option<Moment>,
     last: Option<Moment>,
     looking: bool,
-    /// Disks that were told of, by device.
+    /// Disks that were reported, by device.
     low: BTreeSet<u64>,
-    /// Processes that were told of, by service.
+    /// Processes that were reported, by service.
     replaced: BTreeMap<ServiceId, i32>,
 }
 
-/// Disks and programs to look at.
+/// Disks and programs to check.
 #[derive(Debug)]
 pub(crate) struct HostLook {
-    /// Directories whose disks count, the most telling first.
+    /// Directories whose disks count, the most important first.
     pub(crate) paths: Vec<PathBuf>,
     /// Main processes of services.
     pub(crate) mains: Vec<(ServiceId, i32)>,
 }
 
-/// Disks and programs as they were seen.
+/// The result of a check of disks and programs.
 #[derive(Debug, Default)]
 pub(crate) struct HostSeen {
     /// Each disk once.
@@ -59,11 +58,11 @@ pub(crate) struct HostSeen {
 /// One file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
-    /// Tells it from the others.
+    /// Device number, which identifies the file system.
     pub(crate) device: u64,
     /// The first of the directories on it.
     pub(crate) path: PathBuf,
-    /// Free for us and in all, in bytes.
+    /// Bytes free for us, and bytes in all.
     pub(crate) bytes: (u64, u64),
     /// Free files and all of them; zero where they are not counted.
     pub(crate) files: (u64, u64),
@@ -77,7 +76,7 @@ impl Disk {
         u64::try_from(u128::from(free) * 100 / u128::from(all)).unwrap_or(100)
     }
 
-    /// Of that which is scarcer.
+    /// The free percentage of bytes or files, whichever is scarcer.
     fn free_percent(&self) -> u64 {
         Self::percent(self.bytes).min(Self::percent(self.files))
     }
@@ -107,7 +106,7 @@ impl HostChecks {
         self.due.filter(|_| !self.looking)
     }
 
-    /// Begins to look once somebody wants it, and ends when nobody does any more.
+    /// Begins checks once a target wants their alerts, and ends them when none does.
     pub(in crate::control) fn follow_plan(&mut self, cx: &Context) {
         let wanted = cx.is_wanted_by_anybody(NotifyOn::Disk)
             || cx.is_wanted_by_anybody(NotifyOn::DeletedBinary);
@@ -118,7 +117,7 @@ impl HostChecks {
         }
     }
 
-    /// A service has started: what its start has changed is looked at soon.
+    /// Checks soon after a service has started, since the start may have changed something.
     pub(in crate::control) fn on_run_started(&mut self, cx: &Context) {
         let pause_ends = self.last.map_or(Moment(0), |at| at.after(PAUSE_MS));
         let soon = pause_ends.max(cx.now.moment);
@@ -180,7 +179,7 @@ impl HostChecks {
     }
 }
 
-/// Looks. What cannot be looked at is left out: it may not exist yet, or not be ours to see.
+/// Does the check. Leaves out what cannot be read: it may not exist yet, or not be accessible.
 pub(in crate::control) fn look(watch: &HostLook) -> HostSeen {
     let mut disks: BTreeMap<u64, Disk> = BTreeMap::new();
     for path in &watch.paths {
@@ -206,7 +205,7 @@ pub(in crate::control) fn look(watch: &HostLook) -> HostSeen {
 
 fn disk(device: u64, path: &Path, numbers: &Statvfs) -> Disk {
     let block = numbers.fragment_size();
-    // As df counts: what is kept for root is neither used nor free.
+    // As df counts: space reserved for root is neither used nor free.
     let used = numbers.blocks().saturating_sub(numbers.blocks_free());
     let free = numbers.blocks_available();
     Disk {

@@ -1,10 +1,10 @@
-//! Tells that files which somebody else writes have changed, and looks at them.
+//! Reports changes of files that others write, and reads those files.
 //!
-//! One inotify instance for all of them, on directories: a file that is replaced by a rename, or by
-//! a link on its way that leads elsewhere, is another file. What happens is told when it has been
-//! quiet for [`SETTLE`], so that a certificate and its key are seen together. Without change
-//! nothing wakes up. A directory above those that are watched may be renamed unseen. Where the
-//! system gives no instance, or no watch, the files are looked at every [`POLL_EVERY`] instead.
+//! One inotify instance watches the directories of all files: a file replaced by a rename, or by a
+//! changed link on its path, is another file. A change is reported after [`SETTLE`] of quiet, so
+//! that a certificate and its key are seen together. Without change nothing wakes up. A rename of a
+//! directory above the watched ones can go unseen. Where the system gives no instance, or no watch,
+//! the files are checked every [`POLL_EVERY`] instead.
 
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
@@ -30,42 +30,42 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Whoever writes files is given this long from one to the next.
+/// Quiet time that ends a series of writes.
 const SETTLE: Duration = Duration::from_millis(300);
-/// After this long it is told, whether there is quiet or not.
+/// A change is reported after this time even without quiet.
 const SETTLE_MAX: Duration = Duration::from_secs(3);
-/// From one look to the next at what is not watched.
+/// Interval of checks of files that are not watched.
 pub(in crate::control) const POLL_EVERY: Duration = Duration::from_secs(10);
-/// Links on the way to one file.
+/// Most links on the path to one file.
 const LINKS_MAX: usize = 40;
-/// Reads of the event queue in one turn; what is left is read in the next.
+/// Most reads of the event queue in one turn; the next turn reads the rest.
 const READS_MAX: usize = 16;
 
-/// What to look at, by service.
+/// Files to check, by service.
 #[derive(Debug)]
 pub(crate) struct Look {
     pub(crate) certificates: Vec<(String, Vec<Certificate>)>,
     pub(crate) paths: BTreeSet<PathBuf>,
 }
 
-/// What was seen.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) stamps: BTreeMap<PathBuf, Stamp>,
-    /// By service; those with certificates only.
+    /// Findings by service; only services with certificates.
     pub(crate) findings: BTreeMap<String, Vec<Finding>>,
 }
 
-/// A file at a time.
+/// A version of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// What is in it; none: it is not there or cannot be read.
+    /// Hash of the content; none: the file does not exist or is unreadable.
     pub(crate) content: Option<u64>,
     /// When it was last changed in any way, milliseconds of the Unix epoch.
     pub(crate) changed_ms: u64,
 }
 
-/// Looks. Reads every file, so it is not for the control thread.
+/// Does the check. Reads every file, so the control thread must not call it.
 pub(crate) fn look(look: &Look) -> Seen {
     let now = RealHost.unix_seconds();
     let stamps = look.paths.iter().map(|path| (path.clone(), stamp(path)));
@@ -87,12 +87,12 @@ fn stamp(path: &Path) -> Stamp {
     let found = entries.filter_map(|entry| fs::symlink_metadata(entry).ok());
     let ms = |it: fs::Metadata| it.ctime().saturating_mul(1000) + it.ctime_nsec() / 1_000_000;
     let changed_ms = found.map(ms).max().and_then(|ms| u64::try_from(ms).ok());
-    // Only whether it is another is learned of it, so it may be an account's.
+    // The check only learns whether the content differs, so the file may belong to an account.
     let read = RealHost.read(path).or_else(|_| RealHost.read_guest(path));
     let content = read.ok().map(|bytes| {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
-        // Of a large file only the beginning is read.
+        // Only the beginning of a large file is read.
         let size = safe_path::metadata(path).ok().map(|it| it.len());
         size.hash(&mut hasher);
         hasher.finish()
@@ -103,8 +103,8 @@ fn stamp(path: &Path) -> Stamp {
     }
 }
 
-/// Calls `tell` once the files are watched, and whenever one of them may have changed; with why
-/// they are not watched, if they are not.
+/// Calls `tell` once the files are watched, and whenever one of them may have changed; or with the
+/// reason why there is no watch.
 pub(in crate::control) async fn follow(
     mut wanted: watch::Receiver<Vec<PathBuf>>,
     tell: impl Fn(Option<Unwatched>),
@@ -122,7 +122,7 @@ pub(in crate::control) async fn follow(
             Ok(()) => return,
             Err(unwatched) => tell(Some(unwatched)),
         }
-        // Each time anew: there may be an instance by then.
+        // Tries again each time: an instance may be available by then.
         if let Ok(Err(_)) = timeout(POLL_EVERY, wanted.changed()).await {
             return;
         }
@@ -132,11 +132,11 @@ pub(in crate::control) async fn follow(
 /// Why files are not watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwatched {
-    /// The account, or this process, can have no inotify instance more.
+    /// No further inotify instance for the account, or for this process.
     NoInstance,
-    /// The account can have no watch more.
+    /// No further watch for the account.
     NoWatch,
-    /// It is not allowed, or the file system cannot.
+    /// Permission denied, or no support by the file system.
     Other(Errno),
 }
 
@@ -164,7 +164,7 @@ impl fmt::Display for Unwatched {
     }
 }
 
-/// Watches until nobody wants it any more, or until it cannot.
+/// Watches until nobody wants the watch any more, or until it fails.
 async fn watch_all(
     wanted: &mut watch::Receiver<Vec<PathBuf>>,
     tell: &impl Fn(Option<Unwatched>),
@@ -173,7 +173,7 @@ async fn watch_all(
 ) -> Result<(), Unwatched> {
     loop {
         let paths = wanted.borrow_and_update().clone();
-        // The way to a file may lead over a file server that does not answer.
+        // The path to a file may lead over a file server that does not answer.
         let watched = tokio::task::spawn_blocking(move || {
             let all = watcher.follow(&paths);
             (watcher, all)
@@ -209,7 +209,7 @@ fn readable(watcher: &Watcher) -> Result<AsyncFd<OwnedFd>, Unwatched> {
     readable.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)).into())
 }
 
-/// Waits for something to happen, and says whether it concerns one of the files.
+/// Waits for an event, and returns whether the event concerns one of the files.
 async fn touched(readable: &AsyncFd<OwnedFd>, watcher: &mut Watcher) -> bool {
     let Ok(mut ready) = readable.readable().await else {
         return std::future::pending().await;
@@ -219,13 +219,13 @@ async fn touched(readable: &AsyncFd<OwnedFd>, watcher: &mut Watcher) -> bool {
     touched
 }
 
-/// Waits until nothing has happened for a while.
+/// Waits until no event has come for a while.
 async fn settle(readable: &AsyncFd<OwnedFd>, watcher: &mut Watcher) {
     let end = Instant::now() + SETTLE_MAX;
     while Instant::now() < end && timeout(SETTLE, touched(readable, watcher)).await.is_ok() {}
 }
 
-/// The instance, and the names that matter in each directory.
+/// The inotify instance, and the relevant names in each directory.
 #[derive(Debug)]
 struct Watcher {
     inotify: Inotify,
@@ -241,7 +241,8 @@ impl Watcher {
         })
     }
 
-    /// Watches exactly what is on the way to these files now. The error says why one is not.
+    /// Watches exactly the directories on the paths of these files. The error says why a watch
+    /// failed.
     fn follow(&mut self, paths: &[PathBuf]) -> Result<(), Unwatched> {
         let mut all = Ok(());
         let mut names: BTreeMap<WatchDescriptor, BTreeSet<OsString>> = BTreeMap::new();
@@ -255,14 +256,14 @@ impl Watcher {
                 Ok(descriptor) => {
                     names.entry(descriptor).or_default().insert(name);
                 }
-                // It has gone meanwhile, which the watch of the directory above it tells.
+                // The directory is gone, which the watch of its parent reports.
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}
                 Err(error) => all = Err(error.into()),
             }
         }
         for descriptor in self.names.keys() {
             if !names.contains_key(descriptor) {
-                // It may have gone with its directory.
+                // The watch may be gone with its directory.
                 let _ = self.inotify.rm_watch(*descriptor);
             }
         }
@@ -270,7 +271,7 @@ impl Watcher {
         all
     }
 
-    /// Takes in what has happened, and says whether it concerns one of the files.
+    /// Reads the events, and returns whether one concerns one of the files.
     fn drain(&mut self) -> bool {
         let mut own = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         own |= AddWatchFlags::IN_Q_OVERFLOW;
@@ -290,7 +291,7 @@ impl Watcher {
     }
 }
 
-/// The directories whose entries decide which file a path is, each with the name that matters.
+/// The directories whose entries decide which file a path is, each with the relevant name.
 fn way(path: &Path) -> Vec<(PathBuf, OsString)> {
     let mut out = Vec::new();
     let mut dir = PathBuf::from("/");

@@ -1,12 +1,12 @@
-//! Whether services listen where the plan has them listen: seen, never assumed.
+//! Whether services listen where the plan has them listen: observed, never assumed.
 //!
-//! A change of `listens` is done once the service is ready and its own processes have the new
-//! addresses, and none of those that it gives up. A program may take a moment for that after its
-//! reload: [`LISTEN_MS_MAX`] at most, then the change has failed for it, which status says until
-//! its next reload or start, and the plan has not worked. Where nobody lets us see it, that is said
-//! instead.
+//! A change of `listens` is done once the service is ready, its own processes have the new
+//! addresses, and none of its processes has an address that the service gives up. A program may
+//! take up to [`LISTEN_MS_MAX`] for that after its reload; then the change has failed for the
+//! service, which status says until its next reload or start, and the plan has not worked. Where
+//! the system does not let us look, status says that instead.
 //!
-//! The keeper remembers what is still to be seen; a control process that takes over looks again.
+//! The keeper remembers the open expectations; a control process that takes over looks again.
 
 use std::collections::BTreeMap;
 
@@ -18,30 +18,30 @@ use crate::{
     listening::{Fault, Look, Seen, Sight},
 };
 
-/// Longest time from a service's being ready to its being seen to listen. Some programs try a
-/// bind for seconds before they give it up.
+/// Longest time from the readiness of a service until it must listen. Some programs retry a bind
+/// for seconds before they give up.
 const LISTEN_MS_MAX: u64 = 10_000;
-/// Pause from one look to the next, at first; each is twice the one before, up to the longest.
+/// First pause between two looks; each further pause is twice the previous, up to the longest.
 const PAUSE_MS: u64 = 20;
 const PAUSE_MS_MAX: u64 = 500;
 
-/// What is to be seen of services.
+/// Expectations about services.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(in crate::control) struct Listening(BTreeMap<ServiceId, Expected>);
 
-/// What is to be seen of one.
+/// Expectations about one service.
 #[derive(Debug, Serialize, Deserialize)]
 struct Expected {
     wanted: Vec<String>,
     given_up: Vec<String>,
-    /// How it has ended for this run.
+    /// The outcome for this run.
     outcome: Option<Outcome>,
     #[serde(skip)]
     watch: Option<Watch>,
 }
 
-/// Looks at a run that is ready.
+/// Repeated looks at a ready run.
 #[derive(Clone, Copy, Debug)]
 struct Watch {
     run: RunId,
@@ -49,26 +49,26 @@ struct Watch {
     /// When the last look began.
     looked: Moment,
     pause_ms: u64,
-    /// The next look; none: one is under way.
+    /// When the next look is due; none: a look is under way.
     next: Option<Moment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Outcome {
-    /// It was not so in time.
+    /// The expectation was not met in time.
     Failed(Vec<Fault>),
-    /// It cannot be seen; why.
+    /// The look is impossible, for this reason.
     NotVerified(String),
 }
 
-/// How far it is with one service.
+/// The progress with one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Progress {
-    /// It is still being looked at.
+    /// Looks are still under way.
     Awaited,
-    /// It does not listen where it is to.
+    /// The service does not listen where it is to.
     Failed,
-    /// Nothing is known against it.
+    /// No fault is known.
     Done,
 }
 
@@ -79,7 +79,7 @@ impl Listening {
         watches.filter_map(|it| it.next).min()
     }
 
-    /// How far it is with a service that is ready.
+    /// The progress with a ready service.
     pub(in crate::control) fn of(&self, service: ServiceId) -> Progress {
         match self.0.get(&service).map(|it| &it.outcome) {
             Some(None) => Progress::Awaited,
@@ -88,7 +88,7 @@ impl Listening {
         }
     }
 
-    /// What is wrong, or could not be seen; none: nothing is known against it.
+    /// What is wrong, or could not be seen; empty: no fault is known.
     pub(in crate::control) fn reason(&self, service: ServiceId) -> Reason {
         let mut reason = Reason::default();
         let expected = self.0.get(&service);
@@ -113,7 +113,7 @@ impl Listening {
     }
 }
 
-/// Another process has the address.
+/// Whether another process has the address.
 const fn is_in_use(fault: &Fault) -> bool {
     matches!(
         fault,
@@ -139,7 +139,7 @@ fn fault(fault: &Fault) -> String {
 }
 
 impl Listening {
-    /// A plan changes where this service is to listen, or only has it start or reload.
+    /// Notes that a plan changes where this service listens, or only has it start or reload.
     pub(in crate::control) fn expect(
         &mut self,
         cx: &mut Context,
@@ -161,7 +161,7 @@ impl Listening {
         self.remember(cx);
     }
 
-    /// It reloads or starts: what was seen of it before says nothing any more.
+    /// Looks again, since the service reloads or starts and earlier observations are void.
     pub(in crate::control) fn look_anew(&mut self, cx: &mut Context, service: ServiceId) {
         if let Some(expected) = self.0.get_mut(&service)
             && expected.outcome.take().is_some()
@@ -171,7 +171,7 @@ impl Listening {
         }
     }
 
-    /// After every input: looks at whatever is ready and due.
+    /// After every input: looks at every ready service whose look is due.
     pub(in crate::control) fn watch(&mut self, cx: &mut Context) {
         if self.0.is_empty() {
             return;
@@ -223,7 +223,7 @@ impl Listening {
         }
     }
 
-    /// The answer. It may be about a run that is over, or come when nobody waits for it any more.
+    /// Takes the result of a look, which may come after the run or the expectation has ended.
     pub(in crate::control) fn on_listeners(&mut self, cx: &mut Context, seen: Vec<Seen>) {
         for Seen {
             service,
@@ -243,7 +243,8 @@ impl Listening {
             let now = cx.now.moment;
             let outcome = match sight {
                 Sight::AsPlanned => None,
-                // What was seen earlier than that says nothing, however late it is told.
+                // A look that began before the time was over proves no failure, however late its
+                // result comes.
                 Sight::Otherwise(_) if watch.looked < watch.since.after(LISTEN_MS_MAX) => {
                     watch.next = Some(now.after(watch.pause_ms));
                     watch.pause_ms = (watch.pause_ms * 2).min(PAUSE_MS_MAX);
@@ -296,7 +297,7 @@ fn is_to_run(cx: &Context, id: ServiceId) -> bool {
     planned && view.is_some_and(up)
 }
 
-/// Its main run, with the process of it, once nothing of a start or reload is under way.
+/// The main run and its process, once no start or reload is under way.
 fn ready_run(cx: &Context, id: ServiceId) -> Option<(RunId, i32)> {
     let view = cx.engine.view(id)?;
     let rests = matches!(view.state, State::Running { .. });

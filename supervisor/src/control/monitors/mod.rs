@@ -1,8 +1,7 @@
-//! What is looked at again and again beside the services: disks and programs, files that change,
-//! addresses.
+//! Repeated checks beside the services: disks and programs, changed files, listening addresses.
 //!
-//! The looking is a job, since a file system may hang; here is when to look, and what a finding
-//! means.
+//! A job does each check, since a file system may hang; this folder decides when to check and what
+//! a finding means.
 
 pub(in crate::control) mod file_restarts;
 pub(in crate::control) mod file_watch;
@@ -10,7 +9,7 @@ pub(in crate::control) mod host_checks;
 pub(in crate::control) mod inotify;
 pub(in crate::control) mod listening;
 
-/// One component a field.
+/// The monitors, one per field.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Monitors {
     /// Whether services listen where a plan has moved them.

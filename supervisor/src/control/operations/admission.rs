@@ -1,23 +1,23 @@
-//! Whether something may be begun now: one pure answer for all that excludes something else.
+//! Admission: whether an operation may begin now, as one pure answer for all mutual exclusions.
 //!
-//! It owns nothing: [`UnderWay`] says what is going on at this moment, [`UnderWay::admit`] holds a
-//! [`Intent`] against it. The engine decides on its own what a service may do; here is what
-//! concerns the daemon as a whole. A shutdown excludes everything; a reconfiguration excludes
-//! another, a lease and another control process, since each of them would change what it works
-//! with; services that a job keeps stopped exclude a reconfiguration, which might start them; one
-//! job excludes another.
+//! Owns nothing: [`UnderWay`] describes the present state of the daemon, [`UnderWay::admit`] checks
+//! an [`Intent`] against it. The engine decides by itself what a service may do; admission concerns
+//! the daemon as a whole. A shutdown excludes everything; a reconfiguration excludes another, a
+//! lease and another control process, since each of them would change what the reconfiguration
+//! works with; leased services exclude a reconfiguration, which might start them; one job excludes
+//! another.
 
 use api::{ErrorKind, ErrorReply};
 
-/// What is under way.
+/// The operations under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::control) struct UnderWay {
-    /// Everything is being stopped.
+    /// Whether a shutdown is under way.
     pub(in crate::control) shutdown: bool,
-    /// A reconfiguration or a rehearsal of one, in words: `another reconfigure is under way, asked
-    /// for by …`.
+    /// A reconfiguration or a rehearsal, in words: `another reconfigure is under way, asked for by
+    /// …`.
     pub(in crate::control) reconfigure: Option<String>,
-    /// Another control process is being started.
+    /// Whether another control process is being started.
     pub(in crate::control) reexec: bool,
     /// The job that keeps services stopped.
     pub(in crate::control) lease: Option<String>,
@@ -25,14 +25,14 @@ pub(in crate::control) struct UnderWay {
     pub(in crate::control) job: Option<String>,
 }
 
-/// What somebody wants.
+/// The operation that a client or job wants to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Intent {
     /// Another plan is to be applied.
     Reconfigure,
-    /// A dry run: what another plan would change is to be told.
+    /// A dry run, which only reports what another plan would change.
     Rehearsal,
-    /// Another control process.
+    /// The start of another control process.
     Reexec,
     /// The work of a job.
     Job,
@@ -40,10 +40,10 @@ pub(in crate::control) enum Intent {
     Lease,
 }
 
-/// What stands against it.
+/// The reason against an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Obstacle {
-    /// Everything is being stopped.
+    /// A shutdown is under way.
     Shutdown,
     /// A reconfiguration, in words.
     Reconfigure(String),
@@ -56,7 +56,7 @@ pub(in crate::control) enum Obstacle {
 }
 
 impl UnderWay {
-    /// Whether this may be begun now; if not, the first thing that stands against it.
+    /// Whether the operation may begin now; if not, the first obstacle.
     pub(in crate::control) fn admit(&self, intent: Intent) -> Result<(), Obstacle> {
         if self.shutdown {
             return Err(Obstacle::Shutdown);
@@ -75,7 +75,7 @@ impl UnderWay {
 }
 
 impl Obstacle {
-    /// In a clause, without what to do about it.
+    /// The obstacle as a clause, without a hint.
     pub(in crate::control) fn clause(&self) -> String {
         match self {
             Self::Shutdown => "the supervisor is stopping everything".to_owned(),
@@ -86,7 +86,7 @@ impl Obstacle {
         }
     }
 
-    /// As a client hears it.
+    /// The obstacle as a client hears it.
     pub(in crate::control) fn reply(&self) -> ErrorReply {
         let (kind, hint) = match self {
             Self::Shutdown => (ErrorKind::Refused, None),
@@ -110,7 +110,7 @@ impl Obstacle {
     }
 }
 
-/// What to do about a job that is in the way.
+/// Hint for a job that is in the way.
 pub(in crate::control) fn when_it_ends(job: &str) -> String {
     format!(
         "what it stopped starts by itself when it ends; follow it: ctl status {job}, or end it: ctl stop {job}"

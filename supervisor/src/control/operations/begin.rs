@@ -1,6 +1,6 @@
-//! How an operation begins: asked for, then accepted with its targets, or refused.
+//! How an operation begins: requested, then accepted with its targets, or refused.
 //!
-//! Invariant: the keeper knows of an operation, by the list or by what is in flight
+//! Invariant: the keeper knows of an operation, by the list or by the operation in flight
 //! (`in_flight.rs`), before the history has its line.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,18 +26,19 @@ use crate::{
 };
 
 impl Operations {
-    /// A request that arrives a second time is not done again: its client follows the first.
+    /// Follows an operation whose request arrives a second time: nothing is done again.
     pub(in crate::control) fn follow(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
         let operation = self.get(id)?;
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         operation.client = Some(sender);
-        // The client is told once more that it is accepted, as far as that is on the disk by now.
+        // The client hears once more that the operation is accepted, as far as the disk has it by
+        // now.
         operation.accepted &= operation.finished;
         Some(receiver)
     }
 
-    /// Begins an operation; it is told and judged once [`Self::accept`] is called. `asked`: the
-    /// line for the history.
+    /// Begins an operation, which is reported and judged once [`Self::accept`] is called. `asked`:
+    /// the line for the history.
     pub(in crate::control) fn begin(
         &mut self,
         cx: &mut Context,
@@ -49,7 +50,8 @@ impl Operations {
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         if let Some(mut oldest) = self.make_room() {
-            // The oldest may still be under way, but nobody can be told of that any more.
+            // The oldest operation may still be under way, but its outcome can no longer be
+            // reported.
             let disk = Disk { holds, audit };
             let unstored = disk.unstored(cx, &oldest).unwrap_or_default();
             cx.answer(oldest.end(cx, unstored));
@@ -68,14 +70,14 @@ impl Operations {
         });
         self.altered = true;
         if !self.in_flight {
-            // Nobody is to find in the history what the keeper does not know.
+            // The history must not have what the keeper does not know.
             self.remember(cx);
         }
         receiver
     }
 
-    /// The engine has taken the operation: these are its targets, as they were before it, and
-    /// services whose holds it has taken or lifted.
+    /// Notes that the engine has accepted the operation: its targets, as they were before it, and
+    /// the services whose holds it has set or lifted.
     pub(in crate::control) fn accept(
         &mut self,
         id: &str,
@@ -106,12 +108,12 @@ impl Operations {
             operation.rollback = rollback;
         }
         self.accept(id, targets, BTreeSet::new(), notes);
-        // The keeper hears of the operation before it hears of the plan: a successor that goes on
-        // with the plan knows whose that is, and one that need not knows that all is done.
+        // The keeper hears of the operation before the plan: a successor that continues with the
+        // plan knows its operation, and a successor that need not continue knows that all is done.
         self.remember(cx);
     }
 
-    /// The operation cannot be done; nothing has changed.
+    /// Refuses the operation; nothing has changed.
     pub(in crate::control) fn refuse(
         &mut self,
         cx: &mut Context,

@@ -1,4 +1,4 @@
-//! Which operation ended a run: told with that run's end, in the history and in status.
+//! Which operation ended a run, for the report of the run's end in history and status.
 
 use api::ExitCause;
 use engine::{Exit, Moment, RunId, ServiceId};
@@ -10,7 +10,7 @@ use crate::control::operations::{
 };
 
 impl Operations {
-    /// The operation that stops this run of a service which it names.
+    /// The operation that stops this run of a target.
     pub(in crate::control) fn that_stops(
         &self,
         service: ServiceId,
@@ -37,8 +37,8 @@ impl Operations {
         self.under_way(service, run, Kind::Reconfigure)
     }
 
-    /// The operation whose signal ended this run: the signal killed it, or asks programs to end and
-    /// the run ended by itself. `since`: a signal that was sent earlier did not end the run.
+    /// The operation whose signal ended this run: the signal killed the run, or asks programs to
+    /// end and the run ended by itself. `since`: an earlier signal did not end the run.
     pub(in crate::control) fn that_signalled(
         &self,
         service: ServiceId,
@@ -66,8 +66,8 @@ impl Operations {
         Some(operation.as_cause())
     }
 
-    /// The first open operation of a kind that is about this run: of several alike, the first has
-    /// done it.
+    /// The first open operation of a kind that is about this run: of several equal operations, the
+    /// first is the cause.
     fn under_way(&self, service: ServiceId, run: RunId, kind: Kind) -> Option<ExitCause> {
         let is_it = |operation: &&Operation| {
             let target = operation.about(service, run);
@@ -79,7 +79,7 @@ impl Operations {
 }
 
 impl Operation {
-    /// What the operation awaits of a service, if it found this run there.
+    /// The operation's target for a service, if the operation found this run there.
     fn about(&self, service: ServiceId, run: RunId) -> Option<&Target> {
         let target = self.targets.get(&service);
         target.filter(|it| it.run_before == Some(run))
@@ -94,7 +94,7 @@ impl Operation {
     }
 }
 
-/// Programs end in an orderly way when they get this signal.
+/// Whether programs usually handle this signal by an orderly exit.
 fn asks_to_end(signal: i32) -> bool {
     matches!(text::signal::name(signal), Some("TERM" | "INT" | "QUIT"))
 }

@@ -1,9 +1,9 @@
-//! How an operation goes back from the configuration that it was about, as its client hears of it.
+//! The way back of an operation from its configuration, as the client hears of it.
 //!
-//! Such an operation settles twice: with the configuration that was asked for, and with the one
-//! before. Its results stay those of the first; what the second has brought is told beside them
-//! ([`GoneBack`]). `reconfigure/way_back.rs` decides whether an operation goes back;
-//! `reconfigure/go_back.rs` does it, and `way_back.rs` here takes in how far that is.
+//! Such an operation settles twice: with the requested configuration, and with the previous one.
+//! Its results stay those of the first; [`GoneBack`] reports the results of the second.
+//! `reconfigure/way_back.rs` decides whether an operation goes back; `reconfigure/go_back.rs` does
+//! it, and `way_back.rs` here follows its progress.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(in crate::control) struct GoingBack {
     to: KeptPlan,
     site_file: String,
     stage: Stage,
-    /// Services that are to come to rest with the configuration before, once that is applied.
+    /// Services that are to settle with the previous configuration, once it is applied.
     targets: BTreeMap<ServiceId, Target>,
 }
 
@@ -27,18 +27,18 @@ pub(in crate::control) struct GoingBack {
 enum Stage {
     /// The way back begins as soon as no other reconfiguration is under way.
     Due,
-    /// The configuration before is on its way into place.
+    /// The previous configuration is being put in place.
     Begun,
-    /// The configuration before is in place.
+    /// The previous configuration is in place.
     Applied,
-    /// The configuration before will not be put in place; why.
+    /// The previous configuration cannot be put in place, for this reason.
     Refused(String),
 }
 
 /// How far an operation is on its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Way {
-    /// Nobody knows yet whether the operation has to go back.
+    /// It is not decided yet whether the operation has to go back.
     Undecided,
     Due,
     Begun,
@@ -48,7 +48,7 @@ pub(in crate::control) enum Way {
 }
 
 impl GoingBack {
-    /// A way back that is to be begun. `to`: the configuration before.
+    /// A way back that is to begin. `to`: the previous configuration.
     pub(in crate::control) fn due(to: KeptPlan, site_file: String) -> Self {
         Self {
             to,
@@ -70,7 +70,7 @@ impl GoingBack {
         matches!(self.stage, Stage::Refused(_))
     }
 
-    /// What the client is told. `results`: of [`Self::targets`].
+    /// The report for the client. `results`: of [`Self::targets`].
     pub(super) fn told(&self, results: Vec<ActionResult>) -> Box<GoneBack> {
         let refused = match &self.stage {
             Stage::Refused(why) => Some(why.clone()),
@@ -102,17 +102,17 @@ impl GoingBack {
         }
     }
 
-    /// The configuration before is on its way into place.
+    /// Notes that the previous configuration is being put in place.
     pub(super) fn begin(&mut self) {
         self.stage = Stage::Begun;
     }
 
-    /// The way back has to be begun once more.
+    /// Notes that the way back has to begin once more.
     pub(super) fn begin_again(&mut self) {
         self.stage = Stage::Due;
     }
 
-    /// The configuration before is in place: these services are to come to rest with it.
+    /// Notes that the previous configuration is in place: these services are to settle with it.
     pub(super) fn apply(&mut self, targets: BTreeMap<ServiceId, Target>) {
         self.stage = Stage::Applied;
         self.targets = targets;

@@ -1,5 +1,5 @@
-//! The operation that is being done at this moment, for a successor of this process: it was begun,
-//! and whoever asked for it must hear that, and not have it done twice.
+//! The operation being done at this moment, remembered for a successor of this process: the client
+//! must hear that its operation was begun, and the operation must not run twice.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::{
     history::Line,
 };
 
-/// Said of an operation whose control process died in the midst of it.
+/// Result of an operation whose control process died in the midst of it.
 const CUT_SHORT: &str =
     "the control process died while it did this; how much of it was done is not known";
 
@@ -29,14 +29,14 @@ const CUT_SHORT: &str =
 pub(super) struct InFlight {
     pub(super) id: String,
     kind: Kind,
-    /// Names too: a successor may have no plan with them.
+    /// Ids with names: a successor may have no plan with these services.
     services: BTreeMap<ServiceId, String>,
     asked: Line,
 }
 
 impl Operations {
-    /// The keeper hears of an operation before anything of it is done. `asked`: the line for the
-    /// history.
+    /// Tells the keeper of an operation before anything of the operation is done. `asked`: the line
+    /// for the history.
     pub(in crate::control) fn note_in_flight(
         &mut self,
         cx: &mut Context,
@@ -53,14 +53,14 @@ impl Operations {
         };
         let record = serde_json::to_string(&in_flight).expect("it is plain data");
         if std::mem::replace(&mut self.in_flight, true) {
-            // One of the same step is done, and is known before this one takes its place.
+            // An earlier operation of the same step is done; the keeper learns that before it is
+            // replaced.
             self.remember(cx);
         }
         cx.remember(Key::InFlight, record);
     }
 
-    /// What was in flight is done, and among the operations that the keeper remembers, or was
-    /// refused.
+    /// Ends the operation in flight: the keeper remembers it as done, or it was refused.
     pub(super) fn end_in_flight(&mut self, cx: &mut Context) {
         if std::mem::take(&mut self.in_flight) {
             cx.remember(Key::InFlight, String::new());
@@ -69,7 +69,7 @@ impl Operations {
 }
 
 impl InFlight {
-    /// Its control process died before it remembered that the operation was done.
+    /// The result of an operation whose control process died before it remembered the end.
     pub(super) fn cut_short(self) -> Operation {
         let target = |(id, name): (ServiceId, String)| {
             let result = ActionResult {

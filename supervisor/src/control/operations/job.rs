@@ -1,6 +1,5 @@
-//! What an operation that asks for a job's work has besides: the result, which is read when the job
-//! is over. The result is in the job's directory, so it is not remembered but read again by each
-//! control process.
+//! The result of an operation that asks for a job's work, read when the job is over. The result
+//! stays in the job's directory: each control process reads it again instead of remembering it.
 
 use api::JobResult;
 use engine::ServiceId;
@@ -17,20 +16,20 @@ impl Operation {
         matches!(self.job, Reading::Read(_) | Reading::Unreadable(_))
     }
 
-    /// All is known that the client is to be told of the end.
+    /// Whether everything is known that the client hears at the end.
     pub(super) fn is_told_whole(&self) -> bool {
         self.kind != Kind::Job || self.is_result_read()
     }
 }
 
 impl Operations {
-    /// The job whose work was asked for and is not over.
+    /// The job whose work was requested and is not over.
     pub(in crate::control) fn open_job(&self) -> Option<ServiceId> {
         let mut open = self.jobs().filter(|it| !it.finished);
         open.find_map(|it| it.targets.keys().next()).copied()
     }
 
-    /// Results that are to be read now; each is named once.
+    /// Results to read now; each appears once.
     pub(in crate::control) fn results_to_read(
         &mut self,
         is_over: impl Fn(ServiceId) -> bool,
@@ -52,7 +51,7 @@ impl Operations {
         due
     }
 
-    /// Takes in the result of a request; the job whose it is.
+    /// Takes the result of a request; returns its job.
     pub(in crate::control) fn result_read(
         &mut self,
         id: &str,
@@ -63,7 +62,7 @@ impl Operations {
         operation.targets.keys().next().copied()
     }
 
-    /// The work of this job was asked for, and its result is not read yet.
+    /// Whether the work of this job was requested and its result is not read yet.
     pub(in crate::control) fn awaits_result(&self, service: ServiceId) -> bool {
         let mut unread = self.jobs().filter(|it| !it.is_result_read());
         unread.any(|it| it.targets.contains_key(&service))

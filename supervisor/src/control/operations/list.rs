@@ -1,7 +1,7 @@
-//! The list of operations, which every part of this folder adds its own methods to.
+//! The list of operations; every part of this folder adds its own methods.
 //!
-//! Where `altered` is set, the keeper hears of the list at the end of the input (`report.rs`). What
-//! it has not heard of, a successor of this process works out anew.
+//! Where `altered` is set, the keeper hears of the list at the end of the input (`report.rs`). A
+//! successor of this process works out anew what the keeper has not heard.
 
 use std::collections::VecDeque;
 
@@ -10,21 +10,21 @@ use engine::Moment;
 
 use crate::control::{api::answers::Answer, operations::operation::Operation};
 
-/// Operations that are remembered, the unfinished ones included.
+/// Most operations remembered, including unfinished ones.
 pub(super) const OPERATIONS_MAX: usize = 64;
 
 /// All operations that are remembered, oldest first.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Operations {
     pub(super) list: VecDeque<Operation>,
-    /// The keeper has to hear of the list.
+    /// Whether the keeper has to hear of the list.
     pub(super) altered: bool,
-    /// The keeper has heard of an operation that is in flight.
+    /// Whether the keeper has heard of an operation in flight.
     pub(super) in_flight: bool,
 }
 
 impl Operations {
-    /// Makes room for one more: the oldest that is over gives way, or the oldest of all.
+    /// Makes room for one operation: drops the oldest that is over, or else the oldest of all.
     pub(super) fn make_room(&mut self) -> Option<Operation> {
         if self.list.len() < OPERATIONS_MAX {
             return None;
@@ -33,13 +33,13 @@ impl Operations {
         self.list.remove(over.unwrap_or(0))
     }
 
-    /// When some operations are to be looked at again.
+    /// When some operations need another look.
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         let open = self.list.iter().filter(|it| !it.finished);
         open.filter_map(|it| it.look_at).min()
     }
 
-    /// How far an operation is, for its client if that is there.
+    /// Reports progress to the client of an operation, if the client is there.
     pub(in crate::control) fn progress(&mut self, id: &str, line: Progress) -> Option<Answer> {
         self.get(id)?.progress(line)
     }

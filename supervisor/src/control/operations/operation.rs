@@ -1,4 +1,4 @@
-//! One operation: what it is about, how far it is, and who is told.
+//! One operation: its targets, its progress, and its client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ use crate::{
     history::{Line, Said},
 };
 
-/// One operation. What is not serialized is of the control process that began or took over the
-/// operation.
+/// One operation. Fields that are not serialized belong to the control process that began or took
+/// over the operation.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Operation {
     pub(super) id: String,
@@ -29,43 +29,43 @@ pub(super) struct Operation {
     pub(super) targets: BTreeMap<ServiceId, Target>,
     /// Services whose holds the operation has taken or lifted.
     pub(super) holds: BTreeSet<ServiceId>,
-    /// The holds and the line that the operation was asked for are on disk, as far as can be, and
-    /// the client has been told so.
+    /// Whether holds and the request's line are on disk, as far as possible, and the client has
+    /// heard that the operation is accepted.
     pub(super) accepted: bool,
     pub(super) finished: bool,
     pub(super) notes: Vec<String>,
-    /// The engine has taken the operation: its targets are known.
+    /// Whether the engine has accepted the operation, so that its targets are known.
     pub(super) begun: bool,
     /// Of a reconfiguration: the plan that a rollback would go back to.
     pub(super) rollback: Option<KeptPlan>,
     /// Of a reconfiguration that has failed: how it goes back to the plan before.
     pub(super) going_back: Option<GoingBack>,
-    /// Who asked for the operation, for people.
+    /// The account that asked for the operation, for people.
     pub(super) by: String,
-    /// What was asked for: `restart`.
+    /// The name of the operation: `restart`.
     pub(super) what: String,
-    /// The line that the operation was asked for, until that is in the history.
+    /// The line of the request, until the line is in the history.
     pub(super) asked: Option<Line>,
-    /// Of a job: its result, once that is read.
+    /// Of a job: its result, once read.
     #[serde(skip)]
     pub(super) job: Reading,
-    /// The line that the operation has ended is in the history.
+    /// Whether the line of the end is in the history.
     pub(super) recorded: bool,
-    /// That line is on its way to the history.
+    /// Whether the line of the end is on its way to the history.
     #[serde(skip)]
     pub(super) ending: bool,
     pub(super) began: Moment,
-    /// When to look again whether the services have stayed up.
+    /// When to check again whether the services have stayed up.
     #[serde(skip)]
     pub(super) look_at: Option<Moment>,
     #[serde(skip)]
     pub(super) client: Option<mpsc::Sender<Progress>>,
-    /// The client waits for the outcome; if not, it goes once the operation is accepted.
+    /// Whether the client waits for the outcome; if not, it leaves once the operation is accepted.
     pub(super) wait: bool,
 }
 
 impl Operation {
-    /// An operation of which nothing is done yet, and which no client follows.
+    /// An operation that has not begun, and that no client follows.
     pub(super) fn new(id: &str, kind: Kind, asked: Option<Line>) -> Self {
         let (by, what) = match asked.as_ref().map(|line| &line.said) {
             Some(Said::Asked { by, what, .. }) => (by.clone(), what.clone()),
@@ -95,13 +95,13 @@ impl Operation {
         }
     }
 
-    /// The client has been told that the operation is accepted, and not yet how it ended.
+    /// Whether the client has heard that the operation is accepted, and not yet how it ended.
     pub(super) const fn is_open(&self) -> bool {
         self.accepted && !self.finished
     }
 
-    /// The targets are not known yet: of a reconfiguration until its plan is applied, of a job
-    /// until its request is stored.
+    /// Whether the targets are not known yet: of a reconfiguration until its plan is applied, of a
+    /// job until its request is stored.
     pub(super) fn targets_pending(&self) -> bool {
         matches!(self.kind, Kind::Reconfigure | Kind::Job) && !self.begun && !self.finished
     }
@@ -122,14 +122,14 @@ impl Operation {
         }
     }
 
-    /// How the operation stands, for its client and the history.
+    /// The outcome of the operation, for its client and the history.
     pub(super) fn outcome(&self, cx: &Context, unstored: Unstored) -> Outcome {
         Outcome {
             job: self.job.said().cloned().map(Box::new),
             id: self.id.clone(),
             finished: self.finished,
             results: results(cx, &self.targets),
-            // Of use only where this plan is still in place.
+            // A rollback makes sense only where this plan is still in place.
             rollback: self.rollback.clone().filter(|_| {
                 let going_back = self.going_back.as_ref();
                 going_back.is_none_or(GoingBack::is_refused)

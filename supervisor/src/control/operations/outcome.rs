@@ -1,4 +1,4 @@
-//! How an operation has ended for each of its services, if it has.
+//! The outcome of an operation for each of its services, once known.
 //!
 //! [`judgement`] decides, from what is seen of one service, and is pure. [`Operations::judge`] asks
 //! it about the targets that may have come to their end, and says which have: the caller looks up
@@ -23,31 +23,30 @@ use crate::control::{
     stability::stable_at,
 };
 
-/// Which operations are looked at, of those that are accepted and not finished, and which of their
-/// targets.
+/// Which accepted, unfinished operations to look at, and which of their targets.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) enum Look<'a> {
-    /// All of all.
+    /// All targets of all operations.
     All,
-    /// All of those that were to be looked at by now.
+    /// All targets of operations whose look is due.
     Due,
-    /// All of this one.
+    /// All targets of this operation.
     One(&'a str),
-    /// These services, whoever waits for them: keeps a look cheap when an operation is about a
+    /// These services, for every operation: keeps a look cheap when an operation is about a
     /// thousand services.
     At(&'a BTreeSet<ServiceId>),
 }
 
-/// What is read of the services.
+/// The state of services, for reading.
 #[derive(Clone, Copy)]
 pub(in crate::control) struct Services<'a> {
     pub(in crate::control) cx: &'a Context,
     pub(in crate::control) listening: &'a Listening,
-    /// All that runs had said and done by then is known.
+    /// Everything that runs had said and done by then is known.
     pub(in crate::control) heard: Moment,
 }
 
-/// An operation has come to its end for one service.
+/// The end of an operation for one service.
 #[derive(Debug)]
 pub(in crate::control) struct Ended {
     operation: String,
@@ -55,15 +54,15 @@ pub(in crate::control) struct Ended {
     judgement: Judgement,
 }
 
-/// How it has ended for a service.
+/// The outcome for a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Judgement {
     verdict: Verdict,
-    /// The stop needed SIGKILL. It has succeeded all the same, and says so.
+    /// Whether the stop needed SIGKILL. Such a stop has succeeded, and its result says so.
     killed: bool,
 }
 
-/// What is seen of one service.
+/// The observed state of one service.
 #[derive(Debug)]
 struct Seen {
     /// None: the service has left the plan.
@@ -74,7 +73,7 @@ struct Seen {
 }
 
 impl Operations {
-    /// For which services operations have come to their end.
+    /// The services for which operations have ended.
     pub(in crate::control) fn judge(
         &mut self,
         services: Services<'_>,
@@ -101,7 +100,7 @@ impl Operations {
         ended
     }
 
-    /// Takes in how one service stands for which an operation has ended.
+    /// Takes the state of a service for which an operation has ended.
     pub(in crate::control) fn conclude(
         &mut self,
         cx: &Context,
@@ -126,8 +125,8 @@ impl Operations {
         }
     }
 
-    /// Operations whose services have all come to their end are finished, or go back. `way_back`:
-    /// the way back of a reconfiguration with such targets, if it has one.
+    /// Finishes operations whose targets have all ended, or sends them on their way back.
+    /// `way_back`: the way back of a reconfiguration with such targets, if any.
     pub(in crate::control) fn finish(
         &mut self,
         way_back: impl Fn(&str, &BTreeMap<ServiceId, Target>) -> Option<GoingBack>,
@@ -190,10 +189,10 @@ impl Seen {
     }
 }
 
-/// How an operation has ended for one service; none: it has not.
+/// The outcome of an operation for one service; none: still open.
 fn judgement(kind: Kind, target: &Target, seen: &Seen) -> Option<Judgement> {
     let Some(view) = &seen.view else {
-        // The service left the plan, which for a reconfiguration is what was asked.
+        // The service left the plan, as the reconfiguration wants.
         return Some(Verdict::Done.into());
     };
     match kind {
@@ -209,13 +208,13 @@ fn judgement(kind: Kind, target: &Target, seen: &Seen) -> Option<Judgement> {
     }
 }
 
-/// Of a service that is to be down.
+/// The outcome for a service that is to be down.
 fn once_down(kind: Kind, target: &Target, view: &View) -> Option<Judgement> {
     match view.state {
         State::Failed {
             reason: Failure::Leftovers { .. },
         } => Some(Verdict::Failed.into()),
-        // What is completed is stopped as well, once what requires it is down.
+        // A completed service counts as stopped too, once its requirers are down.
         State::Stopped | State::Failed { .. } => {
             let exit = view.last_exit.map(|(exit, _)| exit);
             let by_kill = exit == Some(Exit::Signal(Signal::SIGKILL as i32));
@@ -224,7 +223,7 @@ fn once_down(kind: Kind, target: &Target, view: &View) -> Option<Judgement> {
                 killed: by_kill && target.run_before.is_some(),
             })
         }
-        // Somebody has started the service again before it was down.
+        // A client has started the service again before it was down.
         _ if kind == Kind::Stop && view.goal == Goal::Up => Some(Verdict::Failed.into()),
         // The job has ended before the service was down.
         _ if kind == Kind::Lease && view.lease.is_none() => Some(Verdict::Failed.into()),
@@ -232,7 +231,7 @@ fn once_down(kind: Kind, target: &Target, view: &View) -> Option<Judgement> {
     }
 }
 
-/// Of a service that is to be up.
+/// The outcome for a service that is to be up.
 fn once_up(kind: Kind, target: &Target, seen: &Seen) -> Option<Judgement> {
     let view = seen.view.as_ref()?;
     if kind == Kind::Restart && seen.run.is_some() && seen.run == target.run_before {
@@ -282,7 +281,7 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
     }
 }
 
-/// What a job says itself of how it ended comes first; it has not done what it says it has not.
+/// The job's own result comes first: a job has not done what it reports as not done.
 fn tell_result(result: &mut ActionResult, said: &JobResult) {
     if !said.ok {
         result.verdict = Verdict::Failed;

@@ -1,6 +1,6 @@
-//! What clients are told of their operations, and when: what is said to be stored has been seen to
-//! be on the disk, or is said not to be. A disk that does not answer holds nobody up for ever
-//! (`on_disk.rs`).
+//! Reports to clients on their operations. Invariant: a report of something stored comes after it
+//! was seen on the disk, or says that it is not stored. A disk that does not answer delays no
+//! client for ever (`on_disk.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::control::{
     record_keys::Key,
 };
 
-/// Where the holds and the lines of operations go: told by them whether they are on the disk.
+/// The holds and the lines of operations, which know whether they are on the disk.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) struct Disk<'a> {
     pub(in crate::control) holds: &'a Holds,
@@ -28,7 +28,7 @@ pub(in crate::control) struct Disk<'a> {
 }
 
 impl Disk<'_> {
-    /// What of an operation is on no disk; none: that will be known soon.
+    /// The part of an operation that is on no disk; none: that will be known soon.
     pub(super) fn unstored(self, cx: &Context, operation: &Operation) -> Option<Unstored> {
         let why = |standing| match standing {
             Durability::Stored => Some(None),
@@ -44,7 +44,8 @@ impl Disk<'_> {
 }
 
 impl Operations {
-    /// What became of an operation. It has ended once that is on the disk too, as far as can be.
+    /// The outcome of an operation, which has ended once its end is on the disk, as far as
+    /// possible.
     pub(in crate::control) fn outcome_of(
         &self,
         cx: &Context,
@@ -58,8 +59,8 @@ impl Operations {
         Some(outcome)
     }
 
-    /// Tells the clients whose operations are on the disk, as far as can be. The ids of these: some
-    /// may have come to their end already.
+    /// Tells clients that their operations are accepted, once on the disk as far as possible.
+    /// Returns their ids: some may have ended already.
     pub(in crate::control) fn release(&mut self, cx: &mut Context, disk: Disk<'_>) -> Vec<String> {
         let mut released = Vec::new();
         for operation in &mut self.list {
@@ -78,14 +79,14 @@ impl Operations {
         released
     }
 
-    /// Of these services, those that clients hear of.
+    /// The members of these services that clients hear of.
     pub(in crate::control) fn awaited(&self, touched: &BTreeSet<ServiceId>) -> BTreeSet<ServiceId> {
         let open = self.list.iter().filter(|it| it.is_open());
         let awaited = open.flat_map(|it| it.awaited_targets().keys());
         awaited.filter(|id| touched.contains(id)).copied().collect()
     }
 
-    /// Tells who waits for them in what state services are, and why, in words.
+    /// Tells waiting clients the state of services, and why, in words.
     pub(in crate::control) fn say_states(
         &mut self,
         cx: &mut Context,
@@ -106,13 +107,13 @@ impl Operations {
         }
     }
 
-    /// Has what has ended written to the history. Comes after all else that follows an input.
+    /// Has ended operations written to the history. Comes after all else that follows an input.
     pub(in crate::control) fn record_ends(&mut self, cx: &mut Context, audit: &mut AuditLog) {
         let ended = |it: &&mut Operation| it.finished && !it.ending && !it.recorded;
         let mut outcomes = Vec::new();
         for operation in self.list.iter_mut().filter(ended) {
             operation.ending = true;
-            // What a reconfiguration is about was not known when it was asked for.
+            // The services of a reconfiguration were not known at its request.
             let name_services = operation.kind == Kind::Reconfigure;
             outcomes.push((operation.outcome(cx, Unstored::default()), name_services));
         }
@@ -128,8 +129,8 @@ impl Operations {
         audit.write(cx);
     }
 
-    /// Tells who waits for operations that have ended, once the history has that; the keeper hears
-    /// what is new.
+    /// Tells clients that their operations have ended, once the history has the end; tells the
+    /// keeper of changes.
     pub(in crate::control) fn end(&mut self, cx: &mut Context, disk: Disk<'_>) {
         for operation in self.list.iter_mut().filter(|it| it.client.is_some()) {
             let whole = operation.finished && operation.is_told_whole();
@@ -144,7 +145,7 @@ impl Operations {
         self.end_in_flight(cx);
     }
 
-    /// The history has lines, or has lost some.
+    /// Takes the result of a write: the history has lines, or has lost some.
     pub(in crate::control) fn on_written(&mut self, audit: &mut AuditLog, written: Written) {
         match written {
             Written::Of(operations) => {
@@ -160,7 +161,7 @@ impl Operations {
         }
     }
 
-    /// The history has all that was said of it so far.
+    /// Notes that the history has all lines of an operation so far.
     fn is_recorded(&mut self, id: &str) {
         if let Some(operation) = self.get(id) {
             operation.asked = None;
@@ -169,7 +170,7 @@ impl Operations {
         }
     }
 
-    /// Lines were lost, nobody knows which: what the history may not have is said once more.
+    /// Adds lines once more that the history may lack, after an unknown part was lost.
     fn record_again(&mut self, audit: &mut AuditLog) {
         for operation in &mut self.list {
             operation.ending &= operation.recorded;

@@ -1,29 +1,29 @@
-//! What a control process that takes over does about the operations of the one before it.
+//! Takeover of the operations of the previous control process.
 
 use crate::control::{
     Context,
     operations::{audit::AuditLog, in_flight::InFlight, list::Operations, target::Kind},
 };
 
-/// Why an operation is not done that an earlier control process had not come to.
+/// Why an operation of an earlier control process is not done.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) enum Lost {
-    /// Its configuration was not applied.
+    /// The configuration was not applied.
     NotApplied,
-    /// Its job was not begun.
+    /// The job was not begun.
     NotBegun,
 }
 
 impl Operations {
-    /// Takes back what an earlier control process remembered: the list, and what was in flight
-    /// unless that was refused.
+    /// Restores what an earlier control process remembered: the list, and the operation in flight
+    /// unless it was refused.
     pub(in crate::control) fn restore(
         &mut self,
         record: Option<&String>,
         in_flight: Option<&String>,
         refused: impl Fn(&str) -> bool,
     ) {
-        // What cannot be read is lost: a client then hears that nobody knows its operation.
+        // An unreadable record is lost: its clients hear that their operation is unknown.
         let list = record.and_then(|record| serde_json::from_str(record).ok());
         self.list = list.unwrap_or_default();
         let in_flight = in_flight.and_then(|it| serde_json::from_str::<InFlight>(it).ok());
@@ -35,8 +35,8 @@ impl Operations {
     }
 
     /// Adds to the history what an earlier control process may not have written, and forgets
-    /// operations that are not done. `lost`: whether and why an operation is not done whose targets
-    /// are not known yet.
+    /// operations that are not done. `lost`: whether and why an operation without known targets is
+    /// not done.
     pub(in crate::control) fn resume(
         &mut self,
         cx: &mut Context,

@@ -1,12 +1,12 @@
-//! How far the reading of a job's result is.
+//! The progress of reading a job's result.
 
 use api::JobResult;
 use engine::{Moment, ServiceId};
 
-/// How far the reading of a result is.
+/// How far the reading of a result has come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::control) enum Reading {
-    /// Nobody has looked.
+    /// The reading has not begun.
     #[default]
     Unread,
     /// A job of the control process reads it.

@@ -1,4 +1,4 @@
-//! Lends operations what they read of other components: nothing is decided here.
+//! Lends other components' state to operations. Invariant: this module decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Control {
-    /// What is going on now.
+    /// The operations under way now.
     pub(in crate::control) fn under_way(&self) -> UnderWay {
         let name = |id| self.cx.name(id).to_owned();
         let active = self.cx.engine.active_job().map(name);
@@ -35,7 +35,7 @@ impl Control {
         }
     }
 
-    /// Refuses what may not be begun now.
+    /// Refuses an operation that may not begin now.
     pub(in crate::control) fn admit(&self, intent: Intent) -> Result<(), ErrorReply> {
         let admitted = self.under_way().admit(intent);
         admitted.map_err(|obstacle| obstacle.reply())
@@ -52,7 +52,7 @@ impl Control {
         }
     }
 
-    /// Sees which operations have ended for which services, and which are over.
+    /// Judges which operations have ended for which services, and which are over.
     pub(in crate::control) fn judge_operations(&mut self, look: Look<'_>) {
         let services = Services {
             cx: &self.cx,
@@ -75,7 +75,7 @@ impl Control {
         Some(self.views().service(service))
     }
 
-    /// Tells the clients whose operations are on the disk.
+    /// Tells clients that their operations are accepted, where they are on the disk.
     pub(in crate::control) fn release_operations(&mut self) {
         let disk = Disk {
             holds: &self.holds,
@@ -86,7 +86,7 @@ impl Control {
         }
     }
 
-    /// Services have changed: says so to whom it concerns, and sees which operations are over.
+    /// Reports changed services to waiting clients, and judges which operations are over.
     pub(in crate::control) fn advance_operations(&mut self, touched: &BTreeSet<ServiceId>) {
         let awaited = self.operations.awaited(touched).into_iter();
         let states = awaited.filter_map(|id| {
@@ -102,7 +102,7 @@ impl Control {
         self.judge_operations(Look::At(&affected));
     }
 
-    /// Time has passed, or more has been heard: what has stayed up long enough?
+    /// Judges operations again, since time has passed or more has been heard.
     pub(in crate::control) fn operations_timeout(&mut self) {
         let heard = self.daemon.watermark.reached();
         if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
@@ -110,7 +110,7 @@ impl Control {
         }
     }
 
-    /// Comes after all else that follows an input.
+    /// Ends operations; comes after all else that follows an input.
     pub(in crate::control) fn end_operations(&mut self) {
         self.operations.record_ends(&mut self.cx, &mut self.audit);
         let disk = Disk {
@@ -120,13 +120,13 @@ impl Control {
         self.operations.end(&mut self.cx, disk);
     }
 
-    /// A job has written lines of the history, or could not.
+    /// Takes the result of a write to the history.
     pub(in crate::control) fn on_recorded(&mut self, result: Result<(), (Vec<Line>, String)>) {
         let written = self.audit.on_written(&mut self.cx, result);
         self.operations.on_written(&mut self.audit, written);
     }
 
-    /// After an earlier control process: what has come to its end without anybody looking.
+    /// Judges operations that ended during the takeover from an earlier control process.
     pub(in crate::control) fn resume_operations(&mut self) {
         let (reconfigure, work) = (&self.reconfigure, &self.work);
         let lost = |id: &str, kind| match kind {

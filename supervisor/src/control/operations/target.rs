@@ -1,4 +1,4 @@
-//! What is awaited of the services of an operation.
+//! The targets of an operation and the state that the operation awaits.
 
 use std::collections::BTreeMap;
 
@@ -11,38 +11,38 @@ use crate::control::Context;
 /// What an operation awaits of each target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::control) enum Kind {
-    /// To come to rest, ready.
+    /// The service settles, ready.
     Start,
-    /// To be down.
+    /// The service is down.
     Stop,
-    /// To come to rest with another run.
+    /// The service settles with another run.
     Restart,
-    /// To have taken its configuration.
+    /// The service has taken its configuration.
     Reload,
-    /// Nothing: it is done when it is accepted. The signal's number.
+    /// Nothing: the operation is done once accepted. The signal's number.
     Signal(i32),
     /// Each target as its plan says.
     Reconfigure,
-    /// To be over, and its result read.
+    /// The job is over, and its result read.
     Job,
-    /// To be down, and to stay so for a job.
+    /// The service is down, and stays down for a job.
     Lease,
-    /// To come to rest, ready, after a job.
+    /// The service settles, ready, after a job.
     Release,
 }
 
 /// One service of an operation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::control) struct Target {
-    /// Its main run before the operation.
+    /// The service's main run before the operation.
     pub(super) run_before: Option<RunId>,
-    /// The service was ready, completed or down before the operation.
+    /// Whether the service was ready, completed or down before the operation.
     pub(super) at_rest: bool,
-    /// There was nothing to do.
+    /// Whether there was nothing to do.
     pub(super) already: bool,
-    /// Of a reconfiguration: the service only takes its new configuration.
+    /// Of a reconfiguration: whether the service only reloads its configuration.
     pub(super) reloads: bool,
-    /// How the operation has ended for this service; none: it has not.
+    /// The outcome for this service; none: still open.
     pub(super) result: Option<ActionResult>,
 }
 
@@ -76,7 +76,7 @@ impl Target {
         }
     }
 
-    /// A reconfiguration reloads this service.
+    /// Marks a service that a reconfiguration reloads.
     pub(in crate::control) const fn reloads(&mut self) {
         self.reloads = true;
     }
@@ -103,7 +103,7 @@ impl Target {
         result.is_some_and(|it| it.verdict == Verdict::Failed)
     }
 
-    /// There was nothing to do for a service that had come to rest before and was not touched.
+    /// Marks a target as needless if it had settled before and was not touched.
     pub(in crate::control) const fn needless_if(&mut self, untouched: bool) {
         self.already = untouched && self.at_rest;
     }

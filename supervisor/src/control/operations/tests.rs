@@ -31,7 +31,7 @@ fn line() -> Line {
 }
 
 impl Begun {
-    /// Somebody wants a service to be up, which is up already.
+    /// A request to start a service that is up already.
     fn new() -> Self {
         let mut fixture = Fixture::new(&[("web", "command = ['/bin/web']\n")]);
         let holds = Holds::new("", BTreeMap::new());
@@ -94,7 +94,7 @@ impl Begun {
         }
     }
 
-    /// What the client has heard since this was asked last.
+    /// Messages to the client since the last call.
     fn heard(&mut self) -> Vec<Progress> {
         let cx = &mut self.fixture.cx;
         cx.release_answers();

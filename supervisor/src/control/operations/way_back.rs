@@ -1,5 +1,4 @@
-//! How far operations are on their way back: `reconfigure/go_back.rs` asks, and says which step is
-//! done.
+//! The progress of operations on their way back: `reconfigure/go_back.rs` reports each step here.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +27,7 @@ impl Operations {
         going_back.map_or(Way::Undecided, GoingBack::way)
     }
 
-    /// What has failed, in words, of an operation whose way back begins now.
+    /// The failures, in words, of an operation whose way back begins now.
     pub(in crate::control) fn begin_way_back(&mut self, cx: &Context, id: &str) -> String {
         self.altered = true;
         let Some(operation) = self.get(id) else {
@@ -40,22 +39,22 @@ impl Operations {
         failures(&operation.outcome(cx, Unstored::default()).results).join("; ")
     }
 
-    /// The control process that had begun a way back has died before the configuration was in
-    /// place.
+    /// Notes that a control process died after it had begun a way back and before the configuration
+    /// was in place.
     pub(in crate::control) fn begin_way_back_again(&mut self, id: &str) {
         if let Some(going_back) = self.get(id).and_then(|it| it.going_back.as_mut()) {
             going_back.begin_again();
         }
     }
 
-    /// Another configuration is in place: a way back that has not begun is of no use.
+    /// Ends a way back that has not begun, since another configuration is in place.
     pub(in crate::control) fn supersede_way_back(&mut self, id: &str, why: &str) {
         if self.way_of(id) == Way::Due {
             self.refuse_way_back(id, why);
         }
     }
 
-    /// The configuration before cannot be had.
+    /// Ends a way back whose previous configuration is not available.
     pub(in crate::control) fn refuse_way_back(&mut self, id: &str, why: &str) {
         if let Some(operation) = self.get(id) {
             if let Some(going_back) = &mut operation.going_back {
@@ -66,8 +65,8 @@ impl Operations {
         }
     }
 
-    /// The configuration before is in place: these services are to come to rest with it. Some may
-    /// have already.
+    /// Notes that the previous configuration is in place: these services are to settle with it.
+    /// Some may have settled already.
     pub(in crate::control) fn accept_way_back(
         &mut self,
         cx: &mut Context,

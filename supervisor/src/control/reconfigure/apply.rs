@@ -1,9 +1,9 @@
-//! The step at which the plan takes the place of the one that ran.
+//! The step that puts a new plan in the place of the current one.
 //!
-//! The step has two halves, since the engine is told between them, whose effects concern all
-//! components: [`Reconfigure::begin_apply`] works out what the plan does while the old one is still
-//! there to compare with, [`Reconfigure::end_apply`] puts the new plan on probation and says to the
-//! client what that has done.
+//! The step has two halves, since the engine is told between them, and its effects concern all
+//! components: [`Reconfigure::begin_apply`] works out what the plan does while the old plan is
+//! still there to compare with, [`Reconfigure::end_apply`] puts the new plan on probation and
+//! reports to the client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,36 +28,36 @@ use crate::{
     staging::{self, Staged},
 };
 
-/// Said of a rollback that is done.
+/// Note on a rollback that is done.
 const STILL_IN_FILES: &str = "the files still hold the other configuration: ctl diff-config shows it. A boot does not apply it unless a file changes; ctl reconfigure does";
 
-/// A plan that is taking the place of the one that ran.
+/// A plan that is taking the place of the current one.
 #[derive(Debug)]
 pub(in crate::control) struct Applying {
-    /// What staging has found out: ids and programs, directories that change hands, services that
-    /// cannot start.
+    /// The result of staging: ids and programs, directories that change owner, services that cannot
+    /// start.
     pub(in crate::control) staged: Staged,
-    /// What the engine is told of each service.
+    /// The impact on each service's process, for the engine.
     pub(in crate::control) shifts: BTreeMap<ServiceId, ProcessImpact>,
-    /// This is the daemon's first plan.
+    /// Whether this is the daemon's first plan.
     pub(in crate::control) first: bool,
     impacts: Vec<ServiceImpact>,
-    /// What changes of the supervisor itself, in words.
+    /// Changes of the supervisor's own settings, in words.
     site: Vec<String>,
     targets: BTreeMap<ServiceId, Target>,
-    /// What the swap has said; none: the plan is the one that ran.
+    /// The result of the swap; none: the plan is the current one.
     swapped: Option<Swapped>,
 }
 
 impl Applying {
-    /// The plan is, or may be, another than the one that ran.
+    /// Whether the plan is, or may be, another than the current one.
     pub(in crate::control) const fn is_new(&self) -> bool {
         self.swapped.is_some()
     }
 }
 
 impl Reconfigure {
-    /// The plan runs from here on. `swapped`: it is another than before, or may be.
+    /// Makes the plan current. `swapped`: the plan differs from before, or may.
     pub(in crate::control) fn begin_apply(
         &mut self,
         cx: &mut Context,
@@ -69,7 +69,7 @@ impl Reconfigure {
     ) -> Result<Applying, LastWord> {
         let impacts = impacts(cx, known, &self.attempt, &staged);
         let impacts = impacts.map_err(|error| {
-            // Only a shutdown refuses a plan that was checked; it ends all of this anyway.
+            // Only a shutdown refuses a plan that was checked; a shutdown ends the attempt anyway.
             self.probation.note_swapping(cx, false);
             LastWord::Refused(error)
         })?;
@@ -106,7 +106,7 @@ impl Reconfigure {
             changing.map(|it| (it.service, it.action)).collect();
         let mut services: BTreeSet<ServiceId> = changing.keys().copied().collect();
         if services.is_empty() || self.attempt.request.source != PlanSource::Files {
-            // The attempt is judged by the services that the plan before has not brought up yet.
+            // Services that the previous plan has not brought up yet count for this attempt too.
             services.extend(self.probation.on_probation(cx));
         }
         let mut targets = targets(cx, services);
@@ -160,7 +160,7 @@ impl Reconfigure {
         None
     }
 
-    /// What the client is told that the plan has done.
+    /// Notes for the client on what the plan has done.
     fn notes(&self, cx: &Context, applying: &Applying) -> Vec<String> {
         let loaded = &self.attempt.loaded;
         let site = applying.site.iter();
@@ -185,7 +185,7 @@ impl Reconfigure {
         notes
     }
 
-    /// Directories that were made or changed of services that go on.
+    /// Directories made or changed for services that go on.
     fn made_beside(&self, cx: &Context, impacts: &[ServiceImpact]) -> Vec<String> {
         let changing = impacts.iter().filter(|it| it.is_change());
         let changing: BTreeSet<&str> = changing.map(|it| cx.name(it.service)).collect();
@@ -198,7 +198,7 @@ impl Reconfigure {
     }
 }
 
-/// Services that change are to be seen where the plan has them listen.
+/// Expects changed services to listen where the plan has them listen.
 fn expect_listening(
     cx: &mut Context,
     listening: &mut Listening,

@@ -1,4 +1,4 @@
-//! The attempt to apply a plan, or to say what that would change.
+//! One attempt to apply a plan, or to report what the plan would change.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,14 @@ use crate::{
 pub(super) struct Attempt {
     pub(super) stage: Stage,
     pub(super) request: ReconfigureRequest,
-    /// This is the daemon's first plan.
+    /// Whether this is the daemon's first plan.
     pub(super) first: bool,
-    /// An earlier control process has put the files in place, and died before the plan was applied.
+    /// Whether an earlier control process put the files in place and died before the plan was
+    /// applied.
     pub(super) in_place: bool,
-    /// The init has been told that an attempt is under way.
+    /// Whether the init has been told that an attempt is under way.
     pub(super) told: bool,
-    /// Accounts and groups that were made, in words.
+    /// Accounts and groups that the attempt made, in words.
     pub(super) created: Vec<String>,
     /// Services whose accounts could not be made at the daemon's start, and why.
     pub(super) without_account: BTreeMap<String, String>,
@@ -40,7 +41,7 @@ impl Attempt {
         self.request.is_dry_run()
     }
 
-    /// Says to the client how far the attempt is.
+    /// Reports the progress of the attempt to the client.
     pub(super) fn say_step(&self, cx: &mut Context, operations: &mut Operations, detail: String) {
         let step = Progress::Step { detail };
         let answer = match (&self.request.operation, &self.request.preview) {
@@ -51,8 +52,8 @@ impl Attempt {
         cx.answer(answer);
     }
 
-    /// Has what was written and made removed before the last word is said: nothing is left of an
-    /// attempt once its client knows the outcome.
+    /// Removes candidates and new directories before the last word: nothing is left of an attempt
+    /// once its client knows the outcome.
     pub(super) fn discard(&mut self, cx: &mut Context, staged: Staged, last: LastWord) -> Next {
         self.stage = Stage::Discarding(last);
         let (staged, made) = staged.leftovers();

@@ -7,12 +7,12 @@ use keeper::message::Hello;
 
 use crate::control::{Context, record_keys::Key};
 
-/// What is known of the last SIGHUP.
+/// The state of the last SIGHUP.
 #[derive(Debug, Default)]
 pub(super) struct Hangup {
-    /// The keeper remembers a SIGHUP.
+    /// Whether the keeper remembers a SIGHUP.
     remembered: bool,
-    /// A SIGHUP came while the files could not be applied.
+    /// Whether a SIGHUP came while the files could not be applied.
     waits: bool,
 }
 
@@ -26,7 +26,7 @@ impl Hangup {
         }
     }
 
-    /// A SIGHUP that is remembered is acted on once more.
+    /// Acts once more on a SIGHUP that the keeper remembers.
     pub(super) const fn go_on(&mut self) {
         self.waits = self.remembered;
     }

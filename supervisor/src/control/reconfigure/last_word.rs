@@ -1,4 +1,4 @@
-//! What the client hears last of an attempt that has changed nothing.
+//! The last message to the client of an attempt that has changed nothing.
 
 use api::{ErrorKind, ErrorReply, Preview};
 

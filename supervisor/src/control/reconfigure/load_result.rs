@@ -1,5 +1,5 @@
-//! What is known of a plan beside its content: whether it is a kept one, and what the steps have
-//! found out so far.
+//! Facts about a plan beside its content: whether a kept plan, and the findings of the steps so
+//! far.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{plan_store::Inputs, staging::Broken};
 /// Problems that are told over the API; the rest is counted.
 pub(super) const PROBLEMS_TOLD_MAX: usize = 50;
 
-/// What is known of a plan beside its content.
+/// Facts about a plan beside its content.
 #[derive(Debug, Default)]
 pub(super) struct LoadResult {
     /// The plan is not the files', but this one that was kept.

@@ -1,4 +1,4 @@
-//! What a step of an attempt ends with, for `routing.rs` to carry out.
+//! The result of a step of an attempt, for `routing.rs` to carry out.
 
 use crate::{
     control::reconfigure::{last_word::LastWord, stage::StagedPlan},
@@ -6,7 +6,7 @@ use crate::{
     staging::Staged,
 };
 
-/// What is to be done before an attempt goes on.
+/// The action that an attempt needs before it goes on.
 #[must_use]
 #[derive(Debug)]
 pub(in crate::control) enum Next {

@@ -27,7 +27,7 @@ use crate::{
     staging::StagedFile,
 };
 
-/// What is read to judge services.
+/// The state of services, for judging them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) struct Verdicts<'a> {
     pub(in crate::control) listening: &'a Listening,
@@ -54,9 +54,9 @@ pub(super) struct Probation {
     by: AppliedBy,
     /// Services that the plan has changed; whether by a reload. Empty once it has worked.
     changed: BTreeMap<ServiceId, bool>,
-    /// Those of them that have not been up yet.
+    /// The members that have not been up yet.
     unproven: BTreeSet<ServiceId>,
-    /// Those that have been up, and are not any more, though nobody has stopped them.
+    /// The members that have been up and no longer are, though nobody has stopped them.
     #[serde(skip)]
     failed: BTreeSet<ServiceId>,
     /// When the plan will have worked, if nothing happens before.
@@ -64,7 +64,7 @@ pub(super) struct Probation {
     proven_at: Option<Moment>,
     /// The plan is kept, or on its way to be.
     kept: bool,
-    /// What a rollback would go back to.
+    /// The plan that a rollback would go back to.
     rollback: Option<KeptPlan>,
     /// The plan was gone back to: the files say something else.
     rolled_back: bool,
@@ -141,7 +141,7 @@ impl Probation {
         self.judge_all(cx, verdicts);
     }
 
-    /// What an earlier control process knew.
+    /// Restores the probation that an earlier control process knew.
     pub(super) fn restore(
         &mut self,
         cx: &mut Context,
@@ -274,7 +274,7 @@ fn is_held(cx: &Context, service: ServiceId) -> bool {
 
 fn is_up_with_it(cx: &Context, listening: &Listening, id: ServiceId, reloads: bool) -> bool {
     let Some(view) = cx.engine.view(id) else {
-        // It has left the plan.
+        // The service has left the plan.
         return true;
     };
     if cx.service(id).is_some_and(|service| service.job) {

@@ -1,4 +1,4 @@
-//! What a reconfiguration is to do, and who wants it.
+//! A request for a reconfiguration: what to do, and for which client.
 
 use api::Progress;
 use tokio::sync::mpsc;
@@ -9,7 +9,7 @@ use crate::{
     plan_store::AppliedBy,
 };
 
-/// What is wanted, and by whom.
+/// The wanted action, and the client.
 #[derive(Debug, Default)]
 pub(super) struct ReconfigureRequest {
     pub(super) by: AppliedBy,
@@ -46,7 +46,7 @@ impl ReconfigureRequest {
         }
     }
 
-    /// What a client has asked for.
+    /// The request of a client.
     pub(super) fn asked(cx: &Context, by: &str, options: ReconfigureOptions) -> Self {
         let source = if options.rollback {
             PlanSource::Kept

@@ -1,5 +1,5 @@
-//! Lends a reconfiguration what it reads of other components, and carries out what it ends a step
-//! with: nothing is decided here.
+//! Lends other components' state to a reconfiguration, and carries out the result of each step.
+//! Invariant: this module decides nothing.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -239,7 +239,7 @@ impl Control {
         }
     }
 
-    /// Services have changed: may the plan count as one that works?
+    /// Judges, after a change of services, whether the plan counts as working.
     pub(in crate::control) fn judge_plan(&mut self, touched: &BTreeSet<ServiceId>) {
         let verdicts = Verdicts {
             listening: &self.monitors.listening,
@@ -248,7 +248,7 @@ impl Control {
         self.reconfigure.judge_plan(&mut self.cx, verdicts, touched);
     }
 
-    /// Nothing has been heard against the plan for long enough?
+    /// Judges whether nothing has been heard against the plan for long enough.
     pub(in crate::control) fn reconfigure_timeout(&mut self) {
         let (heard, stopping) = (self.daemon.watermark.reached(), self.cx.is_stopping());
         self.reconfigure.timeout(&mut self.cx, heard, stopping);

@@ -1,4 +1,4 @@
-//! How far an attempt is, with all that its next step needs.
+//! The progress of an attempt, with all data that its next step needs.
 //!
 //! The result of a job or a run comes back to the step by the [`Stage`] that the attempt is in: a
 //! result that belongs to no stage is dropped.
@@ -49,15 +49,15 @@ pub(super) enum Stage {
         /// The run, and which file it checks.
         run: Option<(RunId, FileCheck)>,
     },
-    /// Whoever has the addresses that are new is being looked for.
+    /// A job is looking for the holders of new addresses.
     Addresses {
         staged: StagedPlan,
-        /// What becomes of each service.
+        /// The impact on each service.
         impacts: BTreeMap<ServiceId, PlanImpact>,
     },
     /// Candidates are being put in place.
     Swapping(StagedPlan),
-    /// Candidates are being removed; then the client hears this.
+    /// Candidates are being removed; then the client hears this last word.
     Discarding(LastWord),
     /// Ids and programs of the plan that runs are being looked up, after a takeover.
     Resolving,

@@ -39,7 +39,7 @@ impl Reconfigure {
         self.attempt.stage.is_idle() || self.attempt.stage.is_taking_over()
     }
 
-    /// Nothing is left to be done, not even for a control process that took over.
+    /// Whether nothing is left to do, even for a control process that took over.
     #[cfg(test)]
     pub(in crate::control) const fn is_over(&self) -> bool {
         self.attempt.stage.is_idle()
@@ -57,7 +57,7 @@ impl Reconfigure {
         operations.any(|it| it.as_deref() == Some(operation))
     }
 
-    /// What is in the way of another attempt, in words.
+    /// The obstacle to another attempt, in words.
     pub(in crate::control) fn under_way(&self) -> Option<String> {
         let request = if self.is_idle() {
             self.next.as_ref()
@@ -102,7 +102,7 @@ impl Reconfigure {
         self.refused = Some(why);
     }
 
-    /// Services have changed: may the plan count as one that works?
+    /// Judges, after a change of services, whether the plan counts as working.
     pub(in crate::control) fn judge_plan(
         &mut self,
         cx: &mut Context,

@@ -1,8 +1,8 @@
-//! What a control process that takes over does about the attempt of the one before it.
+//! The takeover of the previous control process's attempt.
 //!
-//! The plan that runs is what the keeper remembers. One that was put in place and not applied goes
-//! on, whoever wanted it. Otherwise ids and programs are looked up for the plan that runs, and what
-//! was written for another is removed.
+//! The keeper remembers the current plan. A plan that was put in place and not applied is applied
+//! now, whoever wanted it. Otherwise ids and programs are looked up for the current plan, and
+//! candidates of another plan are removed.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl Reconfigure {
         }
     }
 
-    /// A SIGHUP that is remembered is acted on once more.
+    /// Acts once more on a SIGHUP that the keeper remembers.
     pub(in crate::control) const fn go_on_with_hangup(&mut self) {
         self.hangup.go_on();
     }

@@ -34,7 +34,7 @@ use crate::{
     plan_store::Kept,
 };
 
-/// What an operation can go back to.
+/// The plan that an operation can go back to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WayBack {
     pub(super) operation: String,

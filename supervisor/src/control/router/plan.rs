@@ -1,5 +1,4 @@
-//! What a plan that runs from now on changes: the engine's services, and what each monitor looks
-//! at.
+//! Effects of a new current plan: the engine's services, and the targets of each monitor.
 
 use std::{collections::BTreeMap, sync::Arc};
 

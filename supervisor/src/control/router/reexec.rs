@@ -1,5 +1,4 @@
-//! Another control process is to take over: what stands against it, and what this one still does
-//! meanwhile.
+//! Replacement of this control process: obstacles, and the work of this process meanwhile.
 
 use api::{ErrorReply, Progress};
 use keeper::message::{Notice, Request};
@@ -23,7 +22,7 @@ impl Control {
             .ask(&mut self.cx, &mut self.audit, id, peer, obstacle)
     }
 
-    /// Last of all that follows an input.
+    /// Hands over once nothing is under way. The last step after an input.
     pub(in crate::control) fn hand_over_when_quiet(&mut self) {
         let idle = self.reconfigure.is_idle();
         let busy = self.starts.is_looking_up()
@@ -49,7 +48,7 @@ impl Control {
         }
     }
 
-    /// The other one will not do.
+    /// Goes on, since the successor has failed.
     fn go_on(&mut self, why: &str) {
         // An answer would be about what the other was told.
         self.daemon.watermark.forget_question();

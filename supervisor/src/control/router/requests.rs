@@ -1,4 +1,4 @@
-//! What clients ask: each request goes to who answers it or acts on it. The one match on [`Ask`].
+//! Requests of clients: the only match on [`Ask`] hands each request to its component.
 
 use std::path::PathBuf;
 
@@ -142,7 +142,7 @@ impl Control {
         filter: &EventFilter,
     ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
         let filter = event_stream::Filter::new(filter);
-        // One that has left the plan may still have a past here.
+        // A service that has left the plan may still have a past here.
         if !self.cx.events.knows(&filter) {
             matching(&filter.names, &self.cx.plan.services)?;
         }
@@ -176,7 +176,7 @@ impl Control {
         })
     }
 
-    /// What is wrong with the supervisor itself, for as long as it is.
+    /// The present warnings about the supervisor itself.
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.reconfigure.warnings().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
@@ -209,7 +209,7 @@ impl Control {
         }
     }
 
-    /// Somebody says that there is maintenance, or none any more.
+    /// Begins or ends maintenance for a client.
     fn set_maintenance(
         &mut self,
         id: &str,

@@ -1,4 +1,4 @@
-//! What each finished job concerns: the one match on [`Done`].
+//! Results of finished jobs: the only match on [`Done`] hands each result to its component.
 
 use engine::Fact;
 

@@ -15,7 +15,7 @@ use crate::control::{
 };
 
 impl Control {
-    /// Tells the world in what state a service is now.
+    /// Publishes the present state of a service.
     pub(in crate::control) fn publish_state(&mut self, id: ServiceId) {
         let Some(view) = self.cx.engine.view(id) else {
             return;
@@ -33,7 +33,7 @@ impl Control {
         self.holds.note_touched(&mut self.cx, touched);
     }
 
-    /// Tells the init how far things are.
+    /// Tells the init the progress of the services.
     pub(in crate::control) fn tell_init(&mut self) {
         let idle = self.reconfigure.is_idle();
         self.daemon.init_notify.check(&mut self.cx, idle);
@@ -46,7 +46,7 @@ impl Control {
             let Some(view) = self.cx.engine.view(*id) else {
                 continue;
             };
-            // What a job leaves says whether it counts, and why it has failed.
+            // The result of a job says whether the run counts, and why it has failed.
             if !self.schedule.has(&name) || self.operations.awaits_result(*id) {
                 continue;
             }
@@ -60,7 +60,7 @@ impl Control {
         }
     }
 
-    /// What an earlier control process knew, and has told, of the services' troubles.
+    /// Restores the troubles of services that an earlier control process knew and has reported.
     pub(in crate::control) fn restore_troubles(&mut self, records: &BTreeMap<String, String>) {
         let ids: Vec<ServiceId> = self.cx.names.ids().values().copied().collect();
         for id in ids {
@@ -115,13 +115,13 @@ impl Control {
         }
     }
 
-    /// A delivery of a message is over.
+    /// Takes the end of a delivery.
     pub(in crate::control) fn delivery_ended(&mut self, run: RunId, ok: bool, detail: &str) {
         let result = if ok { Ok(()) } else { Err(detail) };
         self.alerts.on_delivered(&mut self.cx, run, result);
     }
 
-    /// Watched files and certificates were looked at.
+    /// Takes the result of a check of watched files and certificates.
     pub(in crate::control) fn on_files_seen(&mut self, seen: Seen) {
         for changed in self.monitors.file_watch.on_seen(&mut self.cx, seen) {
             self.take_files(changed);

@@ -1,5 +1,5 @@
-//! What ends the daemon: signals, a failure that it may not go on without, and the quiet after the
-//! last stop.
+//! Ends the daemon: on signals, on a failure that the daemon may not go on without, and once all is
+//! stored after the last stop.
 
 use engine::Command;
 use nix::sys::signal::Signal;
@@ -19,7 +19,7 @@ impl Control {
         self.begin_shutdown(command);
     }
 
-    /// An earlier control process had begun to stop everything.
+    /// Resumes a shutdown that an earlier control process had begun.
     pub(in crate::control) fn resume_shutdown(&mut self) {
         if self.daemon.shutdown.is_asked() {
             let command = self.daemon.shutdown.command(&mut self.cx);

@@ -1,4 +1,4 @@
-//! In which order a control process takes over from the one before it.
+//! The order in which a control process takes over from the previous one.
 //!
 //! Numbers of services come first, since all records have them; then a shutdown, or the plan would
 //! start what is down; the plan and the records of services; runs, which the records name;
@@ -90,7 +90,7 @@ impl Control {
         self.restore_reconfigure(hello, boot.applied, is_unfinished);
         let record = Key::Reexec.of(&hello.records);
         reexec::conclude(&mut self.cx, &mut self.audit, record);
-        // What was asked of the earlier one, and whose outcome nobody has been told.
+        // Operations requested from the earlier process whose outcome no client has heard.
         self.resume_operations();
         self.tell_init();
     }

@@ -1,5 +1,4 @@
-//! What the time brings: when the next deadline of any component is, and who looks at the clock
-//! then.
+//! Timeouts: when the next deadline of any component is due, and which components then act.
 
 use engine::{Command, Moment, Refusal};
 
@@ -33,7 +32,7 @@ impl Control {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Time has passed, or the clock was set.
+    /// Handles a timeout, or a set clock.
     pub(in crate::control) fn on_timeout(&mut self) {
         let now = self.cx.now.moment;
         self.judge_by_the_clock();
@@ -91,7 +90,7 @@ impl Control {
         }
     }
 
-    /// The time of a service has come.
+    /// Runs a scheduled service whose time has come.
     fn run_scheduled(&mut self, name: &str) {
         let Some(id) = self.cx.names.id(name) else {
             return;

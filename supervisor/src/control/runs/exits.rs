@@ -1,4 +1,4 @@
-//! Ends of main runs: told as events, and on their way to the history on disk.
+//! Ends of main runs: published as events, and on their way to the history on disk.
 //!
 //! The engine says once that a run is over. The keeper then remembers its record, under the name of
 //! the service, before it hears of anything that follows, and until the record is on the disk: it
@@ -6,7 +6,7 @@
 //! written; readers take a run once. One job at a time writes. What cannot be written is tried
 //! again by time.
 //!
-//! Of a service that ends all the time not every end is kept (`unwritten.rs`).
+//! A service that ends again and again has only some of its ends kept (`unwritten.rs`).
 
 mod cause;
 mod unwritten;
@@ -27,7 +27,7 @@ use crate::control::{
     text,
 };
 
-/// Ends that are not on the disk yet, and how many more may go there.
+/// Ends that are not on the disk yet, and the room for more.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Exits {
     /// Name of this daemon, unique over all boots: the first part of a record's id.
@@ -40,7 +40,7 @@ pub(in crate::control) struct Exits {
     /// Ids of records that a job is writing, by service.
     writing: BTreeMap<ServiceId, Vec<String>>,
     attempts: Attempts,
-    /// Some records have not been tried yet.
+    /// Whether some records have not been tried yet.
     new: bool,
 }
 
@@ -50,7 +50,7 @@ pub(in crate::control) struct Life {
     pub(in crate::control) pid: Option<i32>,
     pub(in crate::control) began: Option<Moment>,
     pub(in crate::control) ended: Option<Moment>,
-    /// The run left a core dump.
+    /// Whether the run left a core dump.
     pub(in crate::control) core: bool,
 }
 
@@ -68,18 +68,18 @@ impl Exits {
         }
     }
 
-    /// The record with this id is of a run of this daemon.
+    /// Whether the record with this id is of a run of this daemon.
     pub(in crate::control) fn is_own(&self, id: &str) -> bool {
         id.rsplit_once('-').is_some_and(|(of, _)| of == self.daemon)
     }
 
-    /// The run with this id began since the machine was started last.
+    /// Whether the run with this id began in this boot.
     pub(in crate::control) fn is_of_this_boot(&self, id: &str) -> bool {
         let boot = |of: &str| of.split_once('-').map(|(boot, _)| boot.to_owned());
         boot(id) == boot(&self.daemon)
     }
 
-    /// The end of this run is told, and not seen to be on the disk.
+    /// Whether the end of this run is published, and not known to be on the disk.
     pub(in crate::control) fn is_on_its_way(&self, service: ServiceId, id: &str) -> bool {
         let known = self.services.get(&service);
         known.is_some_and(|it| it.is_on_its_way(id))
@@ -90,13 +90,14 @@ impl Exits {
         format!("{}-{}", self.daemon, run.0)
     }
 
-    /// Records are on their way to the disk. What cannot be written is not waited for.
+    /// Whether records are on their way to the disk. Nobody waits for records that cannot be
+    /// written.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
         any && self.attempts.standing() == Durability::Awaited
     }
 
-    /// Why ends are not written, for as long as they are not.
+    /// Why ends are not written at present, if so.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
@@ -144,7 +145,7 @@ impl Exits {
         cx.remember_as(service, record);
     }
 
-    /// Takes over what an earlier control process may not have written.
+    /// Restores the records that an earlier control process may not have written.
     pub(in crate::control) fn restore(
         &mut self,
         cx: &mut Context,
@@ -175,7 +176,7 @@ impl Exits {
         }
     }
 
-    /// Has waiting records written if that is due.
+    /// Has waiting records written if a write is due.
     pub(in crate::control) fn write(&mut self, cx: &mut Context) {
         let (exits, now) = (self, cx.now.moment);
         if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {

@@ -1,4 +1,4 @@
-//! What the keeper says, turned into the engine's facts.
+//! Translates notices of the keeper into the engine's facts.
 
 use engine::{Exit, Fact, Failure, Moment, RunId, State, StopPhase};
 use keeper::message::{self, Left, Notice, READY_FD, Remaining, SpawnStage};
@@ -92,7 +92,7 @@ impl Control {
             known.life.pid = Some(pid);
             known.life.began = Some(at);
             if let Some(id) = known.service.filter(|_| known.purpose == Purpose::Main) {
-                // Nothing is started beside what an earlier run has left.
+                // The keeper starts nothing beside leftovers of an earlier run.
                 self.leftovers.forget(id);
             }
         }
@@ -222,7 +222,7 @@ impl Control {
 
     pub(in crate::control) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
         self.cx.keep_ready_word(run, key, value);
-        // Whoever else says this key is not believed.
+        // `READY_FD` counts only for a run whose readiness uses that descriptor.
         let is_said = key != READY_FD || self.is_ready_by_fd(run);
         match notification::of(key, value).filter(|_| is_said) {
             Some(what) => self.fact(Fact::Notified { run, what }),
@@ -292,7 +292,7 @@ impl Control {
         }
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
-            // It becomes a state's reason, which has one line.
+            // The text becomes the reason of a state, which has one line.
             detail = ::text::one_line(&detail);
         }
         let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
@@ -331,7 +331,7 @@ impl Control {
         }
     }
 
-    /// What a validator warns of though it lets the service start.
+    /// Reports the warnings of a validator that lets the service start.
     fn validator_warns(&mut self, service: &str, said: &str) {
         for line in helpers::warnings(said) {
             tracing::warn!(service, "validator: {line}");

@@ -1,4 +1,4 @@
-//! What services have said last: by `STATUS=`, and as validators that refused.
+//! The last words of services: their `STATUS=` texts, and the output of validators that refused.
 //!
 //! Kept while a service is in the plan. A new main run takes its `STATUS=` away, a validator that
 //! accepts the last refusal. Limit: one text of each kind a service, as long as the keeper lets one
@@ -18,17 +18,17 @@ pub(in crate::control) struct LastWords {
 }
 
 impl LastWords {
-    /// What a service last said by `STATUS=`.
+    /// The last `STATUS=` text of a service.
     pub(in crate::control) fn status(&self, id: ServiceId) -> Option<&String> {
         self.status.get(&id)
     }
 
-    /// A run has said this by `STATUS=`.
+    /// Takes the `STATUS=` text of a run.
     pub(in crate::control) fn set_status(&mut self, id: ServiceId, text: &str) {
         self.status.insert(id, text.to_owned());
     }
 
-    /// A main run begins: what the one before has said counts no more.
+    /// Drops the text of the previous main run when a new main run begins.
     pub(in crate::control) fn clear_status(&mut self, id: ServiceId) {
         self.status.remove(&id);
     }
@@ -38,7 +38,7 @@ impl LastWords {
         self.refusals.get(&id)
     }
 
-    /// A validator has ended; `Err` says why it refused.
+    /// Takes the end of a validator; `Err` says why the validator refused.
     pub(in crate::control) fn validated(
         &mut self,
         cx: &mut Context,

@@ -1,9 +1,9 @@
-//! What runs have left behind: processes that SIGKILL did not end, and children of the keeper that
-//! are nobody's.
+//! Leftovers of runs: processes that SIGKILL did not end, and children of the keeper that belong to
+//! no run.
 //!
-//! The keeper tells of both, looks at the first now and then, and leaves the second alone.
-//! Invariant: nothing is started beside what is left of a service, so the first process of another
-//! run means that nothing is.
+//! The keeper reports both, checks the former now and then, and leaves the latter alone. Invariant:
+//! no run starts beside leftovers of its service, so the first process of another run means that
+//! none are left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use keeper::message::{Left, Remaining, Stray};
 
 use crate::control::{Context, text};
 
-/// All of it.
+/// All leftovers.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Leftovers {
     left: BTreeMap<ServiceId, Vec<Left>>,
@@ -20,12 +20,12 @@ pub(in crate::control) struct Leftovers {
 }
 
 impl Leftovers {
-    /// What is left of a service, if something is.
+    /// The leftovers of a service, if any.
     pub(in crate::control) fn of(&self, id: ServiceId) -> Option<&[Left]> {
         self.left.get(&id).map(Vec::as_slice)
     }
 
-    /// Processes that are nobody's, in words.
+    /// Processes that belong to no run, in words.
     pub(in crate::control) fn strays(&self) -> impl Iterator<Item = String> {
         self.strays.iter().map(text::stray)
     }
@@ -55,12 +55,12 @@ impl Leftovers {
         left.map_or(1, |left| u32::try_from(left.len()).unwrap_or(u32::MAX))
     }
 
-    /// Nothing is left of a service, or nobody needs to know: it has left the plan.
+    /// Forgets the leftovers of a service: they are gone, or the service has left the plan.
     pub(in crate::control) fn forget(&mut self, id: ServiceId) {
         self.left.remove(&id);
     }
 
-    /// What runs of earlier keepers and control processes have left.
+    /// Restores the leftovers from runs of earlier keepers and control processes.
     pub(in crate::control) fn take_up(&mut self, id: ServiceId, left: &[Left]) {
         if !left.is_empty() {
             self.left.insert(id, left.to_vec());
@@ -84,7 +84,7 @@ impl Leftovers {
         let gone: Vec<(ServiceId, RunId)> = ids
             .filter(|id| !remains.contains(id))
             .filter_map(|id| Some((*id, cx.engine.unswept_run(*id)?)))
-            // Of its own runs the keeper tells by themselves.
+            // The keeper reports leftovers of its own runs separately.
             .filter(|(_, run)| cx.run(*run).is_none())
             .collect();
         for (id, _) in &gone {
@@ -107,7 +107,7 @@ impl Leftovers {
         self.strays = strays;
     }
 
-    /// The daemon ends: what it leaves behind is named.
+    /// Logs the leftovers when the daemon ends.
     pub(in crate::control) fn log(&self, cx: &Context) {
         for (id, left) in &self.left {
             let (service, what) = (cx.name(*id), text::left(left));

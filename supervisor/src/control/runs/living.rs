@@ -1,4 +1,4 @@
-//! Which main runs live, on disk: for the next daemon, should this one not see them end.
+//! Main runs that are alive, on disk for the next daemon, should this daemon not see them end.
 //!
 //! Owner: the control process. A run is added when it executes, and taken away once its end is in
 //! the history on disk (`exits.rs`), or is left out of it: so a power cut between the two files
@@ -25,7 +25,7 @@ use crate::{
 /// not written each time.
 const PACE_MS: u64 = 1_000;
 
-/// The main runs that live, and how far the file has them.
+/// The main runs that are alive, and how far the file has them.
 #[derive(Debug)]
 pub(in crate::control) struct RunningOnDisk {
     disk: OnDisk<Running>,
@@ -40,12 +40,12 @@ impl RunningOnDisk {
         }
     }
 
-    /// Somebody has cleared the state directory: the file is written again.
+    /// Writes the file again, since somebody has cleared the state directory.
     pub(in crate::control) fn write_again(&mut self) {
         self.disk.doubt();
     }
 
-    /// The daemon ends: from now on a change is written at once.
+    /// Writes every change at once from now on, since the daemon ends.
     pub(in crate::control) const fn hurry(&mut self) {
         self.disk.hurry();
     }
@@ -54,7 +54,7 @@ impl RunningOnDisk {
         self.disk.standing() == Durability::Awaited
     }
 
-    /// A job writes the file.
+    /// Whether a job is writing the file.
     pub(in crate::control) const fn are_being_written(&self) -> bool {
         self.disk.is_being_written()
     }
@@ -77,7 +77,7 @@ impl RunningOnDisk {
         self.disk.timeout(now);
     }
 
-    /// The ends of these runs are in the history, or are left out of it.
+    /// Drops runs whose ends are in the history, or are left out of it.
     pub(in crate::control) fn forget(&mut self, ids: &[String]) {
         let known = |id: &String| self.disk.wanted().0.contains_key(id);
         if ids.iter().any(known) {
@@ -88,7 +88,7 @@ impl RunningOnDisk {
 }
 
 impl RunningOnDisk {
-    /// Has the file written if that is due.
+    /// Has the file written if a write is due.
     pub(in crate::control) fn store(&mut self, cx: &mut Context) {
         if let Some(running) = self.disk.due(cx.now.moment) {
             cx.job(Job::StoreRunning { running });
@@ -106,7 +106,7 @@ impl RunningOnDisk {
 }
 
 impl RunningOnDisk {
-    /// A main run executes.
+    /// Adds a main run that executes.
     pub(in crate::control) fn begin(&mut self, cx: &Context, exits: &Exits, run: RunId) {
         let Some(known) = cx.run(run) else {
             return;

@@ -9,7 +9,7 @@ use keeper::message::LogTrouble;
 
 use crate::control::Context;
 
-/// What is wrong with logs of services of the plan.
+/// Present troubles with logs of services of the plan.
 #[derive(Debug, Default)]
 pub(in crate::control) struct LogTroubles(BTreeMap<ServiceId, LogTrouble>);
 
@@ -42,7 +42,7 @@ impl LogTroubles {
         }
     }
 
-    /// What is wrong with the log of a service, for people.
+    /// The trouble with the log of a service, for people.
     pub(in crate::control) fn reason(&self, id: ServiceId) -> Option<String> {
         self.0.get(&id).map(sentence)
     }

@@ -1,5 +1,5 @@
-//! Processes that the keeper runs for us: from what the engine wants, by what they need, to what
-//! becomes of them.
+//! Processes that the keeper runs for us: from the engine's request through preparation to the end
+//! of the run.
 //!
 //! Components own what is known of runs beyond the engine: [`starts`] until the keeper is asked,
 //! [`leftovers`], [`last_words`], [`log_readiness`] and [`log_troubles`] while they live, [`exits`]

@@ -44,9 +44,9 @@ pub(in crate::control) const OPENERS_MAX: usize = 8;
 /// Why a probe has failed, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum No {
-    /// There is an answer, which is not a yes.
+    /// An answer came that is not a yes.
     Answer(String),
-    /// There is no answer.
+    /// No answer came.
     Silence(String),
 }
 
@@ -203,7 +203,7 @@ async fn connect_unix(path: &Path, hearing: Hearing) -> io::Result<UnixStream> {
     socket.connect(path).await
 }
 
-/// What is asked by HTTP, and what counts as a yes.
+/// The HTTP request, and the answers that count as a yes.
 struct Question<'a> {
     url: &'a str,
     status: &'a [u16],

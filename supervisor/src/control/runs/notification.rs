@@ -1,4 +1,4 @@
-//! What the notify keys that the keeper passes on mean to the engine. Pure.
+//! Translates the notify keys that the keeper passes on for the engine. Pure.
 
 use engine::Notification;
 use keeper::message::{READY_FD, READY_FD_CLOSED};

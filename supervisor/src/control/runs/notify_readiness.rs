@@ -13,7 +13,7 @@ use crate::control::Context;
 /// Keys by which a run says that it is ready.
 const KEYS: [&str; 2] = ["READY", READY_FD];
 
-/// What a run has said of its readiness.
+/// The readiness messages of a run.
 #[derive(Debug)]
 pub(in crate::control) struct ReadyWord {
     pub(in crate::control) run: RunId,

@@ -20,7 +20,7 @@ pub(in crate::control) struct Run {
     pub(in crate::control) resolved: Option<Arc<Resolved>>,
     /// Directories that a main run has: those of its service when it was started.
     pub(in crate::control) directories: Vec<PathBuf>,
-    /// What the run has said of its readiness, by key.
+    /// The run's readiness messages, by key.
     pub(in crate::control) ready_words: BTreeMap<String, String>,
     /// What is told of a main run once it is over.
     pub(in crate::control) life: exits::Life,
@@ -48,7 +48,7 @@ impl Run {
     }
 }
 
-/// What a run is for.
+/// The purpose of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Purpose {
     /// The service itself.

@@ -1,5 +1,5 @@
-//! What the keeper is asked for: a service of the plan, with what was looked up for it, as a
-//! process.
+//! Requests to the keeper: turns a service of the plan, with its lookups, into a process
+//! description.
 //!
 //! Pure: a request says all that the keeper needs to start the process, and nothing here has an
 //! effect.
@@ -95,7 +95,7 @@ pub(in crate::control) fn program_of(service: &plan::Service, purpose: &Purpose)
     argv.into_iter().next()
 }
 
-/// What a helper executes, and how long it may run, in milliseconds.
+/// The command of a helper, and its longest time in milliseconds.
 fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<String>, u64)> {
     let (argv, timeout_ms) = match purpose {
         Purpose::Validator => (service.validate.clone(), HELPER_TIMEOUT_MS),

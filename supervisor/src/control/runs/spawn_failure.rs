@@ -14,7 +14,7 @@ pub(super) const fn is_over_leftovers(stage: SpawnStage) -> bool {
     matches!(stage, SpawnStage::Unswept | SpawnStage::Leftovers)
 }
 
-/// Where a service runs, as whom, and what brings what is missing there.
+/// Directory and account of a service, with hints for what is missing there.
 pub(super) struct Place<'a> {
     dir: &'a Path,
     account: &'a str,
@@ -22,7 +22,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Of a service, by its plan.
+    /// The place of a service, from its plan.
     pub(super) fn of(service: &'a plan::Service, cx: &'a Context) -> Self {
         let account = service.user.as_deref().filter(|_| cx.own.is_root);
         Self {

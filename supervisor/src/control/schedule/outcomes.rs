@@ -1,10 +1,10 @@
-//! How the runs of what runs by the clock have ended: when one was last good, why the last was not,
-//! and whether a good one should have ended by now.
+//! Outcomes of scheduled runs: the last success, the reason of the last failure, and whether a
+//! success is overdue.
 //!
-//! Asked for by hand counts as by the clock: what is wanted is the good run. What is owed is
-//! counted from the last good one, or from the first that was seen of the schedule, and never
-//! earlier than the daemon could have run it. It is kept with the times that were handled, so it
-//! outlives the machine.
+//! A run by hand counts like a scheduled run: any success will do. The next owed run counts from
+//! the last success, or from the first sight of the schedule, and never from before the daemon
+//! could have run the service. Outcomes are stored with the handled times, so they outlive the
+//! machine.
 
 use std::collections::BTreeMap;
 
@@ -22,17 +22,17 @@ use crate::{
     store::Outcome,
 };
 
-/// Who wants it is told again after so long that it is overdue still.
+/// Interval of repeated alerts for a run that is still overdue.
 const AGAIN_MS: u64 = 24 * 3_600_000;
 /// Longest reason that is kept, in characters.
 const REASON_CHARACTERS_MAX: usize = 1000;
 
-/// What is owed next.
+/// The next owed run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owed {
     /// The time of the schedule.
     pub(super) due: u64,
-    /// It is overdue from here on.
+    /// The moment from which the run is overdue.
     pub(super) overdue: u64,
 }
 
@@ -44,13 +44,13 @@ impl Outcome {
         }
     }
 
-    /// Another schedule: what was missed of the one before is not owed.
+    /// Starts anew for another schedule: missed runs of the previous schedule are not owed.
     pub(super) const fn begin_anew(&mut self, now: Now) {
         self.since = now.unix_ms;
         self.told = None;
     }
 
-    /// The clock was far ahead when these were stored.
+    /// Corrects times stored while the clock was far ahead.
     fn correct(&mut self, now: Now) {
         let ahead = |at: u64| at > now.unix_ms.saturating_add(JUMP_MS);
         if ahead(self.since) {
@@ -80,7 +80,7 @@ impl Schedule {
         Some(Owed { due, overdue })
     }
 
-    /// When somebody is to be told next, wall clock.
+    /// When the next alert is due, wall clock.
     pub(super) fn tell_at(&self, name: &str) -> Option<u64> {
         let owed = self.entries.get(name)?.owed?;
         let told = self.handled.outcomes.get(name)?.told;
@@ -93,7 +93,7 @@ impl Schedule {
         (owed.overdue <= now.unix_ms).then_some(owed)
     }
 
-    /// What is wrong with each, as sentences.
+    /// The troubles of scheduled services, as sentences.
     pub(in crate::control) fn outcome_warnings(&self, now: Now) -> Vec<String> {
         let names = self.entries.keys();
         let overdue = names.filter_map(|name| {
@@ -109,7 +109,7 @@ impl Schedule {
         overdue.chain(failed).collect()
     }
 
-    /// For scrapes.
+    /// Counts for scrapes.
     pub(in crate::control) fn counts(&self, now: Now) -> BTreeMap<String, ServiceSchedule> {
         let entries = self.entries.iter();
         let each = entries.map(|(name, entry)| {
@@ -138,14 +138,14 @@ impl Schedule {
     }
 }
 
-/// How a run of a service that runs by the clock has ended.
+/// How a run of a scheduled service has ended.
 #[derive(Debug)]
 pub(in crate::control) struct RunEnd {
     good: bool,
     at: Moment,
     /// A job did something else than its schedule is for.
     aside: bool,
-    /// Why it was not good.
+    /// Why the run was not a success.
     reason: String,
 }
 
@@ -172,7 +172,7 @@ impl RunEnd {
 }
 
 impl Schedule {
-    /// Whether this service runs by the clock.
+    /// Whether this service is scheduled.
     pub(in crate::control) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -217,7 +217,7 @@ impl Schedule {
         }
     }
 
-    /// Tells of what has become overdue, and of what still is.
+    /// Alerts to runs that have become overdue, and to those that still are.
     pub(in crate::control) fn tell_overdue(&mut self, cx: &mut Context) {
         let now = cx.now;
         let is_due = |name: &&String| self.tell_at(name).is_some_and(|at| at <= now.unix_ms);
@@ -243,7 +243,7 @@ impl Schedule {
         }
     }
 
-    /// What is shown of a service that runs by the clock.
+    /// The status of a scheduled service.
     pub(in crate::control) fn status(&self, name: &str, now: Now) -> Option<ScheduleStatus> {
         let entry = self.entries.get(name)?;
         let outcome = self.handled.outcomes.get(name);

@@ -1,4 +1,4 @@
-//! When things run next, on a clock that is ours.
+//! Next times of scheduled services, on a test clock.
 
 use super::*;
 

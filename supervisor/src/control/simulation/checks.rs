@@ -1,4 +1,4 @@
-//! What must hold of the control process at every step, and what in the end.
+//! Invariants of the control process at every step, and at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::control::{
 pub(super) const OUTPUTS_MAX: usize = 40;
 pub(super) const OUTPUTS_PER_SERVICE_MAX: usize = 25;
 
-/// A request as control makes it. `alone`: it answers one thing that has happened, so what the
-/// engine shows now is what it knew then.
+/// Judges a request of control. `alone`: the request answers a single event, so the engine shows
+/// now what it knew then.
 pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alone: bool) {
     if let Request::Spawn(spawn) = request
         && spawn.role == Role::Main
@@ -24,9 +24,8 @@ pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alo
     }
 }
 
-/// A job runs for a request that is on the disk, and never for one that has been told to have
-/// ended; but where something of it would not go that is told, and it is tried again once that has
-/// gone.
+/// A job runs for a request that is on the disk, and never for a request whose end was reported;
+/// except that a job with leftovers is reported, and tried again once they are gone.
 pub(super) fn judge_job(
     control: &Control,
     clients: &Clients,
@@ -141,7 +140,7 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
     None
 }
 
-/// Who asked for the work of a job that waits on what has failed waits as long.
+/// Whether a client waits for a job that itself waits for a failed service.
 pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
     let jobs = control.cx.plan.services.values().filter(|it| it.job);
     let mut ids = jobs.filter_map(|it| control.cx.names.id(&it.name));
@@ -165,7 +164,7 @@ pub(super) fn judge_stored(control: &Control, disk: &Disk) {
     }
 }
 
-/// What runs is what the plan says.
+/// The runs that are up execute the command of the current plan.
 pub(super) fn judge_editions(control: &Control, keeper: &Keeper) {
     for service in control.cx.plan.services.values().filter(|it| it.enabled) {
         let Some((run, main)) = keeper.main_of(&service.name) else {
@@ -183,7 +182,7 @@ pub(super) fn judge_editions(control: &Control, keeper: &Keeper) {
     }
 }
 
-/// Who has to be down before a service is asked to stop.
+/// The dependents that have to be down before a service is asked to stop.
 pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>> {
     let mut dependents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for service in control.cx.plan.services.values().filter(|it| it.enabled) {
@@ -218,7 +217,8 @@ pub(super) fn starting(control: &Control, keeper: &Keeper) -> BTreeSet<u64> {
     runs.map(|run| run.0).filter(silent).collect()
 }
 
-/// Of these, what has said that it is ready is so, however late that was heard.
+/// A run of these that has said in time that it is ready counts as ready, however late control
+/// heard.
 pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTreeSet<u64>) {
     if control.daemon.reexec.is_frozen() {
         return;
@@ -243,7 +243,7 @@ pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTr
     }
 }
 
-/// Nobody is ended for his silence who has spoken in time, however late that was passed on.
+/// No run that has spoken in time is ended for silence, however late its word was passed on.
 pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Request) {
     let Request::Signal {
         run, cont: true, ..
@@ -255,7 +255,7 @@ pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Reques
     let Some(view) = id.and_then(|id| control.cx.engine.view(id)) else {
         return;
     };
-    // What is asked a second time was judged by what had been heard at the first.
+    // A repeated request was judged by what had been heard at the first request.
     let State::Stopping { cause, .. } = view.state else {
         return;
     };

@@ -26,27 +26,27 @@ pub(super) struct Clients {
     pub(super) taken: Vec<String>,
     /// Stopped, acknowledged, and not started by anybody since: must not run.
     pub(super) held: BTreeSet<String>,
-    /// Of those, what was said to be on the disk.
+    /// Those of the held services whose hold was reported to be on the disk.
     pub(super) stored: BTreeSet<String>,
-    /// Changes that were said to be in the history, and those of which the end was.
+    /// Changes reported to be in the history, and those whose end was.
     pub(super) recorded: BTreeSet<String>,
     pub(super) ended: BTreeSet<String>,
     /// The highest number that each start so far may have lifted.
     lifts: Vec<u64>,
 }
 
-/// One client.
+/// One client with its change.
 #[derive(Debug)]
 pub(super) struct Client {
     request: Option<ActionRequest>,
     pub(super) id: String,
     answer: Option<Answer>,
     lines: Option<Lines>,
-    /// Starts that there had been when it was asked for the first time.
+    /// Number of starts when the change was first requested.
     lifts_before: usize,
 }
 
-/// A request that is made again, and how many starts there had been at the first time.
+/// A repeated request, with the number of starts at its first time.
 pub(super) type Again = (ActionRequest, usize);
 
 type Lines = mpsc::Receiver<Progress>;
@@ -157,7 +157,7 @@ impl Clients {
         (id, Input::Ask(ask), answer)
     }
 
-    /// In the name of this job.
+    /// A request of this job for a lease.
     pub(super) fn ask_lease(&mut self, job: String) -> (String, Input, Answer) {
         let (reply, answer) = oneshot::channel();
         let id = self.id();
@@ -181,7 +181,7 @@ impl Clients {
         (id, Input::Ask(ask), answer)
     }
 
-    /// A start lifts holds of what is required too: that is always of a lower number.
+    /// Notes that a start lifts holds, also of requirements, which always have lower numbers.
     fn lift(&mut self, names: &[String]) {
         let all = names.is_empty() || names.iter().any(|name| name.contains('*'));
         let numbers = names.iter().filter(|name| name.as_str() != "nobody");
@@ -198,7 +198,7 @@ impl Clients {
         self.lifts.push(top);
     }
 
-    /// How many starts there have been.
+    /// The number of starts so far.
     pub(super) const fn lifts(&self) -> usize {
         self.lifts.len()
     }
@@ -229,7 +229,7 @@ impl Clients {
         self.open = open;
     }
 
-    /// False: its stream has come to its end.
+    /// Reads a client's stream. False: the stream has ended.
     fn follow(&mut self, client: &mut Client) -> bool {
         if let Some(answer) = &mut client.answer {
             match answer.try_recv() {
@@ -272,7 +272,7 @@ impl Clients {
         }
     }
 
-    /// `stop`: it was a stop, and how many starts there had been before it.
+    /// `stop`: the change was a stop; with the number of starts before it.
     fn accepted(
         &mut self,
         id: &str,
@@ -306,7 +306,7 @@ impl Clients {
         again.filter(|_| self.dice.percent(40)).collect()
     }
 
-    /// What became of every change that a client saw accepted.
+    /// Judges the outcome of every change that a client saw accepted.
     pub(super) fn judge_outcomes(&self, mut ask: impl FnMut(Ask)) {
         for id in &self.taken {
             let (reply, mut answer) = oneshot::channel();
@@ -321,7 +321,7 @@ impl Clients {
     }
 }
 
-/// What was gone back from has failed, and is not offered to be gone back from.
+/// An operation that went back has failed, and offers no further rollback.
 fn judge_way_back(outcome: &Outcome) {
     let Some(back) = outcome.gone_back.as_ref().filter(|_| outcome.finished) else {
         return;

@@ -1,5 +1,5 @@
-//! The end of a simulation: the world is fair again, everything comes to rest, and what has to be
-//! true then is judged.
+//! The end of a simulation: the world becomes fair, everything comes to rest, and the final
+//! invariants are checked.
 
 use api::Action;
 use keeper::message::Role;
@@ -13,11 +13,11 @@ use crate::control::{
 const FACT_MS_MAX: u64 = 1_000;
 /// A fair world comes to rest within this time.
 const REST_MS_MAX: u64 = 600_000;
-/// What was drawn for a process before the world was fair comes within this time.
+/// Longest delay of an event that was drawn before the world was fair.
 const DOOM_MS_MAX: u64 = 95_000;
 /// A plan with which everything is up counts as one that works after this long.
 const PROOF_MS_MAX: u64 = 20_000;
-/// Of a control process that was asked to stop everything the keeper wants to hear earlier.
+/// After SIGTERM the keeper allows a control process less silence than this.
 const SILENT_AT_THE_END_MS_MAX: u64 = 5_000;
 /// SIGTERM to the end, in a fair world.
 const STOP_MS_MAX: u64 = 400_000;
@@ -35,7 +35,7 @@ impl Simulation {
         if self.terminated {
             return self.end();
         }
-        // What was bound to happen happens.
+        // Events drawn before the world was fair still happen.
         self.run_until(self.now + DOOM_MS_MAX);
         let mended = plans::mend(&self.jobs.disk.site);
         let applied = self.control.as_ref().is_some_and(|it| {
@@ -116,7 +116,7 @@ impl Simulation {
         let altered = self.jobs.changed(&control.cx.plan);
         assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
         let works = self.jobs.disk.kept.contains(&control.cx.plan);
-        // Somebody stopped it before it was up, or it refused to reload.
+        // A client stopped the service before it was up, or the service refused to reload.
         let unproven = control.cx.plan.services.values().any(|it| {
             let view = control.cx.names.id(&it.name);
             let view = view.and_then(|id| control.cx.engine.view(id));

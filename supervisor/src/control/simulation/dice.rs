@@ -1,4 +1,4 @@
-//! All chance of a simulation comes from one seed, and all that is due from one kind of list.
+//! Randomness of a simulation, all from one seed, and the agenda of due events.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ impl Dice {
     }
 }
 
-/// What is due when; what is due at the same moment comes in the order in which it was put in.
+/// Due events in order of time; events of the same moment keep the order of insertion.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
     due: BTreeMap<(u64, u64), T>,
@@ -78,7 +78,7 @@ impl<T> Agenda<T> {
         self.due.insert((at, self.count), what);
     }
 
-    /// As in a stream: never before what was put in earlier.
+    /// Adds an event as in a stream: never before an earlier event.
     pub(super) fn push_last(&mut self, at: u64, what: T) {
         let last = self.due.last_key_value().map_or(0, |((at, _), _)| *at);
         self.push(at.max(last), what);

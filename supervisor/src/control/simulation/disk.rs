@@ -1,4 +1,4 @@
-//! What outlives every process: files, plans, holds and histories, and what has to be true of them.
+//! The disk: files, plans, holds and histories, which outlive every process, and their invariants.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,39 +17,40 @@ use crate::{
     store::{Running, StoredHold},
 };
 
-/// What outlives every process.
+/// All that outlives every process.
 #[derive(Debug)]
 pub(super) struct Disk {
-    /// What the administrator's files say.
+    /// The plan in the administrator's files.
     pub(super) site: Plan,
     /// The last plan that was applied.
     pub(super) stored: Option<Plan>,
     pub(super) holds: BTreeMap<String, StoredHold>,
-    /// They were removed, and not written since.
+    /// Whether the stored holds were removed, and not written since.
     pub(super) lost: bool,
-    /// What the history has of each change.
+    /// The lines of each change in the history.
     pub(super) history: BTreeMap<String, Told>,
     /// Ends of runs that the history has, by service and id: how many more each stands for.
     pub(super) exits: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Main runs that live.
+    /// Main runs that are alive.
     pub(super) running: Running,
     /// Whether there is maintenance.
     pub(super) maintenance: Option<api::Maintenance>,
-    /// It was removed, and not written since.
+    /// Whether the stored maintenance was removed, and not written since.
     pub(super) maintenance_lost: bool,
-    /// What the status files say.
+    /// The content of the status files.
     pub(super) status_files: Situations,
     /// The last request of each job.
     pub(super) orders: BTreeMap<String, String>,
-    /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
+    /// Whether the last write of ends, and of runs alive, found no room: then the end waits for
+    /// none.
     pub(super) refused: (bool, bool),
-    /// What each job has left as its last result.
+    /// The last result of each job.
     pub(super) results: BTreeMap<String, api::JobResult>,
     /// Rendered files.
     pub(super) files: BTreeMap<PathBuf, String>,
-    /// Which of them have candidates beside them.
+    /// Files with candidates beside them.
     pub(super) candidates: BTreeSet<PathBuf>,
-    /// The first plan has found no room for its files, and goes on without.
+    /// Whether the first plan found no room for its files, and went on without them.
     pub(super) was_full: bool,
     /// Plans that have worked, the last one first.
     pub(super) kept: Vec<Plan>,
@@ -73,7 +74,7 @@ impl Disk {
         }
     }
 
-    /// Of a run that is written twice the first line counts, as for readers.
+    /// If a run is written twice the first line counts, as for readers.
     pub(super) fn append_exits(&mut self, records: Vec<api::ExitRecord>) {
         for record in records {
             let of_it = self.exits.entry(record.service).or_default();
@@ -100,7 +101,7 @@ impl Disk {
                 of_it.collect::<Vec<_>>()
             );
         }
-        // What the history does not have stays, for the next daemon to tell.
+        // Ends missing in the history stay for the next daemon to report.
         let known = |id: &String, service: &String| {
             let records = self.exits.get(service);
             records.is_some_and(|it| it.contains_key(id))
@@ -113,7 +114,7 @@ impl Disk {
         );
     }
 
-    /// Somebody has removed what was stored, all but the plans.
+    /// Removes all stored state except the plans.
     pub(super) fn lose_state(&mut self) {
         self.holds.clear();
         self.lost = true;
@@ -121,7 +122,7 @@ impl Disk {
         self.maintenance_lost = true;
     }
 
-    /// What clients were told to be on the disk is there, whatever has died.
+    /// All that was reported to clients as stored is on the disk, whatever process has died.
     pub(super) fn judge_promises(&self, clients: &Clients) {
         for name in &clients.stored {
             let stored = self.lost || self.holds.contains_key(name);

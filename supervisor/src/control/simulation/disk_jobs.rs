@@ -1,5 +1,5 @@
-//! Jobs that write or read what is small: holds, histories, requests and results of jobs. Now and
-//! then there is no room.
+//! Jobs that read or write small files: holds, histories, requests and results of jobs. Sometimes
+//! the disk is full.
 
 use crate::{
     control::{input::Done, simulation::jobs::Jobs},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Jobs {
-    /// Now and then there is no room for it.
+    /// Stores a job's request; sometimes the disk is full.
     pub(super) fn order_stored(&mut self, service: String, id: String) -> Done {
         if !self.fair && self.dice.percent(5) {
             return Done::OrderStored(Err("no space left on device".to_owned()));
@@ -18,7 +18,7 @@ impl Jobs {
         Done::OrderStored(Ok(()))
     }
 
-    /// Not every job leaves one: then there is that of an earlier request, or none.
+    /// Reads a job's result. Some jobs leave none: then there is an earlier result, or none.
     pub(super) fn read_result(&mut self, service: &str, id: String) -> Done {
         if self.disk.orders.get(service) == Some(&id) && self.dice.percent(80) {
             let result = api::JobResult {

@@ -10,7 +10,7 @@ use crate::control::simulation::{
 };
 
 impl Keeper {
-    /// What a new control process is told; facts that it holds are not sent again.
+    /// The hello for a new control process; facts in the hello are not sent again.
     pub(super) fn hello(&mut self) -> Hello {
         self.unsent.clear();
         let info = |(run, it): (&RunId, &Run)| RunInfo {
@@ -44,7 +44,7 @@ impl Keeper {
         }
     }
 
-    /// Of some facts only the last is kept, as the real keeper does.
+    /// Keeps only the last of some facts, as the real keeper does.
     pub(super) fn push(&mut self, fact: Fact) {
         self.facts.retain(|old| match (&old.fact, &fact) {
             (Fact::Swept { run: a, .. }, Fact::Swept { run: b, .. }) => a != b,
@@ -75,7 +75,7 @@ impl Keeper {
     }
 }
 
-/// What would not go of a run, as it is told.
+/// The leftovers of a run, as the keeper reports them.
 pub(super) fn left(run: RunId) -> Vec<Left> {
     vec![Left {
         pid: pid(run),

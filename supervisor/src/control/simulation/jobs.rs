@@ -1,5 +1,5 @@
-//! What control has done beside itself: files, accounts, lookups, probes. Answers come late, in any
-//! order, and sometimes say no; a control process that dies takes its questions with it.
+//! Jobs of the control process: files, accounts, lookups, probes. Results come late, in any order,
+//! and sometimes fail; a control process that dies takes its questions with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,20 +43,20 @@ const LISTENS_LATE_MS: u64 = 5_000;
 #[derive(Debug)]
 pub(super) struct Jobs {
     pub(super) dice: Dice,
-    /// Of its own, for how long ends of runs and what lives take to be written.
+    /// Separate dice for the time that writes of ends and of runs alive take.
     pub(super) late: Dice,
     pub(super) fair: bool,
     pub(super) disk: Disk,
     pub(super) agenda: Agenda<Work>,
     /// When a run was first looked at, whether it listens.
     pub(super) looked_at: BTreeMap<RunId, u64>,
-    /// When there is no room on the disk for what is small.
+    /// When the disk has no room for small files.
     pub(super) full: Vec<Range<u64>>,
     /// Ways back that were begun because a reload had failed.
     pub(super) ways_back: u64,
 }
 
-/// One piece of it.
+/// One piece of work.
 #[derive(Debug)]
 pub(super) enum Work {
     Load(Source),
@@ -182,7 +182,7 @@ impl Jobs {
         self.agenda.push(now + pause, work);
     }
 
-    /// Now and then one is late, or cannot be seen.
+    /// Looks at listeners; some listen late, or cannot be seen.
     fn listeners(&mut self, now: u64, looks: Vec<Look>) -> Vec<Seen> {
         let seen = looks.into_iter().map(|look| {
             let first = *self.looked_at.entry(look.run).or_insert(now);
@@ -215,7 +215,7 @@ impl Jobs {
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
         let fair = self.fair;
-        // What the first plan leaves on no disk is the hardest to live with.
+        // A first plan that is on no disk is the hardest case.
         let full = if self.disk.stored.is_some() { 10 } else { 30 };
         Some(match self.agenda.pop()? {
             Work::Load(source) => Done::Loaded(self.load(&source)),
@@ -262,7 +262,7 @@ impl Jobs {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
                 let logged = match keeper.runs.get(&run.0) {
                     Some(main) => main.has_logged(now),
-                    // It is over. One that is still on its way to the keeper has said nothing.
+                    // The run is over. A run still on its way to the keeper has said nothing.
                     None => run.0 < keeper.next_run,
                 };
                 if !logged && !unwanted_now {
@@ -270,7 +270,7 @@ impl Jobs {
                     self.agenda.push(now + LINE_LATE_MS, again);
                     return None;
                 }
-                // It may have been seen just before it was no longer wanted, or its run had ended.
+                // The line may have been seen just before the run ended, or was no longer wanted.
                 Done::LineSeen { run, pattern }
             }
             Work::Probe(run, probe) => {
@@ -299,7 +299,7 @@ impl Jobs {
         !self.fair && (self.dice.percent(10) || full)
     }
 
-    /// The control process has died in the midst of it.
+    /// Drops the work of a control process that has died.
     pub(super) fn cut(&mut self) {
         if self.disk.stored.is_none() {
             self.disk.candidates.clear();
@@ -308,7 +308,7 @@ impl Jobs {
         for work in left {
             match work {
                 Work::Swap(swap) if self.dice.percent(50) => drop(self.swap(&swap)),
-                // Of several files the first are in place, and the plan is not.
+                // The first of several files are in place, and the plan is not.
                 Work::Stage(plan) if self.disk.stored.is_some() => {
                     let staged = self.changed(&plan).into_iter().map(|file| file.path);
                     self.disk.candidates.extend(staged);

@@ -1,4 +1,4 @@
-//! What has to be true while a simulation runs: of files, of holds, and of how the daemon ends.
+//! Invariants during a simulation: of files, of holds, and of how the daemon ends.
 
 use crate::control::{
     input::Job,
@@ -6,7 +6,7 @@ use crate::control::{
 };
 
 impl Simulation {
-    /// Whatever was cut short: what is in place is of the plan that runs.
+    /// Whatever was interrupted: the files in place are those of the current plan.
     pub(super) fn judge_files(&self) {
         let Some(control) = &self.control else {
             return;
@@ -21,7 +21,7 @@ impl Simulation {
         assert!(candidates.is_empty(), "left behind: {candidates:?}");
     }
 
-    /// Files are about to be written, or put in place: there is no worse time to die.
+    /// Control may die while files are written or put in place, the worst moments for that.
     pub(super) fn note_files(&mut self, job: &Job) {
         if !matches!(job, Job::Stage { .. } | Job::Swap(_)) {
             return;
@@ -47,7 +47,7 @@ impl Simulation {
         );
     }
 
-    /// Whatever has died, the keeper or the disk knows every hold that a client was told of.
+    /// The keeper or the disk knows every hold that a client heard of, whatever process has died.
     pub(super) fn judge_holds(&self) {
         let (records, disk) = (&self.keeper.records, &self.jobs.disk.holds);
         let all = records.get("@holds").map_or("", String::as_str);
@@ -62,7 +62,7 @@ impl Simulation {
     pub(super) fn judge_forget(&self, service: &str) {
         let record = &self.keeper.records[service];
         let removing = record.contains("\"removing\":true");
-        // One that had just come in, with a plan that was not applied to the end, comes in again.
+        // A service that was new in a plan not applied to the end comes in again.
         let plan = self.keeper.records.get("@plan");
         let applied = plan.is_none_or(|plan| {
             let plan: plan::Plan = serde_json::from_str(plan).unwrap();

@@ -1,5 +1,5 @@
-//! A keeper behind the message set: it keeps runs, records and facts as the real one does, and is
-//! itself a judge of what it is asked.
+//! A fake keeper behind the message set: holds runs, records and facts as the real keeper does, and
+//! checks the requests that it gets.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -30,30 +30,30 @@ pub(super) struct Keeper {
     pub(super) opened: BTreeSet<String>,
     pub(super) used: BTreeSet<RunId>,
     pub(super) agenda: Agenda<Happening>,
-    /// It does not run before this: what it is asked and what it would tell waits.
+    /// The keeper is stalled until then: its requests and messages wait.
     pub(super) stalled_until: u64,
     pub(super) deaths: u32,
     pub(super) quit: Option<u8>,
-    /// Ends of main runs: whose, and that all that it has left has gone, or was given up.
+    /// Ends of main runs: the service, and whether all leftovers are gone or given up.
     pub(super) ends: BTreeMap<RunId, (String, bool)>,
     /// Changes that control has begun to do.
     pub(super) begun: BTreeSet<String>,
-    /// Who has to be down before a service is asked to stop, once everything is to be stopped.
+    /// The dependents that must be down before a service is asked to stop in a shutdown.
     pub(super) stop_order: Option<BTreeMap<String, BTreeSet<String>>>,
 }
 
-/// What happens to a process by itself.
+/// An event of a process, without any request.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
     Exec(RunId),
     ExecFails(RunId, i32),
     Says(RunId, &'static str, String),
-    /// It says that it is alive, and goes on saying so.
+    /// The process says that it is alive, and goes on saying so.
     Pings(RunId),
     Ends(RunId, Exit),
     TimesOut(RunId),
     SweepEnds(RunId),
-    /// SIGKILL has not ended it in time.
+    /// SIGKILL has not ended the process in time.
     OutlivesKill(RunId),
 }
 
@@ -207,7 +207,7 @@ impl Keeper {
         }
     }
 
-    /// Something happens by itself.
+    /// Carries out an event.
     pub(super) fn happens(&mut self, now: u64, what: Happening) {
         match what {
             Happening::Exec(id) => self.executes(now, id),
@@ -321,7 +321,7 @@ impl Keeper {
         self.push(Fact::Swept { run: id, left });
     }
 
-    /// SIGKILL has not ended it; it goes some day.
+    /// SIGKILL has not ended the process, which ends some time later.
     fn outlives_kill(&mut self, id: RunId) {
         if let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) {
             run.given_up = true;
@@ -334,7 +334,7 @@ impl Keeper {
         self.push(Fact::Failed { run, stage, errno });
     }
 
-    /// Something of a service would not go.
+    /// Whether a service has leftovers.
     pub(super) fn has_leftovers(&self) -> bool {
         self.runs.values().any(|run| run.given_up && !run.swept)
     }

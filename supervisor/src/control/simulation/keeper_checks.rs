@@ -1,4 +1,4 @@
-//! What the keeper may be asked, and when: each request is judged as it comes.
+//! Rules for requests to the keeper, checked for each request as it comes.
 
 use engine::State;
 use keeper::message::{Fact, Request, Spawn};
@@ -6,7 +6,7 @@ use keeper::message::{Fact, Request, Spawn};
 use crate::control::{Control, simulation::keeper::Keeper};
 
 impl Keeper {
-    /// No change is done twice, however often it is asked for and whoever has died.
+    /// No change is done twice, however often it is requested and whatever process has died.
     pub(super) fn judge_doing(&mut self, key: &str, record: &str) {
         let id = |record: &str| {
             let doing: serde_json::Value = serde_json::from_str(record).ok()?;
@@ -27,7 +27,7 @@ impl Keeper {
         }
     }
 
-    /// Of a run that is to be spawned.
+    /// Notes the kind of readiness of a run that is to be spawned.
     pub(super) fn note_ready_kind(&mut self, control: &Control, request: &Request) {
         if let Request::Spawn(spawn) = request
             && let Some(planned) = control.cx.plan.services.get(&spawn.service)
@@ -37,7 +37,7 @@ impl Keeper {
         }
     }
 
-    /// What must hold of every start of a service.
+    /// Invariants of every start of a service.
     pub(super) fn judge_main(&self, spawn: &Spawn) {
         let name = &spawn.service;
         assert!(self.opened.contains(name), "{name} is spawned unopened");

@@ -1,4 +1,4 @@
-//! Lives of the control process: its birth, its death in the midst of what it says, and a stall.
+//! Lives of the control process: birth, death in the middle of its output, and stalls.
 
 use std::collections::VecDeque;
 
@@ -15,8 +15,8 @@ use crate::control::{
 };
 
 impl Simulation {
-    /// The control process takes nothing for so long, while keeper and processes go on. Then it
-    /// hears what has been said meanwhile before it hears the clock, and judges by that.
+    /// The control process handles nothing for this long, while keeper and processes go on. Then it
+    /// handles the waiting messages before the clock, and judges by them.
     pub(super) fn stall(&mut self, ms: u64) {
         let end = self.now + ms;
         let control = self.control.as_ref();
@@ -45,7 +45,7 @@ impl Simulation {
         }
     }
 
-    /// It is out of control's hands.
+    /// Carries out an output that has left the control process.
     pub(super) fn leave(&mut self, output: Output) {
         match output {
             Output::Keeper(request) => self.to_keeper.push_back(request),
@@ -67,7 +67,7 @@ impl Simulation {
         }
     }
 
-    /// The control process dies: of what it said last, only a beginning has left.
+    /// The control process dies: only the first part of its last output has left.
     pub(super) fn die(&mut self) {
         if self.control.is_none() {
             return;

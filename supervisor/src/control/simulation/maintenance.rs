@@ -1,6 +1,6 @@
-//! Administrators who say that there is maintenance, or none any more, and what is promised to
-//! them: what was answered is in the state whatever dies, and in the files and with the server
-//! where that was said; status shows it.
+//! Administrators who begin and end maintenance, and the promises to them: an answered change is in
+//! the state whatever dies, and in the files and with the server where the answer says so; status
+//! shows the change.
 
 use api::{Maintenance, MaintenanceReply, MaintenanceRequest, Told};
 use engine::Moment;
@@ -19,16 +19,16 @@ use crate::{
 /// In a fair world an administrator has an answer within this.
 const ANSWER_MS_MAX: u64 = 60_000;
 
-/// All that was said.
+/// All changes of maintenance.
 #[derive(Debug)]
 pub(super) struct Administrators {
     dice: Dice,
-    /// What was said, in this order; none: there is no maintenance.
+    /// The requested states, in order; none: no maintenance.
     said: Vec<Option<String>>,
-    /// How many of them, the last one that was answered included.
+    /// Number of requested states up to the last answered one.
     answered: usize,
     waiting: Vec<Waiting>,
-    /// So often a server was seen to tell users what was said.
+    /// How often a server was seen to tell users the requested state.
     pub(super) seen: u64,
 }
 
@@ -92,7 +92,7 @@ impl Administrators {
         let now = said.clone().flatten();
         let any = self.said[number - 1..].contains(&now);
         assert!(any, "maintenance-{number} is answered by {reply:?}");
-        // Nothing has been said since, so nothing has changed since.
+        // No request has come since, so nothing has changed since.
         if number == self.said.len() {
             let stored = disk.maintenance.as_ref().map(|it| it.message.clone());
             assert!(
@@ -110,7 +110,7 @@ impl Administrators {
         }
     }
 
-    /// What may be the state in the end: what was answered last, and what was said since.
+    /// Whether this may be the final state: the last answered change, or a later one.
     fn may_be(&self, message: Option<&String>) -> bool {
         let last = self.answered.checked_sub(1);
         let since = &self.said[last.unwrap_or(0)..];
@@ -118,7 +118,7 @@ impl Administrators {
         untouched || since.iter().any(|it| it.as_ref() == message)
     }
 
-    /// Control dies, and with it what it has not said.
+    /// Control dies, and its unsent answers with it.
     pub(super) fn cut(&mut self, disk: &Disk) {
         self.read(disk);
         self.waiting.clear();
@@ -132,7 +132,7 @@ impl Disk {
         files.any(|it| it.maintenance.is_some()) == on
     }
 
-    /// As a server answers that looks at them.
+    /// The answer of a server that reads the files.
     pub(super) fn answer(&self, question: u64, silent: bool) -> Done {
         let answer = if silent {
             Err(No::Silence("connection refused".to_owned()))
@@ -183,7 +183,7 @@ impl Simulation {
         }
     }
 
-    /// An administrator says that there is maintenance, or none any more.
+    /// An administrator begins or ends maintenance.
     pub(super) fn say_maintenance(&mut self) {
         if self.control.is_none() {
             return;
@@ -194,7 +194,7 @@ impl Simulation {
         self.handle(input);
     }
 
-    /// The state is what was said, and so are the files.
+    /// The state and the files are what was requested last.
     pub(super) fn judge_maintenance(&mut self) {
         self.settle(ANSWER_MS_MAX, |it| {
             let waits = it.administrators.waiting.first();

@@ -1,10 +1,10 @@
 //! The real control machine on a fake keeper and virtual time, all of it from one seed.
 //!
 //! Facts come late, answers in any order, disks are full, processes are stubborn, and the control
-//! process dies at any point, even in the midst of what it says. At every step and in the end the
-//! promises of the design are checked. A failure prints its seed and its last events:
+//! process dies at any point, even in the middle of its output. Every step and the end check the
+//! promises of the design. A failure prints its seed and its last events:
 //!
-//! - `MATTERVISOR_SEED=N` runs that one again;
+//! - `MATTERVISOR_SEED=N` repeats one simulation;
 //! - `MATTERVISOR_SEEDS=N` runs so many instead of the usual number.
 
 mod checks;
@@ -33,11 +33,11 @@ use run::Simulation;
 
 /// Simulations of an ordinary test run.
 const SEEDS: u64 = 300;
-/// Those in which most changes are reloads.
+/// Simulations in which most changes are reloads.
 const RELOADING_SEEDS: u64 = 150;
-/// Those in which administrators say that there is maintenance.
+/// Simulations in which administrators begin and end maintenance.
 const MAINTAINED_SEEDS: u64 = 150;
-/// Those of them in which control hangs, and dies at its birth.
+/// Simulations in which control hangs, and dies at its birth.
 const TROUBLED_SEEDS: u64 = 150;
 
 fn number(variable: &str) -> Option<u64> {
@@ -102,7 +102,7 @@ fn simulation_keeps_every_promise_although_reloads_fail() {
     );
 }
 
-/// Administrators say that there is maintenance, and that it is over, while control dies.
+/// Administrators begin and end maintenance while control dies.
 #[test]
 fn simulation_keeps_what_is_said_of_maintenance() {
     if let Some(seed) = number("MATTERVISOR_SEED") {
@@ -139,7 +139,7 @@ fn simulation_8_and_40_keep_the_plan_although_the_disk_is_full() {
     simulate(40);
 }
 
-/// What a client had heard, or the history had, was not with the keeper when control died.
+/// The keeper lacked what a client had heard, or the history had, when control died.
 #[test]
 fn simulation_94_and_265_keep_what_was_accepted() {
     simulate(94);
@@ -152,7 +152,7 @@ fn simulation_462_hears_what_was_said_under_an_earlier_plan() {
     conclude(Simulation::troubled(462));
 }
 
-/// What a dead control process had refused was still taken for being done.
+/// A change that a dead control process had refused still counted as being done.
 #[test]
 fn simulation_966_may_ask_again_for_what_was_refused() {
     simulate(966);

@@ -111,7 +111,7 @@ pub(super) fn maintained(plan: &Plan) -> Plan {
     plan
 }
 
-/// Nobody renders it.
+/// A status file whose template is never rendered.
 fn status_file(name: &str) -> StatusFile {
     let stored = serde_json::json!({
         "path": format!("/nonexistent/{name}.status"), "escape": "none", "template": [], "values": null,
@@ -155,7 +155,7 @@ pub(super) fn rewrite(dice: &mut Dice, plan: &Plan) -> Plan {
     plan
 }
 
-/// The plan without what can never run.
+/// The plan without services that can never run.
 pub(super) fn mend(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     for service in plan.services.values_mut() {

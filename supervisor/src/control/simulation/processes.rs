@@ -6,16 +6,16 @@ use keeper::message::{Exit, Role};
 
 use crate::control::simulation::world::Temper;
 
-/// One process.
+/// One process of the keeper.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) service: String,
     pub(super) role: Role,
     pub(super) argv: Vec<String>,
     pub(super) notify: bool,
-    /// It can say that it is ready by a newline.
+    /// Whether the run can signal readiness by a newline.
     pub(super) ready_fd: bool,
-    /// It has to say that it is alive this often, and does so while `pings`.
+    /// How often the run must say that it is alive, which it does while `pings`.
     pub(super) watchdog_ms: Option<u64>,
     pub(super) pings: bool,
     pub(super) temper: Temper,
@@ -26,14 +26,14 @@ pub(super) struct Run {
     pub(super) killed: bool,
     pub(super) exit: Option<Exit>,
     pub(super) swept: bool,
-    /// Its sweep ended with something left.
+    /// Whether the sweep ended with leftovers.
     pub(super) given_up: bool,
     pub(super) notified: BTreeMap<String, String>,
-    /// When it said what, of that by which it is judged.
+    /// The words by which the run is judged, with their times.
     pub(super) words: Vec<(u64, Word)>,
 }
 
-/// What may save a run, or end it.
+/// A word that may save a run, or end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     Ready,
@@ -60,7 +60,7 @@ impl Run {
         self.ready_at.is_some_and(|at| at <= now)
     }
 
-    /// When it said that last, up to a moment.
+    /// When the run last said the word, up to a moment.
     pub(super) fn said(&self, what: Word, until: u64) -> Option<u64> {
         let words = self.words.iter().rev();
         let mut that = words.filter(|(at, word)| *word == what && *at <= until);

@@ -23,17 +23,17 @@ use crate::control::{
     },
 };
 
-/// Events that are shown when something is wrong; of a single simulation all are.
+/// Most events shown after a failure; a single simulation shows all.
 const SHOWN_EVENTS: usize = 50;
-/// Timeouts for one thing that is due: services may have probes at the same moment. More is to
-/// spin, and to hear of nothing besides.
+/// Most timeouts for one due moment: services may have probes at the same moment. More timeouts
+/// mean that the loop spins and hears of nothing else.
 const IDLE_TIMEOUTS_MAX: u32 = 20;
 
-/// Everything.
+/// The whole simulated system.
 pub(super) struct Simulation {
     pub(super) seed: u64,
     pub(super) dice: Dice,
-    /// Of its own, for deaths at the worst of times.
+    /// Separate dice for deaths at the worst moments.
     pub(super) grim: Dice,
     pub(super) now: u64,
     pub(super) control: Option<Control>,
@@ -42,36 +42,36 @@ pub(super) struct Simulation {
     pub(super) clients: Clients,
     pub(super) administrators: Administrators,
     pub(super) script: Agenda<Op>,
-    /// What control has said and what is still with it, in its order.
+    /// Outputs of control that have not left it yet, in order.
     pub(super) sending: Agenda<Output>,
     /// The socket to the keeper takes nothing before this.
     pub(super) full_until: u64,
-    /// What is in it.
+    /// Messages in the socket to the keeper.
     pub(super) to_keeper: VecDeque<Request>,
     pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
     pub(super) late: u64,
-    /// What was due at the last one, and how many there have been for it.
+    /// The due moment of the last timeout, and the number of timeouts for it.
     pub(super) due: Option<Moment>,
     pub(super) timeouts: u32,
     /// Control may die after any step.
     pub(super) mortal: bool,
-    /// Of its own, for hangs and deaths at birth; none: there are none.
+    /// Separate dice for hangs and deaths at birth; none: neither happens.
     pub(super) trouble: Option<Dice>,
     /// Control takes nothing in before this.
     pub(super) hangs_until: u64,
-    /// Of its own, for stalls of the keeper.
+    /// Separate dice for stalls of the keeper.
     pub(super) stalls: Dice,
-    /// So many control processes die just after they took over.
+    /// How many further control processes die just after they took over.
     pub(super) stillborn: u32,
-    /// How often there was such trouble.
+    /// How often such trouble has happened.
     pub(super) troubles: u64,
     pub(super) leaving: bool,
-    /// Its files are edited, to be reloaded.
+    /// Whether edits of files mostly lead to reloads.
     pub(super) rewrites: bool,
     /// Its services have status files, and administrators say that there is maintenance.
     pub(super) maintained: bool,
-    /// A control process is being born, and there is nothing that it was not told before.
+    /// Whether a control process is taking over and has been told nothing new.
     pub(super) taking_over: bool,
     pub(super) terminated: bool,
     pub(super) shown: VecDeque<String>,
@@ -130,7 +130,7 @@ impl Simulation {
         it
     }
 
-    /// One in which most changes are reloads.
+    /// A simulation in which most changes are reloads.
     pub(super) fn reloading(seed: u64) -> Self {
         let mut it = Self::new(seed);
         it.jobs.disk.site = plans::reloadable(&mut it.dice, &it.jobs.disk.site);
@@ -139,7 +139,7 @@ impl Simulation {
         it
     }
 
-    /// One in which administrators say that there is maintenance, and others read that.
+    /// A simulation in which administrators change maintenance, and others read the state.
     pub(super) fn maintained(seed: u64) -> Self {
         let mut it = Self::new(seed);
         it.maintained = true;
@@ -147,7 +147,7 @@ impl Simulation {
         it
     }
 
-    /// One in which control hangs at times.
+    /// A simulation in which control hangs at times.
     pub(super) fn troubled(seed: u64) -> Self {
         let mut it = Self::new(seed);
         it.trouble = Some(Dice::new(!seed));
@@ -181,7 +181,7 @@ impl Simulation {
     fn next(&self) -> Option<(u64, Source)> {
         let timer = self.control.as_ref().and_then(Control::poll_timeout);
         let timer = timer.map(|at| at.0.max(self.now) + self.late);
-        // What comes while it hangs is there when it goes on, and then mail comes before the clock.
+        // Messages that come during a hang are there when it ends, and then go before the clock.
         let heard = |at: Option<u64>| at.map(|at| at.max(self.hangs_until));
         let sent = self.sending.next_at().map(|at| at.max(self.full_until));
         let all = [
@@ -278,8 +278,8 @@ impl Simulation {
         let Some(control) = &mut self.control else {
             return;
         };
-        // What was asked before the first plan is done in the same step as that, and so is all that
-        // was held back for another control process, once that has failed.
+        // Requests from before the first plan are handled in the same step as that plan, and so are
+        // requests that were held back for a successor that has failed.
         let alone = !control.reconfigure.is_first() && !control.daemon.reexec.is_frozen();
         control.handle(now, input);
         self.drain(alone);
@@ -287,7 +287,7 @@ impl Simulation {
         if self.mortal && self.dice.below(150) == 0 {
             return self.die();
         }
-        // There is no worse time to have no turn than while something is waited for.
+        // A stall is worst while something is waited for.
         let starts = |it: &Control| !checks::starting(it, &self.keeper).is_empty();
         if self.mortal && self.grim.percent(5) && self.control.as_ref().is_some_and(starts) {
             self.script.push(self.now, Op::Stall);

@@ -1,4 +1,4 @@
-//! What is done to a simulation: by administrators, by bad luck, and in the end.
+//! The script of a simulation: actions of administrators, bad luck, and the end.
 
 use api::ActionRequest;
 use keeper::message::{Exit, Notice};
@@ -21,37 +21,37 @@ use crate::{
 /// A control process that is silent for longer is replaced by the real keeper.
 const SILENT_MS_MAX: u64 = 20_000;
 
-/// One thing that is done.
+/// One action of the script.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     /// The control process dies.
     Die,
-    /// The next one starts.
+    /// The next control process starts.
     Birth,
     /// A client asks for something.
     Act,
-    /// It asks for a job's work.
+    /// A client asks for a job's work.
     Work,
-    /// An administrator says that there is maintenance, or none.
+    /// An administrator begins or ends maintenance.
     Maintain,
     /// A job has services stopped, or gives them back.
     Lease,
-    /// It asks again what it asked a control process that has died.
+    /// A client repeats a request that it made to a control process which has died.
     AskAgain(Again),
     /// Files are edited; then comes SIGHUP, a client, or nobody.
     Edit,
     /// A process is killed from outside.
     Murder,
-    /// Somebody looks.
+    /// A client reads status, `why` and events.
     Look,
     /// The control process has no turn for a while; then everything comes at once.
     Stall,
     /// The keeper asks for a sign of life.
     Watchdog,
     Terminate,
-    /// Somebody wants another control process.
+    /// A client asks for another control process.
     Reexec,
-    /// It takes over, or does not.
+    /// The successor takes over, or fails.
     Succeed,
     /// Control takes nothing in for a while.
     Hang,
@@ -59,14 +59,14 @@ pub(super) enum Op {
     DieAgain,
     /// Somebody clears the state directory; the keeper notices.
     LoseFiles,
-    /// The keeper does not run for so long, while its children do.
+    /// The keeper does not run for this long, while its children do.
     StallKeeper(u64),
-    /// It goes on.
+    /// The keeper runs again.
     KeeperGoesOn,
 }
 
 impl Simulation {
-    /// Draws what is done, and does it.
+    /// Draws the actions, and carries them out.
     pub(super) fn chaos(&mut self) {
         let mut at = self.now;
         for _ in 0..self.dice.between(8, 45) {
@@ -116,7 +116,7 @@ impl Simulation {
         }
     }
 
-    /// It goes on after a while, or the keeper has had enough of it.
+    /// Control goes on after a while, or the keeper replaces it.
     pub(super) fn hang(&mut self, most_ms: u64) {
         let Some(dice) = &mut self.trouble else {
             return;
@@ -162,11 +162,11 @@ impl Simulation {
                 | Op::Watchdog
         );
         if waits && self.now < self.hangs_until {
-            // It is asked, and hears of it later.
+            // Control gets the request, and handles it later.
             return self.script.push(self.hangs_until, op);
         }
         if matches!(op, Op::Birth) && self.now < self.keeper.stalled_until {
-            // It is the keeper that bears it.
+            // The stalled keeper starts the new control process later.
             return self.script.push(self.keeper.stalled_until, op);
         }
         if !matches!(op, Op::Birth | Op::Die) {
@@ -204,7 +204,7 @@ impl Simulation {
                     locks: true,
                 });
             }
-            // What waits with it is sent after every turn.
+            // The messages that waited with the keeper leave after every turn.
             Op::KeeperGoesOn => {}
             Op::DieAgain => {
                 self.stillborn = self
@@ -216,7 +216,7 @@ impl Simulation {
         }
     }
 
-    /// It reads nothing for so long; what control says to it may find no room in the socket
+    /// The keeper reads nothing for this long; control's messages may find no room in the socket
     /// meanwhile.
     fn stall_keeper(&mut self, ms: u64) {
         let end = self.now + ms;

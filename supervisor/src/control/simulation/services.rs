@@ -1,4 +1,4 @@
-//! Services as a simulation draws them.
+//! Random services for a simulation.
 
 use std::{collections::BTreeSet, net::TcpListener, path::PathBuf, sync::LazyLock};
 
@@ -22,7 +22,7 @@ pub(super) fn edges(dice: &mut Dice, number: u64, percent: u64) -> BTreeSet<Stri
     lower.map(|on| format!("s{on}")).collect()
 }
 
-/// One that others may have as well.
+/// A directory that other services may have as well.
 fn directories(dice: &mut Dice) -> Vec<plan::Directory> {
     let shared = plan::Directory {
         path: "/simulated/shared".into(),
@@ -83,7 +83,7 @@ pub(super) fn service(dice: &mut Dice, number: u64) -> Service {
     }
 }
 
-/// One that is asked for its work now and then. What it may have stopped it cannot require.
+/// A job, requested now and then. A job cannot require a service that it may have stopped.
 pub(super) fn job(dice: &mut Dice, number: u64) -> Service {
     Service {
         enabled: true,

@@ -1,10 +1,10 @@
-//! Events in few words, for the last lines before a failure.
+//! Short descriptions of events, for the last lines before a failure.
 
 use keeper::message::Request;
 
 use crate::control::input::{Done, Job};
 
-/// Longer ones are cut.
+/// Longer descriptions are cut.
 const CHARACTERS_MAX: usize = 200;
 
 fn cut(text: String) -> String {
@@ -24,7 +24,7 @@ pub(super) fn of_request(request: &Request) -> String {
             spawn.run, spawn.service, spawn.role, spawn.argv
         ),
         Request::Remember { service, record } => {
-            // What it is comes last among what matters.
+            // The state comes last in the important part of a record.
             let state = record.find("\"state\"").map_or("", |at| &record[at..]);
             let text = if state.is_empty() { record } else { state };
             cut(format!("remember {service} {text}"))

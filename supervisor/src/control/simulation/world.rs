@@ -24,7 +24,7 @@ const TEMPERS: [Temper; 11] = [
     Temper::Obedient,
 ];
 
-/// What a process does.
+/// How a process behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Temper {
     Obedient,
@@ -36,11 +36,11 @@ pub(super) enum Temper {
     DiesLater,
     NeverReady,
     SlowReady,
-    /// There is no process: EAGAIN.
+    /// No process can be made: EAGAIN.
     CannotFork,
-    /// There is no process: ENOENT.
+    /// No process can be made: ENOENT.
     NoProgram,
-    /// What it leaves behind will not go.
+    /// Leaves processes that do not end.
     LeavesSomething,
     /// Ends long after SIGKILL.
     Immortal,
@@ -123,7 +123,7 @@ impl World {
         main.lives() && ready && (self.fair || !self.dice.percent(8))
     }
 
-    /// What a main process does once it executes, or once the world is fair.
+    /// The events of a main process once it executes, or once the world is fair.
     pub(super) fn life(&mut self, now: u64, id: RunId, run: &mut Run) -> Lots {
         let mut lots = Lots::new();
         let end = |at: u64, exit: Exit| (at, Happening::Ends(id, exit));
@@ -159,7 +159,7 @@ impl World {
             lots.push((at, Happening::Pings(id)));
         }
         if run.notify && !self.fair && self.dice.percent(20) {
-            // It reloads by itself, and sometimes never says that it has.
+            // The process reloads by itself, and sometimes never says that it has.
             let begin = at + self.dice.between(0, 5_000);
             lots.push((begin, Happening::Says(id, "RELOADING", "1".to_owned())));
             if self.dice.percent(70) {

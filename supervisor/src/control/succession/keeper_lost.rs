@@ -1,8 +1,8 @@
-//! When the keeper dies: the control process stops what runs, in order, and ends.
+//! The death of the keeper: the control process stops all services, in order, and ends.
 //!
-//! The records of the runs name every main process, so that nothing it signals can be another one.
-//! It holds duplicates of every log pipe, so that nobody dies of SIGPIPE meanwhile. A log thread of
-//! its own drains the pipes after a marked gap.
+//! The handles of the runs name every main process, so that no signal reaches another process.
+//! Duplicates of every log pipe stay open, so that no service dies of SIGPIPE meanwhile. A log
+//! thread of this process drains the pipes after a marked gap.
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
@@ -15,23 +15,23 @@ use nix::sys::signal::Signal;
 
 use crate::control::{Control, runs::spawn::log_dir};
 
-/// After SIGKILL a process is gone, unless the kernel holds it.
+/// Longest wait after SIGKILL, unless the kernel holds the process.
 const KILLED_WAIT: Duration = Duration::from_secs(5);
 
-/// For the last thread of a killed keeper, which may be writing to a disk.
+/// Longest wait for the last thread of a killed keeper, which may be writing to a disk.
 const KEEPER_WAIT: Duration = Duration::from_secs(2);
 
 /// Key of a notification that names another main process.
 const MAIN_PID: &str = "MAINPID";
 
-/// What is needed to stop everything without a keeper.
+/// The handles that a stop of everything without a keeper needs.
 #[derive(Debug, Default)]
 pub(in crate::control) struct RunHandles {
     /// Main processes, by run, that have no record: named by another one with `MAINPID=`.
     mains: BTreeMap<u64, Main>,
     /// Read and write end of each service's log pipe.
     pipes: BTreeMap<String, Vec<OwnedFd>>,
-    /// What tells the keeper's processes from others.
+    /// The mark that identifies the keeper's processes.
     mark: Option<String>,
     /// Pidfd of the keeper: readable once its last thread has ended.
     keeper: Option<OwnedFd>,
@@ -206,7 +206,7 @@ impl RunHandles {
     }
 }
 
-/// True: it is gone.
+/// Stops one main process. True: the process is gone.
 fn stop_one(main: &Main, stop: plan::Stop) -> bool {
     let gone = |limit| keeper_lost::wait(&main.pidfd, limit).unwrap_or(false);
     let send = |signal| keeper_lost::signal(&main.pidfd, signal).unwrap_or(false);
@@ -217,7 +217,7 @@ fn stop_one(main: &Main, stop: plan::Stop) -> bool {
         .map(|it| (it.signal, stop.timeout_ms.saturating_sub(first)));
     let steps = [Some((stop.signal, first)), second];
     for (signal, limit_ms) in steps.into_iter().flatten() {
-        // There is nobody to hear it.
+        // No process is left to receive the signal.
         if !send(signal) {
             return true;
         }

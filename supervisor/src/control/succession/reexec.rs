@@ -1,4 +1,4 @@
-//! `ctl reexec`: hands all over to another control process, or goes on if that will not do.
+//! `ctl reexec`: hands everything over to another control process, or goes on if that one fails.
 //!
 //! Owner: how far that is, and what came meanwhile. It is asked for, then a moment is waited until
 //! nothing is under way that the other could not know of, then the keeper is asked for the other.
@@ -28,12 +28,12 @@ use crate::{
     history::Line,
 };
 
-/// Lookups (a user, a program, who holds a port) may hold it up this long: they can hang.
+/// Longest wait for lookups (a user, a program, the holder of a port), which can hang.
 const PATIENCE_MS: u64 = 2_000;
-/// Lines of the answer: that it is accepted, and that it failed.
+/// Lines of the answer: acceptance, and failure.
 const LINES: usize = 2;
 
-/// How far another control process is.
+/// The progress of a replacement of this process.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Reexec {
     stage: Stage,
@@ -41,12 +41,12 @@ pub(in crate::control) struct Reexec {
 
 #[derive(Debug, Default)]
 enum Stage {
-    /// Nobody has asked.
+    /// No client has asked.
     #[default]
     None,
-    /// As soon as nothing is under way, or at this moment.
+    /// Requested: begins as soon as nothing is under way, or at this moment.
     Asked { by: Moment, client: Client },
-    /// Another is being started.
+    /// The successor is being started.
     Frozen {
         held: VecDeque<Input>,
         asks: usize,
@@ -54,14 +54,14 @@ enum Stage {
     },
 }
 
-/// The client who has asked.
+/// The client that has asked.
 #[derive(Debug)]
 struct Client {
     asked: Line,
     progress: mpsc::Sender<Progress>,
 }
 
-/// What the keeper remembers of a reexec.
+/// The keeper's record of a reexec.
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
     line: Line,
@@ -207,7 +207,7 @@ pub(in crate::control) fn conclude(
     forget(cx);
 }
 
-/// The successor says in the history how it ended.
+/// Has the keeper remember the request: the successor writes its outcome to the history.
 fn remember(cx: &mut Context, asked: &Line, handed_over: bool) {
     let asked = Asked {
         line: asked.clone(),
@@ -257,7 +257,7 @@ fn refuse(cx: &mut Context, audit_log: &mut AuditLog, client: Client, why: &str)
     cx.answer(Answer::Progress(progress, refused));
 }
 
-/// It is answered from memory, or by a job that only reads.
+/// Whether a request is answered from memory, or by a job that only reads.
 pub(in crate::control) const fn changes_nothing(ask: &Ask) -> bool {
     !matches!(
         ask,

@@ -1,5 +1,5 @@
-//! What a control process takes over from the one before it: the plan, the records of services, the
-//! runs. All of it comes from the keeper.
+//! The takeover from the previous control process: the plan, the records of services, the runs. All
+//! of them come from the keeper.
 //!
 //! Owner of nothing: what is taken over goes into the [`Context`]; in which order the components
 //! take over theirs is said in `router/takeover.rs`. Invariant: each run that the engine's records
@@ -80,7 +80,7 @@ impl Context {
             (Role::Main, _) => Purpose::Main,
             (Role::Helper, Some(main)) => Purpose::ReloadCommand(main),
             (Role::Helper, None) if known => Purpose::Validator,
-            // It ends by itself, and has told by then.
+            // A delivery ends by itself, and reports its result itself.
             (Role::Helper, None) if is_delivery(&info.service) => return None,
             (Role::Helper, None) => {
                 // An exec probe, or a step of a reconfiguration.
@@ -210,7 +210,7 @@ impl KnownRuns<'_> {
     }
 }
 
-/// The keeper knows this run.
+/// Whether the keeper knows this run.
 fn is_told(hello: &Hello, run: RunId) -> bool {
     let mut facts = hello.facts.iter();
     let in_facts = facts.any(|it| fact_run(&it.fact) == Some(run.0));

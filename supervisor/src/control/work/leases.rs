@@ -1,4 +1,4 @@
-//! Leases: what a job keeps stopped, and gives back. Pure; the engine holds the leases themselves.
+//! Leases of jobs, as clients see and request them. Pure; the engine holds the leases themselves.
 
 use api::{ErrorKind, ErrorReply, LeaseRequest, LeasedBy};
 use engine::{Goal, Lease, Refusal, ServiceId, View};
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Context {
-    /// Who keeps a service stopped.
+    /// The job that keeps a service stopped.
     pub(in crate::control) fn leased_by(&self, view: &View) -> Option<LeasedBy> {
         let lease = view.lease?;
         Some(LeasedBy {
@@ -34,7 +34,7 @@ impl Context {
         Some(format!("stopped for the job {job} (since {since})"))
     }
 
-    /// What a client is told whose command is refused because of a job.
+    /// The reply to a client whose command is refused because of a job.
     pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let (kind, message, hint) = match refusal {

@@ -28,17 +28,17 @@ use requests::Pending;
 
 pub(super) use result::{read, store, unread};
 
-/// What is known of jobs beside the engine's part.
+/// The state of jobs beside the engine's part.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pending: Option<Pending>,
     progress: progress::Said,
-    /// What jobs have left last, without their reports.
+    /// The last results of jobs, without their reports.
     results: BTreeMap<ServiceId, JobResult>,
 }
 
 impl Work {
-    /// What a job has left of its last request.
+    /// The result of a job's last request.
     pub(super) fn result_of(&self, job: ServiceId, view: &View) -> Option<&JobResult> {
         let result = self.results.get(&job)?;
         (view.request.as_ref() == Some(&result.id)).then_some(result)

@@ -1,4 +1,4 @@
-//! How far jobs say that they are. Status shows each word; clients get at most one in [`PAUSE_MS`],
+//! Progress messages of jobs. Status shows each message; clients get at most one in [`PAUSE_MS`],
 //! the last one.
 
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use engine::{Moment, RunId, ServiceId, View};
 
 use crate::control::{Context, Purpose, work::Work};
 
-/// From one word that is passed on to the next, in milliseconds: five a second.
+/// Least time between two messages to clients, in milliseconds: five a second.
 const PAUSE_MS: u64 = 200;
 
-/// What jobs have said last.
+/// The last messages of jobs.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Said {
     jobs: BTreeMap<ServiceId, Last>,
@@ -20,19 +20,19 @@ pub(in crate::control) struct Said {
 #[derive(Debug)]
 struct Last {
     progress: JobProgress,
-    /// When the word may be passed on. None: it has been.
+    /// When the message may go to clients. None: it has gone.
     tell_at: Option<Moment>,
     told_at: Option<Moment>,
-    /// The step that events have told of.
+    /// The last step published as an event.
     step: String,
 }
 
-/// A word that is to be passed on.
+/// A message to pass on.
 #[derive(Debug)]
 struct Word {
     job: ServiceId,
     at: JobProgress,
-    /// No event has told of its step.
+    /// Whether no event has named the step yet.
     is_new: bool,
 }
 
@@ -49,7 +49,7 @@ impl Said {
         self.jobs.insert(job, last);
     }
 
-    /// What is passed on now.
+    /// The messages to pass on now.
     fn due(&mut self, now: Moment) -> Vec<Word> {
         let mut due = Vec::new();
         for (job, last) in &mut self.jobs {
@@ -68,7 +68,7 @@ impl Said {
         due
     }
 
-    /// What a job said counts no more.
+    /// Drops the last message of a job.
     pub(super) fn forget(&mut self, job: ServiceId) {
         self.jobs.remove(&job);
     }
@@ -79,12 +79,12 @@ impl Said {
 }
 
 impl Work {
-    /// When a word is to be passed on.
+    /// When the next message is due for clients.
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         self.progress.poll_timeout()
     }
 
-    /// A run says how far it is, if it is of a job.
+    /// Takes a progress message of a run, if the run is a job's.
     pub(in crate::control) fn job_said(&mut self, cx: &Context, run: RunId, value: &str) {
         let Some(known) = cx.run(run) else {
             return;
@@ -118,12 +118,12 @@ impl Work {
 }
 
 impl Work {
-    /// How far a job last said it is.
+    /// The last progress message of a job.
     pub(in crate::control) fn progress_of(&self, job: ServiceId) -> Option<&JobProgress> {
         self.progress.jobs.get(&job).map(|last| &last.progress)
     }
 
-    /// What is shown of a service that is a job.
+    /// The status of a service that is a job.
     pub(in crate::control) fn status(
         &self,
         cx: &Context,

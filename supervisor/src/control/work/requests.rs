@@ -25,16 +25,16 @@ use crate::{
     service_query::unknown_service,
 };
 
-/// As an operation is named in the history that asks for a job's work.
+/// Name of an operation that asks for a job's work, in the history.
 const WHAT: &str = "job";
 
-/// A request that is on its way to the disk.
+/// A request on its way to the disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Pending {
     job: ServiceId,
     order: JobOrder,
     asked: Line,
-    /// The job was stopped meanwhile.
+    /// The hold, if the job was stopped meanwhile.
     stopped: Option<Hold>,
 }
 
@@ -61,12 +61,13 @@ pub(super) struct Stored {
     pub(super) fate: Fate,
 }
 
-/// What is to be done with it.
+/// The next step for the request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Fate {
-    /// The engine gets it.
+    /// The engine gets the request.
     Begins,
-    /// The engine has it: an earlier control process came so far, and has not told.
+    /// The engine has the request: an earlier control process came so far, and died before it said
+    /// so.
     HasBegun,
     Refused(ErrorReply),
 }
@@ -92,7 +93,7 @@ pub(super) fn asked_for(cx: &Context, service: &str) -> Result<ServiceId, ErrorR
 }
 
 impl Work {
-    /// This request is on its way to the disk.
+    /// Whether this request is on its way to the disk.
     pub(in crate::control) fn has_pending(&self, id: &str) -> bool {
         let pending = self.pending.as_ref();
         pending.is_some_and(|it| it.order.id == id)
@@ -103,7 +104,7 @@ impl Work {
         self.pending.as_ref().map(|it| it.job)
     }
 
-    /// Takes a request in, and has it stored. Its client follows what becomes of it.
+    /// Takes a request in, and has it stored. Its client follows the operation.
     pub(super) fn request(
         &mut self,
         cx: &mut Context,
@@ -189,7 +190,7 @@ impl Work {
         })
     }
 
-    /// What an earlier control process had in hand goes on, unless everything is being stopped.
+    /// Goes on with the request of an earlier control process, unless everything is being stopped.
     pub(super) fn restore_request(
         &mut self,
         cx: &mut Context,

@@ -1,5 +1,5 @@
-//! Lends jobs' work what it reads of other components, and asks the engine: nothing is decided
-//! here.
+//! Lends other components' state to jobs' work, and asks the engine. Invariant: this module decides
+//! nothing.
 
 use api::{ErrorReply, EventKind, JobRequest, Progress};
 use engine::{Command, ServiceId};
@@ -22,7 +22,7 @@ use crate::{
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
 
 impl Control {
-    /// Somebody wants something of a job, or a job does.
+    /// Handles a request about a job, from a client or from a job itself.
     pub(in crate::control) fn ask_work(&mut self, id: &str, wish: Wish, peer: &Peer) -> Stream {
         if let Some(known) = self.operations.follow(id) {
             return Ok(known);
@@ -82,7 +82,7 @@ impl Control {
         Ok(work.request(&mut self.cx, &mut books, job, request, peer))
     }
 
-    /// The time of a job has come.
+    /// Runs a job whose scheduled time has come.
     pub(in crate::control) fn run_job_by_schedule(&mut self, service: &str) -> Result<(), String> {
         let schedule = self.cx.plan.services.get(service);
         let schedule = schedule.and_then(|it| it.schedule.as_ref());
@@ -100,7 +100,7 @@ impl Control {
         asked.map(drop).map_err(|error| error.message)
     }
 
-    /// What an earlier control process had in hand.
+    /// Restores the request of an earlier control process.
     pub(in crate::control) fn restore_request(&mut self, record: Option<&String>) {
         let mut books = Books {
             operations: &mut self.operations,
@@ -156,7 +156,7 @@ impl Control {
             .refuse(&mut self.cx, &mut self.audit, id, error);
     }
 
-    /// Clients hear how far jobs say that they are.
+    /// Passes progress messages of jobs on to clients.
     pub(in crate::control) fn pass_progress_on(&mut self) {
         for (operation, line) in self.work.progress_due(&mut self.cx) {
             let answer = self.operations.progress(&operation, line);
@@ -170,7 +170,7 @@ impl Control {
             .read_results(&mut self.cx, &mut self.operations, &mut self.api.metrics);
     }
 
-    /// What was read as the result of a job.
+    /// Takes the result of a job.
     pub(in crate::control) fn result_read(&mut self, id: &str, read: Read) {
         self.work
             .result_read(&mut self.cx, &mut self.operations, id, read);

@@ -1,4 +1,4 @@
-//! Carries out in the model world what the engine wants done.
+//! Carries out the engine's effects in the model world.
 
 use engine::{Effect, SignalPurpose};
 
@@ -17,7 +17,7 @@ impl Rig {
             Effect::Spawn { service, run } | Effect::Validate { service, run } => {
                 let main = matches!(effect, Effect::Spawn { .. });
                 let role = if main { Role::Main } else { Role::Validator };
-                // What time took back within the same event was for the state before that.
+                // An effect withdrawn by time within the same event belonged to the state before.
                 let kill = Effect::Kill {
                     service: *service,
                     run: *run,

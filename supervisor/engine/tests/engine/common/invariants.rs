@@ -1,11 +1,11 @@
-//! What no engine may ever break: checked after every event, at every spawn, stop and end.
+//! Invariants of every engine: checked after every event, at every spawn, stop and end.
 
 use engine::{Effect, Goal, Order, Probing, RunId, ServiceId, Settled, State, StopCause, Up, View};
 
 use super::{Phase, Proc, Rig, Role};
 
 impl Rig {
-    /// What is shown of each service, but for what its probes count by the way.
+    /// The view of each service, without the running counts of its probes.
     pub(super) fn seen(&self) -> Vec<(ServiceId, Option<View>)> {
         let each = self.specs.keys().map(|service| {
             let mut view = self.engine.view(*service);
@@ -58,7 +58,7 @@ impl Rig {
         }
     }
 
-    /// The end of a main run is told once, and not before its process is gone.
+    /// The end of a main run is reported once, and not before its process is gone.
     pub(super) fn check_end(&mut self, ended: &engine::Ended) {
         assert!(self.ended.insert(ended.run), "{:?} ends twice", ended.run);
         let proc = self.procs.get(&ended.run);
@@ -99,7 +99,7 @@ impl Rig {
         }
     }
 
-    /// What a run is told to go down for is so.
+    /// The reason for which a run is told to go down is true.
     pub(super) fn check_order(&self, service: ServiceId) {
         let State::Stopping {
             cause: StopCause::Asked(order),
@@ -127,7 +127,7 @@ impl Rig {
         assert!(is_so, "{service:?} goes down for {order:?}: {view:?}");
     }
 
-    /// What requires a service is down before that is asked to stop.
+    /// The requirers of a service are down before the service is asked to stop.
     pub(super) fn check_stop_order(&self, service: ServiceId) {
         let State::Stopping { cause, .. } = self.state(service.0) else {
             return;
@@ -150,7 +150,7 @@ impl Rig {
     }
 }
 
-/// Blanks what a probe counts by the way.
+/// Blanks the running counts of a probe.
 pub(crate) fn calm_probes(state: &mut State) {
     let probes = match state {
         State::Starting { probe, .. } => [probe.as_mut(), None, None],

@@ -25,10 +25,10 @@ pub(crate) struct Rig {
     pub(crate) procs: BTreeMap<RunId, Proc>,
     pub(crate) probes: BTreeSet<(RunId, ProbeKind)>,
     pub(crate) last: Vec<Effect>,
-    /// Main runs whose end was told.
+    /// Main runs whose end was reported.
     pub(crate) ended: BTreeSet<RunId>,
     pub(crate) complete: Option<bool>,
-    /// A new control process says again what the old one may not have said.
+    /// Whether a new control process repeats effects that the old one may not have carried out.
     pub(crate) reborn: bool,
 }
 
@@ -146,7 +146,7 @@ impl Rig {
             self.carry_out(effect, &effects[at..]);
         }
         self.last = effects;
-        // Nobody waits any more for a validator that would not go.
+        // Nobody waits for a validator that is left over.
         let engine = &self.engine;
         self.procs.retain(|run, it| {
             it.role != Role::Validator || !it.killed || engine.service_of(*run).is_some()

@@ -85,13 +85,13 @@ const fn told(how: ReloadHow) -> Reload {
     }
 }
 
-/// The same, and is asked whether it has the new configuration.
+/// As `reload`, with a confirmation of the new configuration.
 pub(crate) fn confirmed(mut reload: Reload) -> Reload {
     reload.confirm = Some(probe(1));
     reload
 }
 
-/// What a validator or reload command says that fails.
+/// The result of a validator or reload command that fails.
 pub(crate) fn refused() -> Result<(), String> {
     Err("no".to_owned())
 }

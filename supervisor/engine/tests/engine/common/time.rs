@@ -26,7 +26,7 @@ impl Rig {
         true
     }
 
-    /// The same, but whoever has to say by then that it is alive does so in time.
+    /// As `next_deadline`, but every watched run says in time that it is alive.
     pub(crate) fn next_deadline_of_the_living(&mut self) -> bool {
         let Some(at) = self.engine.poll_timeout() else {
             return false;

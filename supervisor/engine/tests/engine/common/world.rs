@@ -25,12 +25,12 @@ pub(crate) struct Proc {
     pub(crate) phase: Phase,
     pub(crate) asked: bool,
     pub(crate) killed: bool,
-    /// The keeper makes no process for it: something of an earlier run is left.
+    /// The keeper makes no process for the run: leftovers of an earlier run exist.
     pub(crate) refused: bool,
 }
 
 impl Proc {
-    /// What becomes of it that is asked for.
+    /// The fact that follows a requested run.
     pub(crate) const fn born(&self, run: RunId) -> Fact {
         if self.refused {
             Fact::SpawnRefused { run, left: 1 }
@@ -39,7 +39,7 @@ impl Proc {
         }
     }
 
-    /// What becomes of a validator or reload command.
+    /// The outcome of a validator or reload command.
     fn outcome(&self) -> Result<(), String> {
         if self.killed { refused() } else { Ok(()) }
     }
@@ -123,7 +123,7 @@ impl Rig {
         !proc.refused && self.procs.values().any(refused)
     }
 
-    /// What a world of this mood does next by itself.
+    /// The next fact in a world of this mood.
     pub(crate) fn next_fact(&self, mood: Mood) -> Option<Fact> {
         for (run, proc) in &self.procs {
             let run = *run;

@@ -1,5 +1,5 @@
-//! What must hold in every state: no stale fact counts, a refusal stays visible, and the service
-//! gets where it is wanted.
+//! Invariants of every state: no stale fact counts, a refusal stays visible, and the service
+//! reaches its goal.
 
 use engine::*;
 
@@ -172,7 +172,7 @@ pub(crate) fn check_liveness(rig: &Rig) {
     for mood in [Mood::Obedient, Mood::NeverReady] {
         reaches(rig, mood, "the end of a reload", |rig| label(rig) != 6);
     }
-    // Who was up before is up again.
+    // A service that was up before is up again.
     for mood in [Mood::Obedient, Mood::Stubborn, Mood::DiesAtOnce] {
         reaches(rig, mood, "the end of its leases", |rig| {
             !rig.engine.has_leases()
@@ -188,7 +188,7 @@ pub(crate) fn check_liveness(rig: &Rig) {
             rig.name(DEP) == "running"
         });
     }
-    // What would not go goes at last: it is what its goal says.
+    // Leftovers end at last: then the service is what its goal says.
     reaches(rig, Mood::Obedient, "no leftovers", |rig| label(rig) != 12);
     if rig
         .engine

@@ -1,4 +1,4 @@
-//! Who follows what happens, and goes on where it was.
+//! Followers of the event stream, and how they continue where they were.
 
 use super::*;
 
@@ -17,7 +17,8 @@ fn event(detail: &str) -> Happened {
     }
 }
 
-/// Who has seen an event goes on after it, whoever tells; who has seen another is told so.
+/// A follower continues after the event that it has seen, under any control process; a follower
+/// that has seen another event is told so.
 #[test]
 fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
     let mut feed = EventStream::default();
@@ -49,7 +50,7 @@ fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
     };
     assert_eq!(details(3, 3), ["4", "5"]);
     assert_eq!(details(5, 5), [""; 0]);
-    // Of another supervisor, or too long ago.
+    // An event of another supervisor, or from too long ago.
     assert_eq!(details(3, 4), ["gap", "4", "5"]);
     assert_eq!(details(9, 4), ["gap", "4", "5"]);
 }

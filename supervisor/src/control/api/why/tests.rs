@@ -1,4 +1,5 @@
-//! What is said of a service whose address another has, and of one that only speaks of such.
+//! A service whose address another process has, and a service whose output only speaks of an
+//! address.
 
 use api::WhyStep;
 use engine::Exit;
@@ -15,7 +16,7 @@ fn why(world: &Harness, name: &str) -> WhyStep {
     chain.remove(0)
 }
 
-/// What was spawned last ends with exit code 1.
+/// The last spawned run ends with exit code 1.
 fn fails(world: &mut Harness, said: &str) {
     let run = world.spawned.last().unwrap().1;
     world.spawned(run);
@@ -60,7 +61,7 @@ fn a_hint_at_an_address_in_use_stands_below_the_sentence_alone() {
     assert!(last.contains(bare), "{last}");
 }
 
-/// What a program says is in use is no address of the service.
+/// An address in use that a program's output names is no address of the service.
 #[test]
 fn what_a_program_says_of_itself_makes_no_address_in_use() {
     let web = "command = ['/bin/web']\nvalidate = ['/bin/true']\nlistens_hint = 'move it'\n";

@@ -1,4 +1,4 @@
-//! What is said of services that are to be seen to listen, and when.
+//! Reasons and warnings for services that are expected to listen, and their times.
 
 use api::Action;
 
@@ -70,7 +70,7 @@ fn who_does_not_listen_in_time_has_failed_the_plan_until_its_next_start() {
     let reason = status.reason.unwrap_or_default();
     assert_eq!(reason, "does not listen on 127.0.0.1:10");
     assert_eq!((status.healthy, has_worked(&world)), (Some(false), false));
-    // Nothing has changed: it has not become better.
+    // Nothing has changed, so the fault remains.
     world.signal(1);
     assert!(world.looks.is_empty() && !has_worked(&world));
     world.act(Action::Restart, "web");
@@ -125,7 +125,7 @@ fn an_address_that_cannot_be_looked_at_refuses_nothing() {
     assert_eq!(world.looks.len(), 1, "it is looked at afterwards");
 }
 
-/// A signal that a client sends is no reload: what was seen stays said.
+/// A client's signal is no reload: the observed fault stays.
 #[test]
 fn a_signal_does_not_take_back_what_was_seen() {
     let mut world = reloading();

@@ -1,4 +1,4 @@
-//! Lines of the history, and the words in them.
+//! Lines of the history, and their words.
 
 use api::{ActionResult, GoneBack, Verdict};
 
@@ -8,7 +8,7 @@ use crate::{
     history::{Line, Said},
 };
 
-/// The line that says that somebody has asked for an operation.
+/// The line for the request of an operation.
 pub(in crate::control) fn asked(
     unix_ms: u64,
     id: &str,
@@ -28,7 +28,7 @@ pub(in crate::control) fn asked(
     }
 }
 
-/// What has failed, each service in words.
+/// The failures of an operation, one sentence per service.
 pub(in crate::control) fn failures(results: &[ActionResult]) -> Vec<String> {
     let failed = results.iter().filter(|it| it.verdict == Verdict::Failed);
     let words = failed.map(|result| match result.detail.as_str() {
@@ -38,7 +38,7 @@ pub(in crate::control) fn failures(results: &[ActionResult]) -> Vec<String> {
     words.collect()
 }
 
-/// How an operation went back, in words.
+/// How an operation was rolled back, in words.
 pub(in crate::control) fn gone_back(it: &GoneBack) -> String {
     let (at, by) = (&it.to.at, &it.to.by);
     let failed = failures(&it.results).join("; ");

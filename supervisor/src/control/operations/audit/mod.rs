@@ -1,12 +1,12 @@
-//! Operations on their way to the history on disk: who asked for what, and how it ended.
+//! Operations on their way to the history on disk: who asked for each, and how each ended.
 //!
-//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines,
-//! so that their order holds. Whoever asked for an operation hears that it is done once its lines
-//! are written, or hears that they are not; no operation fails by that. Written means with the
-//! kernel, not synced: a line outlives every process of ours, and a power cut takes the last
-//! seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of this
-//! process writes what this one had not (`operations/restore.rs`), so a line may come twice, which
-//! readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
+//! [`AuditLog`] owns the lines that are not known to be on the disk. One job at a time writes
+//! lines, so that their order holds. A client hears that its operation is done once the lines are
+//! written, or hears that they are not; a failed write fails no operation. Written means handed to
+//! the kernel, not synced: a line outlives every process of ours, and a power cut loses the last
+//! seconds at most. A failed write is retried by time (`on_disk.rs`). A successor of this process
+//! writes the lines that this process had not written (`operations/restore.rs`), so a line may come
+//! twice, which readers tolerate. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
 
 mod lines;
 
@@ -26,17 +26,17 @@ use crate::{
 use lines::line;
 pub(in crate::control) use lines::{asked, failures, gone_back};
 
-/// Lines that wait to be written; more are lost, and counted. What is still known of their
-/// operations is written when there is room again.
+/// Most waiting lines; further lines are lost, and counted. What is still known of their operations
+/// is written when there is room again.
 const WAITING_MAX: usize = 1024;
 
-/// Services whose failure is told in the words of one operation.
+/// Most services whose failure is named in the words of one operation.
 const FAILURES_MAX: usize = 20;
 
-/// Lines that are remembered for themselves; the oldest give way.
+/// Most lines remembered without their operation; the oldest are dropped.
 const KEPT_MAX: usize = 128;
 
-/// Lines that wait to be written, and those that no operation remembers.
+/// Lines that wait to be written, and lines that no operation remembers.
 #[derive(Debug, Default)]
 pub(in crate::control) struct AuditLog {
     waiting: Vec<Line>,
@@ -45,24 +45,24 @@ pub(in crate::control) struct AuditLog {
     /// Operations whose lines a job is writing.
     writing: BTreeSet<String>,
     attempts: Attempts,
-    /// Some lines have not been tried yet.
+    /// Whether some lines have not been tried yet.
     new: bool,
-    /// The failure of the last attempt has been told.
+    /// Whether the failure of the last attempt has been reported.
     told: bool,
-    /// Lines for which there was no room.
+    /// Number of lines lost for want of room.
     lost: usize,
 }
 
 impl AuditLog {
-    /// Lines are on their way to the disk. Nobody waits for lines that cannot be written.
+    /// Whether lines are on their way to the disk. Nobody waits for lines that cannot be written.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
         any && self.attempts.standing() == Durability::Awaited
     }
 
-    /// Whether all that was said of an operation so far is on the disk.
+    /// Whether all lines of an operation so far are on the disk.
     pub(in crate::control) fn standing(&self, id: &str) -> Durability {
-        // Which lines were lost is not known.
+        // It is unknown which lines were lost.
         if self.writing.contains(id) || self.has_waiting(id) || self.lost > 0 {
             self.attempts.standing()
         } else {
@@ -70,17 +70,17 @@ impl AuditLog {
         }
     }
 
-    /// Not all that was said of an operation has been given to a job.
+    /// Whether some lines of an operation have not been given to a job.
     pub(in crate::control) fn has_waiting(&self, id: &str) -> bool {
         self.waiting.iter().any(|line| line.id == id)
     }
 
-    /// The lines of this operation are remembered for themselves.
+    /// Whether the audit log itself remembers the lines of this operation.
     pub(in crate::control) fn keeps(&self, id: &str) -> bool {
         self.kept.iter().any(|line| line.id == id)
     }
 
-    /// Shown in status as long as lines cannot be written.
+    /// Warning for status, as long as lines cannot be written.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
@@ -99,7 +99,7 @@ impl AuditLog {
         self.attempts.timeout(now);
     }
 
-    /// Before the daemon ends: lines that are on no disk are tried at once.
+    /// Retries unwritten lines at once, before the daemon ends.
     pub(in crate::control) const fn hurry(&mut self) {
         self.new = true;
     }
@@ -110,15 +110,15 @@ impl AuditLog {
 pub(in crate::control) enum Written {
     /// All lines of these operations so far are in the history.
     Of(Vec<String>),
-    /// Lines had no room while the disk did not answer: whoever knows those adds them once more.
+    /// Lines had no room while the disk did not answer: components that know them add them again.
     SomeLost,
     /// Lines wait for the next attempt.
     Nothing,
 }
 
 impl AuditLog {
-    /// The operation will not be done. `asked`: the line that it was asked for, if the history may
-    /// not have that.
+    /// Records that the operation is refused. `asked`: the line of its request, if the history may
+    /// lack that line.
     pub(in crate::control) fn refused(
         &mut self,
         cx: &mut Context,
@@ -129,7 +129,7 @@ impl AuditLog {
         self.record_end(cx, id, asked, api::ChangeOutcome::Refused, why);
     }
 
-    /// The operation is not followed to its end: `later` others have been asked for since.
+    /// Records that the operation is no longer followed: `later` others have been requested since.
     pub(in crate::control) fn lost_sight_of(
         &mut self,
         cx: &mut Context,
@@ -144,7 +144,7 @@ impl AuditLog {
         self.record_end(cx, id, asked, api::ChangeOutcome::Failed, &why);
     }
 
-    /// The last line of an operation that is not remembered any more.
+    /// Records the last line of an operation that is no longer remembered.
     fn record_end(
         &mut self,
         cx: &mut Context,
@@ -163,7 +163,7 @@ impl AuditLog {
         self.keep_lines(cx, asked.into_iter().chain([line]));
     }
 
-    /// The operation was asked for, and is done already.
+    /// Records an operation that is done as soon as it is requested.
     pub(in crate::control) fn done(&mut self, cx: &mut Context, asked: Line) {
         self.add(asked.clone());
         self.record_end(
@@ -183,14 +183,14 @@ impl AuditLog {
         self.remember_lines(cx);
     }
 
-    /// Lines that an earlier control process kept, and may not have written.
+    /// Restores lines that an earlier control process kept, and may not have written.
     pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         let kept = record.and_then(|record| serde_json::from_str(record).ok());
         self.kept = kept.unwrap_or_default();
         self.record_kept();
     }
 
-    /// Lines were lost, nobody knows which: those that are kept are added once more.
+    /// Adds the kept lines once more, after an unknown part of the lines was lost.
     pub(super) fn record_kept(&mut self) {
         for line in self.kept.clone() {
             self.add(line);
@@ -202,7 +202,7 @@ impl AuditLog {
         cx.remember(Key::AuditLines, record);
     }
 
-    /// The operation has come to its end. `name_services`: the line of its beginning could not.
+    /// Records the end of the operation. `name_services`: the first line could not name them.
     pub(in crate::control) fn ended(
         &mut self,
         cx: &mut Context,
@@ -241,7 +241,8 @@ impl AuditLog {
         self.new = true;
     }
 
-    /// The history has all lines of these operations that were known when the write began.
+    /// Forgets the lines of these operations that were known when the write began and are in the
+    /// history.
     fn forget_lines(&mut self, cx: &mut Context, written: &BTreeSet<String>) {
         let before = self.kept.len();
         let waiting: BTreeSet<&String> = self.waiting.iter().map(|line| &line.id).collect();
@@ -252,7 +253,7 @@ impl AuditLog {
         }
     }
 
-    /// Has lines written if that is due.
+    /// Has lines written if a write is due.
     pub(in crate::control) fn write(&mut self, cx: &mut Context) {
         if self.waiting.is_empty() || !self.attempts.begin(cx.now.moment, self.new) {
             return;
@@ -266,7 +267,7 @@ impl AuditLog {
         });
     }
 
-    /// A job has written lines, or could not; then they come back.
+    /// Takes the result of a write; after a failure the lines come back.
     pub(in crate::control) fn on_written(
         &mut self,
         cx: &mut Context,

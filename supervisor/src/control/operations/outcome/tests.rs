@@ -97,7 +97,7 @@ fn a_stop_that_needed_sigkill_has_succeeded_and_says_so() {
     seen.view.as_mut().unwrap().last_exit = Some((by_kill, Moment(1)));
     let killed = judgement(Kind::Stop, &target, &seen).unwrap();
     assert_eq!((killed.verdict, killed.killed), (Verdict::Done, true));
-    // It was down before: that run's end is not of this stop.
+    // The service was down before: the end of that run is not of this stop.
     let again = judgement(Kind::Stop, &Target::default(), &seen).unwrap();
     assert!(!again.killed);
 }
@@ -119,7 +119,7 @@ fn a_stop_waits_for_all_processes_and_fails_if_some_would_not_go() {
         of(Kind::Stop, &target, &down(stopping.clone(), Goal::Down)),
         None
     );
-    // Somebody has started it again meanwhile.
+    // A client has started the service again meanwhile.
     let started = of(Kind::Stop, &target, &down(stopping.clone(), Goal::Up));
     assert_eq!(started, Some(Verdict::Failed));
     // The job that wanted it stopped is over.

@@ -1,8 +1,8 @@
-//! What is read to work out what a plan does.
+//! The input for the impact of a plan.
 
 use crate::control::{holds::Holds, runs::starts::Starts};
 
-/// What is known of services beside the engine's part.
+/// State of services beside the engine's part.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) struct Known<'a> {
     pub(in crate::control) holds: &'a Holds,

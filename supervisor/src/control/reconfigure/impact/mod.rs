@@ -27,11 +27,11 @@ use crate::{
     staging::Staged,
 };
 
-/// What becomes of one service, and why.
+/// The impact on one service, and the reason.
 #[derive(Debug)]
 pub(super) struct ServiceImpact {
     pub(super) service: ServiceId,
-    /// What the engine is told.
+    /// The impact on the process, for the engine.
     pub(super) shift: ProcessImpact,
     pub(super) action: PlanImpact,
     reasons: Vec<String>,
@@ -88,7 +88,7 @@ const fn verb(impact: PlanImpact) -> &'static str {
     }
 }
 
-/// What the engine would make of a plan, beyond what is asked of it.
+/// The engine's reaction to a plan, beyond the requested impacts.
 #[derive(Debug, Default)]
 struct Foresight {
     /// Services that restart, or run again, because of others.
@@ -229,7 +229,7 @@ pub(in crate::control) fn specs(
     enabled.iter().map(spec).collect()
 }
 
-/// What a dry run ends with.
+/// The report of a dry run.
 pub(super) fn preview(
     cx: &mut Context,
     known: &Known<'_>,
@@ -262,7 +262,7 @@ fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// What the engine is told of a change.
+/// The impact of a change on the process, for the engine.
 const fn shift(impact: PlanImpact) -> ProcessImpact {
     match impact {
         PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => ProcessImpact::Keep,

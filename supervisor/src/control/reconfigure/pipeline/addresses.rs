@@ -1,11 +1,11 @@
 //! The fifth step: addresses that a plan gives to services anew are looked at before anything is
 //! touched.
 //!
-//! Whoever has one of them and is no service that gives it up by the same plan refuses the plan,
-//! for a dry run too. What lets go of an address only as it ends has it still; the start waits for
-//! that (`control/runs/address_waits.rs`). The daemon's first plan is looked at by each start for
-//! itself. After the plan is applied the services are to be seen where it has them listen
-//! (`control/monitors/listening.rs`).
+//! A plan is refused, also in a dry run, if a process has such an address and is no service that
+//! gives the address up by the same plan. A process that ends by the same plan may still have its
+//! address; the start waits for that (`control/runs/address_waits.rs`). For the daemon's first plan
+//! each start checks its own addresses. After the plan is applied, the services must listen where
+//! the plan says (`control/monitors/listening.rs`).
 
 use std::collections::BTreeMap;
 

@@ -82,7 +82,7 @@ impl Reconfigure {
         let which = check.as_ref().map_or_else(String::new, |it| {
             let service = plan.services.get(&it.service);
             let user = service.and_then(|it| it.user.as_deref());
-            // What root could read, that account may not.
+            // The account may not be able to read what root could read.
             let user = user.map_or_else(String::new, |user| format!(", read as {user}"));
             format!(" ({}{user})", it.path)
         });

@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// Nothing stands against the plan. A dry run ends here.
+    /// Nothing speaks against the plan: a dry run ends here, a real attempt goes on.
     pub(super) fn ready_to_swap(
         &mut self,
         cx: &mut Context,

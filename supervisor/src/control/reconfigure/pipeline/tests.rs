@@ -52,7 +52,7 @@ impl Begun {
         }
     }
 
-    /// The job that was asked for since this was asked last; each step asks for one.
+    /// The job requested since the last call; each step requests one job.
     fn job(&mut self) -> Job {
         let outputs = std::iter::from_fn(|| self.fixture.cx.poll_output());
         let mut jobs = outputs.filter_map(|it| match it {
@@ -107,7 +107,7 @@ impl Begun {
         self.reconfigure.weigh(&mut self.fixture.cx, &known, staged)
     }
 
-    /// As far as the plan is to be weighed.
+    /// An attempt up to the point at which the plan is to be weighed.
     fn checked(dry_run: bool) -> (Self, StagedPlan) {
         let mut begun = Self::new(dry_run);
         assert!(matches!(begun.load(), Next::Wait));

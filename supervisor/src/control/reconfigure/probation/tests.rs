@@ -40,7 +40,7 @@ fn a_plan_has_worked_once_all_that_it_changed_has_stayed_up() {
     assert_eq!(fixture.kept(), 0);
     let due = fixture.pass(1);
     assert_eq!(probation.proven_at, Some(due));
-    // What was heard of runs counts, not what time it is.
+    // The watermark of heard facts counts, not the clock.
     probation.timeout(&mut fixture.cx, early, false);
     assert_eq!(fixture.kept(), 0);
     probation.timeout(&mut fixture.cx, due, false);

@@ -30,7 +30,7 @@ fn running(fixture: &Fixture) -> Kept {
     }
 }
 
-/// What is awaited of services that are reloaded.
+/// The targets of reloaded services.
 fn reloaded(fixture: &Fixture, names: &[&str]) -> BTreeMap<ServiceId, Target> {
     let target = |name: &&str| {
         let mut target = Target::default();
@@ -52,7 +52,7 @@ fn there_is_a_way_back_where_a_service_is_reloaded_with_something_else() {
     let plan = other(&fixture);
     let way_back = of(&fixture, &plan, &["db", "web"]).unwrap();
     assert_eq!(way_back.reloaded, [fixture.id("web")].into());
-    // Its last reload is tried again, with what the plan before said of it.
+    // The last reload of the service is tried again, with the configuration of the plan before.
     assert!(of(&fixture, &plan, &["db"]).is_none());
     // A restart takes the new configuration.
     let restarted = [(fixture.id("web"), Target::default())].into();

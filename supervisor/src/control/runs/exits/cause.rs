@@ -12,7 +12,7 @@ const SAID_CHARACTERS_MAX: usize = 300;
 /// where the plan has the service, its time to stop counts.
 const SIGNAL_MS: u64 = 10_000;
 
-/// What is read to name a cause.
+/// The state that is needed to name a cause.
 pub(in crate::control) struct Causes<'a> {
     pub(in crate::control) cx: &'a Context,
     pub(in crate::control) operations: &'a Operations,

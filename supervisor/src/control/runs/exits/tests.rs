@@ -1,5 +1,5 @@
-//! Ends of runs: one record each, whoever asked, and not too many of a service that ends all the
-//! time.
+//! Ends of runs: one record each, whatever ended the run, and few of a service that ends again and
+//! again.
 
 use api::{Action, ExitCause};
 use keeper::message;
@@ -122,7 +122,7 @@ fn an_end_says_who_asked_for_it_and_what_follows() {
     assert_eq!((by.as_str(), what.as_str()), ("root", "stop"));
 }
 
-/// Its control process dies after it has taken an end in, and before the keeper has heard that.
+/// The control process dies after it has taken an end in, and before the keeper has heard that.
 #[test]
 fn an_end_that_is_taken_in_twice_counts_once_though_it_is_left_out() {
     let mut known = Unwritten::new(Moment(0));
@@ -158,7 +158,7 @@ fn what_the_keeper_has_of_a_removed_service_is_forgotten_once_it_is_on_the_disk(
     let key = format!("{EXITS}a");
     let run = world.spawned[0].1;
     world.spawned(run);
-    // There is no room: its end is held back.
+    // There is no room: the record of this end is held back.
     let now = world.now.moment;
     let mut full = Unwritten::new(now);
     full.room = 0;

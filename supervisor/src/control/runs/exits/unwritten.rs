@@ -1,7 +1,7 @@
 //! Ends of runs of one service that are not on the disk yet, and how many more may go there.
 //!
-//! Of a service that ends all the time not every end is kept: [`BURST`] in a row, then one every
-//! [`REFILL_MS`], which says how many were left out before it. Limits: those, and [`WAITING_MAX`].
+//! A service that ends again and again has only some of its ends kept: [`BURST`] in a row, then one
+//! every [`REFILL_MS`], which counts those left out before it. Limits: those, and [`WAITING_MAX`].
 
 use api::{ExitCause, ExitRecord, NextRun};
 use engine::Moment;
@@ -13,10 +13,10 @@ pub(super) const BURST: u32 = 48;
 pub(super) const REFILL_MS: u64 = 60 * 60_000;
 /// Records of one service that wait to be written; while the disk is full, more are left out.
 pub(super) const WAITING_MAX: usize = 16;
-/// What is known of the ends of one service besides what is on the disk.
+/// Ends of one service that are not on the disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unwritten {
-    /// This many more ends may be kept.
+    /// How many more ends may be kept.
     pub(super) room: u32,
     /// When `room` was counted.
     counted_at: Moment,
@@ -72,7 +72,7 @@ impl Unwritten {
         }
         let held = self.held.take();
         let left_out = held.as_ref().map_or(0, |held| held.left_out + 1);
-        // Of the two, a failure is kept before a run that ended as it should.
+        // Of two ends, a failure is kept rather than a success.
         let (best, other) = match held {
             Some(held) if is_failure(&held) && !is_failure(&record) => (held, Some(record)),
             held => (record, held),
@@ -112,7 +112,7 @@ impl Unwritten {
         self.release(now, false);
     }
 
-    /// Nothing has to be remembered of this service.
+    /// Whether nothing has to be remembered of this service.
     pub(super) fn is_over(&self) -> bool {
         self.room == BURST && self.is_written()
     }

@@ -97,7 +97,7 @@ fn an_end_is_neither_lost_nor_doubled_by_a_power_cut_between_the_files() {
     assert_eq!(own, file("before-1-7"));
 }
 
-/// What an earlier daemon left is in the file until the history has it.
+/// A run of an earlier daemon stays in the file until the history has its end.
 #[test]
 fn an_unseen_end_outlives_a_second_power_cut() {
     let world = Harness::booted_with_exits_hanging(&[("a", TOML)], file("before-1-7"));

@@ -1,4 +1,4 @@
-//! Addresses that services listen on: whether they are free, and who is waited for if they are not.
+//! Waits for addresses that services listen on and that are not free.
 //!
 //! An address that a run of ours still has which is on its way down is waited for: that run has a
 //! deadline by which it is killed, and so the wait has one. Anybody else who has it is named, and
@@ -27,7 +27,7 @@ pub(super) struct AddressWaits(BTreeMap<RunId, Wait>);
 struct Wait {
     /// As the service file has it.
     address: String,
-    /// What was found out for the start.
+    /// The result of the preparation.
     resolved: Arc<Resolved>,
     on: On,
 }
@@ -41,7 +41,7 @@ enum On {
 }
 
 impl AddressWaits {
-    /// In words, whom a run waits for.
+    /// The process that a run waits for, in words.
     pub(super) fn reason(&self, cx: &Context, run: RunId) -> Option<String> {
         let wait = self.0.get(&run)?;
         match &wait.on {
@@ -147,7 +147,7 @@ impl Starts {
         over.map(|(run, _)| *run).collect()
     }
 
-    /// The run tries again, or is given up.
+    /// Retries the run, or gives it up.
     pub(in crate::control) fn end_address_wait(&mut self, cx: &mut Context, run: RunId) -> Next {
         let Some(wait) = self.address_waits.0.remove(&run) else {
             return Next::Nothing;

@@ -55,7 +55,7 @@ impl Starts {
         over.map(|(run, _)| *run).collect()
     }
 
-    /// The run tries again, or is given up.
+    /// Retries the run, or gives it up.
     pub(in crate::control) fn end_directory_wait(&mut self, cx: &mut Context, run: RunId) -> Next {
         self.directory_waits.remove(&run);
         if cx.run(run).is_none() {

@@ -46,7 +46,7 @@ use crate::{
     unready::Unready,
 };
 
-/// Why a run came to nothing that nobody wants any more.
+/// Why a withdrawn start came to nothing.
 const NOT_STARTED: &str = "it was stopped before it could start";
 
 /// All starts that are under way, and what keeps services from starting.
@@ -54,9 +54,9 @@ const NOT_STARTED: &str = "it was stopped before it could start";
 pub(in crate::control) struct Starts {
     /// Ids and programs, as long as the plan is being applied for which they were looked up.
     fresh: Resolutions,
-    /// Asked for by this input.
+    /// Starts that this input has asked for.
     asked: Vec<Start>,
-    /// Runs whose needs are being found out, with how that is ended early.
+    /// Runs whose needs are being looked up, with the flag that ends the lookup early.
     preparing: BTreeMap<RunId, Arc<AtomicBool>>,
     address_waits: AddressWaits,
     /// Runs that wait for a directory, with the run that has it.
@@ -71,17 +71,17 @@ pub(in crate::control) struct Starts {
     lookups: usize,
 }
 
-/// What a step of a start means for others.
+/// The consequence of a step of a start for other components.
 #[must_use = "the run goes no further without it"]
 #[derive(Debug)]
 pub(in crate::control) enum Next {
     /// Nothing yet: the run waits, or its helper has been asked for.
     Nothing,
-    /// What a main process may read is about to be looked at.
+    /// A lookup is about to read files of a main process.
     Prepares(RunId),
     /// The keeper has been asked for the main process.
     Spawns(ServiceId, RunId),
-    /// The run will not be started, as the engine has to hear.
+    /// The run will not start; the engine has to hear this fact.
     Refused(Fact),
     /// A helper has ended without a process.
     HelperEnded(RunId, Result<String, String>),
@@ -215,7 +215,7 @@ impl Starts {
     }
 }
 
-/// What a plan has to do with it.
+/// Plans and starts.
 impl Starts {
     /// A plan is being applied, with what was looked up for it. `more`: a start of this service has
     /// more to be done.
@@ -232,7 +232,7 @@ impl Starts {
         self.outdated = cx.runs().keys().copied().collect();
     }
 
-    /// The plan is applied: what was looked up for it grows old.
+    /// Ends the application of a plan: its lookups are no longer fresh.
     pub(in crate::control) fn end_plan(&mut self) {
         self.fresh.clear();
     }
@@ -263,10 +263,10 @@ impl Starts {
     }
 }
 
-/// For tests: what they may look at.
+/// Access for tests.
 #[cfg(test)]
 impl Starts {
-    /// Files and directories of all services could be made.
+    /// Whether files and directories of all services could be made.
     pub(in crate::control) fn is_whole(&self) -> bool {
         self.broken.is_empty()
     }
@@ -282,7 +282,7 @@ fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> Next
     })
 }
 
-/// The run is not to be started any more.
+/// Drops a run that is not to be started any more.
 fn drop_start(cx: &mut Context, run: RunId) -> Next {
     match cx.run(run).map(|known| &known.purpose) {
         Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.into()),
@@ -314,7 +314,7 @@ fn spawn_helper(
     }
 }
 
-/// What is known of the main run that a helper belongs to, if its program is among that.
+/// The main run that a helper belongs to, if its program is known.
 fn known_of_run(cx: &Context, service: &plan::Service, purpose: &Purpose) -> Option<Arc<Resolved>> {
     let (Purpose::Probe(of, _) | Purpose::ReloadCommand(of)) = purpose else {
         return None;

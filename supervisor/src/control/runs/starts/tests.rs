@@ -17,7 +17,7 @@ fn a_start_whose_needs_are_never_found_out_can_be_stopped() {
     assert_eq!(world.status("a").state, ServiceState::Stopped);
     world.act(Action::Start, "a");
     world.signal(15);
-    // Nobody writes the history here: that is waited for so long.
+    // No job writes the history in this test, so the end waits this long for the write.
     world.pass(2_000);
     assert!(world.quit);
 }
