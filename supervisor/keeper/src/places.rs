@@ -40,7 +40,7 @@ pub(crate) struct Places {
     listener: Listener,
     watches: Vec<Watch>,
     next: NextLook,
-    /// What could not be made at the last look.
+    /// Failures of the last look.
     failed: Vec<String>,
 }
 

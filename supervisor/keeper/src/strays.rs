@@ -2,6 +2,9 @@
 //! session, group and log pipe and emptied its environment; in a container also an orphan of a
 //! process that was started from outside. Strays are never killed, for their owner is unknown; they
 //! are named in the daemon's log and to the control process.
+//!
+//! Limits: looked for after each sweep of a run, forgotten when reaped; at most [`STRAYS_MAX`] are
+//! named.
 
 use proc::Family;
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@
 //! rotated files, named by the UTC time of their rotation (`2026-11-22T23-04-05.123456Z.log`), so
 //! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
 //! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. A service's
+//! line that begins with `[mattervisor]` gets a backslash before it. Bytes that are not UTF-8 pass
 //! as they are. Rotated files are compressed later by a separate process; the log thread only
 //! reports the services that have new ones (`Handle::take_rotated`).
 //!
