@@ -1,4 +1,4 @@
-//! What the API server asks the control loop: the only way from a client to the engine.
+//! Requests of the API server to the control loop: the only way from a client to the engine.
 //!
 //! The loop answers each ask at once, from memory; what takes longer (a start that is to be
 //! waited for) comes as a stream over the receiver that the answer holds.
@@ -17,7 +17,7 @@ pub(crate) const ASKS_MAX: usize = 256;
 /// Lines that wait for a slow reader of progress or events; more and it gets a gap marker.
 pub(crate) const STREAM_LINES_MAX: usize = 1024;
 
-/// Who asks, by the socket's peer credentials.
+/// Sender of a request, by the socket's peer credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     /// User.
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
     pub(crate) name: String,
 }
 
-/// What is wanted of a reconfigure.
+/// Options of a reconfigure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReconfigureOptions {
     /// Only say what it would do.
@@ -40,9 +40,9 @@ pub(crate) struct ReconfigureOptions {
 pub(crate) enum Wish {
     /// This job's work.
     Work(String, JobRequest),
-    /// It has services stopped.
+    /// The job has services stopped.
     Lease(LeaseRequest),
-    /// It gives them back.
+    /// The job gives its services back.
     Release(ReleaseRequest),
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Scrape {
     pub(crate) events: EventCounts,
 }
 
-/// What has happened to one service since the control process started.
+/// Counts of one service since the control process started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceTally {
     /// Automatic restarts.

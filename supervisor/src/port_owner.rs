@@ -1,4 +1,4 @@
-//! Who holds a TCP port: for the message that a service cannot have it.
+//! Finds the owner of a TCP port, for the message that a service cannot bind it.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! One who asked: the sources, merged by time, and the channel that they go to.
+//! A client of the log reader: its sources, merged by time, and its channel.
 
 use std::{
     cmp::Reverse,

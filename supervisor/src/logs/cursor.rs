@@ -35,7 +35,7 @@ pub(super) struct Line {
     pub(super) place: Option<Position>,
 }
 
-/// What the cursor has found at its place.
+/// Result of a look at the cursor's place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A line that is wanted.

@@ -55,7 +55,7 @@ const CLIENTS_MAX: usize = 64;
 /// Lines on their way to a client.
 const QUEUE_LINES: usize = 256;
 
-/// What a client wants to see.
+/// A client's selection of lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
     /// Directories of the logs.

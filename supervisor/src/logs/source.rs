@@ -9,7 +9,7 @@ use super::{
     watch::Watch,
 };
 
-/// One of the logs that a client reads.
+/// A log that a client reads.
 #[derive(Debug)]
 pub(super) struct Source {
     /// Whose.
@@ -36,7 +36,7 @@ enum Stage {
     Over,
 }
 
-/// What became of an attempt to read on.
+/// Outcome of an attempt to read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
     /// A line is in `head`.

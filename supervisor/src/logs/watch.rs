@@ -37,7 +37,7 @@ pub(super) struct Watch {
     parent: Option<WatchDescriptor>,
 }
 
-/// What happened to watched directories since the last look.
+/// Events of watched directories since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Events by watch descriptor.
@@ -46,7 +46,7 @@ pub(super) struct Changes {
     all: bool,
 }
 
-/// What happened to one directory.
+/// Events of one directory.
 #[derive(Clone, Copy, Debug, Default)]
 struct Touch {
     /// Something came or went that is a directory, this one included.

@@ -1,4 +1,4 @@
-//! Who is at the other end of the socket, and what that user may do.
+//! Identity of the peer of a socket, and the permissions of its user.
 //!
 //! The kernel says who connected: uid, gid and pid (`SO_PEERCRED`) and the supplementary groups
 //! (`SO_PEERGROUPS`), all as they were at that moment.
