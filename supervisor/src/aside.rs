@@ -18,8 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::unready::io_can_pass;
 
-/// Of one name so many are kept; the oldest give way, unless they are directories with something in
-/// them.
+/// Most files kept of one name; the oldest are removed, except directories that are not empty.
 const KEPT_MAX: usize = 3;
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 4096;

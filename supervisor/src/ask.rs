@@ -35,7 +35,7 @@ pub(crate) struct ReconfigureOptions {
     pub(crate) rollback: bool,
 }
 
-/// What is wanted of a job, or by one.
+/// Request of a client about a job, or of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wish {
     /// This job's work.
@@ -51,9 +51,9 @@ pub(crate) enum Wish {
 pub(crate) struct Exits {
     /// The history on disk is under this.
     pub(crate) state_dir: std::path::PathBuf,
-    /// Those that are not seen to be in it yet.
+    /// Ends of runs that the history may not show yet.
     pub(crate) unwritten: Vec<ExitRecord>,
-    /// What to say if nothing is found under the names that were asked for.
+    /// The error if nothing is found under the requested names.
     pub(crate) unknown: Option<ErrorReply>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct LogPlace {
     pub(crate) files: Vec<String>,
 }
 
-/// One question or request, with where the answer goes.
+/// A question or request, with the channel for its answer.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// All services, or those named (unknown names are an error).
@@ -93,7 +93,7 @@ pub(crate) enum Ask {
     },
     /// A change. Its progress ends with `Done` or `Refused`.
     Act {
-        /// What is asked for.
+        /// The requested action.
         request: ActionRequest,
         /// By whom.
         peer: Peer,
@@ -105,7 +105,7 @@ pub(crate) enum Ask {
     Reconfigure {
         /// The client's id.
         id: String,
-        /// What of it.
+        /// Options of the reconfigure.
         wanted: ReconfigureOptions,
         /// By whom.
         peer: Peer,
@@ -133,7 +133,7 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
-    /// What became of a change; `None` if it never arrived.
+    /// Outcome of a change; `None` if the change never arrived.
     Outcome {
         /// The client's id.
         id: String,
@@ -210,7 +210,7 @@ pub(crate) enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<ToolsReply>,
     },
-    /// What a reconfigure would change.
+    /// The changes that a reconfigure would make.
     Diff {
         /// Empty means all.
         names: Vec<String>,

@@ -41,7 +41,7 @@ use tokio::{
 const READ_BYTES_MAX: usize = 16 << 10;
 /// Descriptors that may wait to be closed before no more connections are made.
 pub(crate) const UNCLOSED_MAX: usize = 1024;
-/// Who sends descriptors is named in the log this often at most.
+/// Shortest time between two log lines that name a sender of descriptors.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Closes what may take long, on a thread that is started when it is needed first.

@@ -30,7 +30,7 @@ const KEPT_MAX: usize = 2;
 /// The list of kept plans is read, changed and written by one job at a time.
 static KEPT_LOCK: Mutex<()> = Mutex::new(());
 
-/// Who had a plan applied, and when.
+/// Administrator who had a plan applied, and the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppliedBy {
     /// Wall clock, milliseconds of the Unix epoch.

@@ -56,7 +56,7 @@ pub(crate) struct Holds {
     pub(crate) services: BTreeMap<String, StoredHold>,
 }
 
-/// One hold.
+/// A stored hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredHold {
     /// The user who holds the service, and since when.
@@ -95,7 +95,7 @@ impl Holds {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Running(pub(crate) BTreeMap<String, LiveRun>);
 
-/// One of them.
+/// A stored live run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LiveRun {
     /// Whose.

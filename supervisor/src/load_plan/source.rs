@@ -30,9 +30,9 @@ pub(crate) struct Loaded {
     pub(crate) put_back: Vec<(String, String)>,
     /// The plan is one of those that were kept.
     pub(crate) kept: Option<api::KeptPlan>,
-    /// What the files say that it stands in the place of.
+    /// Inputs in whose place this plan runs.
     pub(crate) rejected: Option<Inputs>,
-    /// Who had it applied, of one that was applied before.
+    /// Who had the plan applied, if it was applied before.
     pub(crate) mark: Option<AppliedBy>,
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn begin(
 
 fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let (service, needs) = (&*start.service, start.needs);
-    // Whose they are to be is asked first: it is the better reason.
+    // The ids come first: a missing account is the more useful reason.
     let ids = lookups.ids(service)?;
     let resolved = resolve(service, lookups)?;
     let (mut changed, mut made, mut in_use_by) = (Vec::new(), Vec::new(), None);

@@ -35,14 +35,14 @@ static WALK: Mutex<()> = Mutex::new(());
 pub(crate) struct OwnerChange {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Whose it is.
+    /// Present owner.
     pub(crate) from: Account,
-    /// Whose it is to be.
+    /// Owner that the plan wants.
     pub(crate) to: Account,
     /// The directory's content changes hands too.
     pub(crate) recursive: bool,
     mode: u32,
-    /// Whose its content may be besides, since an earlier walk was interrupted.
+    /// Further owners that its content may have, since an earlier walk was interrupted.
     begun: Vec<Account>,
     /// A directory above it changes hands too.
     follows: bool,

@@ -40,7 +40,7 @@ pub(super) struct Journal {
 #[derive(Debug, Serialize, Deserialize)]
 struct Begun {
     path: PathBuf,
-    /// Whose its content may be.
+    /// Owners that its content may have.
     owners: Vec<Ids>,
 }
 
@@ -72,7 +72,7 @@ impl Journal {
         })
     }
 
-    /// What stood in its place has been put aside, in words.
+    /// Report of a damaged journal that was put aside, once.
     pub(super) const fn lost(&mut self) -> Option<String> {
         self.lost.take()
     }

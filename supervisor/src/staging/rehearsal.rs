@@ -196,7 +196,7 @@ fn rehearse_file(
             note_broken(service, owners.broken(&file.path, &what, &error), staged);
         }
         Err(why) => {
-            // It is on the list all the same, for what it means to the service.
+            // The file stays on the list, for its effect on the service.
             staged.left_out.extend(not_checked(service, file, why));
             staged.files.push(StagedFile {
                 validate: Vec::new(),

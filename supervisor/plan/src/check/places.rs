@@ -33,7 +33,7 @@ const IN_STATE: &[&str] = &[
     "jobs",
     "lock",
 ];
-/// What the administrator says.
+/// Files of the administrator.
 const IN_ETC: &[&str] = &["mattervisor.toml", "secrets.toml", "services.d"];
 
 /// A directory or file of a service, and whose it is.

@@ -45,7 +45,7 @@ pub(crate) enum Escape {
     None,
 }
 
-/// What can be said of a service, as `situation` in the template of a [`StatusFile`].
+/// State of a service, as `situation` in the template of a [`StatusFile`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Situation {
     /// As `ctl status` has it: `starting`, `running`.

@@ -110,7 +110,7 @@ fn has_traces(state_dir: &Path) -> bool {
 pub struct Mended {
     /// The plan, as if nothing had been lost.
     pub plan: Plan,
-    /// What is put back: section and key. Each has a warning among the plan's remarks.
+    /// Secrets that are put back: section and key. Each has a warning among the plan's remarks.
     pub put_back: Vec<(String, String)>,
     /// Text of the file, where it is blank.
     whole: String,
