@@ -73,7 +73,7 @@ pub(crate) struct EventFilter {
 /// Where the lines of a service are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogPlace {
-    /// Whose.
+    /// Service of the lines.
     pub(crate) service: String,
     /// The directory of `current` and the rotated files.
     pub(crate) dir: std::path::PathBuf,

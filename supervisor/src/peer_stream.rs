@@ -10,9 +10,9 @@
 //! - closing a connection with something unread in it: then the connection itself is dangerous.
 //!
 //! What is dangerous goes to a thread that may hang. From [`UNCLOSED_MAX`] descriptors on, nobody
-//! but the owner can connect to the control socket (`control/runs/socket_groups.rs`) and no probe asks,
-//! so that there are at most that many and those of one message for each connection that there is
-//! by then.
+//! but the owner can connect to the control socket (`control/runs/socket_groups.rs`) and no probe
+//! asks, so that there are at most that many and those of one message for each connection that
+//! there is by then.
 
 use std::{
     io,
@@ -58,7 +58,8 @@ struct Closing {
 }
 
 impl Closer {
-    /// `place`: where descriptors come in, for the log. `unclosed` counts those that are not closed yet.
+    /// `place`: where descriptors come in, for the log. `unclosed` counts those that are not closed
+    /// yet.
     pub(crate) fn new(place: &'static str, unclosed: watch::Sender<usize>) -> Self {
         Self(Arc::new(Closing {
             place,

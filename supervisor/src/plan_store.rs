@@ -1,7 +1,8 @@
 //! Plans on disk: the one that was applied last, which a control process or a boot goes on with,
 //! and those that have worked, to go back to.
 //!
-//! Owner: jobs on the blocking pool. Both files are 0600, for plans hold secrets. Limit: [`KEPT_MAX`].
+//! Owner: jobs on the blocking pool. Both files are 0600, for plans hold secrets. Limit:
+//! [`KEPT_MAX`].
 
 use std::{
     collections::BTreeMap,

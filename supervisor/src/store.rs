@@ -1,5 +1,6 @@
-//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in `plan_store.rs`. Small
-//! files in the state directory, each written beside its place, synced and renamed.
+//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in
+//! `plan_store.rs`. Small files in the state directory, each written beside its place, synced and
+//! renamed.
 
 use std::{
     collections::BTreeMap,
@@ -98,7 +99,7 @@ pub(crate) struct Running(pub(crate) BTreeMap<String, LiveRun>);
 /// A stored live run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LiveRun {
-    /// Whose.
+    /// Service of the run.
     pub(crate) service: String,
     /// Its main process.
     pub(crate) pid: Option<i32>,

@@ -1,5 +1,5 @@
-//! Threads for one kind of blocking work. What hangs holds up its own kind alone: each kind has a number of its
-//! own, and more work of it waits.
+//! Threads for one kind of blocking work. What hangs holds up its own kind alone: each kind has a
+//! number of its own, and more work of it waits.
 //!
 //! Owner: whoever asks for the work, on the control thread, which never waits for it.
 
@@ -17,8 +17,8 @@ impl Threads {
         Self(Arc::new(Semaphore::new(count)))
     }
 
-    /// Does it on one of them, and waits for the answer. None: that has not come in time. Work that has not begun
-    /// by then is not done; what hangs keeps its thread.
+    /// Does it on one of them, and waits for the answer. None: that has not come in time. Work that
+    /// has not begun by then is not done; what hangs keeps its thread.
     pub(crate) fn run_within<T: Send + 'static>(
         &self,
         limit: Duration,

@@ -9,7 +9,8 @@ use crate::plan_store::{AppliedBy, Inputs, Kept};
 /// The source that a plan is made from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// All configuration files; secrets that are made or put back are stored. With the plan that runs.
+    /// All configuration files; secrets that are made or put back are stored. With the plan that
+    /// runs.
     Files(Arc<Plan>),
     /// As `Files`, at the daemon's start: a plan that was rolled back is not taken again.
     FirstFiles,

@@ -313,7 +313,7 @@ impl Cursor {
 pub(super) const GAP: &str = "lines may be missing here: files were deleted before they were read";
 
 enum Turn {
-    /// There may be more now.
+    /// More lines may have come.
     Moved,
     /// Before that comes the whole buffer.
     Rest,

@@ -12,7 +12,7 @@ use super::{
 /// A log that a client reads.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Whose.
+    /// Service of the log.
     pub(super) service: Arc<str>,
     /// The program's file, if the source is not the service's log itself.
     pub(super) file: Option<Arc<str>>,

@@ -79,8 +79,8 @@ pub(crate) struct Prepared {
     pub(crate) resolved: Arc<Resolved>,
     /// Directories that have changed hands, in words.
     pub(crate) changed: Vec<String>,
-    /// This run, which is on its way down, has a directory that is to change hands: nothing has been
-    /// done.
+    /// This run, which is on its way down, has a directory that is to change hands: nothing has
+    /// been done.
     pub(crate) in_use_by: Option<RunId>,
     /// Directories and files that were missing and are there again.
     pub(crate) made: Vec<PathBuf>,

@@ -66,7 +66,8 @@ struct Limits {
     admin_reserve: usize,
     /// Connections of one user other than root and the supervisor's own.
     per_user: usize,
-    /// From the first byte that may come to the end of the headers; also how long a connection may idle.
+    /// From the first byte that may come to the end of the headers; also how long a connection may
+    /// idle.
     head: Duration,
     /// Time for the whole body.
     body: Duration,

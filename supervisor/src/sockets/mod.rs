@@ -2,8 +2,8 @@
 //!
 //! The kernel is asked for the sockets that listen by `sock_diag(7)`, which looks at no connection;
 //! where it does not answer (a module is missing, a filter of system calls forbids it),
-//! `/proc/net/tcp` and `tcp6` are read. A process in another network namespace is asked about by its
-//! own `/proc/PID/net`, since `sock_diag` speaks of the caller's namespace.
+//! `/proc/net/tcp` and `tcp6` are read. A process in another network namespace is asked about by
+//! its own `/proc/PID/net`, since `sock_diag` speaks of the caller's namespace.
 //!
 //! Whose a socket is, [`proc::sockets`] says, to root and to the process's own account.
 //!

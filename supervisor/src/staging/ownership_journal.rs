@@ -1,9 +1,9 @@
-//! Which directories are about to change hands: on the disk before the first entry does, and until the
-//! last one has. Whoever finds a directory in it knows that its content may belong to either account,
-//! and to which of them.
+//! Which directories are about to change hands: on the disk before the first entry does, and until
+//! the last one has. Whoever finds a directory in it knows that its content may belong to either
+//! account, and to which of them.
 //!
-//! Owner: the thread that holds the lock of `ownership.rs`. Limit: [`ENTRIES_MAX`]; none is dropped, so
-//! what comes after that is refused.
+//! Owner: the thread that holds the lock of `ownership.rs`. Limit: [`ENTRIES_MAX`]; none is
+//! dropped, so what comes after that is refused.
 
 use std::{
     io,
@@ -45,8 +45,8 @@ struct Begun {
 }
 
 impl Journal {
-    /// As the disk has it. One that is none of ours has been put aside: then nobody knows what has begun,
-    /// which [`Self::lost`] says.
+    /// As the disk has it. One that is none of ours has been put aside: then nobody knows what has
+    /// begun, which [`Self::lost`] says.
     ///
     /// # Errors
     /// It cannot be read for now. Nothing may change hands then: what has begun would be forgotten.
@@ -63,8 +63,8 @@ impl Journal {
         })
     }
 
-    /// The same for who only looks: what cannot be read for now is as if nothing had begun. The start that
-    /// comes after it reads it again.
+    /// The same for who only looks: what cannot be read for now is as if nothing had begun. The
+    /// start that comes after it reads it again.
     pub(super) fn look(state_dir: &Path) -> Self {
         Self::read(state_dir).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", super::ownership::UNREAD);

@@ -1,5 +1,5 @@
-//! What bringing a plan to the disk would do. Only candidates are written, for their validators to
-//! see; what needs an account or a directory that is not there yet is left out, and said.
+//! Rehearses bringing a plan to the disk. Only candidates are written, for their validators to
+//! read; a file that needs a missing account or directory is left out, and the answer says so.
 
 use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 

@@ -45,7 +45,8 @@ impl Staged {
         (files, self.made)
     }
 
-    /// A service that cannot have what it needs for a reason that refuses the whole change, and why.
+    /// A service that cannot have what it needs for a reason that refuses the whole change, and
+    /// why.
     pub(crate) fn first_refused(&self) -> Option<(&str, &str)> {
         let broken = self.broken.iter().filter(|(_, it)| it.own.is_none());
         let broken = broken.map(|(service, it)| (service, &it.why));

@@ -100,7 +100,7 @@ fn copies(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
     all.map(|it| Wanted::of(service, "credentials", (&it.path, None)))
 }
 
-/// A status file is root's.
+/// A status file belongs to root.
 fn status_files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
     let all = service.status_files.iter();
     all.map(|it| Wanted::of(service, "status_files", (&it.path, None)))

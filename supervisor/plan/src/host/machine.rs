@@ -108,7 +108,7 @@ fn begin(file: fs::File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The machine we are on.
+/// The machine that this process runs on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealHost;
 
