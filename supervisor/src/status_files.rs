@@ -114,7 +114,7 @@ fn write_one(file: &StatusFile, situation: &Situation) -> io::Result<()> {
         .parent()
         .zip(file.path.file_name())
         .ok_or_else(wrong)?;
-    // Somebody may have removed it.
+    // An administrator may have removed the directory.
     let dir = Dir::make(parent, 0o755)?;
     match file.render(situation).map_err(io::Error::other)? {
         Some(text) => put(&dir, name, &text),

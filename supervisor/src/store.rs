@@ -208,7 +208,7 @@ pub(crate) fn forget_beside(beside: &Path) {
 fn place(path: &Path) -> io::Result<(Dir, &OsStr)> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
     let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(wrong)?;
-    // Somebody may have removed it.
+    // An administrator may have removed the directory.
     Ok((Dir::make(dir, 0o755)?, name))
 }
 

@@ -26,7 +26,7 @@ impl Threads {
     ) -> impl Future<Output = Option<T>> + Send + 'static {
         let threads = Arc::clone(&self.0);
         let done = async move {
-            // Nobody closes it.
+            // The semaphore is never closed.
             let one = threads.acquire_owned().await.ok()?;
             let done = tokio::task::spawn_blocking(move || {
                 let done = work();
@@ -42,7 +42,7 @@ impl Threads {
     pub(crate) fn run(&self, work: impl FnOnce() + Send + 'static) {
         let threads = Arc::clone(&self.0);
         tokio::spawn(async move {
-            // Nobody closes it.
+            // The semaphore is never closed.
             if let Ok(one) = threads.acquire_owned().await {
                 drop(tokio::task::spawn_blocking(move || {
                     work();

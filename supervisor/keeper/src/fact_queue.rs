@@ -170,7 +170,7 @@ mod tests {
         facts.greet(VecDeque::from([Notice::AreYouThere]));
         facts.push(status("b"));
         facts.push(Fact::Signalled { signal: 1 });
-        // Of the status that the hello was to tell there is a later value.
+        // The queue has a later value of the status that the hello was to send.
         assert_eq!(facts.next_unsent(), Some(Notice::AreYouThere));
         assert_eq!(facts.next_unsent(), Some(Notice::HelloEnd));
         assert_eq!(next_seq(&mut facts), Some(3));

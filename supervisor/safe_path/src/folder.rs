@@ -45,7 +45,7 @@ pub struct Found {
     now: Metadata,
     name: OsString,
     path: PathBuf,
-    /// Whose directory it lies in.
+    /// Owner of the directory that it lies in.
     above: u32,
 }
 

@@ -75,7 +75,7 @@ pub(super) enum Pumped {
     More,
     /// All lines that exist have been sent.
     Drained,
-    /// Nobody takes it.
+    /// The channel is full.
     Full,
     /// The receiver is gone.
     Gone,

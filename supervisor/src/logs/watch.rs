@@ -181,7 +181,7 @@ impl Changes {
         }
     }
 
-    /// Nothing happened.
+    /// Whether nothing has happened.
     pub(super) fn is_empty(&self) -> bool {
         !self.all && self.touched.is_empty()
     }

@@ -36,7 +36,7 @@ pub(crate) struct Access {
     pub(crate) viewer_gids: Vec<u32>,
     /// The groups are those of a plan; until then there are none yet.
     pub(crate) known: bool,
-    /// Nobody is let in for now: who connects waits in the backlog.
+    /// Whether new clients wait in the backlog for now.
     pub(crate) closed: bool,
 }
 

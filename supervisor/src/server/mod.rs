@@ -62,7 +62,7 @@ struct Limits {
     connections: usize,
     /// More of them for root and the supervisor's own user, so that nobody can lock those out.
     reserve: usize,
-    /// Of all connections, those that viewers cannot have, so that they cannot lock admins out.
+    /// Connections that viewers cannot have, so that they cannot lock admins out.
     admin_reserve: usize,
     /// Connections of one user other than root and the supervisor's own.
     per_user: usize,

@@ -64,7 +64,8 @@ pub(crate) fn swap(files: &[StagedFile], modes: &[StagedDirectory]) -> io::Resul
     Ok(undo)
 }
 
-/// Like [`swap`], one file or directory at a time: a failure is logged, and affects one service alone.
+/// Like [`swap`], one file or directory at a time: a failure is logged, and affects one service
+/// alone.
 pub(crate) fn swap_each(files: &[StagedFile], modes: &[StagedDirectory]) {
     let files = files.iter();
     let files = files.map(|file| (&file.service, swap(std::slice::from_ref(file), &[])));

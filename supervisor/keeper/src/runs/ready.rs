@@ -52,7 +52,8 @@ impl Runs {
         }
     }
 
-    /// Nobody can say any more that a run is ready. If it has not, and lives on, that is told.
+    /// Handles a pipe without writers. If the run lives and has not reported readiness, a fact says
+    /// that no report can come.
     fn ready_closed(&mut self, kit: &mut Kit, id: RunId) {
         let Some(run) = self.all.get_mut(&id) else {
             return;

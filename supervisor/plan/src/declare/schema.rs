@@ -33,7 +33,7 @@ pub(crate) struct Namespace {
     pub(crate) unreadable: bool,
     /// Effect of `NAME.enable`.
     pub(crate) switch: Switch,
-    /// Of an instance: identifier of its template, whose values count where the instance has none.
+    /// Identifier of an instance's template, whose values count where the instance has none.
     pub(crate) base: Option<String>,
     /// Value of `{{ instance }}`; empty in a template itself.
     pub(crate) instance: Option<String>,

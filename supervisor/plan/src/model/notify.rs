@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hidden::HIDDEN;
 
-/// Somebody to tell.
+/// Target of notifications.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifyTarget {
     /// `NAME` of `[notify.NAME]`.

@@ -1,4 +1,4 @@
-//! What follows the end of a run, and how a service is asked to end or to take a new configuration.
+//! Reaction to the end of a run, and how a service is asked to end or to take a new configuration.
 
 use std::collections::BTreeSet;
 

@@ -129,8 +129,7 @@ pub struct Service {
     /// See `requires`.
     #[serde(skip_serializing_if = "is_default")]
     pub after: BTreeSet<String>,
-    /// What it requires, wants or binds to and is disabled on this host, so that it is not waited
-    /// for.
+    /// Disabled services that it requires, wants or binds to; it does not wait for these.
     #[serde(skip_serializing_if = "is_default")]
     pub disabled_needs: BTreeSet<String>,
     /// `host:port` addresses that must be free before exec.
@@ -146,8 +145,8 @@ pub struct Service {
     /// When dependents may start.
     #[serde(skip_serializing_if = "is_default")]
     pub ready: Ready,
-    /// Whose messages on the notify socket count; none: every process's, where readiness or a
-    /// watchdog asks for a socket at all.
+    /// Processes whose messages on the notify socket count; none: every process, where readiness or
+    /// a watchdog needs a socket at all.
     #[serde(skip_serializing_if = "is_default")]
     pub notify_access: Option<NotifyAccess>,
     /// Watchdog that the service has to notify again and again; none: no watchdog.

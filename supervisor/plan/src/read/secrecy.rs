@@ -14,7 +14,7 @@
 pub(crate) enum Secrecy {
     /// Anybody may see the value.
     Public,
-    /// Nothing says that the value is harmless.
+    /// The value is not known to be harmless.
     Private,
     /// The value is a password, a key or the like.
     Secret,

@@ -43,7 +43,7 @@ const HEADER: &str = "# The file was lost: put back by the supervisor, from the 
 /// Secrets of plans that were applied here.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Of each plan that is known, the best one first.
+    /// Secrets of each known plan, the best one first.
     plans: Vec<Secrets>,
     /// Something was applied before, and no plan of it can be read.
     forgotten: bool,

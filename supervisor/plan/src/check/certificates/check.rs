@@ -1,4 +1,4 @@
-//! What is wrong with a certificate.
+//! Checks of a certificate.
 //!
 //! A certificate is looked at when the plan is made and by the supervisor while it runs; both get
 //! the same sentences. Nothing here refuses a plan: what a program cannot use, its own validator
