@@ -306,7 +306,8 @@ fn stage_file(
     Ok(Some(staged))
 }
 
-/// What is known of a file that is there as the plan has it; its reload token is nobody's wish.
+/// Metadata of a file that exists as the plan wants it; the value of its reload token does not
+/// matter.
 fn in_place(file: &RenderedFile) -> Option<Metadata> {
     let length = file.content.len() as u64;
     safe_path::holding(&file.path, length, |found| {

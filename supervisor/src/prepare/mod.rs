@@ -55,7 +55,7 @@ pub(crate) struct Start {
     pub(crate) state_dir: PathBuf,
     /// Directories that other runs have.
     pub(crate) in_use: Vec<InUse>,
-    /// Nobody waits for it any more.
+    /// Whether no caller waits for the result any more.
     pub(crate) unwanted: Arc<AtomicBool>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Nothing had to be done.
+    /// A preparation that had nothing to do.
     pub(crate) const fn of(resolved: Arc<Resolved>) -> Self {
         Self {
             resolved,

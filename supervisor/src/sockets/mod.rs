@@ -68,7 +68,8 @@ pub(crate) fn all() -> io::Result<Vec<Entry>> {
     tables::read(None)
 }
 
-/// Somebody has all of them. Anything but "in use" is left to whoever binds them to meet.
+/// Whether all of these addresses are in use. Any other error is left for the service itself to
+/// meet.
 pub(crate) fn in_use(at: &[SocketAddr]) -> bool {
     // std sets SO_REUSEADDR, so connections in TIME_WAIT do not count.
     let taken = |address: &SocketAddr| match bind(*address) {

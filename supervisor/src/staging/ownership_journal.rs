@@ -63,8 +63,8 @@ impl Journal {
         })
     }
 
-    /// The same for who only looks: what cannot be read for now is as if nothing had begun. The
-    /// start that comes after it reads it again.
+    /// Like [`Self::read`], for a caller that changes nothing: a journal that cannot be read for
+    /// now counts as empty. The next start reads it again.
     pub(super) fn look(state_dir: &Path) -> Self {
         Self::read(state_dir).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", super::ownership::UNREAD);
@@ -77,7 +77,8 @@ impl Journal {
         self.lost.take()
     }
 
-    /// Whose the content of a directory may be besides: of itself, of one above it or below.
+    /// Owners that the content of a directory may have, by the entries of the directory itself, and
+    /// of directories above and below.
     pub(super) fn owners(&self, path: &Path) -> Vec<Account> {
         let all = self.directories.iter();
         let meets = all.filter(|it| path.starts_with(&it.path) || it.path.starts_with(path));
@@ -85,7 +86,7 @@ impl Journal {
         owners.map(|&(uid, gid)| Account { uid, gid }).collect()
     }
 
-    /// Durably, before anything is done.
+    /// Notes on the disk, before any change, that the content of a directory may have these owners.
     pub(super) fn begin(&mut self, path: &Path, owners: &[Account]) -> io::Result<()> {
         let ids = owners.iter().map(|it| (it.uid, it.gid));
         let full = self.directories.len() >= ENTRIES_MAX;

@@ -103,8 +103,8 @@ impl Control {
         })
     }
 
-    /// Fills in what a successor learns about its predecessors. `went_back` is false: a successor is
-    /// the first of the program that is installed now.
+    /// Fills in what a successor learns about its predecessors. `went_back` is false: a successor
+    /// is the first of the program that is installed now.
     pub(crate) fn describe_to_successor(&self, hello: &mut Hello) {
         self.describe(hello);
         hello.went_back = false;
