@@ -1,11 +1,12 @@
-//! What stands in the place of a file of the state directory and is none: told, put aside, replaced
-//! by nothing.
+//! Files of the state directory that are damaged or of the wrong kind: reported and set aside;
+//! nothing is put in their place.
 //!
-//! A file that a bad disk, a wrong restore or somebody's mistake has spoiled may be all there is of
-//! something, so it is never written over. It gets the name `NAME.broken-DATE` and counts as missing;
-//! so does what could not be read for a reason that may pass (no descriptor, an error of the disk), since
-//! the next write would be over it. Whoever can wait for that ([`read_json_later`]) does not lose it. Nothing here waits: files are opened without blocking and are regular ones of bounded size
-//! (`safe_path`). Limit: [`KEPT_MAX`].
+//! A file that a bad disk, a wrong restore or a mistake of an administrator has spoiled may be the
+//! only copy of its data, so it is never overwritten. It gets the name `NAME.broken-DATE` and
+//! counts as missing. So does a file that cannot be read for a reason that may pass (no descriptor,
+//! an error of the disk), since the next write would replace it; a caller that can wait uses
+//! [`read_json_later`] and keeps the file. Nothing here blocks: files are opened without blocking
+//! and are regular ones of bounded size (`safe_path`). Limit: [`KEPT_MAX`].
 
 use std::{
     ffi::OsStr,
@@ -18,8 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::unready::io_can_pass;
 
-/// Of one name so many are kept; the oldest give way, unless they are directories with something in
-/// them.
+/// Most files kept of one name; the oldest are removed, except directories that are not empty.
 const KEPT_MAX: usize = 3;
 /// Names of a directory that are looked at.
 const NAMES_MAX: usize = 4096;

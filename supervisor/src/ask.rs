@@ -1,4 +1,4 @@
-//! What the API server asks the control loop: the only way from a client to the engine.
+//! Requests of the API server to the control loop: the only way from a client to the engine.
 //!
 //! The loop answers each ask at once, from memory; what takes longer (a start that is to be
 //! waited for) comes as a stream over the receiver that the answer holds.
@@ -17,7 +17,7 @@ pub(crate) const ASKS_MAX: usize = 256;
 /// Lines that wait for a slow reader of progress or events; more and it gets a gap marker.
 pub(crate) const STREAM_LINES_MAX: usize = 1024;
 
-/// Who asks, by the socket's peer credentials.
+/// Sender of a request, by the socket's peer credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     /// User.
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
     pub(crate) name: String,
 }
 
-/// What is wanted of a reconfigure.
+/// Options of a reconfigure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReconfigureOptions {
     /// Only say what it would do.
@@ -35,14 +35,14 @@ pub(crate) struct ReconfigureOptions {
     pub(crate) rollback: bool,
 }
 
-/// What is wanted of a job, or by one.
+/// Request of a client about a job, or of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wish {
     /// This job's work.
     Work(String, JobRequest),
-    /// It has services stopped.
+    /// The job has services stopped.
     Lease(LeaseRequest),
-    /// It gives them back.
+    /// The job gives its services back.
     Release(ReleaseRequest),
 }
 
@@ -51,9 +51,9 @@ pub(crate) enum Wish {
 pub(crate) struct Exits {
     /// The history on disk is under this.
     pub(crate) state_dir: std::path::PathBuf,
-    /// Those that are not seen to be in it yet.
+    /// Ends of runs that the history may not show yet.
     pub(crate) unwritten: Vec<ExitRecord>,
-    /// What to say if nothing is found under the names that were asked for.
+    /// The error if nothing is found under the requested names.
     pub(crate) unknown: Option<ErrorReply>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct EventFilter {
 /// Where the lines of a service are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogPlace {
-    /// Whose.
+    /// Service of the lines.
     pub(crate) service: String,
     /// The directory of `current` and the rotated files.
     pub(crate) dir: std::path::PathBuf,
@@ -81,7 +81,7 @@ pub(crate) struct LogPlace {
     pub(crate) files: Vec<String>,
 }
 
-/// One question or request, with where the answer goes.
+/// A question or request, with the channel for its answer.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// All services, or those named (unknown names are an error).
@@ -93,7 +93,7 @@ pub(crate) enum Ask {
     },
     /// A change. Its progress ends with `Done` or `Refused`.
     Act {
-        /// What is asked for.
+        /// The requested action.
         request: ActionRequest,
         /// By whom.
         peer: Peer,
@@ -105,7 +105,7 @@ pub(crate) enum Ask {
     Reconfigure {
         /// The client's id.
         id: String,
-        /// What of it.
+        /// Options of the reconfigure.
         wanted: ReconfigureOptions,
         /// By whom.
         peer: Peer,
@@ -133,7 +133,7 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
-    /// What became of a change; `None` if it never arrived.
+    /// Outcome of a change; `None` if the change never arrived.
     Outcome {
         /// The client's id.
         id: String,
@@ -210,7 +210,7 @@ pub(crate) enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<ToolsReply>,
     },
-    /// What a reconfigure would change.
+    /// The changes that a reconfigure would make.
     Diff {
         /// Empty means all.
         names: Vec<String>,

@@ -1,8 +1,8 @@
 //! `supervisor compress`: makes `NAME.log.zst` of the rotated files of log directories.
 //!
-//! The keeper alone starts it, at the lowest priority, some time after a rotation. The newest rotated
-//! file stays as it is, for it is the one that people look into, and so do those that are younger
-//! than asked: in a flood they are gone before it is worth the work.
+//! The keeper alone starts it, at the lowest priority, some time after a rotation. The newest
+//! rotated file stays as it is, for it is the one that people look into, and so do those that are
+//! younger than asked: in a flood they are gone before it is worth the work.
 //!
 //! A file is compressed beside the original, under a name that nobody reads, and renamed when it is
 //! whole and on the disk; only then is the original removed. What a run that was killed has left

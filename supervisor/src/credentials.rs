@@ -33,12 +33,12 @@ pub(crate) struct NotLaid {
     pub(crate) earlier: bool,
 }
 
-/// Whose copies are to be.
+/// The plan that the copies are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
-    /// The plan's that runs.
+    /// The running plan.
     Now,
-    /// A plan's that may be refused yet: what is there keeps its owner.
+    /// A plan that may still be refused: an existing copy keeps its owner.
     Later,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn lay(service: &Service) -> Result<Vec<PathBuf>, NotLaid> {
     lay_as(service, Of::Now)
 }
 
-/// The same for a plan that may be refused yet: a copy that is there keeps its owner until the
+/// Like [`lay`], for a plan that may still be refused: an existing copy keeps its owner until the
 /// service starts.
 pub(crate) fn lay_beside_what_runs(service: &Service) -> Result<Vec<PathBuf>, NotLaid> {
     lay_as(service, Of::Later)

@@ -1,8 +1,9 @@
 //! Changes on disk: who asked for what, when, and how it ended, kept for a year.
 //!
-//! Segments (`segments.rs`) under `STATE_DIR/changes/`. `control/operations/audit/` sees to it that one writer at
-//! a time appends. A change has two lines: one when it is asked for, one when it has ended. Ends of runs
-//! are kept beside them (`exits.rs`). Limits: those of the segments, and [`RECORDS_MAX`].
+//! Segments (`segments.rs`) under `STATE_DIR/changes/`. `control/operations/audit/` sees to it that
+//! one writer at a time appends. A change has two lines: one when it is asked for, one when it has
+//! ended. Ends of runs are kept beside them (`exits.rs`). Limits: those of the segments, and
+//! [`RECORDS_MAX`].
 
 pub(crate) mod exits;
 mod segments;

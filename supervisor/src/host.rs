@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// What the host has, and how much of it is in use.
+/// Resources of the host, and how much of them is in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Host {
     /// Memory that the kernel can use.
@@ -40,7 +40,7 @@ impl Host {
     }
 }
 
-/// What one process uses, without its children.
+/// Resource usage of one process, without its children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProcessUsage {
     /// Resident memory, shared pages included.
@@ -49,7 +49,7 @@ pub(crate) struct ProcessUsage {
     pub(crate) cpu: Duration,
 }
 
-/// What each of these processes uses; `None` for one that has ended.
+/// Resource usage of each of these processes; `None` for a process that has ended.
 pub(crate) fn processes<const N: usize>(pids: [i32; N]) -> [Option<ProcessUsage>; N] {
     let pids = pids.map(|pid| Pid::from_u32(pid.unsigned_abs()));
     let what = ProcessRefreshKind::nothing().with_memory().with_cpu();

@@ -1,9 +1,10 @@
 //! Names of hosts, looked up beside everything else.
 //!
-//! Nobody can end a look-up: where no name server answers, it lasts for as long as the C library likes
-//! (ten seconds and more), whatever becomes of who asked. So look-ups have threads of their own, and there is one
-//! of a name at a time: whoever asks meanwhile waits for the same answer. Numeric addresses are not
-//! looked up, nor is `localhost`, which means this machine wherever one asks (RFC 6761).
+//! Nobody can end a look-up: where no name server answers, it lasts for as long as the C library
+//! likes (ten seconds and more), whatever becomes of who asked. So look-ups have threads of their
+//! own, and there is one of a name at a time: whoever asks meanwhile waits for the same answer.
+//! Numeric addresses are not looked up, nor is `localhost`, which means this machine wherever one
+//! asks (RFC 6761).
 //!
 //! Limit: [`LOOKUPS_MAX`].
 

@@ -1,10 +1,10 @@
-//! Where services listen, looked at: before a change, whether the addresses that are new for them can
-//! be had; after it, whether their own processes have them.
+//! Where services listen, looked at: before a change, whether the addresses that are new for them
+//! can be had; after it, whether their own processes have them.
 //!
-//! Whose a socket is: of a service, when one of the processes of its cgroup or tree (`usage`) has it
-//! open. What runs in a network namespace of its own is looked at there, and only after a change. A host
-//! name other than `localhost` is not looked up here: before a change it is left to the start, after
-//! it any address with its port counts.
+//! Whose a socket is: of a service, when one of the processes of its cgroup or tree (`usage`) has
+//! it open. What runs in a network namespace of its own is looked at there, and only after a
+//! change. A host name other than `localhost` is not looked up here: before a change it is left to
+//! the start, after it any address with its port counts.
 //!
 //! Blocks on `/proc`: not for the control thread.
 

@@ -17,8 +17,8 @@ type Named = (Option<String>, Option<String>, Option<Vec<String>>);
 /// A program, and the PATH that it is looked up on.
 type Program = (String, String);
 
-/// What has been looked up so far. Threads share it: who wants what another is just looking up
-/// waits for that.
+/// Results of look-ups so far, shared by threads: a thread that needs a result which another thread
+/// is just looking up waits for that thread.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
     ids: Once<Named, Result<Option<Ids>, Unready>>,
@@ -29,7 +29,7 @@ impl Lookups {
     /// Ids that a service runs with; none: the supervisor's own.
     ///
     /// # Errors
-    /// There is no such account, or nobody can say at present.
+    /// The account does not exist, or no name server answers at present.
     pub(crate) fn ids(&self, service: &Service) -> Result<Option<Ids>, Unready> {
         let named = (
             service.user.clone(),

@@ -21,7 +21,7 @@ pub(crate) struct Scrape {
     pub(crate) events: EventCounts,
 }
 
-/// What has happened to one service since the control process started.
+/// Counts of one service since the control process started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceTally {
     /// Automatic restarts.
@@ -34,7 +34,7 @@ pub(crate) struct ServiceTally {
     pub(crate) exits: BTreeMap<(&'static str, String), u64>,
     /// Counts of probes, by `ready`, `liveness` and `health`.
     pub(crate) probes: BTreeMap<&'static str, ProbeTally>,
-    /// Of a job: counts of requests that have ended.
+    /// Counts of ended requests, for a job.
     pub(crate) work: Option<WorkTally>,
 }
 

@@ -10,9 +10,9 @@
 //! - closing a connection with something unread in it: then the connection itself is dangerous.
 //!
 //! What is dangerous goes to a thread that may hang. From [`UNCLOSED_MAX`] descriptors on, nobody
-//! but the owner can connect to the control socket (`control/runs/socket_groups.rs`) and no probe asks,
-//! so that there are at most that many and those of one message for each connection that there is
-//! by then.
+//! but the owner can connect to the control socket (`control/runs/socket_groups.rs`) and no probe
+//! asks, so that there are at most that many and those of one message for each connection that
+//! there is by then.
 
 use std::{
     io,
@@ -41,7 +41,7 @@ use tokio::{
 const READ_BYTES_MAX: usize = 16 << 10;
 /// Descriptors that may wait to be closed before no more connections are made.
 pub(crate) const UNCLOSED_MAX: usize = 1024;
-/// Who sends descriptors is named in the log this often at most.
+/// Shortest time between two log lines that name a sender of descriptors.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Closes what may take long, on a thread that is started when it is needed first.
@@ -58,7 +58,8 @@ struct Closing {
 }
 
 impl Closer {
-    /// `place`: where descriptors come in, for the log. `unclosed` counts those that are not closed yet.
+    /// `place`: where descriptors come in, for the log. `unclosed` counts those that are not closed
+    /// yet.
     pub(crate) fn new(place: &'static str, unclosed: watch::Sender<usize>) -> Self {
         Self(Arc::new(Closing {
             place,

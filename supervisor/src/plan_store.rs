@@ -1,7 +1,8 @@
 //! Plans on disk: the one that was applied last, which a control process or a boot goes on with,
 //! and those that have worked, to go back to.
 //!
-//! Owner: jobs on the blocking pool. Both files are 0600, for plans hold secrets. Limit: [`KEPT_MAX`].
+//! Owner: jobs on the blocking pool. Both files are 0600, for plans hold secrets. Limit:
+//! [`KEPT_MAX`].
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +31,7 @@ const KEPT_MAX: usize = 2;
 /// The list of kept plans is read, changed and written by one job at a time.
 static KEPT_LOCK: Mutex<()> = Mutex::new(());
 
-/// Who had a plan applied, and when.
+/// Administrator who had a plan applied, and the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppliedBy {
     /// Wall clock, milliseconds of the Unix epoch.

@@ -1,4 +1,4 @@
-//! Who holds a TCP port: for the message that a service cannot have it.
+//! Finds the owner of a TCP port, for the message that a service cannot bind it.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,8 @@ pub(crate) struct Holder {
     pub(crate) line: Vec<i32>,
 }
 
-/// Looks for whoever has the address, or one that overlaps it; of an address that is a name: the port.
+/// Looks for whoever has the address, or one that overlaps it; of an address that is a name: the
+/// port.
 pub(crate) fn find(address: &str) -> Holder {
     let Some(socket) = socket_on(address) else {
         return Holder {

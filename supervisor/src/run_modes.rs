@@ -1,6 +1,6 @@
 //! From a command line to what the binary runs as: the keeper, one of its children, or a check.
 //!
-//! What a child does is lent by `main.rs`, so nothing here knows it.
+//! `main.rs` passes in the work of each child, so nothing here knows that work.
 
 use std::{
     ffi::OsString,
@@ -26,7 +26,8 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         Err(why) => return fail(&why),
     };
     let paths = Paths::new(&options);
-    // Whatever was inherited: the groups of the control socket have to be able to enter its directory.
+    // Whatever was inherited: the groups of the control socket have to be able to enter its
+    // directory.
     umask(Mode::from_bits_truncate(0o022));
     for (dir, mode) in [
         (&paths.run_dir, 0o755),

@@ -1,11 +1,12 @@
 //! Brings directories and rendered files to the disk, in two steps: candidates first, then swap.
 //! A rehearsal writes candidates alone, and says what else there would be to do.
 //!
-//! The first step adds, and changes nothing that is there: neither content nor mode nor owner. It makes
-//! directories that are missing and writes candidates; both are gone again when nothing comes of it. Files
-//! and modes of directories change by the swap, after all has been checked. What belongs to another
-//! account than the plan says changes hands when its service starts ([`ownership`]).
-//! What is there as it is wanted is left alone, wherever it lies. All else goes by [`place`].
+//! The first step adds, and changes nothing that is there: neither content nor mode nor owner. It
+//! makes directories that are missing and writes candidates; both are gone again when nothing comes
+//! of it. Files and modes of directories change by the swap, after all has been checked. What
+//! belongs to another account than the plan says changes hands when its service starts
+//! ([`ownership`]). What is there as it is wanted is left alone, wherever it lies. All else goes by
+//! [`place`].
 
 mod missing;
 mod ownership;
@@ -305,7 +306,8 @@ fn stage_file(
     Ok(Some(staged))
 }
 
-/// What is known of a file that is there as the plan has it; its reload token is nobody's wish.
+/// Metadata of a file that exists as the plan wants it; the value of its reload token does not
+/// matter.
 fn in_place(file: &RenderedFile) -> Option<Metadata> {
     let length = file.content.len() as u64;
     safe_path::holding(&file.path, length, |found| {

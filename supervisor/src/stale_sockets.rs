@@ -17,8 +17,8 @@ use safe_path::{Account, Dir};
 
 use crate::unready::{Unready, io_can_pass};
 
-/// Removes those of a service that are there, and says so in the log. `ids`: those that it runs
-/// with; none: the supervisor's own.
+/// Removes the stale sockets of a service that exist, and logs each removal. `ids`: ids of the
+/// service; none: the supervisor's own.
 ///
 /// # Errors
 /// Somebody listens there, or it is not to be removed from where it lies.

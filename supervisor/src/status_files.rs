@@ -1,11 +1,11 @@
 //! Writes the status files of services (`[[status_files]]`), and removes those that are not to be.
 //!
-//! They are root's and everybody may read them: another web server than ours does, as another account.
-//! Each is renamed into its place, so whoever reads one has it whole. Nothing is synced: what they say
-//! is over with the boot.
+//! They are root's and everybody may read them: another web server than ours does, as another
+//! account. Each is renamed into its place, so whoever reads one has it whole. Nothing is synced:
+//! what they say is over with the boot.
 //!
-//! Which there are is noted in the state directory before the first of them is written, so those that are
-//! in no plan any more go, whatever has died meanwhile.
+//! Which there are is noted in the state directory before the first of them is written, so those
+//! that are in no plan any more go, whatever has died meanwhile.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,8 +30,8 @@ const NOTED: &str = "status-files.json";
 /// A longer list is none of ours.
 const NOTED_BYTES_MAX: u64 = 16 << 20;
 
-/// Writes those of these services, and removes what there is of others. Otherwise which could not be
-/// written or removed, and why, in words.
+/// Writes those of these services, and removes what there is of others. Otherwise which could not
+/// be written or removed, and why, in words.
 pub(crate) fn write(plan: &Plan, situations: &Situations) -> Result<(), String> {
     let list = plan.paths.state_dir.join(NOTED);
     let wanted: BTreeSet<PathBuf> = (situations.keys())
@@ -80,7 +80,7 @@ fn read(list: &Path) -> Result<BTreeSet<PathBuf>, Aside> {
     Ok(aside::read_json(list, NOTED_BYTES_MAX)?.unwrap_or_default())
 }
 
-/// There may be some, of whatever plan.
+/// Whether status files may be left, of whatever plan.
 ///
 /// # Errors
 /// The list of them is none of ours, and has been put aside.
@@ -114,7 +114,7 @@ fn write_one(file: &StatusFile, situation: &Situation) -> io::Result<()> {
         .parent()
         .zip(file.path.file_name())
         .ok_or_else(wrong)?;
-    // Somebody may have removed it.
+    // An administrator may have removed the directory.
     let dir = Dir::make(parent, 0o755)?;
     match file.render(situation).map_err(io::Error::other)? {
         Some(text) => put(&dir, name, &text),

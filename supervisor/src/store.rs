@@ -1,5 +1,6 @@
-//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in `plan_store.rs`. Small
-//! files in the state directory, each written beside its place, synced and renamed.
+//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in
+//! `plan_store.rs`. Small files in the state directory, each written beside its place, synced and
+//! renamed.
 
 use std::{
     collections::BTreeMap,
@@ -56,7 +57,7 @@ pub(crate) struct Holds {
     pub(crate) services: BTreeMap<String, StoredHold>,
 }
 
-/// One hold.
+/// A stored hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredHold {
     /// The user who holds the service, and since when.
@@ -95,10 +96,10 @@ impl Holds {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Running(pub(crate) BTreeMap<String, LiveRun>);
 
-/// One of them.
+/// A stored live run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LiveRun {
-    /// Whose.
+    /// Service of the run.
     pub(crate) service: String,
     /// Its main process.
     pub(crate) pid: Option<i32>,
@@ -207,7 +208,7 @@ pub(crate) fn forget_beside(beside: &Path) {
 fn place(path: &Path) -> io::Result<(Dir, &OsStr)> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
     let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(wrong)?;
-    // Somebody may have removed it.
+    // An administrator may have removed the directory.
     Ok((Dir::make(dir, 0o755)?, name))
 }
 

@@ -1,5 +1,5 @@
-//! Threads for one kind of blocking work. What hangs holds up its own kind alone: each kind has a number of its
-//! own, and more work of it waits.
+//! Threads for one kind of blocking work. What hangs holds up its own kind alone: each kind has a
+//! number of its own, and more work of it waits.
 //!
 //! Owner: whoever asks for the work, on the control thread, which never waits for it.
 
@@ -17,8 +17,8 @@ impl Threads {
         Self(Arc::new(Semaphore::new(count)))
     }
 
-    /// Does it on one of them, and waits for the answer. None: that has not come in time. Work that has not begun
-    /// by then is not done; what hangs keeps its thread.
+    /// Does it on one of them, and waits for the answer. None: that has not come in time. Work that
+    /// has not begun by then is not done; what hangs keeps its thread.
     pub(crate) fn run_within<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -26,7 +26,7 @@ impl Threads {
     ) -> impl Future<Output = Option<T>> + Send + 'static {
         let threads = Arc::clone(&self.0);
         let done = async move {
-            // Nobody closes it.
+            // The semaphore is never closed.
             let one = threads.acquire_owned().await.ok()?;
             let done = tokio::task::spawn_blocking(move || {
                 let done = work();
@@ -42,7 +42,7 @@ impl Threads {
     pub(crate) fn run(&self, work: impl FnOnce() + Send + 'static) {
         let threads = Arc::clone(&self.0);
         tokio::spawn(async move {
-            // Nobody closes it.
+            // The semaphore is never closed.
             if let Ok(one) = threads.acquire_owned().await {
                 drop(tokio::task::spawn_blocking(move || {
                     work();

@@ -24,7 +24,7 @@ const TRANSIENT: [Errno; 10] = [
 pub(crate) struct Unready {
     /// The reason, in words.
     pub(crate) reason: String,
-    /// What to do about it, in words; may be empty.
+    /// Hint for the administrator; may be empty.
     pub(crate) hint: String,
     /// The reason may pass by itself: another try is worth it.
     pub(crate) transient: bool,

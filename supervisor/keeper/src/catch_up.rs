@@ -1,16 +1,16 @@
-//! What has arrived is taken in before anybody is judged by the clock: by our own timers, and by
-//! the control process, which asks for it with [`Request::Sync`](crate::message::Request::Sync)
-//! before it judges a run by its silence.
+//! Everything that has arrived is taken in before a deadline counts: before the keeper's own
+//! timers, and before the control process judges a run by its silence. The control process asks for
+//! this with [`Request::Sync`](crate::message::Request::Sync).
 //!
-//! After a stop of ours (SIGSTOP, a machine that swaps) requests, exits and notifications lie there
-//! together with timers that are due. All of it has been taken in once a turn begins with nothing
-//! to do. Then timers are heard, and the control process is answered behind the facts that came of
-//! it.
+//! After a stop of the keeper (SIGSTOP, a machine that swaps), requests, exits and notifications
+//! wait together with timers that are due. All of them have been taken in once a turn begins with
+//! nothing to do. Then timers are handled, and the control process is answered behind the resulting
+//! facts.
 //!
 //! Limits: timers are put off for [`PUT_OFF_MAX`] turns at most, however much still arrives. So
-//! many turns take in all that lay there in the first: each ready descriptor is served in turn, and
-//! no socket's queue is longer. A message that a thread takes away (`notify::socket`) hides what
-//! lies behind it: the loop waits for that once, for [`ASIDE_MS`].
+//! many turns take in everything that waited in the first: each ready descriptor is served in turn,
+//! and no socket's queue is longer. A message that a thread takes away (`notify::socket`) hides the
+//! messages behind it: the loop waits for that thread once, for [`ASIDE_MS`].
 
 use crate::{
     clock::now_ms,
@@ -19,13 +19,13 @@ use crate::{
     timers::{Timer, Timers},
 };
 
-/// Turns in which something is due and put off.
+/// Most turns for which timers that are due are put off.
 const PUT_OFF_MAX: u32 = 32;
 /// Time for a thread that takes a message away, in milliseconds: closing a descriptor takes none,
 /// unless it hangs.
 const ASIDE_MS: u64 = 100;
 
-/// What waits for all to be taken in.
+/// Count of put-off turns, and the question of the control process that waits.
 #[derive(Debug, Default)]
 pub(crate) struct CatchUp {
     put_off: u32,
@@ -57,17 +57,17 @@ impl CatchUp {
         self.sync = Some(Sync { at_ms, stage });
     }
 
-    /// The control process that asked has gone: nobody is answered.
+    /// Drops the question: the control process that asked has gone.
     pub(crate) fn forget(&mut self) {
         self.sync = None;
     }
 
-    /// The next turn is to begin at once.
+    /// Whether the next turn has to begin at once.
     pub(crate) fn is_pressing(&self) -> bool {
         self.sync.is_some_and(|it| it.stage == Stage::Gathering)
     }
 
-    /// The time for threads that take messages away is over.
+    /// Ends the wait for threads that take messages away.
     pub(crate) fn aside_due(&mut self) {
         if let Some(sync) = &mut self.sync
             && sync.stage == Stage::Aside
@@ -76,7 +76,7 @@ impl CatchUp {
         }
     }
 
-    /// The clock may be heard in this turn, which began with nothing to do or not.
+    /// Whether timers may be handled in this turn. `idle`: the turn began with nothing to do.
     pub(crate) fn has_caught_up(&mut self, timers: &Timers, idle: bool) -> bool {
         let is_due = timers.wait_ms(now_ms()) == Some(0);
         if idle || !(is_due || self.is_pressing()) || self.put_off >= PUT_OFF_MAX {

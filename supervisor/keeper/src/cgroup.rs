@@ -1,8 +1,9 @@
 //! Groups in the unified cgroup hierarchy, one for each service.
 //!
-//! They serve to group and to kill, wherever a directory can be made, also on a hybrid hierarchy.
-//! No controller is handed out here, so keeper and control process may stay where they were
-//! started: to move them costs 10 ms at the start and at the end. Every failure means: go without.
+//! The groups serve to group and to kill, wherever a directory can be made, also on a hybrid
+//! hierarchy. The keeper enables no controller, so keeper and control process may stay in the group
+//! that they were started in: a move costs 10 ms at the start and at the end. After any failure the
+//! keeper works without groups.
 
 use std::{
     ffi::CString,
@@ -27,17 +28,17 @@ use proc::{Mount, members};
 
 /// Name reserved for the keeper and the control process, should they need a group.
 const OWN: &str = "supervisor";
-/// What the groups of helper runs begin with.
+/// Prefix of the groups of helper runs.
 const HELPER: &str = "helper-";
 
-/// More than `cgroup.events` holds.
+/// Larger than any `cgroup.events`.
 const EVENTS_BYTES: usize = 256;
 
 /// `mattervisor-HASH`, below the group that the keeper was started in.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
     base: PathBuf,
-    /// What stands before `base` in the path that `/proc/PID/cgroup` shows is not under `base`.
+    /// Mount of the hierarchy; maps paths in `/proc/PID/cgroup` to directories.
     mount: Mount,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct Cgroups {
 #[derive(Debug)]
 pub(crate) struct Group {
     dir: PathBuf,
-    /// As `/proc/PID/cgroup` shows it.
+    /// Path of the group in `/proc/PID/cgroup`.
     shown: String,
     fd: OwnedFd,
 }
@@ -95,7 +96,7 @@ impl Cgroups {
         })
     }
 
-    /// Directories of an earlier keeper on the same state.
+    /// Directories of groups, also those of an earlier keeper on the same state.
     pub(crate) fn existing(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.base) else {
             return Vec::new();
@@ -106,7 +107,7 @@ impl Cgroups {
         directories.map(|entry| entry.path()).collect()
     }
 
-    /// Takes all directories away that are empty.
+    /// Removes all empty directories.
     pub(crate) fn tear_down(&self) {
         for dir in self.existing() {
             let _ = fs::remove_dir(dir);
@@ -121,7 +122,7 @@ impl Group {
         &self.dir
     }
 
-    /// A process shows this group as its own.
+    /// Whether `/proc/PID/cgroup` shows the process in this group or below.
     pub(crate) fn holds(&self, pid: i32) -> bool {
         proc::cgroup(pid).is_some_and(|shown| {
             shown
@@ -130,18 +131,18 @@ impl Group {
         })
     }
 
-    /// The kernel knows the group, or one below, by this id.
+    /// Whether this group, or a group below, has this id in the kernel.
     pub(crate) fn has_id(&self, id: u64) -> bool {
         fstat(&self.fd).is_ok_and(|stat| stat.st_ino == id) || below_has_id(&self.dir, id)
     }
 
-    /// The file by which a process enters.
+    /// The file by which a process enters the group.
     pub(crate) fn procs(&self) -> Option<CString> {
         let file = self.dir.join("cgroup.procs");
         CString::new(file.into_os_string().into_vec()).ok()
     }
 
-    /// Nothing lives in the group or below it. A directory that is gone is empty.
+    /// Whether no process lives in the group or below. A directory that is gone is empty.
     pub(crate) fn is_empty(&self) -> bool {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let events = match openat(&self.fd, "cgroup.events", flags, Mode::empty()) {
@@ -158,7 +159,7 @@ impl Group {
         })
     }
 
-    /// Takes the directory away; false if something is still in it.
+    /// Removes the directory; false if a process is still in the group.
     pub(crate) fn remove(&self) -> bool {
         match fs::remove_dir(&self.dir) {
             Err(error) => error.kind() != io::ErrorKind::ResourceBusy,

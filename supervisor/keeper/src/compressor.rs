@@ -1,8 +1,10 @@
-//! Rotated log files are compressed by another process of our own binary, `supervisor compress`:
-//! some time after a rotation, one service after the other, at the lowest priority. So neither the
-//! log thread nor this process spends time or memory on it, and it needs no control process.
+//! Compresses rotated log files in another process of the same binary, `supervisor compress`: some
+//! time after a rotation, one service after the other, at the lowest priority. So neither the log
+//! thread nor the main thread spends time or memory on compression, and no control process is
+//! needed.
 //!
-//! A service is looked at once for all its rotations of a [`DELAY_MS`]; nothing wakes us between.
+//! One look at a service covers all its rotations of a [`DELAY_MS`]; nothing wakes the keeper
+//! between.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -29,7 +31,7 @@ use crate::{
     timers::Timer,
 };
 
-/// From the rotation of a file until it is compressed.
+/// Time from the rotation of a file to its compression.
 const DELAY_MS: u64 = 60_000;
 /// Environment variable that overrides the delay, in milliseconds.
 const DELAY_VARIABLE: &str = "MATTERVISOR_COMPRESS_DELAY_MS";
@@ -38,7 +40,7 @@ const NICE: i32 = 19;
 /// Class idle, as `ioprio_set(2)` takes it.
 const IO_PRIORITY: u16 = 3 << 13;
 
-/// Whose logs are compressed, and by which program with which standard error.
+/// The runs whose logs are compressed, and the program and standard error of the compressor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whose<'a> {
     pub(crate) runs: &'a Runs,
@@ -51,14 +53,14 @@ impl<'a> Whose<'a> {
     }
 }
 
-/// What is compressed, and what is next.
+/// The present compression, and the services that follow.
 #[derive(Debug)]
 pub(crate) struct Compressor {
     delay_ms: u64,
     /// Services whose files are to be compressed, each once.
     queue: VecDeque<String>,
     running: Option<(i32, String)>,
-    /// Services whose last compression failed: a failure is told once.
+    /// Services whose last compression failed: a failure is reported once.
     failed: BTreeSet<String>,
 }
 
@@ -76,7 +78,7 @@ impl Compressor {
         }
     }
 
-    /// The log thread has rotated a file, the first for a while.
+    /// Schedules a look after the first rotation in a while.
     pub(crate) fn logs_rotated(&mut self, kit: &mut Kit) {
         kit.log.rotations_heard();
         self.look_later(kit);
@@ -87,7 +89,7 @@ impl Compressor {
         kit.timers.add(at, Timer::Compress);
     }
 
-    /// The files that were rotated first are old enough.
+    /// Queues the services whose first rotations are old enough.
     pub(crate) fn due(&mut self, kit: &mut Kit, whose: Whose<'_>) {
         let since = now_ms().saturating_sub(self.delay_ms);
         let (services, more) = kit.log.take_rotated(since);
@@ -146,12 +148,12 @@ impl Compressor {
         kit.make_own(&plan)
     }
 
-    /// The process that compresses.
+    /// Whether this process is the compressor.
     pub(crate) fn is(&self, pid: i32) -> bool {
         self.running.as_ref().is_some_and(|(it, _)| *it == pid)
     }
 
-    /// The process that compresses has been reaped.
+    /// Handles the end of the compressor.
     pub(crate) fn ended(&mut self, kit: &mut Kit, exit: Exit, whose: Whose<'_>) {
         let Some((_, service)) = self.running.take() else {
             return;
@@ -165,7 +167,7 @@ impl Compressor {
                 self.has_failed(kit, &service, &why);
             }
             Exit::Signal(_) => {
-                // Tried once more: somebody may have killed it by mistake.
+                // Tried once more: an administrator may have killed the compressor by mistake.
                 if !self.failed.contains(&service) {
                     kit.log.rotated(&service);
                 }
@@ -183,7 +185,7 @@ impl Compressor {
         }
     }
 
-    /// The daemon ends: what is not compressed yet is compressed after the next rotation.
+    /// Ends with the daemon: files that are not compressed yet follow after the next rotation.
     pub(crate) fn end(&mut self) {
         self.queue.clear();
         if let Some((pid, _)) = &self.running {

@@ -1,22 +1,21 @@
-//! The variable of its environment that says whose a process is: a daemon that has left cgroup,
-//! session, group and log pipe before anybody looked still has it.
+//! The environment variable that marks the processes of a run: a daemon that left cgroup, session,
+//! group and log pipe unseen still has the variable.
 
 use std::sync::OnceLock;
 
 use crate::message::RunId;
 
-/// What a cookie begins with.
+/// Prefix of every cookie.
 pub(crate) const COOKIE: &str = "MATTERVISOR_RUN=";
 
-/// A variable that every process of a run starts with: a daemon that has left cgroup, session,
-/// group and log pipe before anybody looked still has it.
+/// The cookie of a run, which every process of the run starts with.
 pub(crate) fn cookie(run: RunId) -> String {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     format!("{}{run}", mark(own, own_start()))
 }
 
-/// What the cookies of all runs of a keeper begin with. A pid alone would be another's after a
-/// while, or in another namespace.
+/// Prefix of the cookies of all runs of a keeper. A pid alone would not do: another process may
+/// have it later, or in another namespace.
 pub(crate) fn mark(keeper: i32, start: u64) -> String {
     format!("{COOKIE}{keeper}-{start}-")
 }

@@ -1,4 +1,4 @@
-//! What the control process has yet to be sent: the rest of its hello, then facts.
+//! Frames that the control process has not been sent: the rest of its hello, then facts.
 //!
 //! Facts stay until they are acknowledged. Bounded: a run has at most one `Spawned` or `Failed`,
 //! one `Exited`, few `Swept`, and of each notify key only the last value. A hello is as long as
@@ -59,13 +59,13 @@ impl FactQueue {
         }
     }
 
-    /// The control process has acknowledged every fact.
+    /// Whether the control process has acknowledged every fact.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Everything up to this number has been taken in. Returns the runs that this was about and
-    /// that no other fact is about.
+    /// Drops the facts up to this number. Returns the runs that these facts were about, except runs
+    /// that other kept facts are about.
     pub(crate) fn acknowledge(&mut self, seq: u64) -> Vec<RunId> {
         let done = self.queue.partition_point(|fact| fact.seq <= seq);
         let done: Vec<Numbered> = self.queue.drain(..done).collect();
@@ -76,7 +76,7 @@ impl FactQueue {
         runs
     }
 
-    /// A new control process knows nothing yet: it is sent these, all facts, and that this is all.
+    /// Begins a hello for a new control process: these frames, all facts, and the end mark.
     pub(crate) fn greet(&mut self, frames: VecDeque<Notice>) {
         self.sent = 0;
         let last = self.last;
@@ -88,7 +88,7 @@ impl FactQueue {
         self.sent
     }
 
-    /// Another control process is sent facts from here on; it has had those up to `sent`.
+    /// Continues with another control process, which has received the facts up to `sent`.
     pub(crate) fn resume(&mut self, sent: u64) {
         self.sent = sent;
         self.greeting = None;
@@ -112,13 +112,13 @@ impl FactQueue {
         Some(Notice::Fact(fact.clone()))
     }
 
-    /// [`Self::next_unsent`] has a frame.
+    /// Whether [`Self::next_unsent`] has a frame.
     pub(crate) fn has_unsent(&self) -> bool {
         let last = self.queue.back();
         self.greeting.is_some() || last.is_some_and(|fact| fact.seq > self.sent)
     }
 
-    /// A fact about the run is still kept.
+    /// Whether a fact about the run is still kept.
     fn mention(&self, run: RunId) -> bool {
         self.queue.iter().any(|old| about(&old.fact) == Some(run))
     }
@@ -170,7 +170,7 @@ mod tests {
         facts.greet(VecDeque::from([Notice::AreYouThere]));
         facts.push(status("b"));
         facts.push(Fact::Signalled { signal: 1 });
-        // Of the status that the hello was to tell there is a later value.
+        // The queue has a later value of the status that the hello was to send.
         assert_eq!(facts.next_unsent(), Some(Notice::AreYouThere));
         assert_eq!(facts.next_unsent(), Some(Notice::HelloEnd));
         assert_eq!(next_seq(&mut facts), Some(3));

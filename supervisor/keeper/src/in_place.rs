@@ -1,5 +1,5 @@
-//! Whether what the keeper holds open is still at its path. For want of descriptors or memory
-//! nothing can be seen; then nothing is taken for gone.
+//! Whether a file that the keeper holds open is still at its path. When descriptors or memory are
+//! short, the check is impossible; then the file counts as in place.
 
 use std::{ffi::OsStr, io, os::unix::fs::MetadataExt, path::Path};
 

@@ -1,4 +1,4 @@
-//! The machine's own init: what it wants to hear over `NOTIFY_SOCKET`, and its watchdog.
+//! The machine's init: its `NOTIFY_SOCKET`, and its watchdog.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use std::{
 
 use crate::{clock::now_ms, stderr_log::say};
 
-/// Variables that are for the keeper alone.
+/// Variables that init has set for the keeper alone.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// How long init may take to make room in its queue, which holds ten messages as a rule.
@@ -30,7 +30,7 @@ const EXTEND: &str = "EXTEND_TIMEOUT_USEC=30000000";
 #[derive(Debug)]
 pub(crate) struct Init {
     to: Option<(UnixDatagram, SocketAddr)>,
-    /// Milliseconds from one `WATCHDOG=1` to the next: half of what is asked for.
+    /// Milliseconds from one `WATCHDOG=1` to the next: half of the interval that init asks for.
     watchdog_ms: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ impl Init {
         Self { to, watchdog_ms }
     }
 
-    /// No init listens.
+    /// An `Init` for a machine whose init does not listen.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self {
@@ -57,13 +57,14 @@ impl Init {
         }
     }
 
-    /// Milliseconds between two signs of life; none: nobody asks for them.
+    /// Milliseconds between two signs of life; none: init has no watchdog.
     pub(crate) fn watchdog_ms(&self) -> Option<u64> {
         self.watchdog_ms
     }
 
     /// Sends lines of `KEY=value`. A status that init has no room for is dropped, since a newer one
-    /// follows; what init waits for (READY, STOPPING, …) is worth [`PATIENCE`].
+    /// follows; for messages that init waits for (READY, STOPPING, …) the keeper waits up to
+    /// [`PATIENCE`].
     pub(crate) fn tell(&self, message: &str) {
         let Some((socket, address)) = &self.to else {
             return;

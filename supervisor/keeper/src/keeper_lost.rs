@@ -27,12 +27,12 @@ use crate::{
     traces::{self, Traces},
 };
 
-/// In the run directory: held by the one control process that acts for a dead keeper. Holds the
-/// mark of the keeper for which all has been done.
+/// Name of the lock, in the run directory, of the one control process that acts for a dead keeper.
+/// The file has the mark of the keeper for which all work is done.
 const HEIR_LOCK: &str = "heir.lock";
 /// Longest mark, in bytes.
 const MARK_BYTES: u64 = 4096;
-/// Between two looks at what is left.
+/// Time between two looks at the processes that are left.
 const PAUSE_MS: u8 = 20;
 
 /// The right to act for a keeper that has died. Lasts as long as this process.
@@ -122,8 +122,8 @@ pub fn wait(pidfd: impl AsFd, limit: Duration) -> io::Result<bool> {
     }
 }
 
-/// What all processes begin with that this keeper has started, in a variable of their environment.
-/// To be asked while it lives. `None`: it does not.
+/// Prefix of a variable in the environment of every process that this keeper has started. Valid
+/// while the keeper lives. `None`: the keeper is dead.
 pub fn mark(keeper_pid: i32) -> Option<String> {
     Some(cookie::mark(keeper_pid, proc::stat(keeper_pid)?.start))
 }
@@ -150,7 +150,8 @@ impl Remains<'_> {
         })
     }
 
-    /// The same for all runs, helpers and those whose main process has long gone included.
+    /// Like [`Self::end_run`], for all runs, also helpers and runs whose main process has long
+    /// gone.
     pub fn end_all(&self, limit: Duration) -> Vec<i32> {
         let (mut records, _) = Records::at(self.run_dir).read();
         let boot = proc::boot_id();
@@ -174,7 +175,7 @@ fn end(limit: Duration, mut look: impl FnMut() -> Vec<i32>) -> Vec<i32> {
     }
 }
 
-/// Kills what belongs to these runs, or has such a cookie; returns it.
+/// Kills the processes that belong to these runs, or have such a cookie; returns them.
 fn kill(records: &[Record], is_cookie: impl Fn(&str) -> bool) -> Vec<i32> {
     let mut found = BTreeSet::new();
     for dir in records.iter().filter_map(traces::group_of) {
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
     use crate::message::{Role, Stop};
 
-    /// Leads a session.
+    /// Starts the leader of a session.
     #[expect(
         clippy::disallowed_methods,
         reason = "a process that is no run, in a test"

@@ -1,8 +1,8 @@
-//! What every part of the keeper works with and none of them owns: the clock's deadlines, the
-//! descriptors that are waited for, the queue of facts, the log, what children are made of.
+//! Shared tools of the keeper's parts, owned by none of them: the clock's deadlines, the epoll, the
+//! queue of facts, the log, and everything that children are made from.
 //!
-//! A part gets it for one call (`&mut Kit`) and keeps nothing of it, so parts know the kit and not
-//! each other.
+//! A part gets the kit for one call (`&mut Kit`) and keeps no reference, so parts know the kit and
+//! not each other.
 
 use std::{
     collections::BTreeSet,
@@ -27,22 +27,22 @@ use crate::{
     timers::Timers,
 };
 
-/// Asked to stop, control has this long to take over and answer before the keeper stops all by
-/// itself.
+/// Time that the control process gets after a request to stop to take over and answer, before the
+/// keeper stops all runs itself.
 pub(crate) const NO_CONTROL_MS: u64 = 10_000;
 
-/// How long the daemon is to live.
+/// Phase of the daemon's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// Until somebody asks it to stop.
+    /// Until a request to stop.
     Lasting,
-    /// SIGTERM has come: the control process is to stop all.
+    /// SIGTERM has come: the control process is to stop all runs.
     AskedToStop,
-    /// The daemon ends: nothing is started any more.
+    /// The daemon ends: the keeper starts nothing more.
     ShuttingDown,
 }
 
-/// What all parts of the keeper work with.
+/// Shared tools of all parts of the keeper.
 #[derive(Debug)]
 pub(crate) struct Kit {
     pub(crate) config: Config,
@@ -61,23 +61,23 @@ pub(crate) struct Kit {
     pub(crate) child_stack: ChildStack,
     pub(crate) files: Records,
     pub(crate) cgroups: Option<Cgroups>,
-    /// Children of the keeper's own that have not been reaped: control processes, and what
-    /// compresses logs.
+    /// Children of the keeper itself that have not been reaped: control processes, and compressors
+    /// of logs.
     pub(crate) own_children: BTreeSet<i32>,
 }
 
 impl Kit {
-    /// The daemon ends.
+    /// Whether the daemon is ending.
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.life == Life::ShuttingDown
     }
 
-    /// The daemon ends from now on.
+    /// Marks the daemon as ending.
     pub(crate) fn end(&mut self) {
         self.life = Life::ShuttingDown;
     }
 
-    /// Makes a process of a run.
+    /// Spawns a process of a run.
     pub(crate) fn make_run(
         &self,
         plan: &Plan,
@@ -86,14 +86,14 @@ impl Kit {
         self.child_stack.spawn(plan, cgroup, self.null.as_raw_fd())
     }
 
-    /// Makes a process of the keeper's own; it is known as such until [`Self::reaped`].
+    /// Spawns a process of the keeper itself, known as such until [`Self::reaped`].
     pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, SpawnError> {
         let child = self.child_stack.spawn(plan, None, self.null.as_raw_fd())?;
         self.own_children.insert(child.pid);
         Ok(child.pid)
     }
 
-    /// A child has been reaped: its pid may soon be another's.
+    /// Forgets a reaped child: its pid may soon be another's.
     pub(crate) fn reaped(&mut self, pid: i32) {
         self.own_children.remove(&pid);
     }

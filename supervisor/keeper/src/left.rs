@@ -1,7 +1,7 @@
-//! Processes that SIGKILL has not ended: which they are, and what keeps them, as far as can be seen
-//! from outside.
+//! Processes that SIGKILL has not ended: their names, and what keeps them alive, as far as can be
+//! seen from outside.
 //!
-//! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
+//! A sent SIGKILL is not death: the kernel may refuse it, or deliver it late.
 
 use nix::{errno::Errno, libc};
 use proc::Stat;
@@ -11,16 +11,16 @@ use crate::{
     sys::pidfd,
 };
 
-/// Most processes that are named: what is told of them has to fit into a frame.
+/// Most processes that are named: the list has to fit into a frame.
 pub(crate) const LEFT_MAX: usize = 4096;
 
-/// What is to be said of each of these that is still there.
+/// Description of each of these processes that still exists.
 pub(crate) fn describe(pids: &[i32]) -> Vec<Left> {
     let named = pids.iter().take(LEFT_MAX);
     named.filter_map(|pid| one(*pid)).collect()
 }
 
-/// The kernel does not let us signal the process.
+/// Whether the kernel refuses to let the keeper signal the process.
 pub(crate) fn is_refused(pid: i32) -> bool {
     pidfd::kill(pid, 0) == Err(Errno::EPERM)
 }

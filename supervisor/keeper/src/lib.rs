@@ -74,17 +74,17 @@ pub fn link_to_keeper() -> std::io::Result<link::Link> {
     sys::inherited::take(CONTROL_FD).map(link::Link::new)
 }
 
-/// What a server on a unix socket asks of the kernel and no library offers in safe Rust.
+/// Kernel features for a server on a unix socket that no library offers in safe Rust.
 pub mod socket {
     pub use crate::sys::socket::{Received, peer_groups, receive};
 }
 
-/// Gives memory back that has been freed; for after a burst of work.
+/// Returns freed memory to the kernel, after a burst of work.
 pub fn release_memory() {
     sys::memory::release();
 }
 
-/// What the keeper has to be told.
+/// Configuration of the keeper.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Prefix of all paths.
@@ -95,15 +95,15 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where the control socket is bound.
     pub control_socket: PathBuf,
-    /// Tells this state from others on the machine, in the name of the cgroup.
+    /// Names this state on the machine, in the name of the cgroup.
     pub state_hash: String,
-    /// Arguments of the control process, its name first. The program is this process's own.
+    /// Arguments of the control process, its name first. It runs the keeper's own program.
     pub control_argv: Vec<OsString>,
     /// Own log lines as JSON.
     pub log_json: bool,
 }
 
-/// Runs the keeper until all runs have been stopped. Errors are said on standard error.
+/// Runs the keeper until all runs have been stopped. Errors go to standard error.
 ///
 /// To be called before any other thread is started and anything is opened: it blocks signals,
 /// changes limits of the process, and closes what was left open by whoever has started it.

@@ -29,7 +29,7 @@ const LENGTH_MASK: u32 = (1 << 24) - 1;
 
 const _: () = assert!(FRAME_BYTES_MAX <= LENGTH_MASK as usize);
 
-/// Why a message of ours was not taken. The link is as good as before.
+/// Why the link did not take a message. The link still works.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
     /// The message is longer than a frame may be.
@@ -43,7 +43,7 @@ pub enum NotTaken {
     Full(usize),
 }
 
-/// Why a link is of no use any more.
+/// Why a link is no longer usable.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The other side has closed it or is gone.
@@ -247,7 +247,7 @@ impl Link {
         self.drained
     }
 
-    /// Something waits to be written: poll for writability and [`Self::flush`].
+    /// Whether bytes wait to be written: poll for writability and [`Self::flush`].
     pub fn wants_write(&self) -> bool {
         !self.outgoing.is_empty()
     }
@@ -258,7 +258,7 @@ impl Link {
         self.written
     }
 
-    /// What [`Self::written`] will be once all that was said so far is in the socket.
+    /// Value of [`Self::written`] once all queued bytes are in the socket.
     pub fn said(&self) -> u64 {
         self.written + self.outgoing.len() as u64
     }

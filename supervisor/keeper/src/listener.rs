@@ -1,11 +1,12 @@
 //! The control socket: bound by the keeper, served by the control process.
 //!
-//! Its file may be removed or replaced; then another is bound (`places`), and the control process
-//! serves those who wait at the first one, and the second from then on.
+//! The socket file may be removed or replaced. Then the keeper binds another socket (`places`), and
+//! the control process serves the clients that wait at the first socket, and the second from then
+//! on.
 //!
-//! While the control process restarts, clients wait in the backlog. Mode 0600 from its first
-//! moment: the control process opens it to the groups of the plan, once that is loaded. Where the
-//! kernel can (Linux 6.16), no client can send a descriptor, so that none has to be closed.
+//! While the control process restarts, clients wait in the backlog. The file has mode 0600 from its
+//! first moment: the control process opens it to the groups of the plan, once that is loaded. Where
+//! the kernel supports it (Linux 6.16), no client can send a descriptor, so none has to be closed.
 
 use std::{
     fs::File,
@@ -29,7 +30,7 @@ use safe_path::Dir;
 
 use crate::{in_place::leads_to, sys::socket::refuse_descriptors};
 
-/// Clients that wait to be served; more are refused.
+/// Clients that wait to be served; further clients are refused.
 const BACKLOG: i32 = 128;
 /// A longer path does not fit into a socket address.
 const PATH_BYTES_MAX: usize = 107;
@@ -94,7 +95,7 @@ fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(&short)?;
     // The file takes its mode from the socket: there is no moment in which it is wider.
     fchmod(&socket, Mode::from_bits_truncate(0o600))?;
-    // An older kernel lets them in, and the control process closes them.
+    // An older kernel lets descriptors in, and the control process closes them.
     match refuse_descriptors(&socket) {
         Ok(()) | Err(Errno::ENOPROTOOPT) => {}
         Err(error) => return Err(error.into()),
@@ -104,7 +105,8 @@ fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A path that fits: through an open descriptor of its directory, which must live meanwhile.
+/// A path that fits into an address: through an open descriptor of its directory, which must stay
+/// open meanwhile.
 fn shorten(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     if path.as_os_str().len() <= PATH_BYTES_MAX {
         return Ok((path.to_owned(), None));

@@ -1,15 +1,15 @@
-//! The locks that say who runs on this state: held by the keeper, and by the control process
-//! through the same open files. Free only when both are gone.
+//! The locks that mark a state as in use: held by the keeper, and by the control process through
+//! the same open files. A lock is free only when both processes are gone.
 //!
-//! There are two, for a lock is known by its path, and a path can vanish: `/run` is cleaned, a
-//! state directory is restored from a backup. One lies in the run directory, one in the state
-//! directory. Either alone keeps a second supervisor out, and the keeper takes one again whose file
-//! has gone (`places`). When the state directory has no lock file, no other supervisor can be known
-//! by it: then every process is asked whether it still holds a deleted one (`lock/holder.rs`).
+//! There are two locks, for a lock is known by its path, and a path can vanish: `/run` is cleaned,
+//! a state directory is restored from a backup. One lock lies in the run directory, the other in
+//! the state directory. Either lock alone keeps a second supervisor out, and the keeper takes a
+//! lock again when its file has gone (`places`). When the state directory has no lock file, a new
+//! supervisor asks every process whether it still holds a deleted one (`lock/holder.rs`).
 //!
-//! Limits: no abstract socket is a third lock. Any account could bind its name first, it is another
-//! one in every network namespace, and it guards nothing but the moment in which both files are
-//! gone.
+//! Limits: no abstract socket serves as a third lock. Any account could bind its name first, the
+//! name differs in every network namespace, and the socket would guard only the moment in which
+//! both files are gone.
 
 mod holder;
 
@@ -37,14 +37,14 @@ use crate::{
     sys::file,
 };
 
-/// Name of the file in either directory.
+/// Name of the lock file in either directory.
 const NAME: &str = "lock";
-/// Mode of a directory that is made for it.
+/// Mode of a directory that is made for the lock file.
 const DIRECTORY_MODE: u32 = 0o755;
-/// While an old control process stops its services, the lock is tried this often.
+/// Pause between two attempts while an old control process stops its services.
 const RETRY_MS: u8 = 50;
 
-/// Why the lock is not ours.
+/// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
     /// Another supervisor runs on this state.
@@ -52,9 +52,9 @@ pub(crate) enum LockError {
         "another supervisor (pid {pid}) runs on {dir}; stop it first, or choose another place with --root"
     )]
     Held {
-        /// Its keeper.
+        /// Pid of the other supervisor's keeper.
         pid: i32,
-        /// Where.
+        /// Directory that both claim.
         dir: String,
     },
     /// A signal asked this process to stop while it waited.
@@ -80,22 +80,22 @@ pub(crate) struct Locks {
 struct Lock {
     dir: PathBuf,
     file: File,
-    /// Its path as the kernel knows it, without links.
+    /// Path as the kernel shows it, without symbolic links.
     path: PathBuf,
-    /// The file was made by this start.
+    /// Whether this start has made the file.
     is_new: bool,
 }
 
 impl Locks {
-    /// Takes both, and waits for a control process that has outlived its keeper. `signals` becomes
-    /// readable when this process is asked to stop.
+    /// Takes both locks, and waits for a control process that has outlived its keeper. `signals`
+    /// becomes readable when this process is asked to stop.
     pub(crate) fn take(
         run_dir: &Path,
         state_dir: &Path,
         signals: impl AsFd,
         init: &Init,
     ) -> Result<Self, LockError> {
-        // The one that survives more comes first: who is refused has touched nothing else.
+        // The more durable lock comes first: a refused supervisor has touched nothing else.
         let state = take(state_dir, &signals, init)?;
         let run = take(run_dir, &signals, init)?;
         let locks = Self { run, state };
@@ -113,8 +113,8 @@ impl Locks {
         LockError::Held { pid, dir }
     }
 
-    /// This process has one of our lock files open, be it deleted: it is a keeper on this state, or
-    /// the control process of one.
+    /// Whether this process has one of the lock files open, deleted or not: then it is a keeper on
+    /// this state, or the control process of one.
     pub(crate) fn are_held_by(&self, pid: i32) -> bool {
         proc::has_open(pid, &self.paths())
     }
@@ -123,7 +123,7 @@ impl Locks {
         [&self.run, &self.state].map(|lock| lock.path.clone())
     }
 
-    /// For the control process, which has to keep them open: the run directory's first.
+    /// Descriptors that the control process has to keep open: the run directory's first.
     pub(crate) fn fds(&self) -> [RawFd; 2] {
         [&self.run, &self.state].map(|lock| lock.file.as_raw_fd())
     }
@@ -134,8 +134,8 @@ impl Locks {
         all.map(|lock| Ok(lock.file.try_clone()?.into())).collect()
     }
 
-    /// Takes those again whose path does not lead to them any more; directories that are missing
-    /// are made. Returns the path of each with what came of it.
+    /// Takes each lock again whose path no longer leads to the locked file; makes missing
+    /// directories. Returns the path of each such lock with the outcome.
     pub(crate) fn take_again(&mut self) -> Vec<(PathBuf, io::Result<()>)> {
         let mut taken = Vec::new();
         for lock in [&mut self.run, &mut self.state] {
@@ -193,7 +193,7 @@ fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> 
     loop {
         match file::try_lock(&lock.file) {
             Ok(()) if lock.is_in_place() => break,
-            // Another process made the file again meanwhile, and holds that one.
+            // Another process made the file anew meanwhile, and holds the new file's lock.
             Ok(()) => {
                 lock = Lock::open(dir).map_err(failed)?;
                 continue;
@@ -227,7 +227,7 @@ fn name_ourselves(file: &mut File) -> io::Result<()> {
     file.write_all(format!("{pid} {start}\n").as_bytes())
 }
 
-/// The keeper named in the file, if that very process lives.
+/// The keeper named in the file, if that process still lives.
 fn living_keeper(file: &File) -> Option<i32> {
     let mut bytes = [0; 64];
     let length = file.read_at(&mut bytes, 0).ok()?;

@@ -1,4 +1,4 @@
-//! What keeper and control process say to each other: small, versioned, one JSON object a frame.
+//! Messages between keeper and control process: small, versioned, one JSON object a frame.
 //!
 //! A frame is a `u32` length (little endian) and that many bytes of JSON, over a unix stream
 //! socket pair; file descriptors ride along with the frame whose doc says so. Unknown fields are
@@ -72,7 +72,7 @@ pub enum Request {
     Remember {
         /// The service.
         service: String,
-        /// What the control process wants back from `Hello`.
+        /// Opaque to the keeper; the next `Hello` returns it.
         record: String,
     },
     /// The service is gone from the plan: close its pipe, drop its record and its cgroup.
@@ -80,9 +80,9 @@ pub enum Request {
         /// The service.
         service: String,
     },
-    /// Send this to `NOTIFY_SOCKET`, where there is one.
+    /// Send this to `NOTIFY_SOCKET`, if there is one.
     TellInit {
-        /// As in `sd_notify(3)`, lines of `KEY=value`.
+        /// Lines of `KEY=value`, as in `sd_notify(3)`.
         message: String,
     },
     /// Facts up to and including this number have been taken in.
@@ -92,16 +92,17 @@ pub enum Request {
     },
     /// Sign of life, in answer to `AreYouThere`.
     Here,
-    /// Say when all has been told that had arrived by now. Answered by `Synced`, behind the facts.
+    /// Report everything that had arrived by now. Answered by `Synced`, behind the facts.
     Sync {
-        /// When it was asked, milliseconds on `CLOCK_MONOTONIC`: the name of the question.
+        /// When the control process asked, in milliseconds on `CLOCK_MONOTONIC`; identifies the
+        /// question.
         at_ms: u64,
     },
     /// Start the binary that is now at the daemon's path as a control process beside this one,
-    /// which asks nothing more. It is ended once the new one has taken over, or hears
+    /// which sends no further requests. This one is ended once the new one has taken over, or gets
     /// `NotReplaced`.
     Reexec,
-    /// All has been stopped: end with this code.
+    /// Everything has been stopped: exit with this code.
     Quit {
         /// The daemon's exit code.
         code: u8,
@@ -113,14 +114,14 @@ pub enum Request {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Notice {
     /// First frame on every connection. Carries the listening control socket as its descriptor.
-    /// What there is to tell follows in frames of their own, up to `HelloEnd`; [`crate::hello`]
+    /// Records, runs and facts follow in frames of their own, up to `HelloEnd`; [`crate::hello`]
     /// gathers them.
     Hello(Box<Hello>),
     /// Part of the hello: the last `Remember` of a service.
     Record {
         /// The service.
         service: String,
-        /// As it came.
+        /// Unchanged since `Remember`.
         record: String,
     },
     /// Part of the hello: a run that lives, or that has ended and is not yet acknowledged and
@@ -141,47 +142,48 @@ pub enum Notice {
         /// By name.
         logs: Vec<LogStats>,
     },
-    /// What an earlier keeper's runs have left, all of it; said when it has changed. See [`Hello`].
+    /// Everything that an earlier keeper's runs have left; sent when that has changed. See
+    /// [`Hello`].
     Remaining {
-        /// Services without anything left are not among them.
+        /// Services with leftovers; others are not listed.
         remaining: Vec<Remaining>,
     },
-    /// The answer to `Sync`: what runs had said and done when it was asked has been told. There is
-    /// none while another control process is being started.
+    /// The answer to `Sync`: everything that runs had said and done by the time of the question has
+    /// been reported. No answer comes while another control process is being started.
     Synced {
-        /// From the question.
+        /// Taken from the question.
         at_ms: u64,
     },
     /// Children of the keeper that belong to no run that it knows of, all of them; said when they
     /// change, and to a control process that has taken over.
     Strays {
-        /// What is left alone; empty once all have gone.
+        /// Strays, which are left alone; empty once all have gone.
         strays: Vec<Stray>,
     },
-    /// How the log of a service stands, when that has changed; after `TookOver` those that are not
-    /// well.
+    /// State of a service's log, sent when the state has changed; after `TookOver`, sent for every
+    /// log with a trouble.
     Log {
         /// The service.
         service: String,
-        /// None: it is well again.
+        /// None: the trouble is over.
         trouble: Option<LogTrouble>,
     },
     /// Answer with `Here`.
     AreYouThere,
-    /// These were missing and have been made again. Carries the control socket that is listened on
-    /// from now on, if `listener`, and then what the control process inherited as its locks, if
-    /// `locks`.
+    /// These paths were missing and have been made again. Carries the new listening control socket
+    /// if `listener`, and then the new locks, in the order in which the control process inherited
+    /// them, if `locks`.
     MadeAgain {
         /// Files and directories of the keeper's.
         paths: Vec<PathBuf>,
-        /// Clients may still wait at the one before.
+        /// Whether the control socket is new; clients may still wait at the old one.
         listener: bool,
-        /// To be held open in the place of the ones before.
+        /// Whether the locks are new; the control process holds them open in place of the old ones.
         locks: bool,
     },
-    /// In answer to `Reexec`: no other has taken over, so this one goes on.
+    /// The answer to `Reexec` when no other control process has taken over, so this one continues.
     NotReplaced {
-        /// For people.
+        /// Reason, for people.
         why: String,
     },
 }
@@ -191,26 +193,26 @@ pub enum Notice {
 pub struct LogStats {
     /// The service.
     pub service: String,
-    /// Written to its files, stamps included.
+    /// Bytes written to the log files, stamps included.
     pub bytes: u64,
     /// Lines that could not be written.
     pub dropped_lines: u64,
 }
 
-/// What is wrong with a log.
+/// Why a log is in trouble.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "log", rename_all = "kebab-case")]
 pub enum LogTrouble {
     /// Lines cannot be written and are lost.
     LosesLines {
-        /// Since it began, at least.
+        /// Lines lost since the trouble began, at least.
         lines: u64,
-        /// For people: what the system says.
+        /// Error of the system, for people.
         why: String,
     },
     /// `current` cannot be renamed, so it grows over its size.
     NotRotated {
-        /// For people: what the system says.
+        /// Error of the system, for people.
         why: String,
     },
 }
@@ -220,22 +222,22 @@ pub enum LogTrouble {
 pub struct Numbered {
     /// Counts up from 1.
     pub seq: u64,
-    /// What happened.
+    /// The event.
     pub fact: Fact,
 }
 
-/// All that a new control process needs to go on.
+/// Everything that a new control process needs to continue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`VERSION`] of the keeper.
     pub version: u32,
-    /// Its pid.
+    /// Pid of the keeper.
     pub keeper_pid: i32,
     /// When the keeper started, milliseconds on `CLOCK_MONOTONIC`.
     pub started_ms: u64,
-    /// Control processes that have died since.
+    /// Control processes that have died since then.
     pub control_deaths: u32,
-    /// No run has a number as high as this.
+    /// Every run has a lower number.
     pub next_run: RunId,
     /// Last `Remember` of every service, from [`Notice::Record`].
     #[serde(skip)]
@@ -249,32 +251,33 @@ pub struct Hello {
     pub facts: Vec<Numbered>,
     /// Processes of an earlier keeper that were stopped at the start, for the log.
     pub leftovers: Vec<String>,
-    /// The program that was installed last took over and did not work, so an earlier one runs.
+    /// Whether the program that was installed last took over and failed, so that an earlier one
+    /// runs.
     #[serde(default)]
     pub went_back: bool,
-    /// Processes of an earlier keeper that would not go. Their services cannot be started: a
-    /// `Spawn` fails with [`SpawnStage::Leftovers`] as long as they are there.
+    /// Processes of an earlier keeper that SIGKILL has not ended. Their services cannot be started:
+    /// a `Spawn` fails with [`SpawnStage::Leftovers`] as long as the processes exist.
     #[serde(default)]
     pub remaining: Vec<Remaining>,
 }
 
-/// What an earlier keeper's run of a service has left, and SIGKILL has not ended.
+/// Processes of a service, from an earlier keeper's run, that SIGKILL has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remaining {
     /// The service.
     pub service: String,
-    /// Its processes.
+    /// The processes.
     pub left: Vec<Left>,
 }
 
-/// What the keeper knows of a run.
+/// State of a run, as far as the keeper knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Its number.
+    /// Number of the run.
     pub run: RunId,
-    /// Whose.
+    /// Service of the run.
     pub service: String,
-    /// What for.
+    /// Main process or helper.
     pub role: Role,
     /// Main process.
     pub pid: i32,
@@ -282,18 +285,18 @@ pub struct RunInfo {
     pub spawned_ms: u64,
     /// How it ended, if it has.
     pub exit: Option<Exit>,
-    /// It left a core dump.
+    /// Whether the main process left a core dump.
     pub core: bool,
-    /// Everything that belonged to it is gone.
+    /// Whether all processes of the run are gone.
     pub swept: bool,
-    /// What would not go when that was last told.
+    /// Processes that SIGKILL had not ended by the last report.
     #[serde(default)]
     pub left: Vec<Left>,
     /// Last value of each notify key.
     pub notified: BTreeMap<String, String>,
 }
 
-/// Something that has happened. Cannot be refused.
+/// An event that the control process cannot refuse.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
 pub enum Fact {
@@ -306,11 +309,11 @@ pub enum Fact {
         /// Milliseconds on `CLOCK_MONOTONIC`.
         at_ms: u64,
     },
-    /// There is no process.
+    /// No process was started.
     Failed {
         /// The run.
         run: RunId,
-        /// What could not be done.
+        /// The step that failed.
         stage: SpawnStage,
         /// The error number.
         errno: i32,
@@ -319,33 +322,33 @@ pub enum Fact {
     Exited {
         /// The run.
         run: RunId,
-        /// How.
+        /// How the main process ended.
         exit: Exit,
-        /// It left a core dump.
+        /// Whether it left a core dump.
         core: bool,
         /// Milliseconds on `CLOCK_MONOTONIC`.
         at_ms: u64,
-        /// Killed because its `timeout_ms` was over.
+        /// Whether the keeper killed it because its `timeout_ms` was over.
         timed_out: bool,
         /// Last output of a helper; empty for a main process.
         output: String,
     },
-    /// Nothing of the run is left, but for the processes named. Its main process may be among
-    /// these, if SIGKILL has not ended it; then `Exited` follows if it ends at last. Told again
-    /// when nothing is left, or something else.
+    /// All processes of the run are gone, except those listed. The main process may be among these,
+    /// if SIGKILL has not ended it; then `Exited` follows if the process ends at last. Reported
+    /// again when the list changes.
     Swept {
         /// The run.
         run: RunId,
-        /// What would not go.
+        /// Processes that SIGKILL has not ended.
         left: Vec<Left>,
     },
-    /// A process of the service said this on its notify socket.
+    /// A process of the service has sent this to its notify socket.
     Notified {
-        /// Its current main run.
+        /// Current main run of the service.
         run: RunId,
         /// `READY`, `STATUS`, `EXTEND_TIMEOUT_USEC`, …
         key: String,
-        /// What stood behind the `=`.
+        /// Text behind the `=`.
         value: String,
     },
     /// The keeper got SIGTERM, SIGINT, SIGQUIT or SIGHUP.

@@ -7,7 +7,7 @@ use nix::libc::rlimit;
 
 use crate::stderr_log::say;
 
-/// What children get from what the daemon itself was started with.
+/// Values that children get from those that the daemon was started with.
 #[derive(Debug)]
 pub(crate) struct Original {
     /// Limit of open files; the keeper raises its own.
@@ -16,7 +16,7 @@ pub(crate) struct Original {
     pub(crate) core: rlimit,
     /// `oom_score_adj`, if the keeper has changed its own.
     pub(crate) oom_score_adj: Option<String>,
-    /// Warnings that were said of limits that cannot be had: each once.
+    /// Warnings about unavailable limits that have been logged: each once.
     told: RefCell<BTreeSet<String>>,
 }
 
@@ -31,7 +31,7 @@ impl Original {
         }
     }
 
-    /// Says something once, however often it is so.
+    /// Logs a text once, however often its cause recurs.
     pub(crate) fn say_once(&self, text: String, more: &str) {
         if !self.told.borrow().contains(&text) {
             say!("{text}{more}");

@@ -1,13 +1,13 @@
-//! What the keeper holds at known paths: locks, records of runs, control socket, notify sockets.
-//! Somebody may clean `/run`, or restore a state directory over ours. What is missing is made again
-//! and told.
+//! What the keeper holds at known paths: locks, records of runs, control socket, notify sockets. An
+//! administrator may clean `/run`, or restore a state directory over the present one. The keeper
+//! makes missing files again and reports them.
 //!
-//! Looked at a little after `removals` has told something (whoever clears a directory is mostly
-//! done by then), on SIGHUP, and when a run could not write its record. The control process gets a
-//! new control socket and new locks with [`Notice::MadeAgain`].
+//! The keeper looks shortly after `removals` has reported a removal (a removal of a whole directory
+//! is mostly complete by then), on SIGHUP, and when a run could not write its record. The control
+//! process gets a new control socket and new locks with [`Notice::MadeAgain`].
 //!
-//! Limits: what cannot be made again is tried again every [`AGAIN_MS`]; a record that is removed
-//! alone is written again with the next look, whatever that is for.
+//! Limits: a file that cannot be made is tried again every [`AGAIN_MS`]; a record that is removed
+//! alone is written again with the next look, whatever causes that look.
 
 use std::{
     io,
@@ -28,9 +28,9 @@ use crate::{
     timers::Timer,
 };
 
-/// From the first sign of a removal to the look.
+/// Time from the first sign of a removal to the look.
 const LOOK_MS: u64 = 50;
-/// To the next try to make what could not be made.
+/// Time to the next attempt after one that failed.
 const AGAIN_MS: u64 = 5000;
 
 /// The keeper's directories, watched.
@@ -40,7 +40,7 @@ pub(crate) struct Places {
     listener: Listener,
     watches: Vec<Watch>,
     next: NextLook,
-    /// What could not be made at the last look.
+    /// Failures of the last look.
     failed: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl Places {
         .collect();
     }
 
-    /// Numbers of the locks' descriptors, for a child.
+    /// Descriptor numbers of the locks, for a child.
     pub(crate) fn lock_fds(&self) -> Vec<RawFd> {
         self.locks.fds().into_iter().collect()
     }
@@ -92,12 +92,12 @@ struct NextLook {
 }
 
 impl NextLook {
-    /// A look begins, for whatever reason.
+    /// Notes that a look begins, for whatever reason.
     fn begins(&mut self, now: u64) {
         self.at.take_if(|at| *at <= now);
     }
 
-    /// There is to be a look at this moment at the latest. True: a timer has to be set.
+    /// Schedules a look at this moment at the latest. True: the caller has to set a timer.
     fn by(&mut self, at: u64) -> bool {
         let sooner = self.at.is_none_or(|known| at < known);
         if sooner {
@@ -107,7 +107,7 @@ impl NextLook {
     }
 }
 
-/// What one look has found missing.
+/// Result of one look.
 #[derive(Default)]
 struct Look {
     made: Vec<PathBuf>,
@@ -123,7 +123,7 @@ impl Look {
     }
 }
 
-/// What the control process is to be told of a look.
+/// What the control process has to learn from a look.
 #[derive(Debug)]
 pub(crate) struct MadeAgain {
     paths: Vec<PathBuf>,
@@ -132,7 +132,7 @@ pub(crate) struct MadeAgain {
 }
 
 impl Places {
-    /// Something may have been removed.
+    /// Handles the report that something may have been removed.
     pub(crate) fn removal_told(&mut self, kit: &mut Kit) {
         kit.removals.drain();
         self.look_within(kit, LOOK_MS);
@@ -145,7 +145,7 @@ impl Places {
         }
     }
 
-    /// Makes what is missing. Some: something was.
+    /// Makes missing files again. None: nothing was made.
     pub(crate) fn look(&mut self, kit: &mut Kit, runs: &mut Runs) -> Option<MadeAgain> {
         self.next.begins(now_ms());
         let mut look = Look::default();
@@ -160,7 +160,7 @@ impl Places {
             say!("{} was removed or replaced: made again", path.display());
         }
         for what in &look.failed {
-            // Said at the first try alone.
+            // Only the first failed attempt is reported.
             if !self.failed.contains(what) {
                 say!("could not make again what was removed: {what}; tries again");
             }
@@ -177,7 +177,7 @@ impl Places {
         })
     }
 
-    /// What one control process is told, and given, of a look.
+    /// The notice of a look, with the descriptors that go with it.
     pub(crate) fn notice(&self, made: &MadeAgain) -> io::Result<(Notice, Vec<OwnedFd>)> {
         let mut fds = Vec::new();
         if made.listener {
@@ -194,7 +194,7 @@ impl Places {
         Ok((notice, fds))
     }
 
-    /// Takes locks again whose files have gone. True: the control process needs the new ones.
+    /// Takes locks again whose files have gone. True: the control process needs the new locks.
     fn locks_again(&mut self, look: &mut Look) -> bool {
         let taken = self.locks.take_again();
         let some = taken.iter().any(|(_, outcome)| outcome.is_ok());
@@ -205,14 +205,15 @@ impl Places {
     }
 
     /// Binds the control socket again if its file has gone. True: the control process needs the new
-    /// one.
+    /// socket.
     fn listener_again(&mut self, kit: &Kit, look: &mut Look) -> bool {
         if self.listener.is_in_place() || kit.is_shutting_down() {
             return false;
         }
         let path = &kit.config.control_socket;
         let bound = Listener::bind(path).map(|listener| {
-            // The control process has it open too.
+            // The control process has the old socket open too, so a close alone would not unwatch
+            // it.
             kit.poller.unwatch(&self.listener);
             self.listener = listener;
         });
@@ -223,13 +224,13 @@ impl Places {
 }
 
 impl MadeAgain {
-    /// The listening socket is another now.
+    /// Whether the listening socket is new.
     pub(crate) const fn has_listener(&self) -> bool {
         self.listener
     }
 }
 
-/// Records of all runs of which something is left.
+/// Writes missing records of all runs that have processes left.
 fn records_again(kit: &Kit, runs: &Runs, look: &mut Look) {
     if !kit.files.are_in_place() {
         let made = Records::open(&kit.config.run_dir).map(drop);

@@ -1,8 +1,7 @@
-//! What the loop waits for: descriptors, each with the [`Source`] that its events come from.
+//! Descriptors that the loop waits for, each with the [`Source`] of its events.
 //!
-//! Owner: the one epoll of the keeper. Invariant: the kernel hands back the number of a source and
-//! never a descriptor, so an event that is late leads to a look-up, which finds nothing, and not to
-//! another file.
+//! Owner: the one epoll of the keeper. Invariant: an event carries the number of a source and never
+//! a descriptor, so a late event leads to a look-up that finds nothing, and not to another file.
 
 use std::{io, os::fd::AsFd, sync::Arc};
 
@@ -27,7 +26,7 @@ pub(crate) enum Source {
     Notify(u64),
     /// Something of the keeper's directories has been removed.
     Removal,
-    /// The pipe on which a run says that it is ready.
+    /// The pipe on which a run reports that it is ready.
     Ready(RunId),
     Output(RunId),
     /// A main process that is not our child.
@@ -36,7 +35,7 @@ pub(crate) enum Source {
     Rotated,
     /// A client has connected to the control socket.
     Client,
-    /// How a log stands has changed.
+    /// The state of a log has changed.
     LogTroubles,
 }
 
@@ -96,7 +95,7 @@ impl Poller {
         })
     }
 
-    /// Waits until something happens; what it comes from. `EINTR` after a stop.
+    /// Waits for events; returns their sources. `EINTR` after a stop.
     pub(crate) fn wait(&self, timeout: EpollTimeout) -> Result<Vec<Source>, Errno> {
         let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
         let count = self.epoll.wait(&mut events, timeout)?;
@@ -106,8 +105,8 @@ impl Poller {
             .collect())
     }
 
-    /// Watches a descriptor for reading. Failure (no memory, too many watches) is said; what it
-    /// would have told is found at the exit of the process.
+    /// Watches a descriptor for reading. A failure (no memory, too many watches) is logged; the
+    /// missed events show at the exit of the process.
     pub(crate) fn watch(&self, fd: impl AsFd, source: Source) {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
         if let Err(error) = self.epoll.add(fd, event) {
@@ -115,12 +114,12 @@ impl Poller {
         }
     }
 
-    /// Stops watching. Needed before a descriptor is dropped that has been duplicated.
+    /// Stops watching. Needed before a duplicated descriptor is dropped.
     pub(crate) fn unwatch(&self, fd: impl AsFd) {
         let _ = self.epoll.delete(fd);
     }
 
-    /// Watches a descriptor that is watched already as this source, for writing too or not.
+    /// Changes whether a watched descriptor is also watched for writing.
     pub(crate) fn watch_for(&self, fd: impl AsFd, source: Source, writing: bool) {
         let mut flags = EpollFlags::EPOLLIN;
         flags.set(EpollFlags::EPOLLOUT, writing);
@@ -130,7 +129,7 @@ impl Poller {
         }
     }
 
-    /// Watches a descriptor for one event, again if it has been watched before.
+    /// Watches a descriptor for one event, also if it has been watched before.
     pub(crate) fn watch_once(&self, fd: impl AsFd, source: Source) -> Result<(), Errno> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
         let mut event = EpollEvent::new(flags, source.token());
@@ -140,7 +139,7 @@ impl Poller {
         }
     }
 
-    /// Stops watching a descriptor, and returns what watches it again from any thread.
+    /// Stops watching a descriptor; the returned value resumes the watch from any thread.
     pub(crate) fn pause(&self, fd: impl AsFd, source: Source) -> io::Result<Paused> {
         let mut nothing = EpollEvent::new(EpollFlags::empty(), source.token());
         self.epoll.modify(fd, &mut nothing)?;
@@ -151,7 +150,7 @@ impl Poller {
     }
 }
 
-/// A descriptor that is not watched for the moment.
+/// A descriptor whose watch is suspended.
 #[derive(Debug)]
 pub(crate) struct Paused {
     epoll: Arc<Epoll>,
@@ -159,7 +158,8 @@ pub(crate) struct Paused {
 }
 
 impl Paused {
-    /// Watches it for reading again. Without effect if it is not ours to watch any more.
+    /// Watches the descriptor for reading again. No effect if the epoll no longer has the
+    /// descriptor.
     pub(crate) fn resume(self, fd: impl AsFd) {
         let mut event = EpollEvent::new(EpollFlags::EPOLLIN, self.source.token());
         let _ = self.epoll.modify(fd, &mut event);

@@ -1,12 +1,13 @@
-//! One small file per run, so that the next keeper finds what this one leaves behind.
+//! One small file per run, by which the next keeper finds the processes that this one leaves
+//! behind.
 //!
-//! Written by the process itself before it executes its program, renamed into place, not fsynced:
-//! it only has to outlive processes, not the machine (the boot id says so). Where one is removed
-//! while its run lives, the keeper writes it again.
+//! The process of the run writes the file before it executes its program, and renames it into place
+//! without an fsync: the record has to outlive processes, not the machine (the boot id ties it to
+//! one boot). If a record is removed while its run lives, the keeper writes it again.
 //!
 //! A file that is no record (a FIFO, half a record, another run's) is neither waited for nor read
-//! to its end: it is set aside under a name that no keeper looks at, and told. Limits: the
-//! constants below.
+//! to its end: the keeper sets it aside under a name that no keeper reads, and reports it. Limits:
+//! the constants below.
 
 use std::{
     collections::BTreeSet,
@@ -28,45 +29,46 @@ use crate::{
 /// Directory of the records, in the run directory.
 const DIRECTORY: &str = "runs";
 
-/// What is needed to find the processes of a run again, and to stop them well.
+/// Data by which a later keeper finds the processes of a run, and stops them in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// The run.
     pub(crate) run: RunId,
-    /// Whose.
+    /// Service of the run.
     pub(crate) service: String,
-    /// What for.
+    /// Main process or helper.
     pub(crate) role: Role,
-    /// Its main process; leader of its session and group. Written by that itself.
+    /// Its main process; leader of its session and group. Written by the main process itself.
     #[serde(skip_serializing)]
     pub(crate) pid: i32,
-    /// When that started, in ticks since boot. Written by that itself.
+    /// Start time of the main process, in ticks since boot. Written by the main process itself.
     #[serde(skip_serializing)]
     pub(crate) start: u64,
-    /// Of which boot all this is true.
+    /// Boot during which this record is valid.
     pub(crate) boot_id: String,
     /// Directory of its cgroup.
     pub(crate) cgroup: Option<PathBuf>,
     /// Inode of the pipe that is its output.
     pub(crate) pipe: u64,
-    /// Variable of its environment that no other run has; with a cgroup it may lack it.
+    /// Variable in the environment of its processes that no other run has; a process in the cgroup
+    /// may lack the variable.
     pub(crate) cookie: String,
     /// How to ask it to stop.
     pub(crate) stop: Stop,
-    /// What is missing from the log of its service is marked there, or nothing is.
+    /// Whether the service's log marks the gap that the keeper's death has left, or has no gap.
     #[serde(default)]
     pub(crate) gap_told: bool,
 }
 
 /// A longer file is no record.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
-/// Files in the directory that are looked at.
+/// Most files in the directory that are read.
 const NAMES_MAX: usize = 1 << 16;
-/// Behind the name of a record that is being written.
+/// Suffix of a record that is being written.
 const UNFINISHED: &str = ".new";
-/// Behind the name of a file that was no record.
+/// Suffix of a file that was no record.
 const ASIDE: &str = ".broken";
-/// Mode of the directory and of what lies in it.
+/// Mode of the directory; the files in it have `FILE_MODE`.
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
@@ -90,17 +92,17 @@ impl Records {
         Self { dir }
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The directory is there, as far as can be seen.
+    /// Whether the directory exists, as far as can be seen.
     pub(crate) fn are_in_place(&self) -> bool {
         Dir::open(&self.dir).map_or_else(|error| is_blind(&error), |_| true)
     }
 
-    /// Those of these runs whose record is missing.
+    /// The given runs whose record is missing.
     pub(crate) fn missing(&self, runs: impl Iterator<Item = RunId>) -> Vec<RunId> {
         let dir = match Dir::open(&self.dir) {
             Ok(dir) => dir,
@@ -128,7 +130,7 @@ impl Records {
     /// The record of a run as a file that its process completes with `pid` and `start`.
     pub(crate) fn note(&self, record: &Record) -> io::Result<RecordFile> {
         let mut rest = serde_json::to_vec(record)?;
-        // Its opening brace comes with what is put before.
+        // The opening brace comes with the part that the process writes first.
         rest.remove(0);
         let path = |name: String| CString::new(self.dir.join(name).into_os_string().into_vec());
         Ok(RecordFile {
@@ -148,8 +150,9 @@ impl Records {
         read(&Dir::open(&self.dir).ok()?, run)
     }
 
-    /// All records, newest run first, and the names that files have now that were none. What died
-    /// before its record was whole never executed its program: that is left to [`Self::clear`].
+    /// All records, newest run first, and the new names of files that were no records. A process
+    /// that died before its record was complete never executed its program; [`Self::clear`] removes
+    /// its file.
     pub(crate) fn read(&self) -> (Vec<Record>, Vec<OsString>) {
         let Ok(dir) = Dir::open(&self.dir) else {
             return (Vec::new(), Vec::new());
@@ -168,7 +171,7 @@ impl Records {
         (records, aside)
     }
 
-    /// Takes all records away but those of the runs that are given.
+    /// Removes all records except those of the given runs.
     pub(crate) fn clear(&self, kept: &BTreeSet<RunId>) {
         let Ok(dir) = Dir::open(&self.dir) else {
             return;
@@ -194,7 +197,8 @@ fn read(dir: &Dir, run: RunId) -> Option<Record> {
     (record.run == run).then_some(record)
 }
 
-/// Out of the way of the run that is to have this number; an earlier one of that name gives way.
+/// Renames a file that is no record, so that a run can have its number; replaces an earlier file of
+/// that name.
 fn set_aside(dir: &Dir, name: &OsString) -> Option<OsString> {
     let mut aside = name.clone();
     aside.push(ASIDE);

@@ -1,10 +1,10 @@
-//! Tells when something may have been removed of what the keeper has made in its directories: the
-//! one inotify of the keeper.
+//! Detects possible removals of files in the keeper's directories, by the one inotify of the
+//! keeper.
 //!
-//! It only says that it is time to look (`places`); what is missing is seen by looking.
+//! An event only triggers a look (`places`); the look finds the missing files.
 //!
-//! Limits: it does not tell when a directory further up is moved, or mounted over. Without inotify
-//! (all instances of the user are in use) what is missing is found when it is needed: by a run that
+//! Limits: a directory further up that is moved or mounted over causes no event. Without inotify
+//! (all instances of the user are in use), a missing file is found when it is needed: by a run that
 //! cannot write its record, by the next run that wants its notify socket, or on SIGHUP.
 
 use std::{
@@ -21,19 +21,20 @@ use crate::stderr_log::say;
 
 /// The directory itself is removed or moved away.
 const ITSELF: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF.union(AddWatchFlags::IN_MOVE_SELF);
-/// So is something in it, or it is replaced.
+/// An entry of the directory is removed or replaced.
 const ENTRIES: AddWatchFlags = AddWatchFlags::IN_DELETE
     .union(AddWatchFlags::IN_MOVED_FROM)
     .union(AddWatchFlags::IN_MOVED_TO);
 
-/// What of a directory is watched.
+/// Scope of a watch on a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// Whether it stays where it is.
+    /// Removal of the directory itself.
     Itself,
-    /// And what lies in it: files that stay as they are.
+    /// Also removal and replacement of its entries.
     Entries,
-    /// As before, where files come and go that are not the keeper's: what is replaced is not told.
+    /// Also removal of its entries; replacement is not reported, for files of others come and go
+    /// here.
     Deletions,
 }
 
@@ -66,7 +67,7 @@ impl Removals {
         self.inotify.as_ref().map(AsFd::as_fd)
     }
 
-    /// Forgets what has been told so far.
+    /// Discards all events so far.
     pub(crate) fn drain(&self) {
         while let Some(inotify) = &self.inotify
             && inotify.read_events().is_ok_and(|events| !events.is_empty())
@@ -80,14 +81,15 @@ impl Removals {
             Of::Entries => ITSELF | ENTRIES,
             Of::Deletions => ITSELF | AddWatchFlags::IN_DELETE,
         };
-        // Of a directory that is watched already there is one watch for both.
+        // A directory that is already watched has one watch for both scopes.
         let both = AddWatchFlags::from_bits_retain(libc::IN_MASK_ADD);
         let what = what | both | AddWatchFlags::IN_ONLYDIR;
         let watch = self.inotify.as_ref()?.add_watch(dir, what);
         watch.ok().map(Watch)
     }
 
-    /// Of a directory that has been moved away. Of one that is deleted it has gone by itself.
+    /// Removes the watch of a directory that has been moved away. The watch of a deleted directory
+    /// has gone by itself.
     pub(crate) fn unwatch(&self, Watch(watch): Watch) {
         let _ = self.inotify.as_ref().map(|it| it.rm_watch(watch));
     }

@@ -1,13 +1,15 @@
-//! How the keeper ends: because control says that all is stopped, or, when no control process sees
-//! to that after SIGTERM, after it has stopped all runs by itself, newest first.
+//! How the keeper ends: at the request of the control process, once that has stopped everything;
+//! or, when no control process does so after SIGTERM, after the keeper has stopped all runs itself,
+//! newest first.
 //!
 //! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`]
-//! after the signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none
-//! has taken over and answered, or if a later one is lost before it has proven itself, the keeper
-//! does it alone. One that answers is let go on for as long as an orderly stop can take, even if
-//! one service after the other needed all of its time and its sweep, and again whenever fewer runs
-//! are left than before. Alone, each run gets its own stop signal and time, and after SIGKILL that
-//! of a sweep. Time in which the keeper itself did not run is not the control process's.
+//! after the signal the keeper asks the control process for a sign of life. If by [`NO_CONTROL_MS`]
+//! no control process has taken over and answered, or if a later one is lost before it has proven
+//! itself, the keeper stops the runs alone. A control process that answers may continue for as long
+//! as an orderly stop can take, even if one service after the other needs all of its time and its
+//! sweep, and again whenever fewer runs are left than before. In a stop by the keeper alone, each
+//! run gets its own stop signal and time, and after SIGKILL the time of a sweep. Time in which the
+//! keeper itself did not run does not count against the control process.
 
 use crate::{
     clock::now_ms,
@@ -19,9 +21,9 @@ use crate::{
     timers::Timer,
 };
 
-/// A timer that comes later than this, in milliseconds, is late because the keeper did not run.
+/// A timer that is later than this, in milliseconds, is late because the keeper did not run.
 const LATE_MS: u64 = 1000;
-/// Longest time of a sweep, in milliseconds: `sweep::GIVE_UP_MS` and a little.
+/// Longest time of a sweep, in milliseconds: `sweep::GIVE_UP_MS` plus a margin.
 const SWEEPS_MS: u64 = 6000;
 /// Exit code of a keeper that had to stop the runs by itself.
 const ALONE: u8 = 1;
@@ -39,19 +41,20 @@ struct Term {
     at: u64,
     /// When control was asked whether it is there.
     asked_at: Option<u64>,
-    /// It was, and has until then, with so many runs left.
+    /// Deadline of an orderly stop by a control process that answered, and the number of runs at
+    /// that time.
     orderly: Option<(u64, usize)>,
 }
 
-/// The runs are being stopped, or their last sweeps waited for; then the keeper exits.
+/// The runs are being stopped, or their last sweeps are awaited; then the keeper exits.
 #[derive(Debug)]
 pub(crate) struct Teardown {
     code: u8,
-    /// Control has gone for good, so runs are asked first, one by one.
+    /// Whether the control process is gone for good, so that the keeper stops the runs one by one.
     alone: bool,
     /// The run being stopped.
     stopping: Option<Stopping>,
-    /// Since when the last sweeps are waited for.
+    /// When the wait for the last sweeps began.
     last_ms: Option<u64>,
 }
 
@@ -59,14 +62,14 @@ pub(crate) struct Teardown {
 #[derive(Clone, Copy, Debug)]
 struct Stopping {
     run: RunId,
-    /// The second signal and its time, until that has come.
+    /// The second signal and its time, until the signal has been sent.
     escalate: Option<(i32, u64)>,
-    /// When it is killed; never again.
+    /// When the run is killed; `u64::MAX` once that is done.
     kill_at: u64,
 }
 
 impl Stopping {
-    /// When something is to be done about it.
+    /// When the next step of this stop is due.
     fn next_at(&self) -> u64 {
         let escalate_at = self.escalate.map(|(_, at)| at);
         escalate_at.map_or(self.kill_at, |at| at.min(self.kill_at))
@@ -74,7 +77,7 @@ impl Stopping {
 }
 
 impl Teardown {
-    /// Control says that all has been stopped.
+    /// The control process reports that everything has been stopped.
     pub(crate) const fn asked(code: u8) -> Self {
         Self {
             code,
@@ -84,7 +87,7 @@ impl Teardown {
         }
     }
 
-    /// There is no control process to stop anything.
+    /// No control process is left that could stop the runs.
     pub(crate) const fn alone() -> Self {
         Self {
             code: ALONE,
@@ -96,7 +99,7 @@ impl Teardown {
 }
 
 impl Shutdown {
-    /// SIGTERM, or what means the same.
+    /// Handles SIGTERM, or a signal with the same meaning.
     pub(crate) fn asked(&mut self, kit: &mut Kit) {
         if self.term.is_some() {
             return;
@@ -113,14 +116,14 @@ impl Shutdown {
         kit.timers.add(at + NO_CONTROL_MS / 2, Timer::NoControl);
     }
 
-    /// The time in which a control process has to show that it is there is over.
+    /// Whether the time in which a control process has to answer is over.
     pub(crate) fn is_past_patience(&self) -> bool {
         let over = |term: Term| now_ms() >= term.at + NO_CONTROL_MS;
         self.term.is_some_and(over)
     }
 
-    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for
-    /// this reason.
+    /// Checks some time after SIGTERM whether a control process stops the runs. Some: none does, so
+    /// the keeper has to, for this reason.
     pub(crate) fn no_control_due(
         &mut self,
         kit: &mut Kit,
@@ -159,7 +162,7 @@ impl Shutdown {
         }
     }
 
-    /// Begins to end; the first reason counts, and says who stops the runs.
+    /// Begins the end of the daemon; `teardown` says who stops the runs.
     pub(crate) fn begin(
         &mut self,
         kit: &mut Kit,
@@ -181,7 +184,7 @@ impl Shutdown {
         kit.timers.add(now_ms(), Timer::Shutdown);
     }
 
-    /// Goes on with the end.
+    /// Continues the stop of the current run.
     pub(crate) fn step(&mut self, kit: &mut Kit, runs: &mut Runs) {
         let now = now_ms();
         let teardown = self.teardown.as_mut();
@@ -206,7 +209,7 @@ impl Shutdown {
         }
     }
 
-    /// The exit code, once all is done. Looked at after every turn.
+    /// The exit code, once everything is done. Called after every turn.
     pub(crate) fn code(&mut self, kit: &mut Kit, runs: &mut Runs) -> Option<u8> {
         let teardown = self.teardown.as_mut()?;
         if teardown.stopping.is_some_and(|it| !runs.is_over(it.run)) {
@@ -231,7 +234,7 @@ impl Shutdown {
     }
 }
 
-/// What an orderly stop takes at most: one run after the other, each with all of its time.
+/// Longest time of an orderly stop: one run after the other, each with all of its time.
 fn orderly_stop_ms(runs: &Runs) -> u64 {
     let each = runs.stop_times_ms().map(|ms| ms + SWEEPS_MS);
     each.sum::<u64>() + SWEEPS_MS

@@ -1,9 +1,9 @@
-//! Signals to the keeper: all that would end it come by a descriptor, and mean something or
-//! nothing. What is left to the kernel is KILL, STOP and the terminal's, what does nothing by
-//! itself, and faults of our own (SEGV, ABRT, …).
+//! Signals to the keeper: every signal that would end the keeper arrives by a descriptor and is
+//! handled or ignored. Left to the kernel are KILL, STOP and the terminal's signals, signals that
+//! do nothing by default, and faults of the keeper itself (SEGV, ABRT, …).
 //!
-//! The control process has the same ones blocked: nobody but the keeper hears them. A service has
-//! none blocked.
+//! The control process has the same signals blocked, so only the keeper handles them. A service has
+//! none of them blocked.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -18,9 +18,10 @@ use nix::{
 
 use crate::{stderr_log::say, sys::signals};
 
-/// QUIT would otherwise leave a core.
+/// QUIT would leave a core by default.
 const STOP: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT];
-/// Sent by accident: USR1 and USR2 by whoever rotates logs, ALRM by a timer that was inherited, …
+/// Signals that arrive by accident: USR1 and USR2 from log rotation tools, ALRM from an inherited
+/// timer, …
 const NOTHING: [c_int; 12] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
@@ -36,7 +37,7 @@ const NOTHING: [c_int; 12] = [
     libc::SIGSYS,
 ];
 
-/// What a signal means.
+/// Meaning of a signal for the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     ChildEnded,
@@ -56,23 +57,23 @@ impl Meaning {
     }
 }
 
-/// All that the descriptor brings, but for SIGCHLD.
+/// All signals of the descriptor except SIGCHLD.
 fn from_outside() -> impl Iterator<Item = c_int> {
     let realtime = libc::SIGRTMIN()..=libc::SIGRTMAX();
     let named = STOP.into_iter().chain(NOTHING).chain([libc::SIGHUP]);
     named.chain(realtime)
 }
 
-/// Bit n-1 for signal n: what the control process does not hear.
+/// Signals that are blocked in the control process: bit n-1 for signal n.
 pub(crate) fn blocked_in_control() -> u64 {
     from_outside().fold(0, |mask, signal| mask | 1 << (signal - 1))
 }
 
-/// The descriptor.
+/// The descriptor that delivers signals.
 #[derive(Debug)]
 pub(crate) struct Signals {
     fd: SignalFd,
-    /// Bit n-1 for signal n that was said to mean nothing: once is enough.
+    /// Ignored signals that have been reported: bit n-1 for signal n.
     told: u64,
 }
 
@@ -90,17 +91,18 @@ impl Signals {
         Ok(Self { fd, told: 0 })
     }
 
-    /// Becomes readable when this process is asked to stop, and takes nothing away.
+    /// Becomes readable when this process is asked to stop; reading takes no signal from
+    /// [`Signals`].
     pub(crate) fn stop_asked() -> Result<SignalFd, Errno> {
         SignalFd::with_flags(&signals::set(&STOP)?, SfdFlags::SFD_CLOEXEC)
     }
 
-    /// The next one, if there is one.
+    /// The next signal, if one is pending.
     pub(crate) fn next(&self) -> Option<siginfo> {
         self.fd.read_signal().ok().flatten()
     }
 
-    /// It means nothing; the first of its kind is said.
+    /// Ignores a signal; reports the first of its kind.
     pub(crate) fn ignore(&mut self, signal: c_int, sender: u32) {
         let bit = 1_u64 << (signal - 1);
         if self.told & bit == 0 {

@@ -34,13 +34,13 @@ use nix::{
 
 use crate::sys::pidfd;
 
-/// From one look at a slow spawn to the next; an ordinary spawn takes a fraction of it.
+/// Time between two looks at a slow spawn; an ordinary spawn takes a fraction of it.
 const LOOK_MS: i64 = 5;
-/// A child that is still being stopped so long after it was first seen stopped is killed.
+/// A child that is still stopped so long after it was first seen stopped is killed.
 const STOPPED_MAX: Duration = Duration::from_millis(200);
-/// What takes longer from clone to exec hangs, and must not hold the keeper for ever.
+/// Longest time from clone to exec; a slower child hangs, and must not hold the keeper for ever.
 const SPAWN_MAX: Duration = Duration::from_secs(10);
-/// Stack of the thread, in bytes; it needs a fraction of it.
+/// Stack of the thread, in bytes; the thread needs a fraction of it.
 const STACK_BYTES: usize = 64 << 10;
 
 /// Watches one spawn at a time.
@@ -57,7 +57,8 @@ struct Shared {
     spawning: Mutex<Option<Spawning>>,
 }
 
-/// A spawn that goes on. Its child cannot have been reaped: the reaper is who is held.
+/// A spawn in progress. Its child cannot have been reaped, for the spawn holds the thread that
+/// reaps.
 #[derive(Debug)]
 struct Spawning {
     since: Instant,
@@ -67,7 +68,7 @@ struct Spawning {
 }
 
 impl SpawnWatchdog {
-    /// Starts the thread. Fails for want of descriptors or of memory.
+    /// Starts the thread. Fails when descriptors or memory are short.
     pub(crate) fn start() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
         let shared = Arc::new(Shared {
@@ -83,12 +84,12 @@ impl SpawnWatchdog {
         Ok(Self { shared })
     }
 
-    /// Where the kernel is to write the child's pid (`CLONE_CHILD_SETTID`).
+    /// Where the kernel writes the child's pid (`CLONE_CHILD_SETTID`).
     pub(crate) fn pid(&self) -> &AtomicI32 {
         &self.shared.pid
     }
 
-    /// A spawn begins. Without a timer it goes unwatched.
+    /// Begins to watch a spawn. Without a timer the spawn goes unwatched.
     pub(crate) fn begin(&self) {
         self.shared.pid.store(0, Ordering::Release);
         *self.shared.spawning() = Some(Spawning {
@@ -117,7 +118,7 @@ impl Shared {
     }
 
     fn run(&self) {
-        // Signals are the keeper's main thread's to take.
+        // The keeper's main thread takes all signals.
         let _ = SigSet::all().thread_block();
         // Fails only on a mistake in the arguments.
         while self.timer.wait().is_ok() {

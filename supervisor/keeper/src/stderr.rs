@@ -1,16 +1,17 @@
-//! The daemon's standard error, whatever that is: a full disk, a pipe that nobody reads, a socket
-//! whose other side has gone, a terminal that has been closed. Nobody who says something waits for
-//! it.
+//! The daemon's standard error, whatever stands behind the descriptor: a full disk, a pipe that
+//! nobody reads, a socket whose peer has gone, a terminal that has been closed. No caller waits for
+//! the write.
 //!
-//! Lines go through a queue (64 KiB) to a thread, which may be held up as long as it likes
-//! and is started with the first line. What the queue has no room for and what is refused is
-//! dropped and counted; the count is told where the lines are missing, once lines go out again. The
-//! open file description is shared with whoever has started us, so its flags stay as they are.
+//! Lines go through a queue (64 KiB) to a thread, which is started with the first line and may
+//! block as long as the descriptor does. Lines that the queue has no room for and lines that are
+//! refused are dropped and counted; the count is reported where the lines are missing, once lines
+//! go out again. The process that started the daemon shares the open file description, so its flags
+//! stay as they are.
 //!
-//! Each line is one write: those of several processes do not mix as long as they fit into a pipe's
-//! atomic write (4096 bytes). What a line that was cut short still lacks is written before the
-//! next. What waits at a process's end gets half a second to go out; what waits when it is killed
-//! is lost.
+//! Each line is one write: lines of several processes do not mix as long as they fit into a pipe's
+//! atomic write (4096 bytes). The rest of a line that was cut short is written before the next
+//! line. At the end of a process the waiting lines get half a second to go out; a killed process
+//! loses its waiting lines.
 
 use std::{
     collections::VecDeque,
@@ -28,9 +29,9 @@ use nix::{
 
 use crate::stderr_log;
 
-/// What waits to be written at most, in bytes; one line alone may be longer.
+/// Most bytes that wait to be written; one line alone may be longer.
 const QUEUE_BYTES_MAX: usize = 64 << 10;
-/// At the end of a process, what waits gets this long to go out.
+/// Time that waiting lines get at the end of a process.
 const LAST: Duration = Duration::from_millis(500);
 /// Stack of the thread, in bytes; only touched pages count.
 const STACK_BYTES: usize = 128 << 10;
@@ -47,7 +48,7 @@ pub fn flush() {
     OWN.flush(LAST);
 }
 
-/// From here on a panic is said as a line, with its place.
+/// Reports a panic as a log line, with its place, from here on.
 pub fn say_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -63,7 +64,7 @@ pub fn say_panics() {
     }));
 }
 
-/// For a library that writes each line as a whole.
+/// A writer for a library that writes each line as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Line;
 
@@ -81,22 +82,22 @@ impl io::Write for Line {
 #[derive(Debug)]
 struct Entry {
     line: Vec<u8>,
-    /// Lines before it for which there was no room.
+    /// Lines dropped before this line because the queue was full.
     lost_before: u64,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Entry>,
-    /// Of the lines and of the one that is being written.
+    /// Bytes of the waiting lines and of the line that is being written.
     bytes: usize,
-    /// Lines since the last one for which there was no room.
+    /// Lines dropped since the last queued line.
     lost: u64,
     has_thread: bool,
     is_writing: bool,
 }
 
-/// Where lines go to. Shared by those who say something and the thread.
+/// Destination of lines. Shared by the threads that log and the thread that writes.
 #[derive(Debug, Default)]
 struct Outlet {
     /// None: the process's own standard error.
@@ -114,7 +115,7 @@ impl Outlet {
     fn push(self: &Arc<Self>, line: &[u8]) {
         let mut queue = self.queue();
         let fits = queue.bytes == 0 || queue.bytes + line.len() <= QUEUE_BYTES_MAX;
-        // No thread can be had: the next line tries again.
+        // Without a thread the line is lost; the next line tries to start the thread again.
         if !fits || !queue.has_thread && self.start().is_err() {
             queue.lost += 1;
             return;
@@ -133,15 +134,15 @@ impl Outlet {
         let outlet = Arc::clone(self);
         let thread = std::thread::Builder::new().name("stderr".to_owned());
         let thread = thread.stack_size(STACK_BYTES).spawn(move || {
-            // Signals are others' to take, and a terminal must not stop us for writing in the
-            // background.
+            // Other threads take signals, and a terminal must not stop this process for writing in
+            // the background.
             let _ = SigSet::all().thread_block();
             outlet.work();
         });
         thread.map(drop)
     }
 
-    /// The thread.
+    /// The thread: writes queued lines for ever.
     fn work(&self) {
         let own = io::stderr();
         let mut writer = Writer {
@@ -182,13 +183,13 @@ impl Outlet {
     }
 }
 
-/// What the thread keeps from one line to the next.
+/// State of the thread between two lines.
 #[derive(Debug)]
 struct Writer<'a> {
     to: BorrowedFd<'a>,
-    /// What the last line still lacks.
+    /// Unwritten rest of the last line.
     rest: Vec<u8>,
-    /// Lines that are not yet told to be missing.
+    /// Lost lines that have not been reported yet.
     lost: u64,
 }
 
@@ -230,7 +231,7 @@ impl Writer<'_> {
     }
 }
 
-/// How much was written, and why not all of it.
+/// Number of bytes written, and the error if some were not.
 fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) -> (usize, Option<Errno>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -238,7 +239,8 @@ fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) -> (usize, Option<Errno>) {
             Ok(0) => return (written, Some(Errno::EIO)),
             Ok(count) => written += count,
             Err(Errno::EINTR) => {}
-            // Somebody who shares the description does not want to wait; this thread does.
+            // A process that shares the description has set it to non-blocking; this thread waits
+            // instead.
             Err(Errno::EAGAIN) => {
                 let mut polled = [PollFd::new(to, PollFlags::POLLOUT)];
                 let _ = poll(&mut polled, PollTimeout::NONE);

@@ -1,7 +1,7 @@
 //! The keeper's own log lines, to stderr: text, or one JSON object a line.
 //!
-//! What a line quotes may come from a service, and stderr may be a terminal: whatever would do
-//! something there is shown as an escape, here and for all.
+//! A line may quote a service, and stderr may be a terminal: every character that a terminal would
+//! act on is written as an escape, for all lines, in this one place.
 
 use std::{
     fmt::{self, Write as _},
@@ -10,10 +10,10 @@ use std::{
 
 use crate::stderr;
 
-/// Who speaks in this process.
+/// Identity of this process in its log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Voice {
-    /// What the process is: `keeper`, `control`, …
+    /// Name of the process: `keeper`, `control`, …
     pub name: &'static str,
     /// Lines are JSON objects.
     pub json: bool,
@@ -26,7 +26,7 @@ pub fn speak_as(voice: Voice) {
     let _ = VOICE.set(voice);
 }
 
-/// Writes one line. A stderr that takes nothing is no reason to do anything.
+/// Writes one line. A failure to write has no effect.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     stderr::write(&formatted(&text.to_string()));
 }
@@ -59,7 +59,7 @@ fn escaped(text: &str) -> String {
                 | '\u{e0000}'..='\u{e007f}'
         );
         if one.is_control() || hidden {
-            // Into memory: cannot fail.
+            // A write into memory cannot fail.
             let _ = write!(out, "{}", one.escape_unicode());
         } else {
             out.push(one);
@@ -68,7 +68,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Says something to whoever reads the daemon's stderr.
+/// Logs a line to the daemon's stderr.
 macro_rules! say {
     ($($text:tt)*) => { $crate::stderr_log::line(format_args!($($text)*)) };
 }

@@ -1,9 +1,10 @@
-//! Children of the keeper that belong to no run that it knows of: a daemon of a service that has
-//! left cgroup, session, group and log pipe and emptied its environment; in a container also an
-//! orphan of whoever has entered it. They are never killed, for whose they are cannot be told; they
-//! are named, in the daemon's log and to the control process.
+//! Children of the keeper that belong to no known run: a daemon of a service that has left cgroup,
+//! session, group and log pipe and emptied its environment; in a container also an orphan of a
+//! process that was started from outside. Strays are never killed, for their owner is unknown; they
+//! are named in the daemon's log and to the control process.
 //!
-//! Limits: looked for whenever a run has been swept, and forgotten when reaped; so many are named.
+//! Limits: looked for after each sweep of a run, forgotten when reaped; at most [`STRAYS_MAX`] are
+//! named.
 
 use proc::Family;
 use std::collections::BTreeMap;
@@ -16,18 +17,17 @@ use crate::{
     stderr_log::say,
 };
 
-/// More are not named.
+/// Strays beyond this number are not named.
 const STRAYS_MAX: usize = 64;
 
-/// Those children, by pid.
+/// Known strays, by pid.
 #[derive(Debug, Default)]
 pub(crate) struct Strays {
     known: BTreeMap<i32, Stray>,
 }
 
 impl Strays {
-    /// Something was swept: is there a child left that nobody knows? True: there are others than
-    /// before.
+    /// Looks for strays after a sweep. True: the set of strays has changed.
     pub(crate) fn look(&mut self, kit: &Kit, runs: &Runs) -> bool {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let before: Vec<i32> = self.known.keys().copied().collect();
@@ -57,17 +57,17 @@ impl Strays {
         !self.known.keys().eq(&before)
     }
 
-    /// A child that was nobody's has been reaped. True: it was one of these.
+    /// Forgets a reaped child that belonged to no run. True: the child was a stray.
     pub(crate) fn ended(&mut self, pid: i32) -> bool {
         self.known.remove(&pid).is_some()
     }
 
-    /// There is none.
+    /// Whether no stray is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Names them to the control process.
+    /// The notice that names all strays to the control process.
     pub(crate) fn notice(&self) -> Notice {
         let strays = self.known.values().cloned().collect();
         Notice::Strays { strays }

@@ -1,46 +1,46 @@
-//! Deadlines of the keeper, in one ordered set. A timer whose reason is gone wakes the loop once
-//! for nothing: whoever handles it looks at the state it is about.
+//! Deadlines of the keeper, in one ordered set. A timer is never removed early: a timer without a
+//! reason left wakes the loop once, and its handler checks the state that the timer is about.
 
 use std::collections::BTreeSet;
 
 use crate::message::RunId;
 
-/// What is due.
+/// Actions that become due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// Start the control process again.
     Control,
-    /// A new control process has not taken over.
+    /// Give up a new control process that has not taken over.
     Successor,
-    /// A helper has run too long.
+    /// Kill a helper that has run too long.
     Helper(RunId),
     /// Look again whether a run is swept.
     Sweep(RunId),
-    /// Say that we live, and want to know whether control does.
+    /// Send init a sign of life, and await one of the control process.
     Watchdog,
-    /// The control process may have been silent for too long.
+    /// Check whether the control process has been silent for too long.
     Liveness,
-    /// The control process has taken over some time ago.
+    /// Ask a control process that took over some time ago for its proof.
     Proof,
-    /// A thread for a service, by its number, could not be started.
+    /// Try again to start a thread for a service, by its number.
     Notify(u64),
-    /// Threads that take messages away have had their time.
+    /// End the wait for threads that take messages away.
     Aside,
     /// Look again at what an earlier keeper has left.
     Leftovers,
     /// Have rotated logs compressed.
     Compress,
-    /// Asked to stop: see whether a control process does it.
+    /// After a request to stop: check whether a control process carries it out.
     NoControl,
-    /// The keeper alone stops runs, or ends.
+    /// Continue a shutdown by the keeper.
     Shutdown,
-    /// See whether something of the keeper's has been removed.
+    /// Check whether files of the keeper have been removed.
     Look,
     /// Wake the log thread.
     Log,
-    /// Remove records of runs whose last words are written by now.
+    /// Remove records of runs whose last output is in the log.
     Records,
-    /// Give memory back.
+    /// Return memory to the kernel.
     Release,
 }
 
@@ -61,7 +61,7 @@ impl Timers {
         self.due.first().map(|(at, _)| at.saturating_sub(now))
     }
 
-    /// Takes the first one that is due.
+    /// Takes the first timer that is due.
     pub(crate) fn next_due(&mut self, now: u64) -> Option<Timer> {
         let first = *self.due.first().filter(|(at, _)| *at <= now)?;
         self.due.remove(&first);

@@ -1,27 +1,26 @@
-//! Whose a process is, by what it shows of itself, for those who know a run by its record alone:
-//! its keeper has died.
+//! Attributes a process to a run by the run's record alone, for callers whose keeper has died.
 
 use proc::Stat;
 use std::path::Path;
 
 use crate::{cookie::COOKIE, record::Record};
 
-/// What the directory of a daemon's groups begins with: no other group is ever emptied.
+/// Prefix of the directory of a daemon's groups: no other group is ever emptied.
 const GROUPS: &str = "mattervisor-";
 
-/// What one process shows; looked up once for all records.
+/// Traces of one process; looked up once for all records.
 #[derive(Debug)]
 pub(crate) struct Traces {
     pid: i32,
     stat: Stat,
-    /// Inodes of the pipes that are its standard output and error.
+    /// Inodes of the pipes that are the process's standard output and error.
     pipes: Vec<u64>,
-    /// Variables of its environment that say whose it is.
+    /// Variables of its environment that name its run.
     pub(crate) cookies: Vec<String>,
 }
 
 impl Traces {
-    /// Of this process.
+    /// Reads the traces of this process.
     pub(crate) fn of(pid: i32, stat: &Stat) -> Self {
         Self {
             pid,
@@ -31,24 +30,25 @@ impl Traces {
         }
     }
 
-    /// It belongs to the run of this record.
+    /// Whether the process belongs to the run of this record.
     pub(crate) fn lead_to(&self, record: &Record) -> bool {
         if self.pid == record.pid {
             return self.stat.start == record.start;
         }
-        // Without its leader a session's number says nothing: it may be another's by now.
+        // Without its leader, a session number proves nothing: it may be that of another session by
+        // now.
         self.have_session_of(record) && main_lives(record)
             || self.pipes.contains(&record.pipe)
             || self.cookies.contains(&record.cookie)
     }
 
-    /// Its session or group has the number of the run's first process.
+    /// Whether its session or group has the number of the run's first process.
     pub(crate) fn have_session_of(&self, record: &Record) -> bool {
         self.stat.session == record.pid || self.stat.group == record.pid
     }
 }
 
-/// The very process of the record lives.
+/// Whether the main process of the record lives.
 pub(crate) fn main_lives(record: &Record) -> bool {
     living(record.pid).is_some_and(|stat| stat.start == record.start)
 }
@@ -59,7 +59,7 @@ pub(crate) fn living(pid: i32) -> Option<Stat> {
     proc::stat(pid).filter(|stat| stat.state != b'Z' && pid != own)
 }
 
-/// The group of the run, if it is one of a daemon's, whatever the file says.
+/// The group of the run. `None`: the record names a directory outside a daemon's groups.
 pub(crate) fn group_of(record: &Record) -> Option<&Path> {
     record.cgroup.as_deref().filter(|dir| is_ours(dir))
 }

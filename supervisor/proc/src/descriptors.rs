@@ -19,7 +19,7 @@ use nix::errno::Errno;
 
 use crate::OWN_PROGRAM;
 
-/// What the kernel puts behind the path of a file that has no name any more.
+/// Suffix that the kernel puts behind the path of a file without a name.
 const DELETED: &str = " (deleted)";
 /// Standard output and standard error.
 const OUTPUTS: [i32; 2] = [1, 2];

@@ -1,4 +1,4 @@
-//! Who is whose child, and which processes there are.
+//! Parents and children of processes, and the list of all processes.
 
 use std::{collections::BTreeMap, fs};
 

@@ -1,4 +1,4 @@
-//! What `/proc` tells of the kernel, and of this process itself.
+//! Data in `/proc` about the kernel, and about this process.
 
 use std::fs;
 

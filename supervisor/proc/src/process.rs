@@ -1,4 +1,4 @@
-//! What `/proc/PID` tells of one process besides its stat: name, environment, memory, network.
+//! Data in `/proc/PID` about one process besides its stat: name, environment, memory, network.
 
 use std::{
     fs::{self, Metadata},
@@ -11,7 +11,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::Stat;
 
-/// There is a process, or at least a zombie, of this pid.
+/// Whether a process, or at least a zombie, has this pid.
 pub fn exists(pid: i32) -> bool {
     entry(pid).is_ok()
 }
@@ -32,7 +32,7 @@ pub fn name(pid: i32) -> String {
     text.trim_end().to_owned()
 }
 
-/// Those variables that a process was started with whose text begins with this, as `NAME=value`.
+/// Variables in a process's original environment that begin with `begin`, as `NAME=value`.
 pub fn variables(pid: i32, stat: &Stat, begin: &str) -> Vec<String> {
     environ(pid, stat)
         .split(|byte| *byte == 0)

@@ -72,8 +72,8 @@ pub fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     })
 }
 
-/// Wait status of a zombie that its own parent has not reaped yet. The kernel tells it only to those
-/// who may trace the process; it is 0 for others.
+/// Wait status of a zombie that its own parent has not reaped yet. The kernel tells it only to
+/// those who may trace the process; it is 0 for others.
 pub fn wait_status(pid: i32) -> Option<i32> {
     let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The 52nd field of all.

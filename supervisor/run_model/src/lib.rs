@@ -24,7 +24,7 @@ pub enum Exit {
 pub struct Stop {
     /// Number of the first signal.
     pub signal: i32,
-    /// What follows where the first signal is not enough.
+    /// Second signal, for a process that the first signal does not end.
     pub escalation: Option<Escalation>,
     /// Time from the first signal to SIGKILL, in milliseconds.
     pub timeout_ms: u64,

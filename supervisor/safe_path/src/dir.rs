@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Dir {
     step: Step,
-    /// Whose rights are used here; none: our own.
+    /// Account whose rights are used here; none: those of this process.
     account: Option<Account>,
 }
 
@@ -177,7 +177,7 @@ impl Dir {
         self.enter(name)
     }
 
-    /// The same directory once more.
+    /// A second handle of the same directory.
     pub fn again(&self) -> io::Result<Self> {
         Ok(Self {
             step: self.step.again()?,
@@ -250,7 +250,7 @@ impl Dir {
         file::set_owner_and_mode(&self.real()?, owner, mode)
     }
 
-    /// What is known of the directory itself.
+    /// Metadata of the directory itself.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.real()?.metadata()
     }

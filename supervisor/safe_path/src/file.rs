@@ -140,7 +140,7 @@ fn open_in(step: Step, name: &OsStr) -> io::Result<File> {
     Ok(file)
 }
 
-/// What a file has to be, by where it lies and what is done with it.
+/// Requirements on a file, by its place and its use.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule {
     /// A regular file.
@@ -180,7 +180,7 @@ pub(crate) fn whole(file: File, path: &Path, limit: u64) -> io::Result<Vec<u8>> 
         path: path.to_owned(),
         limit,
     };
-    // One that is known to be too long costs nothing.
+    // A file whose length is known to be too long is not read at all.
     if file.metadata()?.len() > limit {
         return Err(long().into());
     }

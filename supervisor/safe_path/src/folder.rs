@@ -38,14 +38,14 @@ pub struct Folder {
     followed: bool,
 }
 
-/// What a name in a [`Folder`] is: a handle, and what was known of it then.
+/// File behind a name in a [`Folder`]: a handle, and its metadata at that time.
 #[derive(Debug)]
 pub struct Found {
     handle: File,
     now: Metadata,
     name: OsString,
     path: PathBuf,
-    /// Whose directory it lies in.
+    /// Owner of the directory that it lies in.
     above: u32,
 }
 
@@ -114,7 +114,7 @@ impl Folder {
         self.followed
     }
 
-    /// What was known of it when it was opened.
+    /// Metadata from the time of the opening.
     pub fn metadata(&self) -> &Metadata {
         &self.now
     }
@@ -140,7 +140,7 @@ impl Folder {
         Ok(())
     }
 
-    /// What a name is; none: it is gone.
+    /// The file behind a name; none: the name is gone.
     pub fn find(&self, name: &OsStr) -> io::Result<Option<Found>> {
         if !is_name(name) {
             return Err(Errno::EINVAL.into());
@@ -200,7 +200,7 @@ impl Folder {
 }
 
 impl Found {
-    /// What was known of it when it was found.
+    /// Metadata from the time of the find.
     pub fn metadata(&self) -> &Metadata {
         &self.now
     }

@@ -11,7 +11,7 @@ pub enum Untrusted {
     Link {
         /// The link.
         path: PathBuf,
-        /// Who has made it.
+        /// Account that made it.
         uid: u32,
     },
     /// A directory that belongs neither to root nor to us, where only root's would do.
@@ -29,7 +29,7 @@ pub enum Untrusted {
         path.display()
     )]
     Below {
-        /// What was to be given away.
+        /// Path that was to be given away.
         path: PathBuf,
         /// Owner of the directory that it lies in, or of the nearest one above that is not ours.
         uid: u32,
@@ -43,7 +43,7 @@ pub enum Untrusted {
     /// Something else than was wanted.
     #[error("{} is not a {wanted}", path.display())]
     Kind {
-        /// What is there.
+        /// Path of the file that is there.
         path: PathBuf,
         /// `regular file`, `directory` or `unix socket`.
         wanted: &'static str,
@@ -67,7 +67,7 @@ pub enum Untrusted {
     Long {
         /// The file.
         path: PathBuf,
-        /// What would have been read, in bytes.
+        /// Longest length that would have been read, in bytes.
         limit: u64,
     },
 }

@@ -25,7 +25,7 @@ use crate::Untrusted;
 
 /// Links on the way to one file, as in the kernel.
 const LINKS_MAX: usize = 40;
-/// What a handle of a part of a path is opened with: neither file nor link is touched by that.
+/// Flags for the handle of a part of a path: such a handle touches neither file nor link.
 pub(crate) const HANDLE: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
@@ -51,7 +51,7 @@ fn root_of(path: &Path) -> (PathBuf, Vec<OsString>) {
     (root, left)
 }
 
-/// Whose a directory is.
+/// Ownership of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Root's or our own, and so is all above.
@@ -73,7 +73,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// The same once more.
+    /// A second handle of the same directory.
     pub(crate) fn again(&self) -> io::Result<Self> {
         Ok(Self {
             handle: self.handle.try_clone()?,
@@ -98,7 +98,7 @@ impl Step {
         Ok(Self::entered(self, found, &meta, path))
     }
 
-    /// What a name in it is, if anything; of a link, the link.
+    /// Metadata behind a name in the directory, if the name exists; of a link, the link itself.
     pub(crate) fn stat(&self, name: &OsStr) -> io::Result<Option<Metadata>> {
         match openat(self, name, HANDLE, Mode::empty()) {
             Ok(found) => File::from(found).metadata().map(Some),
@@ -134,7 +134,7 @@ impl AsFd for Step {
     }
 }
 
-/// What the end of a path is.
+/// Kind of the end of a path.
 pub(crate) enum End {
     /// A directory.
     Dir(Step),

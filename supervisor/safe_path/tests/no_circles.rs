@@ -1,8 +1,10 @@
-//! No circle among modules: where two modules need each other, neither can be read, tested or moved alone.
+//! No circle among modules: where two modules need each other, neither can be read, tested or moved
+//! alone.
 //!
-//! A module needs another if it names it by a path (`use crate::…`, `super::…`, `self::…`, or such a path within
-//! the code); methods that one module adds to a type of another's are no path. Crate roots are left out: they
-//! name every module. Tests are left out too. What remains is searched for strongly connected components.
+//! A module needs another if it names it by a path (`use crate::…`, `super::…`, `self::…`, or such
+//! a path within the code); methods that one module adds to a type of another's are no path. Crate
+//! roots are left out: they name every module. Tests are left out too. What remains is searched for
+//! strongly connected components.
 //!
 //! Up to [`SMALL`] modules may form a circle: a type and its parts.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
@@ -108,7 +110,8 @@ fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         })
 }
 
-/// All paths that a file names: those of its `use`s, and those that begin with a word for the crate.
+/// All paths that a file names: those of its `use`s, and those that begin with a word for the
+/// crate.
 fn paths(code: &str) -> Vec<String> {
     let mut out = Vec::new();
     let begins_line = |at: &usize| {

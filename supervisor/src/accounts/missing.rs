@@ -39,7 +39,7 @@ pub(crate) fn look(plan: &Plan) -> Accounts {
     compare(plan, &System)
 }
 
-/// What all services together want of one account's name.
+/// Combined needs of all services for one account name.
 #[derive(Debug, Default)]
 struct Want {
     services: Vec<String>,

@@ -167,15 +167,16 @@ pub(crate) fn group_ids(names: &[String]) -> Vec<u32> {
 pub(crate) trait Database {
     /// Uid and primary gid.
     fn user(&self, name: &str) -> nix::Result<Option<(u32, u32)>>;
-    /// Whose a uid is.
+    /// Name of the user with this uid.
     fn user_of(&self, uid: u32) -> nix::Result<Option<String>>;
     /// Gid.
     fn group(&self, name: &str) -> nix::Result<Option<u32>>;
-    /// Whose a gid is.
+    /// Name of the group with this gid.
     fn group_of(&self, gid: u32) -> nix::Result<Option<String>>;
 }
 
-/// What the C library says: `/etc/passwd`, LDAP and whatever else `nsswitch.conf` names.
+/// Accounts as the C library reports them: from `/etc/passwd`, LDAP and the other sources in
+/// `nsswitch.conf`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct System;
 

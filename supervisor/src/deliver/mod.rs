@@ -38,7 +38,7 @@ pub(crate) struct Message {
     pub(crate) host: String,
 }
 
-/// One message to one target.
+/// A message to one target.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Errand {
     /// The way of delivery.

@@ -1,8 +1,9 @@
 //! Ends of runs on disk: how, when and why, and what followed, kept for a year.
 //!
-//! Segments under `STATE_DIR/exits/`, one line an end; `control/runs/exits.rs` sees to it that one writer at a
-//! time appends. A line may come twice, written once more by the successor of a control process that died
-//! over it: the first one counts. Limits: those of the segments, and [`super::RECORDS_MAX`].
+//! Segments under `STATE_DIR/exits/`, one line an end; `control/runs/exits.rs` sees to it that one
+//! writer at a time appends. A line may come twice, written once more by the successor of a control
+//! process that died over it: the first one counts. Limits: those of the segments, and
+//! [`super::RECORDS_MAX`].
 
 use std::{
     collections::{HashSet, VecDeque},

@@ -1,8 +1,9 @@
-//! Lines in files that grow, are followed by new ones, and go after a year: NDJSON in segments under one
-//! directory, each named by the moment of its first line (milliseconds of the Unix epoch).
+//! Lines in files that grow, are followed by new ones, and go after a year: NDJSON in segments
+//! under one directory, each named by the moment of its first line (milliseconds of the Unix
+//! epoch).
 //!
-//! One writer at a time appends, on the blocking pool; readers read the files, on the blocking pool too.
-//! Lines are only ever added. Limits: [`SEGMENT_BYTES`], [`SEGMENT_AGE_MS`], [`SEGMENTS_MAX`],
+//! One writer at a time appends, on the blocking pool; readers read the files, on the blocking pool
+//! too. Lines are only ever added. Limits: [`SEGMENT_BYTES`], [`SEGMENT_AGE_MS`], [`SEGMENTS_MAX`],
 //! [`KEPT_MS`], [`LINE_BYTES_MAX`].
 
 use std::{
@@ -157,8 +158,8 @@ fn prune(directory: &Dir, now_ms: u64, segments: &[u64]) {
     }
 }
 
-/// Takes in every line, oldest segment first, but for segments whose every line was written before a
-/// moment. Lines that cannot be read are left out.
+/// Takes in every line, oldest segment first, but for segments whose every line was written before
+/// a moment. Lines that cannot be read are left out.
 pub(super) fn read<T: DeserializeOwned>(
     path: &Path,
     since_ms: u64,

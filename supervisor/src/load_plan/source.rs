@@ -9,7 +9,8 @@ use crate::plan_store::{AppliedBy, Inputs, Kept};
 /// The source that a plan is made from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// All configuration files; secrets that are made or put back are stored. With the plan that runs.
+    /// All configuration files; secrets that are made or put back are stored. With the plan that
+    /// runs.
     Files(Arc<Plan>),
     /// As `Files`, at the daemon's start: a plan that was rolled back is not taken again.
     FirstFiles,
@@ -30,9 +31,9 @@ pub(crate) struct Loaded {
     pub(crate) put_back: Vec<(String, String)>,
     /// The plan is one of those that were kept.
     pub(crate) kept: Option<api::KeptPlan>,
-    /// What the files say that it stands in the place of.
+    /// Inputs in whose place this plan runs.
     pub(crate) rejected: Option<Inputs>,
-    /// Who had it applied, of one that was applied before.
+    /// Who had the plan applied, if it was applied before.
     pub(crate) mark: Option<AppliedBy>,
 }
 

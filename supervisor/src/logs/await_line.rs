@@ -10,8 +10,8 @@ use crate::ask::LogPlace;
 /// Lines under way: the first ends it, but ours (rotations, gaps) come along.
 const LINES: usize = 16;
 
-/// Returns once the service has logged such a line. It may wait for ever: drop it. The error says why
-/// it cannot be waited for. To be called on a tokio runtime.
+/// Returns once the service has logged such a line. It may wait for ever: drop it. The error says
+/// why it cannot be waited for. To be called on a tokio runtime.
 ///
 /// These do not count as clients: their number is that of the runs that are starting.
 pub(crate) async fn await_line(

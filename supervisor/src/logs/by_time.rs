@@ -58,8 +58,8 @@ pub(super) fn bound(
     }
 }
 
-/// The first line with a stamp that is wanted: its offset and the stamp. `partial`: it begins in the
-/// middle of a line.
+/// The first line with a stamp that is wanted: its offset and the stamp. `partial`: it begins in
+/// the middle of a line.
 fn stamped(
     segment: &mut Segment,
     from: u64,

@@ -1,4 +1,4 @@
-//! One who asked: the sources, merged by time, and the channel that they go to.
+//! A client of the log reader: its sources, merged by time, and its channel.
 
 use std::{
     cmp::Reverse,
@@ -75,7 +75,7 @@ pub(super) enum Pumped {
     More,
     /// All lines that exist have been sent.
     Drained,
-    /// Nobody takes it.
+    /// The channel is full.
     Full,
     /// The receiver is gone.
     Gone,

@@ -35,7 +35,7 @@ pub(super) struct Line {
     pub(super) place: Option<Position>,
 }
 
-/// What the cursor has found at its place.
+/// Result of a look at the cursor's place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A line that is wanted.
@@ -313,7 +313,7 @@ impl Cursor {
 pub(super) const GAP: &str = "lines may be missing here: files were deleted before they were read";
 
 enum Turn {
-    /// There may be more now.
+    /// More lines may have come.
     Moved,
     /// Before that comes the whole buffer.
     Rest,

@@ -1,7 +1,7 @@
 //! The files of one log: which there are, and in what order.
 //!
-//! `current` is renamed when it is rotated, and what was rotated may be compressed under our eyes, so
-//! a name that was read from the directory may be gone when it is opened.
+//! `current` is renamed when it is rotated, and what was rotated may be compressed under our eyes,
+//! so a name that was read from the directory may be gone when it is opened.
 
 use std::{
     io,

@@ -200,8 +200,8 @@ impl Grep {
     }
 }
 
-/// The longest run of characters outside groups that every match has in it, and if that is the whole
-/// pattern. Empty where that is not plain to see.
+/// The longest run of characters outside groups that every match has in it, and if that is the
+/// whole pattern. Empty where that is not plain to see.
 fn literal(pattern: &str) -> (String, bool) {
     const META: &str = "\\^$.|?*+()[]{}";
     if !pattern.contains(|c| META.contains(c)) {

@@ -55,7 +55,7 @@ const CLIENTS_MAX: usize = 64;
 /// Lines on their way to a client.
 const QUEUE_LINES: usize = 256;
 
-/// What a client wants to see.
+/// A client's selection of lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
     /// Directories of the logs.
@@ -94,8 +94,9 @@ impl Drop for Seat {
     }
 }
 
-/// Starts to read. The stream ends after the last line, or, following, when the receiver is dropped.
-/// To be called on a tokio runtime, which watches for clients that leave. The error says why not.
+/// Starts to read. The stream ends after the last line, or, following, when the receiver is
+/// dropped. To be called on a tokio runtime, which watches for clients that leave. The error says
+/// why not.
 pub(crate) fn serve(query: Query) -> Result<mpsc::Receiver<LogLine>, String> {
     let seat = Seat::take().ok_or_else(|| format!("{CLIENTS_MAX} clients read logs already"))?;
     let shared = shared()?;
@@ -117,7 +118,8 @@ fn shared() -> Result<&'static Arc<Shared>, String> {
     }
 }
 
-/// The last `n` lines of a service's log, of those before a moment in RFC 3339 if there is one. Reads files: not for the control thread.
+/// The last `n` lines of a service's log, of those before a moment in RFC 3339 if there is one.
+/// Reads files: not for the control thread.
 pub(crate) fn last_lines(service: &str, dir: &Path, n: usize, until: Option<&str>) -> Vec<LogLine> {
     let origin = Origin::Log(dir.to_owned());
     let filter = Arc::new(Filter::new(None, until, None, false).unwrap_or_default());

@@ -1,8 +1,8 @@
-//! Where a line is, as an opaque word: clients send the last one back to go on behind it.
+//! The position of a line, as an opaque word: clients send the last one back to continue behind it.
 //!
-//! It names a file by its inode, for names change, and holds a sum of the line itself, for files
-//! come and go under the same inode; a file that was compressed meanwhile is found by the line's
-//! stamp and has the line at the same offset.
+//! A position names a file by its inode, for names change, and holds a sum of the line itself, for
+//! inodes are reused; a file that was compressed meanwhile is found by the line's stamp and has the
+//! line at the same offset.
 
 use std::collections::BTreeMap;
 

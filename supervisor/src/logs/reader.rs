@@ -1,8 +1,9 @@
 //! The thread that reads logs for all clients.
 //!
-//! It sleeps until a file that somebody follows changes, a client comes or leaves, or one that had
-//! no room has some again; where the system does not tell of changes it looks every [`POLL_EVERY`]. A turn gives each client a bounded number of lines, read from a bounded
-//! number of bytes.
+//! The thread sleeps until a followed file changes, a client comes or leaves, or a client that had
+//! no room has room again; where the system does not report changes, the thread looks every
+//! [`POLL_EVERY`]. A turn gives each client a bounded number of lines, read from a bounded number
+//! of bytes.
 
 use std::{
     io,

@@ -145,8 +145,8 @@ impl Segment {
         rotated_at(path.file_name()?.to_str()?)
     }
 
-    /// Reads what is at this offset of the lines, as much as there is room for or less; 0 at the end.
-    /// A file that is broken ends where it is, and says so.
+    /// Reads what is at this offset of the lines, as much as there is room for or less; 0 at the
+    /// end. A file that is broken ends where it is, and says so.
     pub(super) fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> usize {
         if !self.packed {
             // An error (EIO) is an end: the next event tries again.

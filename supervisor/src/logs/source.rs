@@ -9,10 +9,10 @@ use super::{
     watch::Watch,
 };
 
-/// One of the logs that a client reads.
+/// A log that a client reads.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Whose.
+    /// Service of the log.
     pub(super) service: Arc<str>,
     /// The program's file, if the source is not the service's log itself.
     pub(super) file: Option<Arc<str>>,
@@ -36,7 +36,7 @@ enum Stage {
     Over,
 }
 
-/// What became of an attempt to read on.
+/// Outcome of an attempt to read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
     /// A line is in `head`.

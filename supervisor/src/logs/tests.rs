@@ -34,8 +34,8 @@ fn query(services: &[(&str, &Path)], lines: usize, follow: bool) -> Query {
     }
 }
 
-/// Tests of one process share the seats, and those who leave are not gone before the reader hears of
-/// it: waits for a seat.
+/// Tests of one process share the seats, and those who leave are not gone before the reader hears
+/// of it: waits for a seat.
 async fn serve(query: Query) -> mpsc::Receiver<LogLine> {
     let seated = async {
         loop {
@@ -319,7 +319,8 @@ async fn client_that_leaves_is_forgotten_at_once() {
         drop(serve(query(&[("s", tmp.path())], 0, true)).await);
     }
     let mut stream = serve(query(&[("s", tmp.path())], 0, true)).await;
-    // The reader takes clients in order of arrival: an answer to the second means the first is read.
+    // The reader takes clients in order of arrival: an answer to the second means the first is
+    // read.
     assert!(
         all(serve(query(&[("s", tmp.path())], 0, false)).await)
             .await

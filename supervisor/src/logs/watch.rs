@@ -1,8 +1,8 @@
-//! Tells which log directories have changed, also those that are not there yet.
+//! Reports which log directories have changed, also directories that do not exist yet.
 //!
-//! One inotify instance for all clients; a directory that several follow is watched once. Where the
-//! system gives no instance, or no watch of a directory, whoever follows it looks at intervals instead, and
-//! an instance is asked for again with each look.
+//! One inotify instance serves all clients; a directory that several clients follow is watched
+//! once. Where the system gives no instance, or no watch of a directory, its followers look at
+//! intervals instead, and each look asks for an instance again.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ pub(super) struct Watch {
     parent: Option<WatchDescriptor>,
 }
 
-/// What happened to watched directories since the last look.
+/// Events of watched directories since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Events by watch descriptor.
@@ -46,7 +46,7 @@ pub(super) struct Changes {
     all: bool,
 }
 
-/// What happened to one directory.
+/// Events of one directory.
 #[derive(Clone, Copy, Debug, Default)]
 struct Touch {
     /// Something came or went that is a directory, this one included.
@@ -79,7 +79,8 @@ impl Watcher {
             };
             let above = nearest.parent();
             let parent = above.and_then(|above| self.add(above, false).ok());
-            // Both are still what their names say: from now on the parent tells the end of the other.
+            // Both are still what their names say: from now on the parent tells the end of the
+            // other.
             let again = self.add(nearest, nearest == dir).ok();
             self.drop_use(again);
             if again == Some(descriptor) {
@@ -180,7 +181,7 @@ impl Changes {
         }
     }
 
-    /// Nothing happened.
+    /// Whether nothing has happened.
     pub(super) fn is_empty(&self) -> bool {
         !self.all && self.touched.is_empty()
     }

@@ -18,12 +18,12 @@ const LOOK_UP_MS_MAX: u64 = 10_000;
 pub(crate) struct Address {
     /// As the service file has it.
     pub(crate) said: String,
-    /// What that stands for; empty: a name that was not looked up, or means nothing.
+    /// Addresses of the name; empty: the name was not looked up, or has no address.
     pub(crate) at: Vec<SocketAddr>,
 }
 
 impl Address {
-    /// What it stands for without a look-up; a name stands for nothing.
+    /// Addresses of `said` without a look-up; a name gives none.
     pub(crate) fn literal(said: &str) -> Self {
         let plain = match said.strip_prefix("*:") {
             Some(port) => format!("0.0.0.0:{port}"),
@@ -80,7 +80,7 @@ fn not_checked(service: &Service, address: &Address, why: &str) {
     );
 }
 
-/// What a name and its port stand for.
+/// Addresses of a name and its port.
 async fn look_up(said: &str, names: &HostNames) -> Result<Vec<SocketAddr>, String> {
     let host_and_port = said.rsplit_once(':');
     let host_and_port = host_and_port.and_then(|(host, port)| Some((host, port.parse().ok()?)));

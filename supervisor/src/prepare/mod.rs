@@ -55,7 +55,7 @@ pub(crate) struct Start {
     pub(crate) state_dir: PathBuf,
     /// Directories that other runs have.
     pub(crate) in_use: Vec<InUse>,
-    /// Nobody waits for it any more.
+    /// Whether no caller waits for the result any more.
     pub(crate) unwanted: Arc<AtomicBool>,
 }
 
@@ -79,8 +79,8 @@ pub(crate) struct Prepared {
     pub(crate) resolved: Arc<Resolved>,
     /// Directories that have changed hands, in words.
     pub(crate) changed: Vec<String>,
-    /// This run, which is on its way down, has a directory that is to change hands: nothing has been
-    /// done.
+    /// This run, which is on its way down, has a directory that is to change hands: nothing has
+    /// been done.
     pub(crate) in_use_by: Option<RunId>,
     /// Directories and files that were missing and are there again.
     pub(crate) made: Vec<PathBuf>,
@@ -91,7 +91,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Nothing had to be done.
+    /// A preparation that had nothing to do.
     pub(crate) const fn of(resolved: Arc<Resolved>) -> Self {
         Self {
             resolved,
@@ -148,7 +148,7 @@ pub(crate) fn begin(
 
 fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let (service, needs) = (&*start.service, start.needs);
-    // Whose they are to be is asked first: it is the better reason.
+    // The ids come first: a missing account is the more useful reason.
     let ids = lookups.ids(service)?;
     let resolved = resolve(service, lookups)?;
     let (mut changed, mut made, mut in_use_by) = (Vec::new(), Vec::new(), None);

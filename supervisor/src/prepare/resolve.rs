@@ -1,4 +1,4 @@
-//! What can be looked up of a service before its start: ids of its account, and its programs.
+//! Look-ups for a service before its start: ids of its account, and its programs.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use plan::Service;
 use super::addresses::{Address, literals};
 use crate::{lookups::Lookups, programs::PATH, unready::Unready};
 
-/// What can be looked up of a service, at the time that it was.
+/// Results of the look-ups for a service, at the time of the look-up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resolved {
     /// Ids; none: the supervisor's own.
     pub(crate) ids: Option<Ids>,
     /// Absolute path of `command[0]`.
     pub(crate) program: String,
-    /// The same of its validators, reload command and probes, by the name that they are given.
+    /// Programs of its validators, reload command and probes, by the given name.
     pub(crate) helpers: BTreeMap<String, Result<String, String>>,
     /// Where it listens.
     pub(crate) listens: Vec<Address>,

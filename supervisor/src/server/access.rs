@@ -1,4 +1,4 @@
-//! Who is at the other end of the socket, and what that user may do.
+//! Identity of the peer of a socket, and the permissions of its user.
 //!
 //! The kernel says who connected: uid, gid and pid (`SO_PEERCRED`) and the supplementary groups
 //! (`SO_PEERGROUPS`), all as they were at that moment.
@@ -36,7 +36,7 @@ pub(crate) struct Access {
     pub(crate) viewer_gids: Vec<u32>,
     /// The groups are those of a plan; until then there are none yet.
     pub(crate) known: bool,
-    /// Nobody is let in for now: who connects waits in the backlog.
+    /// Whether new clients wait in the backlog for now.
     pub(crate) closed: bool,
 }
 

@@ -1,6 +1,7 @@
 //! A followed log whose service leaves the plan comes to its end, and says so.
 //!
-//! Owner: one task for each client that follows services by name. Limits: [`QUEUE_LINES`] lines under way.
+//! Owner: one task for each client that follows services by name. Limits: [`QUEUE_LINES`] lines
+//! under way.
 
 use std::{sync::Arc, time::Duration};
 

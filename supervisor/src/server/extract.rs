@@ -1,5 +1,5 @@
-//! What a request brings: parts of its path, its query, its body. Every mistake is an error that
-//! says what is wrong; unknown fields are mistakes.
+//! Parts of a request: path, query, body. Every mistake is an error that names the mistake; unknown
+//! fields are mistakes.
 
 use std::sync::Arc;
 

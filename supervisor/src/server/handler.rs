@@ -1,4 +1,4 @@
-//! What every handler of a route takes and gives.
+//! Common input and output of all route handlers.
 
 use std::{
     sync::Arc,

@@ -1,4 +1,4 @@
-//! What has happened: the stream of events, and the histories of changes and of ends of runs.
+//! Routes of past events: the event stream, and the histories of changes and of ends of runs.
 
 use std::sync::Arc;
 

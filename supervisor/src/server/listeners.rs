@@ -1,7 +1,7 @@
-//! Where clients come from: the control socket, and the next one when that has been made again.
+//! Sources of clients: the control socket, and its successor when the socket has been made again.
 //!
-//! Who waits at the one before is served first, so that nobody waits in vain at a file that has gone.
-//! Limits: as many wait there as its backlog holds.
+//! Clients that wait at the earlier socket are served first, so that no client waits in vain at a
+//! file that has gone. Limits: its backlog bounds the number of clients that wait there.
 
 use std::{collections::VecDeque, io};
 

@@ -1,4 +1,4 @@
-//! What services have logged: lines, rotation.
+//! Routes of service logs: lines, rotation.
 
 use api::{ErrorKind, LogQuery, RotateReply};
 use axum::{Extension, extract::State};

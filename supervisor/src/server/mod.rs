@@ -62,11 +62,12 @@ struct Limits {
     connections: usize,
     /// More of them for root and the supervisor's own user, so that nobody can lock those out.
     reserve: usize,
-    /// Of all connections, those that viewers cannot have, so that they cannot lock admins out.
+    /// Connections that viewers cannot have, so that they cannot lock admins out.
     admin_reserve: usize,
     /// Connections of one user other than root and the supervisor's own.
     per_user: usize,
-    /// From the first byte that may come to the end of the headers; also how long a connection may idle.
+    /// From the first byte that may come to the end of the headers; also how long a connection may
+    /// idle.
     head: Duration,
     /// Time for the whole body.
     body: Duration,

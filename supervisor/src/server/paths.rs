@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[(Method, &str)] = &[
     (Method::GET, "/readyz"),
 ];
 
-/// Nothing has this path.
+/// Answer for a path without a route.
 pub(super) async fn unknown_path(method: Method, uri: Uri) -> Failure {
     let path = uri.path();
     let hint = match nearest(path) {

@@ -1,4 +1,4 @@
-//! What services use, for a client that asks: looked at on a blocking thread, one look at a time.
+//! Resource usage of services for a client: measured on a blocking thread, one look at a time.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! The chain of causes: what the control loop knows, with what the files know besides: how the last runs
-//! of each service ended, and what was logged last.
+//! The chain of causes: what the control loop knows, with what the files know besides: how the last
+//! runs of each service ended, and what was logged last.
 
 use std::{io, path::Path};
 

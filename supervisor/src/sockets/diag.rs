@@ -147,7 +147,8 @@ fn v6_only(mut attributes: &[u8]) -> Option<bool> {
 mod tests {
     use super::*;
 
-    /// Rust's own IPv6 sockets take IPv4 along. Where the kernel does not answer this way, nothing can be seen.
+    /// Rust's own IPv6 sockets take IPv4 along. Where the kernel does not answer this way, nothing
+    /// can be seen.
     #[test]
     fn whether_a_socket_takes_ipv4_along_is_told() {
         let Ok(listener) = super::super::bind("[::]:0".parse().unwrap()) else {

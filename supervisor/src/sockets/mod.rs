@@ -2,8 +2,8 @@
 //!
 //! The kernel is asked for the sockets that listen by `sock_diag(7)`, which looks at no connection;
 //! where it does not answer (a module is missing, a filter of system calls forbids it),
-//! `/proc/net/tcp` and `tcp6` are read. A process in another network namespace is asked about by its
-//! own `/proc/PID/net`, since `sock_diag` speaks of the caller's namespace.
+//! `/proc/net/tcp` and `tcp6` are read. A process in another network namespace is asked about by
+//! its own `/proc/PID/net`, since `sock_diag` speaks of the caller's namespace.
 //!
 //! Whose a socket is, [`proc::sockets`] says, to root and to the process's own account.
 //!
@@ -68,7 +68,8 @@ pub(crate) fn all() -> io::Result<Vec<Entry>> {
     tables::read(None)
 }
 
-/// Somebody has all of them. Anything but "in use" is left to whoever binds them to meet.
+/// Whether all of these addresses are in use. Any other error is left for the service itself to
+/// meet.
 pub(crate) fn in_use(at: &[SocketAddr]) -> bool {
     // std sets SO_REUSEADDR, so connections in TIME_WAIT do not count.
     let taken = |address: &SocketAddr| match bind(*address) {

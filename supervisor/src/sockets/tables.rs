@@ -1,4 +1,5 @@
-//! The kernel's tables of TCP sockets, `/proc/PID/net/tcp` and `tcp6`: all sockets, whatever they do.
+//! The kernel's tables of TCP sockets, `/proc/PID/net/tcp` and `tcp6`: all sockets, whatever they
+//! do.
 
 use std::{
     io,

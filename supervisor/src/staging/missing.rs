@@ -1,10 +1,10 @@
-//! What a service was given by the plan that runs and somebody has removed since: made again when it
-//! starts, as systemd makes a `RuntimeDirectory=`.
+//! Files and directories that the running plan gave a service and that have been removed since:
+//! made again when the service starts, as systemd makes a `RuntimeDirectory=`.
 //!
-//! What is there is left as it is, also where somebody has changed it: that is for a reconfigure. A
-//! file gets its name by a link, which takes no other's place, so that a newer plan that is being
-//! put in place in the same moment stays. What has just changed hands ([`super::ownership`]) gets the
-//! files of the plan, which nobody could write there before.
+//! An existing file stays as it is, even if it was changed: a reconfigure corrects it. A file gets
+//! its name by a link, which replaces no other file, so that a newer plan that is put in place at
+//! the same moment stays. A directory that has just changed hands ([`super::ownership`]) gets the
+//! files of the plan, which could not be written there before.
 
 use std::{
     ffi::OsString,

@@ -1,12 +1,13 @@
 //! Directories that are there and belong to another account than the plan says.
 //!
 //! They change hands when the service starts, while neither it nor another service that has them
-//! runs: what runs loses nothing that it works with. With a `recursive` one goes what its former owner
-//! has in it, as systemd does it with a `StateDirectory=`. What has begun is in a journal, so that the next
-//! start finishes it, whichever account the plan names by then; so it can be taken back as well.
+//! runs: what runs loses nothing that it works with. With a `recursive` one goes what its former
+//! owner has in it, as systemd does it with a `StateDirectory=`. What has begun is in a journal, so
+//! that the next start finishes it, whichever account the plan names by then; so it can be taken
+//! back as well.
 //!
-//! Owner: jobs beside the control thread, one walk at a time. It ends early when nobody wants the start
-//! any more.
+//! Owner: jobs beside the control thread, one walk at a time. It ends early when nobody wants the
+//! start any more.
 
 use std::{
     io,
@@ -35,14 +36,14 @@ static WALK: Mutex<()> = Mutex::new(());
 pub(crate) struct OwnerChange {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Whose it is.
+    /// Present owner.
     pub(crate) from: Account,
-    /// Whose it is to be.
+    /// Owner that the plan wants.
     pub(crate) to: Account,
     /// The directory's content changes hands too.
     pub(crate) recursive: bool,
     mode: u32,
-    /// Whose its content may be besides, since an earlier walk was interrupted.
+    /// Further owners that its content may have, since an earlier walk was interrupted.
     begun: Vec<Account>,
     /// A directory above it changes hands too.
     follows: bool,
@@ -60,8 +61,8 @@ impl OwnerChange {
         format!("{} becomes {}", named(self.from), named(self.to))
     }
 
-    /// Whether it can be done, as far as that is known before: its owner is not to be at the mercy of
-    /// whose directory it lies in.
+    /// Whether it can be done, as far as that is known before: its owner is not to be at the mercy
+    /// of whose directory it lies in.
     pub(super) fn check(&self) -> io::Result<()> {
         self.open().map(drop)
     }

@@ -1,9 +1,9 @@
-//! Which directories are about to change hands: on the disk before the first entry does, and until the
-//! last one has. Whoever finds a directory in it knows that its content may belong to either account,
-//! and to which of them.
+//! Which directories are about to change hands: on the disk before the first entry does, and until
+//! the last one has. Whoever finds a directory in it knows that its content may belong to either
+//! account, and to which of them.
 //!
-//! Owner: the thread that holds the lock of `ownership.rs`. Limit: [`ENTRIES_MAX`]; none is dropped, so
-//! what comes after that is refused.
+//! Owner: the thread that holds the lock of `ownership.rs`. Limit: [`ENTRIES_MAX`]; none is
+//! dropped, so what comes after that is refused.
 
 use std::{
     io,
@@ -40,13 +40,13 @@ pub(super) struct Journal {
 #[derive(Debug, Serialize, Deserialize)]
 struct Begun {
     path: PathBuf,
-    /// Whose its content may be.
+    /// Owners that its content may have.
     owners: Vec<Ids>,
 }
 
 impl Journal {
-    /// As the disk has it. One that is none of ours has been put aside: then nobody knows what has begun,
-    /// which [`Self::lost`] says.
+    /// As the disk has it. One that is none of ours has been put aside: then nobody knows what has
+    /// begun, which [`Self::lost`] says.
     ///
     /// # Errors
     /// It cannot be read for now. Nothing may change hands then: what has begun would be forgotten.
@@ -63,8 +63,8 @@ impl Journal {
         })
     }
 
-    /// The same for who only looks: what cannot be read for now is as if nothing had begun. The start that
-    /// comes after it reads it again.
+    /// Like [`Self::read`], for a caller that changes nothing: a journal that cannot be read for
+    /// now counts as empty. The next start reads it again.
     pub(super) fn look(state_dir: &Path) -> Self {
         Self::read(state_dir).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", super::ownership::UNREAD);
@@ -72,12 +72,13 @@ impl Journal {
         })
     }
 
-    /// What stood in its place has been put aside, in words.
+    /// Report of a damaged journal that was put aside, once.
     pub(super) const fn lost(&mut self) -> Option<String> {
         self.lost.take()
     }
 
-    /// Whose the content of a directory may be besides: of itself, of one above it or below.
+    /// Owners that the content of a directory may have, by the entries of the directory itself, and
+    /// of directories above and below.
     pub(super) fn owners(&self, path: &Path) -> Vec<Account> {
         let all = self.directories.iter();
         let meets = all.filter(|it| path.starts_with(&it.path) || it.path.starts_with(path));
@@ -85,7 +86,7 @@ impl Journal {
         owners.map(|&(uid, gid)| Account { uid, gid }).collect()
     }
 
-    /// Durably, before anything is done.
+    /// Notes on the disk, before any change, that the content of a directory may have these owners.
     pub(super) fn begin(&mut self, path: &Path, owners: &[Account]) -> io::Result<()> {
         let ids = owners.iter().map(|it| (it.uid, it.gid));
         let full = self.directories.len() >= ENTRIES_MAX;

@@ -21,7 +21,7 @@ use crate::{
     staging::{Broken, StagedFile},
 };
 
-/// Whose something is.
+/// Owners of a file or directory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owners {
     /// Owner in a trusted directory; `None`: unchanged, since we are not root.

@@ -1,5 +1,5 @@
-//! What bringing a plan to the disk would do. Only candidates are written, for their validators to
-//! see; what needs an account or a directory that is not there yet is left out, and said.
+//! Rehearses bringing a plan to the disk. Only candidates are written, for their validators to
+//! read; a file that needs a missing account or directory is left out, and the answer says so.
 
 use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
@@ -196,7 +196,7 @@ fn rehearse_file(
             note_broken(service, owners.broken(&file.path, &what, &error), staged);
         }
         Err(why) => {
-            // It is on the list all the same, for what it means to the service.
+            // The file stays on the list, for its effect on the service.
             staged.left_out.extend(not_checked(service, file, why));
             staged.files.push(StagedFile {
                 validate: Vec::new(),

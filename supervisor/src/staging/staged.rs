@@ -1,4 +1,4 @@
-//! What staging has written and found, and what a swap then puts in place.
+//! Results of staging, which a swap then puts in place.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -45,7 +45,8 @@ impl Staged {
         (files, self.made)
     }
 
-    /// A service that cannot have what it needs for a reason that refuses the whole change, and why.
+    /// A service that cannot have what it needs for a reason that refuses the whole change, and
+    /// why.
     pub(crate) fn first_refused(&self) -> Option<(&str, &str)> {
         let broken = self.broken.iter().filter(|(_, it)| it.own.is_none());
         let broken = broken.map(|(service, it)| (service, &it.why));
@@ -73,13 +74,13 @@ pub(crate) struct StagedDirectory {
     pub(crate) service: String,
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Whose own directory it may lie in; none: root's.
+    /// Account whose own directory it may lie in; none: root's.
     pub(crate) user: Option<String>,
     /// Mode bits that it is to have.
     pub(crate) mode: u32,
 }
 
-/// One changed file.
+/// A changed file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StagedFile {
     /// Whose.
@@ -88,7 +89,7 @@ pub(crate) struct StagedFile {
     pub(crate) candidate: PathBuf,
     /// Place of the file.
     pub(crate) path: PathBuf,
-    /// Whose own directory both may lie in; none: root's.
+    /// Account whose own directory both may lie in; none: root's.
     #[serde(default)]
     pub(crate) user: Option<String>,
     /// Its content is another; else only its mode or owner.

@@ -1,5 +1,6 @@
-//! Candidates take the places of files and directories get their modes, all of them or none. What lies in an account's own
-//! directory is apart: that account can make any such step fail, and fails by it alone.
+//! Candidates take the places of files and directories get their modes, all of them or none. What
+//! lies in an account's own directory is apart: that account can make any such step fail, and fails
+//! by it alone.
 
 use std::{
     collections::BTreeMap,
@@ -34,8 +35,8 @@ struct Done {
     old: Option<OsString>,
 }
 
-/// Puts candidates in place, each atomically, and changes modes. Where one fails, those before it are
-/// put back, and the candidates are gone.
+/// Puts candidates in place, each atomically, and changes modes. Where one fails, those before it
+/// are put back, and the candidates are gone.
 pub(crate) fn swap(files: &[StagedFile], modes: &[StagedDirectory]) -> io::Result<Undo> {
     let mut undo = Undo::default();
     for file in files {
@@ -63,7 +64,8 @@ pub(crate) fn swap(files: &[StagedFile], modes: &[StagedDirectory]) -> io::Resul
     Ok(undo)
 }
 
-/// The same as far as that goes: what fails is told, and hurts one service alone.
+/// Like [`swap`], one file or directory at a time: a failure is logged, and affects one service
+/// alone.
 pub(crate) fn swap_each(files: &[StagedFile], modes: &[StagedDirectory]) {
     let files = files.iter();
     let files = files.map(|file| (&file.service, swap(std::slice::from_ref(file), &[])));

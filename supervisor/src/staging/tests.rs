@@ -16,8 +16,8 @@ mod owners;
 /// An account of every machine, which is neither root's nor ours.
 const NOBODY: u32 = 65_534;
 
-/// A tree with a directory of root's and one of an account's in it, and a service that has a file in
-/// each; none without root.
+/// A tree with a directory of root's and one of an account's in it, and a service that has a file
+/// in each; none without root.
 struct World {
     dir: TempDir,
     plan: Plan,

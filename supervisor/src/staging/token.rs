@@ -1,8 +1,9 @@
 //! Reload tokens: a number that was never used before is written over the last one, in each file of
 //! a service that has such a place, before a start or reload reads it.
 //!
-//! It is as long as the last one, so it takes its place in the same file: a newer file that is being
-//! put in place in the same moment stays, and so does whatever somebody has altered around it.
+//! A new token is as long as the last one, so it is written in place in the same file: a newer file
+//! that is put in place at the same moment stays, and so do alterations of an administrator around
+//! the token.
 
 use std::{
     io::{self, Read},

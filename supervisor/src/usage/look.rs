@@ -1,6 +1,7 @@
-//! One look at services: CPU time, memory and processes of each.
+//! CPU time, memory and processes of services at one moment.
 //!
-//! What belongs to a service is what is in its cgroup; without one, what `process_table.rs` finds.
+//! The processes of a service are those in its cgroup; without a cgroup, those that
+//! `process_table.rs` finds.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,7 @@ pub(super) enum Source {
     Tree(i32),
 }
 
-/// One look at one service.
+/// Usage of one service at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) source: Source,

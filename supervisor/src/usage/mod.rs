@@ -70,7 +70,7 @@ pub(crate) struct Meter {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at: Instant,
-    /// Whose count `cpu` is.
+    /// Source of the count in `cpu`.
     source: Source,
     cpu: Duration,
     /// CPU time of all runs that were seen.

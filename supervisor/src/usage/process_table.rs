@@ -40,7 +40,7 @@ impl ProcessTable {
         stats.map(|it| it.own_ticks + it.reaped_ticks).sum()
     }
 
-    /// What belongs to each of these services, in their order.
+    /// Processes of each of these services, in the order of `targets`.
     pub(super) fn trees(&self, targets: &[&Target], keeper: i32) -> Vec<Vec<i32>> {
         let by_main = targets.iter().enumerate();
         let by_main: BTreeMap<i32, usize> = by_main.map(|(at, it)| (it.pid, at)).collect();

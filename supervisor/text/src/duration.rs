@@ -29,7 +29,7 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
-/// The same for a duration in seconds.
+/// Like [`duration`], for a duration in seconds.
 pub fn seconds(seconds: u64) -> String {
     duration(seconds.saturating_mul(1000))
 }

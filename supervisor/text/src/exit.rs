@@ -11,8 +11,8 @@ pub fn killed_by(signal: &str) -> String {
     format!("killed by {signal}")
 }
 
-/// How often runs have ended early in a row: `4 failures in a row`, or `ended 4 times in a row` where
-/// one of them was no failure.
+/// How often runs have ended early in a row: `4 failures in a row`, or `ended 4 times in a row`
+/// where one of them was no failure.
 pub fn in_a_row(times: u32, failed: bool) -> String {
     if failed {
         format!("{times} failures in a row")

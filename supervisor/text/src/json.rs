@@ -1,4 +1,4 @@
-//! What is wrong with JSON, without a word of it.
+//! Errors in JSON, described without quoting the JSON.
 
 /// Where a text is not the JSON that is expected. serde's own words would quote what stands there,
 /// which may be a secret.

@@ -1,5 +1,5 @@
-//! Words: how every program of this workspace writes a duration, a size, a signal, a time, a list or
-//! a count, and how it reads those that people write.
+//! Words: how every program of this workspace writes a duration, a size, a signal, a time, a list
+//! or a count, and how it reads those that people write.
 //!
 //! Owner of each form: one file here. The supervisor, `ctl` and the programs beside it call these
 //! functions and format none of this themselves, so that `ctl status`, `ctl why`, an event and a

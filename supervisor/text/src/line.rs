@@ -1,6 +1,6 @@
-//! What programs print, made fit for one line.
+//! Output of programs, reduced to one line.
 
-/// What a program said in several lines, in one: `exit code 1: no such user; test failed`.
+/// Output of several lines in one line: `exit code 1: no such user; test failed`.
 pub fn one_line(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {

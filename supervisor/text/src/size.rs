@@ -1,8 +1,8 @@
 //! Sizes, in bytes.
 //!
 //! Three forms: what a configuration has ([`exact_size`], powers of 1024), a number in a column
-//! ([`column_size`], powers of 1024 as `ps`, `top` and `free` count), and files, databases and disks
-//! in sentences ([`size`], powers of 1000 as disks are sold).
+//! ([`column_size`], powers of 1024 as `ps`, `top` and `free` count), and files, databases and
+//! disks in sentences ([`size`], powers of 1000 as disks are sold).
 
 /// A size for a sentence, with one digit after the point: `12 B`, `1.5 kB`, `7.0 GB`.
 pub fn size(bytes: u64) -> String {

@@ -1,5 +1,5 @@
-//! Times: RFC 3339 in UTC wherever a program may read them, so that texts of one precision compare as
-//! the times do.
+//! Times: RFC 3339 in UTC wherever a program may read them, so that texts of one precision compare
+//! as the times do.
 
 use jiff::{Timestamp, Zoned};
 

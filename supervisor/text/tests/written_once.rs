@@ -1,9 +1,9 @@
-//! Nobody but this crate formats durations, sizes, signals, times, lists and counts: two forms of one
-//! thing would drift apart, and have.
+//! Nobody but this crate formats durations, sizes, signals, times, lists and counts: two forms of
+//! one thing would drift apart, and have.
 //!
-//! The test looks for the traces that such code leaves in the sources of `supervisor/` and `ctl/`, without
-//! tests. What stands in [`ELSEWHERE`] has a reason, and is still there: an entry that nothing
-//! matches fails the test too.
+//! The test looks for the traces that such code leaves in the sources of `supervisor/` and `ctl/`,
+//! without tests. What stands in [`ELSEWHERE`] has a reason, and is still there: an entry that
+//! nothing matches fails the test too.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 use std::{

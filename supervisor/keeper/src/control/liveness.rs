@@ -1,15 +1,15 @@
-//! Whether the control process is there: it is asked, and replaced if it stays silent.
+//! Whether the control process responds: the keeper asks, and replaces a silent control process.
 //!
-//! There is no ticker. Something has to wait for a word of it: a fact that it has not taken in, a
-//! client that has come, its own beginning, an end that is asked for, or an init that has a
-//! watchdog. Then it is asked once it has been silent for [`ASK_MS`] (or for an interval of init's
-//! watchdog, if that is shorter), and again after each [`ASK_MS`]; any word of it is an answer. One
-//! that has left [`MISSED_MAX`] questions unanswered, or has not taken over within
-//! [`TAKE_OVER_MS`], is killed and another is started.
+//! There is no ticker. The keeper asks only while something waits for the control process: a fact
+//! that it has not taken in, a client that has come, its own start, a requested end, or an init
+//! with a watchdog. Then the first question comes after [`ASK_MS`] of silence (or after an interval
+//! of init's watchdog, if that is shorter), and the next after each [`ASK_MS`]; any message counts
+//! as an answer. A control process that has left [`MISSED_MAX`] questions unanswered, or has not
+//! taken over within [`TAKE_OVER_MS`], is killed and another is started.
 //!
 //! A client counts once it connects: the listening socket is watched for one event, and again after
-//! an answer. So one that hangs while nobody wants anything of it is not noticed, and costs nobody
-//! anything.
+//! an answer. So a control process that hangs while nothing waits for it goes unnoticed, and harms
+//! nobody.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use crate::clock::now_ms;
 pub(super) const ASK_MS: u64 = 5_000;
 /// Questions that may stay unanswered: a busy machine is slow.
 pub(super) const MISSED_MAX: u32 = 3;
-/// To load the state, which may take a slow disk and a slow name service some time.
+/// Time to load the state; a slow disk or a slow name service may need much of it.
 pub(super) const TAKE_OVER_MS: u64 = 60_000;
 
-/// What the present control process owes the keeper.
+/// Messages that the present control process owes the keeper.
 #[derive(Debug)]
 pub(super) struct Liveness {
-    /// When it last said anything, or began.
+    /// When the control process last sent a message, or began.
     heard_at: u64,
-    /// Questions since then.
+    /// Questions since `heard_at`.
     unanswered: u32,
-    /// Somebody wants to know: a client has come, init has asked, or we have.
+    /// Whether an answer is awaited, for a client, for init or for the keeper.
     is_wanted: bool,
-    /// The listening socket is to be watched again.
+    /// Whether the listening socket has to be watched again.
     rearm: bool,
     /// `Timer::Liveness` is set.
     is_timed: bool,
@@ -49,29 +49,29 @@ impl Liveness {
         }
     }
 
-    /// It has said something, or another has begun in its place.
+    /// Notes a message of the control process, or the start of another one in its place.
     pub(super) fn heard(&mut self) {
         self.heard_at = now_ms();
         self.unanswered = 0;
         self.rearm |= std::mem::take(&mut self.is_wanted);
     }
 
-    /// The listening socket is another now.
+    /// Notes that the listening socket has been replaced.
     pub(super) const fn listener_changed(&mut self) {
         self.rearm = true;
     }
 
-    /// It has said something at this moment or later.
+    /// Whether the control process has sent a message at this moment or later.
     pub(super) const fn heard_since(&self, at_ms: u64) -> bool {
         self.heard_at >= at_ms
     }
 
-    /// Somebody wants to know whether it is there: a client has come, init has asked, or we have.
+    /// Notes that a client, init or the keeper awaits a sign of life.
     pub(super) const fn wants_to_know(&mut self) {
         self.is_wanted = true;
     }
 
-    /// Somebody waits for an answer of it.
+    /// Whether an answer of the control process is awaited.
     pub(super) const fn waits_for_an_answer(&self) -> bool {
         self.is_wanted || self.unanswered > 0
     }
@@ -81,13 +81,13 @@ impl Liveness {
         std::mem::take(&mut self.rearm)
     }
 
-    /// The one timer is not set: when it is to come, after so much patience.
+    /// When the timer has to come, after `patience_ms`. `None`: the timer is set already.
     pub(super) fn time(&mut self, patience_ms: u64) -> Option<u64> {
         let is_timed = std::mem::replace(&mut self.is_timed, true);
         (!is_timed).then(|| now_ms() + patience_ms)
     }
 
-    /// The timer has come for one that owes a word: what is to be done now.
+    /// Decides, when the timer has come, about a control process that owes an answer.
     pub(super) fn due(&mut self, has_taken_over: bool, patience_ms: u64, take_over_ms: u64) -> Due {
         let (now, heard_at) = (now_ms(), self.heard_at);
         let next = |limit| {
@@ -107,26 +107,26 @@ impl Liveness {
         Due::Ask(now + patience_ms)
     }
 
-    /// The timer has come: it is not set any more.
+    /// Notes that the timer has come.
     pub(super) const fn timer_came(&mut self) {
         self.is_timed = false;
     }
 
-    /// The timer is set for this moment.
+    /// Notes that the timer is set.
     pub(super) const fn timer_set(&mut self) {
         self.is_timed = true;
     }
 }
 
-/// What is to be done with a control process that owes a word.
+/// What to do with a control process that owes an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// Nothing before this moment.
     Later(u64),
-    /// It is to be asked, and looked at again at this moment.
+    /// Ask, and decide again at this moment.
     Ask(u64),
-    /// It has been given up: it has not taken over in time.
+    /// Give up: the control process has not taken over in time.
     NotTakenOver,
-    /// It has been given up: it has left all questions unanswered for so long.
+    /// Give up: the control process has left all questions unanswered for so long.
     Silent(Duration),
 }

@@ -1,13 +1,12 @@
-//! The control process: how it is started, the link to it, and who follows it.
+//! The control process: its start, the link to it, and its successor.
 //!
-//! Owner of every control process there is: the one in charge, one that is to take over
-//! (`successor`), and those that have been killed and not been reaped. Invariants: at most one is
-//! in charge, and requests of no other are carried out; a link stays open until its process has
-//! been reaped, for to that a closed link means a dead keeper. Whether it is there is for
-//! `liveness` to say, how far it can be counted on for `standing`: both are state without
-//! descriptors.
+//! Owner of every control process: the one in charge, a successor that is about to take over
+//! (`successor`), and killed ones that have not been reaped. Invariants: at most one is in charge,
+//! and only its requests are carried out; a link stays open until its process has been reaped, for
+//! a closed link means a dead keeper to that process. `liveness` decides whether the control
+//! process responds, `standing` how far it can be relied on: both are state without descriptors.
 //!
-//! What its requests mean is not known here: they go to the keeper's loop.
+//! The meaning of requests is not known here: they go to the keeper's loop.
 
 mod liveness;
 mod ping;
@@ -57,21 +56,21 @@ pub(crate) struct Control {
     stderr: OwnedFd,
     pid: Option<i32>,
     link: Option<Link>,
-    /// One that is to take over from it.
+    /// The control process that is about to take over.
     successor: Option<Successor>,
-    /// Those that have been killed for another and not been reaped.
+    /// Control processes that were killed in favour of another and have not been reaped.
     retired: Vec<Retired>,
     deaths: u32,
     liveness: Liveness,
     standing: Standing,
-    /// The last read from the link left something.
+    /// Whether the last read left data in the link.
     more: bool,
-    /// The link is watched for writing too.
+    /// Whether the link is watched for writing too.
     writing: bool,
 }
 
 impl Control {
-    /// None yet.
+    /// Starts no control process yet.
     pub(crate) fn new(binary: File, path: PathBuf, stdout: OwnedFd, stderr: OwnedFd) -> Self {
         Self {
             binary,
@@ -95,29 +94,29 @@ impl Control {
         self.pid
     }
 
-    /// The program of the one in charge, and where its words go: for other processes of the
-    /// daemon's.
+    /// Program and standard error of the control process in charge, for other processes of the
+    /// daemon.
     pub(crate) fn program(&self) -> (RawFd, RawFd) {
         (self.binary.as_raw_fd(), self.stderr.as_raw_fd())
     }
 
-    /// One is in charge, or is to be.
+    /// Whether a control process is in charge, or is about to be.
     pub(crate) const fn is_there(&self) -> bool {
         self.pid.is_some() || self.successor.is_some()
     }
 
-    /// It has taken over, and said something at this moment or later.
+    /// Whether the control process has taken over, and has sent a message at this moment or later.
     pub(crate) fn has_answered_since(&self, at_ms: u64) -> bool {
         self.standing.has_taken_over() && self.liveness.heard_since(at_ms)
     }
 
-    /// What it is told of those before it.
+    /// Fills in what a new control process learns about its predecessors.
     pub(crate) fn describe(&self, hello: &mut Hello) {
         hello.control_deaths = self.deaths;
         hello.went_back = self.standing.went_back;
     }
 
-    /// Whoever listens is sent what it has not been told, as far as its link takes it.
+    /// Sends unsent facts to the listening control process, as far as its link takes them.
     pub(crate) fn send_facts(&mut self, facts: &mut FactQueue) {
         while let Some(link) = self.listening()
             && link.pending() < LINK_BYTES_AHEAD
@@ -127,14 +126,14 @@ impl Control {
         }
     }
 
-    /// The last turn has left something to send that the link would take.
+    /// Whether unsent facts remain that the link would take.
     pub(crate) fn can_send_more(&self, facts: &FactQueue) -> bool {
         let successor = self.successor.as_ref().map(|it| &it.link);
         let link = successor.or(self.link.as_ref());
         link.is_some_and(|it| it.pending() < LINK_BYTES_AHEAD) && facts.has_unsent()
     }
 
-    /// The link to whoever is to hear of facts.
+    /// The link to the control process that gets facts: the successor, if there is one.
     fn listening(&mut self) -> Option<&mut Link> {
         match &mut self.successor {
             Some(successor) => Some(&mut successor.link),
@@ -142,19 +141,19 @@ impl Control {
         }
     }
 
-    /// Says something that is not kept; it is sent at the end of the turn.
+    /// Queues a notice that is not kept; it is sent at the end of the turn.
     pub(crate) fn notice(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
         if let Some(link) = &mut self.link {
             tell(link, notice, fds);
         }
     }
 
-    /// The last read from the link left something.
+    /// Whether the last read left data in the link.
     pub(crate) fn has_more(&self) -> bool {
         self.more && self.link.is_some()
     }
 
-    /// Takes in what the control process asks. A slow turn leaves the rest in the socket.
+    /// Reads requests of the control process. A slow turn leaves the rest in the socket.
     pub(crate) fn read(&mut self, kit: &Kit) -> Vec<Request> {
         let Some(link) = &mut self.link else {
             return Vec::new();
@@ -175,7 +174,7 @@ impl Control {
         }
     }
 
-    /// Without a link a control process is of no use: it is ended, and its death brings the next.
+    /// Kills a control process whose link has failed; its death leads to the next one.
     pub(crate) fn link_failed(&mut self, kit: &Kit, error: &LinkError) {
         let Some(link) = self.link.take() else {
             return;
@@ -185,7 +184,7 @@ impl Control {
         let Some(pid) = self.pid else {
             return;
         };
-        // One that has just ended closes its side too; reaping says how.
+        // A control process that has just ended closes its side too; reaping reports the reason.
         if !matches!(error, LinkError::Eof) {
             say!("lost the control process (pid {pid}): {error}");
         }
@@ -194,7 +193,7 @@ impl Control {
         }
     }
 
-    /// Writes what waits, and asks to be told when more can be written.
+    /// Writes pending data, and watches for writability if some is left.
     pub(crate) fn flush(&mut self, kit: &Kit) {
         let Some(link) = &mut self.link else {
             return;
@@ -210,7 +209,7 @@ impl Control {
         }
     }
 
-    /// Tells it by closing the link that its last word has been heard.
+    /// Closes the link, which tells the control process that its last message has arrived.
     pub(crate) fn close_link(&mut self, kit: &Kit) {
         if let Some(mut link) = self.link.take() {
             let _ = link.flush();
@@ -226,16 +225,16 @@ impl Control {
     }
 }
 
-/// Queues a notice. One that is not taken is dropped: the link is as good as before, and whoever
-/// listens has done nothing wrong.
+/// Queues a notice. A notice that the link does not take is dropped: the link still works, and the
+/// receiver has done nothing wrong.
 fn tell(link: &mut Link, notice: &Notice, fds: Vec<OwnedFd>) {
     if let Err(error) = link.queue(notice, fds) {
         say!("could not tell the control process: {error}");
     }
 }
 
-/// Puts what a new control process is told first into its link: these descriptors with the hello,
-/// then pipes.
+/// Queues the first messages to a new control process: the hello with these descriptors, then
+/// pipes.
 pub(crate) fn greet(
     link: &mut Link,
     hello: Hello,

@@ -1,5 +1,5 @@
-//! Whether the control process is there: when a word of it is waited for, and what is done without
-//! one. How long that is and what counts are in `liveness`.
+//! Whether the control process responds: when an answer is awaited, and what follows without one.
+//! `liveness` has the deadlines and decides what counts as an answer.
 
 use super::{
     Control,
@@ -16,37 +16,37 @@ use crate::{
 };
 
 impl Control {
-    /// It has loaded the state.
+    /// Notes that the control process has loaded the state.
     pub(crate) fn took_over(&mut self, kit: &mut Kit) {
         let proof_at = self.standing.took_over();
         kit.timers.add(proof_at, Timer::Proof);
     }
 
-    /// It is asked once, and its answer is the proof.
+    /// Asks for a sign of life; the answer is the proof.
     pub(crate) fn proof_due(&mut self) {
-        // It may be about one that came before.
+        // The timer may be about an earlier control process.
         if self.standing.may_prove_itself() {
             self.ask_whether_there();
         }
     }
 
-    /// Asks out of turn: that this one is not answered does not count by itself.
+    /// Asks out of turn: this question does not count as unanswered.
     pub(crate) fn ask_whether_there(&mut self) {
         self.liveness.wants_to_know();
         self.notice(&Notice::AreYouThere, Vec::new());
     }
 
-    /// A client has connected; whether it is being served shows soon.
+    /// Notes that a client has connected; an answer of the control process has to follow soon.
     pub(crate) fn client_came(&mut self) {
         self.liveness.wants_to_know();
     }
 
-    /// The listening socket is another now.
+    /// Notes that the listening socket has been replaced.
     pub(crate) fn listener_changed(&mut self) {
         self.liveness.listener_changed();
     }
 
-    /// Tells init that we live, and wants the control process to say the same.
+    /// Sends init a sign of life, and awaits one of the control process.
     pub(crate) fn watchdog(&mut self, kit: &mut Kit) {
         let Some(interval) = kit.init.watchdog_ms() else {
             return;
@@ -56,7 +56,7 @@ impl Control {
         self.liveness.wants_to_know();
     }
 
-    /// Somebody waits for a word of the control process. Looked at after every turn.
+    /// Sets the timer if an answer of the control process is awaited. Called after every turn.
     pub(crate) fn expect_word(&mut self, kit: &mut Kit, listener: &Listener) {
         if self.liveness.take_rearm()
             && let Err(error) = kit.poller.watch_once(listener, Source::Client)
@@ -77,7 +77,8 @@ impl Control {
         lives && (waits || !self.standing.has_taken_over())
     }
 
-    /// It may be time to ask, or to give it up. Some: it is to be lost for its silence.
+    /// Asks the control process, or gives it up. Some: the pid of a control process given up for
+    /// its silence.
     pub(crate) fn liveness_due(&mut self, kit: &mut Kit) -> Option<i32> {
         self.liveness.timer_came();
         let pid = self.pid.filter(|_| self.owes_a_word(kit))?;
@@ -112,7 +113,7 @@ impl Control {
     }
 }
 
-/// From the last word to the first question.
+/// Time from the last message to the first question.
 fn patience_ms(kit: &Kit) -> u64 {
     kit.init.watchdog_ms().unwrap_or(ASK_MS).min(ASK_MS)
 }

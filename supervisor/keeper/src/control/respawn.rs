@@ -1,5 +1,5 @@
-//! A control process that is of no use any more, and what follows it: at once where it had proven
-//! itself, else after a pause, or by the program that worked before (`standing`).
+//! The loss of a control process, and its replacement: at once if it had proven itself, else after
+//! a pause, or by the program that worked before (`standing`).
 
 use nix::libc;
 
@@ -10,13 +10,13 @@ use crate::{
 };
 
 impl Control {
-    /// It is of no use any more. What it had asked before is still to be carried out: its records
-    /// say so.
+    /// Takes a control process out of charge. Requests that it has sent are still to be carried
+    /// out: its records count them as done.
     pub(crate) fn lose(&mut self, kit: &Kit, pid: i32, loss: Loss) -> Vec<Request> {
         if loss == Loss::Silent {
             let _ = pidfd::kill(pid, libc::SIGKILL);
         }
-        // Once it has been reaped its pid may be another's: nobody is to signal that.
+        // After reaping, the pid may be another process's, so nobody may signal it.
         self.pid = None;
         let mut requests = self.read(kit);
         while self.has_more() {
@@ -27,14 +27,14 @@ impl Control {
             kit.poller.unwatch(link);
         }
         if loss == Loss::Silent {
-            // What the kernel holds is not gone yet, and nobody waits for that.
+            // The process still exists in the kernel, and the keeper does not wait for its end.
             self.retired.push(Retired::new(pid, link));
         }
         requests
     }
 
-    /// Sees to the next one. `is_hopeless`: not after one that had not proven itself. True: so it
-    /// was.
+    /// Arranges for the next control process. `is_hopeless`: none follows one that had not proven
+    /// itself; then returns true.
     pub(crate) fn follow(
         &mut self,
         kit: &mut Kit,

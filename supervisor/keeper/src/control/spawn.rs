@@ -1,8 +1,8 @@
-//! How a control process is made, and put in charge.
+//! Starts a control process, and puts it in charge.
 //!
-//! It gets the descriptors 0 to 2, its end of the link and the locks, and of the keeper's
-//! environment all but what init has told the keeper alone. Its program is an open file: a package
-//! may replace the path meanwhile.
+//! The control process gets the descriptors 0 to 2, its end of the link and the locks, and the
+//! keeper's environment without the variables of init. Its program is an open file: a package may
+//! replace the path meanwhile.
 
 use std::{
     ffi::OsString,
@@ -30,16 +30,16 @@ use crate::{
 
 /// `oom_score_adj` of the control process, where the keeper could lower its own.
 const OOM_SCORE_ADJ: &str = "-500";
-/// Its threads share one heap of the C library: a heap each costs more memory than the work that
-/// they do at the same time is worth. What it starts gets an environment of its own.
+/// All threads of the control process share one heap of the C library: separate heaps cost more
+/// memory than the parallel work is worth. Its children get an environment of their own.
 const ONE_ARENA: &str = "MALLOC_ARENA_MAX=1";
 impl Control {
-    /// Starts another of the present program; to be put in charge by [`Self::begin`].
+    /// Starts another instance of the present program; [`Self::begin`] puts it in charge.
     pub(crate) fn start(&self, kit: &mut Kit, locks: &[RawFd]) -> Result<(i32, Link), SpawnError> {
         self.make(kit, &self.binary, locks)
     }
 
-    /// This one is in charge from now on.
+    /// Puts this control process in charge.
     pub(crate) fn begin(&mut self, kit: &Kit, pid: i32, link: Link) {
         kit.poller.watch(&link, Source::Link);
         self.pid = Some(pid);
@@ -47,7 +47,8 @@ impl Control {
         self.begins(false, false);
     }
 
-    /// Another begins in this place: whether its link has more to read, and is watched for writing.
+    /// Resets the state for a new control process: whether its link has more to read, and is
+    /// watched for writing.
     pub(super) fn begins(&mut self, more: bool, writing: bool) {
         self.more = more;
         self.writing = writing;
@@ -55,13 +56,13 @@ impl Control {
         self.standing.begins();
     }
 
-    /// Tries again to start one, later.
+    /// Schedules another start.
     pub(crate) fn retry(&mut self, kit: &mut Kit) {
         let pause = self.standing.pause_ms();
         kit.timers.add(now_ms() + pause, Timer::Control);
     }
 
-    /// Starts this binary as a control process; returns its pid and our end of its link.
+    /// Starts this binary as a control process; returns its pid and the keeper's end of the link.
     pub(super) fn make(
         &self,
         kit: &mut Kit,
@@ -83,7 +84,7 @@ impl Control {
                 name.push(value);
                 name
             });
-        // First, so that what somebody has set comes later and holds.
+        // First, so that a later value from the environment overrides it.
         let mut variables = std::iter::once(OsString::from(ONE_ARENA)).chain(variables);
         let strings = |all: &mut dyn Iterator<Item = OsString>| {
             all.map(|one| c_string(one.into_vec()))

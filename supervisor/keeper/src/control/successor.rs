@@ -56,18 +56,18 @@ impl Retired {
     }
 }
 
-/// What a successor has said.
+/// Message of a successor.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// Nothing that decides yet.
+    /// No message that decides yet.
     Nothing,
-    /// It has taken over, and asks for these.
+    /// The successor has taken over, and sends these requests.
     TookOver(Vec<Request>),
     /// The successor failed; why.
     Unfit(String),
 }
 
-/// One that was started and has not been told anything.
+/// A successor that was started and has not been sent anything.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) pid: i32,
@@ -103,14 +103,14 @@ impl Control {
         })
     }
 
-    /// What a successor is told of those before it. That an installed program did not work is said
-    /// of the one before, and of whoever follows that: a successor is the first of its program.
+    /// Fills in what a successor learns about its predecessors. `went_back` is false: a successor
+    /// is the first of the program that is installed now.
     pub(crate) fn describe_to_successor(&self, hello: &mut Hello) {
         self.describe(hello);
         hello.went_back = false;
     }
 
-    /// It is heard from now on, and has its time to take over.
+    /// Watches the link of the successor, and sets its deadline.
     pub(crate) fn await_successor(&mut self, kit: &mut Kit, started: Started) {
         kit.poller.watch(&started.link, Source::Successor);
         let give_up_at = now_ms() + PATIENCE_MS;
@@ -125,13 +125,13 @@ impl Control {
         });
     }
 
-    /// The one in charge stays so.
+    /// Reports to the control process in charge that it stays so.
     pub(crate) fn not_replaced(&mut self, why: String) {
         say!("no other control process takes over: {why}");
         self.notice(&Notice::NotReplaced { why }, Vec::new());
     }
 
-    /// The new one will not do: it is ended, and the old one goes on. False: there is none.
+    /// Ends the new control process; the old one continues. False: there is no new one.
     pub(crate) fn drop_successor(&mut self, kit: &mut Kit, why: &str) -> bool {
         let Some(successor) = self.successor.take() else {
             return false;
@@ -142,7 +142,8 @@ impl Control {
         true
     }
 
-    /// The deadline of a successor, or of an earlier one. Some: it will not do.
+    /// Checks the deadline of a successor; the timer may be that of an earlier one. Some: the
+    /// successor is late.
     pub(crate) fn successor_due(&self) -> Option<String> {
         let due = self.successor.as_ref().map(|it| it.give_up_at);
         let seconds = PATIENCE_MS / 1000;
@@ -150,7 +151,7 @@ impl Control {
             .then(|| format!("did not take over within {seconds} s"))
     }
 
-    /// The new one says something: the first word is that it takes over.
+    /// Reads messages of the successor: the first has to be that it takes over.
     pub(crate) fn read_successor(&mut self, kit: &Kit) -> Heard {
         let Some(successor) = &mut self.successor else {
             return Heard::Nothing;
@@ -165,7 +166,7 @@ impl Control {
                     Heard::Unfit("asks for something before it takes over".to_owned())
                 }
             }
-            // Its death says more, and comes at once.
+            // The exit of the successor has the reason, and follows at once.
             Err(LinkError::Eof) => {
                 kit.poller.unwatch(&successor.link);
                 Heard::Nothing
@@ -174,7 +175,7 @@ impl Control {
         }
     }
 
-    /// The new one is in charge from here on.
+    /// Puts the new control process in charge.
     pub(crate) fn succeed(&mut self, kit: &mut Kit) {
         let Some(successor) = self.successor.take() else {
             return;
@@ -201,7 +202,7 @@ impl Control {
         self.standing.succeeds(old);
     }
 
-    /// Kills a control process that is not needed any more.
+    /// Kills a control process that is no longer needed.
     fn retire(&mut self, kit: &Kit, pid: i32, link: Option<Link>) {
         let _ = pidfd::kill(pid, libc::SIGKILL);
         if let Some(link) = &link {
@@ -215,21 +216,21 @@ impl Control {
         self.successor.as_ref().map(|it| it.pid) == Some(pid)
     }
 
-    /// True: it was one that has been killed for another, and is reaped now.
+    /// Forgets a reaped control process. True: it was one that had been killed for another.
     pub(crate) fn retired_ended(&mut self, pid: i32) -> bool {
         let before = self.retired.len();
         self.retired.retain(|it| it.pid != pid);
         self.retired.len() < before
     }
 
-    /// Hands the successor what the one in charge is handed.
+    /// Sends the successor the notices that the control process in charge gets.
     pub(crate) fn notice_to_successor(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
         if let Some(successor) = &mut self.successor {
             tell(&mut successor.link, notice, fds);
         }
     }
 
-    /// Writes what waits for a successor. Some: it will not do.
+    /// Writes pending data to a successor. Some: the successor does not read.
     pub(crate) fn flush_successor(&mut self, kit: &Kit) -> Option<String> {
         let successor = self.successor.as_mut()?;
         if let Err(error) = successor.link.flush().map_err(LinkError::Io) {
@@ -244,7 +245,7 @@ impl Control {
     }
 }
 
-/// It has ended; how it did comes with its status, and says more.
+/// Whether the peer has ended; its exit status has the reason.
 pub(crate) fn is_gone(error: &LinkError) -> bool {
     matches!(error, LinkError::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -1,7 +1,7 @@
-//! The one reaper: whose the child was that has ended, and who has to know.
+//! The one reaper: finds the owner of an ended child, and informs the parts that need to know.
 //!
-//! A child is looked at before it is reaped, since its pid may be another's afterwards: a main
-//! process is reaped by its run (`runs::end`), all others here.
+//! A child is looked at before it is reaped, since its pid may be reused afterwards: a main process
+//! is reaped by its run (`runs::end`), every other child here.
 
 use nix::errno::Errno;
 
@@ -19,10 +19,10 @@ use crate::{
 const REAPED_PER_TURN: usize = 64;
 
 impl Keeper {
-    /// Reaps what has ended, bounded.
+    /// Reaps ended children, a bounded number.
     pub(super) fn reap(&mut self) {
-        // Signals of several children melt into one, and to look for more takes the kernel a look
-        // at every child: it comes after this one has been told.
+        // Signals of several children merge into one, and a look for more costs the kernel a look
+        // at every child: so that look follows in the next turn.
         if let Some(pid) = self.ended_child.take()
             && let Ok(Some(ended)) = wait::peek(pid)
         {
@@ -55,7 +55,7 @@ impl Keeper {
         }
     }
 
-    /// True if it was an orphan: no process that the keeper has made.
+    /// Handles an ended child. True: an orphan, which the keeper has not started.
     fn child_ended(&mut self, ended: Ended) -> bool {
         let Ended { pid, exit, core } = ended;
         if self.other_control_ended(pid, exit) {
@@ -90,10 +90,10 @@ impl Keeper {
         self.kit.reaped(pid);
     }
 
-    /// True: it was one beside the control process.
+    /// Handles a control process that is not in charge. True: the child was one.
     fn other_control_ended(&mut self, pid: i32, exit: Exit) -> bool {
         if self.control.is_successor(pid) {
-            // It may have taken over with its last word.
+            // The successor may have taken over with its last message.
             self.read_successor();
             if self.control.pid() == Some(pid) {
                 return false;

@@ -1,8 +1,8 @@
-//! What becomes of the control process, as far as others have to know: it is started, lost, or
-//! replaced.
+//! Events of the control process that concern other parts: its start, its loss, its replacement.
 //!
-//! It takes more than `control` owns, for each new one is told of runs, records and leftovers, and
-//! what a lost one had asked is carried out before another begins: its records say that it is done.
+//! These steps need more than `control` owns: a new control process learns of runs, records and
+//! leftovers, and the requests of a lost one are carried out before another begins, for its records
+//! count them as done.
 
 use super::Keeper;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     stderr_log::say,
 };
 
-/// Processes of an earlier supervisor that are told of.
+/// Most processes of an earlier supervisor that a hello names.
 const LEFTOVERS_TOLD_MAX: usize = 4096;
 
 impl Keeper {
@@ -53,8 +53,8 @@ impl Keeper {
         }
     }
 
-    /// Begins to tell a new control process all that it needs; the rest follows as the link takes
-    /// it.
+    /// Queues the first frames for a new control process; the rest follows as the link takes
+    /// frames.
     fn greet(&mut self, link: &mut Link, hello: Hello) -> Result<(), LinkError> {
         let records = self.records.iter().map(|(service, record)| Notice::Record {
             service: service.clone(),
@@ -66,14 +66,14 @@ impl Keeper {
         greet(link, hello, listener, self.runs.announce_all())
     }
 
-    /// The control process may have been silent for too long.
+    /// Checks whether the control process has been silent for too long.
     pub(super) fn liveness_due(&mut self) {
         if let Some(pid) = self.control.liveness_due(&mut self.kit) {
             self.lose_control(pid, Loss::Silent);
         }
     }
 
-    /// The control process is of no use any more: what it has asked is done, and another follows.
+    /// Carries out the last requests of a lost control process, then starts another one.
     pub(super) fn lose_control(&mut self, pid: i32, loss: Loss) {
         let requests = self.control.lose(&self.kit, pid, loss);
         self.inbox.extend(requests);
@@ -89,14 +89,14 @@ impl Keeper {
         }
     }
 
-    /// Starts a control process beside the one that asks for it.
+    /// Starts a successor at the request of the control process in charge.
     pub(super) fn reexec(&mut self) {
         if self.control.has_successor() || self.kit.is_shutting_down() {
             let why = "another is being started already, or the daemon is ending";
             self.control.not_replaced(why.to_owned());
             return;
         }
-        // The old one may go on, and then has all pipes too.
+        // The old one may stay in charge, and then has all pipes too.
         self.announce();
         let locks = self.places.lock_fds();
         let mut started = match self.control.start_successor(&mut self.kit, &locks) {
@@ -114,8 +114,8 @@ impl Keeper {
         }
     }
 
-    /// The new one will not do: the old one goes on; or, should that have died meanwhile, another
-    /// of its kind.
+    /// Drops a successor: the old control process stays in charge; if that has died meanwhile,
+    /// another instance of its program starts.
     pub(super) fn give_up_successor(&mut self, why: &str) {
         if self.control.drop_successor(&mut self.kit, why) {
             self.start_control();

@@ -1,14 +1,14 @@
-//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to
-//! the part that owns it, and what a part finds out goes to those that must know.
+//! The loop of the keeper: one thread, one epoll, no ticker. The loop only routes: an event goes to
+//! the part that owns it, and the result goes to the parts that need it.
 //!
-//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first,
-//! for it decides what the rest means. Then what runs say, before they are reaped: a sender that is
-//! a zombie can still be told. Then children that have ended; then the clock, once all that lies
-//! there has been taken in (`catch_up`). Facts are sent last, and with them the answer that all has
-//! been taken in.
+//! The work of a turn is bounded, and its order is fixed. Requests of the control process come
+//! first, for they decide the meaning of the rest. Messages of runs come before the reaping: the
+//! sender can be identified even as a zombie. Then come ended children, then the clock, once
+//! everything that has arrived is taken in (`catch_up`). Facts are sent last, and with them the
+//! answer that everything has been taken in.
 //!
-//! `requests` routes what the control process asks, `children` whose end it was, `control_events`
-//! what becomes of the control process.
+//! `requests` routes requests of the control process, `children` ended children, `control_events`
+//! events of the control process.
 
 mod children;
 mod control_events;
@@ -47,13 +47,13 @@ use crate::{
 
 /// Requests carried out in one turn: a boot of a thousand must not keep exits waiting.
 const REQUESTS_PER_TURN: usize = 32;
-/// An inbox that a boot or shutdown has made longer than this gives its memory back.
+/// Capacity above which an empty inbox frees its memory after a boot or shutdown.
 const INBOX_KEPT: usize = 64;
-/// After this what a burst of requests has brought along is over.
+/// Time after a burst of requests at which its memory is freed.
 const RELEASE_LATER_MS: u64 = 500;
 /// The log thread ends the last line of a run this much later, unless it is woken anyway.
 const LOG_LATER_MS: u64 = 5;
-/// For the control process to end by itself after `Quit`.
+/// Time that the control process gets to end by itself after `Quit`.
 const LAST_MS: u16 = 1000;
 
 /// The parts of the keeper.
@@ -69,11 +69,11 @@ pub(crate) struct Keeper {
     catch_up: CatchUp,
     shutdown: Shutdown,
     signals: Signals,
-    /// Requests that have been read and not been carried out.
+    /// Requests that have been read and not yet carried out.
     inbox: VecDeque<Request>,
-    /// What control wants remembered of each service; opaque.
+    /// Records that the control process wants back, by service; opaque.
     records: BTreeMap<String, String>,
-    /// The child that the last signal was about.
+    /// The child that the last SIGCHLD named.
     ended_child: Option<i32>,
     /// More children may have ended than this turn reaps.
     reap_more: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until all has been stopped, and ends the process.
+    /// Runs until everything has been stopped, and exits.
     pub(crate) fn run(mut self) -> ! {
         self.start_control();
         self.runs.leftovers().look_later(&mut self.kit.timers);
@@ -95,7 +95,7 @@ impl Keeper {
             }
             let sources = match self.kit.poller.wait(self.timeout()) {
                 Ok(sources) => sources,
-                // After a stop too; what has come meanwhile is there at the next look.
+                // After a stop too; events that came meanwhile show at the next wait.
                 Err(Errno::EINTR) => continue,
                 Err(error) => {
                     say!("could not wait for events: {error}");
@@ -117,7 +117,7 @@ impl Keeper {
         if wait == 0 {
             return EpollTimeout::ZERO;
         }
-        // The clock is cut to whole milliseconds: one more, lest we wake up just too early.
+        // The clock is cut to whole milliseconds: one more avoids a wake-up just too early.
         let wait = u16::try_from(wait.saturating_add(1)).unwrap_or(u16::MAX);
         EpollTimeout::from(wait)
     }
@@ -154,7 +154,7 @@ impl Keeper {
         self.announce();
         self.control.send_facts(&mut self.kit.facts);
         let answered = self.catch_up.step(&mut self.kit, caught_up, &self.runs);
-        // Facts go to a successor, so whoever has asked has not heard them.
+        // Facts go to a successor, so the control process that asked has not received them.
         if let Some(at_ms) = answered.filter(|_| !self.control.has_successor()) {
             self.tell(&Notice::Synced { at_ms });
         }
@@ -194,7 +194,7 @@ impl Keeper {
             Source::LogTroubles => self.tell_log_troubles(),
             Source::Successor => self.read_successor(),
             Source::Client => self.control.client_came(),
-            // Taken in before the children, at the start of the turn.
+            // Handled before the children, at the start of the turn.
             Source::Signals | Source::Link => {}
         }
     }
@@ -202,7 +202,8 @@ impl Keeper {
     /// Deferred housekeeping: no client and no run waits for it.
     fn afterwards(&mut self) {
         self.runs.remove_records(&mut self.kit);
-        // The log thread would only be in the way of a replacement, which is about to be asked for.
+        // The log thread would compete with the start of a replacement, which is about to be
+        // requested.
         if self.runs.take_log_later() {
             let at = now_ms() + LOG_LATER_MS;
             self.kit.timers.add(at, Timer::Log);
@@ -214,7 +215,7 @@ impl Keeper {
     fn due(&mut self, timer: Timer) {
         let Self { kit, runs, .. } = self;
         match timer {
-            // Looked at at the end of every turn.
+            // The end of every turn removes records.
             Timer::Records => runs.records_due(),
             Timer::Control => self.start_control(),
             Timer::Successor => self.successor_due(),
@@ -242,7 +243,7 @@ impl Keeper {
                 }
             }
             Timer::Aside => self.catch_up.aside_due(),
-            // Woken at the end of every turn.
+            // The end of every turn wakes the log thread.
             Timer::Log => {}
             Timer::Release => {
                 self.release_later = false;
@@ -251,9 +252,9 @@ impl Keeper {
         }
     }
 
-    /// True if children have ended.
+    /// Handles one signal. True: children have ended.
     fn read_signals(&mut self) -> bool {
-        // One a turn is enough: what is left wakes us again.
+        // One signal a turn is enough: the next one wakes the loop again.
         let Some(info) = self.signals.next() else {
             return false;
         };
@@ -276,7 +277,7 @@ impl Keeper {
         false
     }
 
-    /// Makes what is missing of the keeper's directories. True: something was.
+    /// Makes missing files of the keeper again. True: some were made.
     fn look_at_places(&mut self) -> bool {
         let Some(made) = self.places.look(&mut self.kit, &mut self.runs) else {
             return false;
@@ -284,7 +285,7 @@ impl Keeper {
         if made.has_listener() {
             self.control.listener_changed();
         }
-        // A control process that is not spawned yet inherits them.
+        // A control process that is spawned later inherits the new locks.
         match self.places.notice(&made) {
             Ok((notice, fds)) => self.control.notice(&notice, fds),
             Err(error) => say!("could not hand over what was made again: {error}"),
@@ -295,7 +296,7 @@ impl Keeper {
         true
     }
 
-    /// Tells the control process something that is not kept.
+    /// Queues a notice for the control process that is not kept.
     fn tell(&mut self, notice: &Notice) {
         self.control.notice(notice, Vec::new());
     }
@@ -318,7 +319,7 @@ impl Keeper {
         self.end(Teardown::alone());
     }
 
-    /// Begins to end; the first reason counts.
+    /// Begins the end of the daemon; the first call counts.
     fn end(&mut self, teardown: Teardown) {
         if self.kit.is_shutting_down() {
             return;
@@ -331,7 +332,7 @@ impl Keeper {
         self.shutdown.begin(kit, runs, &mut self.control, teardown);
     }
 
-    /// What is left keeps its record, for the next keeper.
+    /// Keeps the records of runs with processes left, for the next keeper.
     fn end_records(&self) {
         let unswept = self.runs.unswept();
         if !unswept.is_empty() {
@@ -348,7 +349,7 @@ impl Keeper {
         self.kit.files.clear(&kept.collect());
     }
 
-    /// Leaves nothing behind and ends, while the control process ends by itself.
+    /// Cleans up and exits, while the control process ends by itself.
     fn close(self, code: u8) -> ! {
         self.end_records();
         self.places.listener().remove();
@@ -370,7 +371,7 @@ impl Keeper {
             }
         }
         stderr::flush();
-        // Nothing is dropped one by one: the kernel frees all at once.
+        // Nothing is dropped one by one: the kernel frees everything at once.
         std::process::exit(code.into())
     }
 }

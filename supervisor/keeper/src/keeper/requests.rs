@@ -1,4 +1,4 @@
-//! What the control process asks for, one by one and in its order. None of it waits.
+//! Requests of the control process, one by one in their order. No request blocks.
 
 use super::Keeper;
 use crate::{
@@ -32,15 +32,15 @@ impl Keeper {
             Request::TellInit { message } => kit.init.tell(&message),
             Request::Ack { seq } => runs.acknowledged(kit, seq),
             Request::Sync { at_ms } => self.catch_up.ask(at_ms),
-            // Any word is a sign of life.
+            // Any message is a sign of life.
             Request::Here => {}
             Request::Reexec => self.reexec(),
             Request::Quit { code } => self.end(Teardown::asked(code)),
         }
     }
 
-    /// The control process has loaded the state, and knows nothing yet of what is told when it
-    /// changes.
+    /// The control process has loaded the state; reports the states that are otherwise reported
+    /// only when they change.
     fn control_took_over(&mut self) {
         self.control.took_over(&mut self.kit);
         if !self.strays.is_empty() {
@@ -52,17 +52,17 @@ impl Keeper {
         }
     }
 
-    /// A log cannot be written or rotated, or can again.
+    /// Reports logs that cannot be written or rotated, or can again.
     pub(super) fn tell_log_troubles(&mut self) {
         for (service, trouble) in self.kit.log.take_troubles() {
             self.tell(&Notice::Log { service, trouble });
         }
     }
 
-    /// Starts a run, or says why not.
+    /// Starts a run, or reports the failure.
     fn spawn(&mut self, spawn: &Spawn) {
         let mut done = self.runs.spawn(&mut self.kit, spawn);
-        // Somebody may have removed the directory of records.
+        // The directory of records may have been removed.
         if let Err((SpawnStage::Record, _)) = done
             && self.look_at_places()
         {

@@ -1,4 +1,4 @@
-//! From nothing to a keeper that may loop: limits, signals, lock, groups, leftovers, socket.
+//! Everything before the loop: limits, signals, lock, groups, leftovers, socket.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -52,7 +52,7 @@ const OOM_SCORE_ADJ: &str = "-900";
 /// program.
 const NO_CORE: u64 = 1;
 
-/// Why there is no keeper.
+/// Why the keeper did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// Asked to stop before it had begun.
@@ -79,7 +79,7 @@ fn doing<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError
     move |error| StartError::Io(what, error.into())
 }
 
-/// Does all that comes before the loop.
+/// Carries out all steps before the loop.
 pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let started_ms = now_ms();
     let null = reserve().map_err(doing("open /dev/null"))?;
@@ -146,7 +146,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     Ok(keeper)
 }
 
-/// What is there from the start.
+/// Watches the descriptors that exist from the start.
 fn watch_own(keeper: &mut Keeper) {
     let Keeper {
         kit,
@@ -181,8 +181,8 @@ fn hide_memory() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Lets go of what our starter left open, its standard input included, whose other ends may be
-/// waited for. Then occupies the low descriptor numbers for good: children move theirs into these.
+/// Closes inherited descriptors, standard input included, for whose end another process may wait.
+/// Then occupies the low descriptor numbers for good: children move their own descriptors there.
 fn reserve() -> io::Result<File> {
     inherited::close_all();
     loop {
@@ -195,7 +195,7 @@ fn reserve() -> io::Result<File> {
     }
 }
 
-/// Where our program was when it was started; a package may put another there meanwhile.
+/// Path of the program at its start; a package may replace the file meanwhile.
 fn own_path() -> PathBuf {
     proc::own_program().map(|it| it.path).unwrap_or_default()
 }

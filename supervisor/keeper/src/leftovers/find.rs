@@ -1,9 +1,9 @@
-//! Who of an earlier keeper's runs still lives: by the cgroup, by the record of the run (its first
-//! process, that one's session and group, the log pipe, the cookie of the environment), and by
-//! descent from any of these.
+//! Finds living processes of an earlier keeper's runs: by the cgroup, by the record of the run (its
+//! first process, the session and group of that process, the log pipe, the cookie in the
+//! environment), and by descent from any of these.
 //!
-//! A process that has left all of that, its parent too, cannot be told from others and is left
-//! alone.
+//! A process that has left all of these, and whose parent has too, cannot be told from others and
+//! is left alone.
 
 use proc::Stat;
 use std::{
@@ -18,15 +18,15 @@ use crate::{
     traces::{Traces, group_of, living},
 };
 
-/// What is known of the runs of an earlier keeper.
+/// Records and groups of an earlier keeper's runs.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     pub(super) records: Vec<Record>,
-    /// Directories of groups, and the service or helper whose they are.
+    /// Directories of groups, each with its service or helper.
     groups: BTreeMap<PathBuf, Owner>,
 }
 
-/// Whose a process is.
+/// Owner of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     service: String,
@@ -42,7 +42,7 @@ pub(super) struct Left {
 }
 
 impl Earlier {
-    /// By these records, and the groups that are where this keeper has its own.
+    /// Built from these records, and from the groups in the place where this keeper has its own.
     pub(super) fn new(records: Vec<Record>, cgroups: Option<&Cgroups>) -> Self {
         let existing = cgroups.map(Cgroups::existing).unwrap_or_default();
         let mut groups: BTreeMap<PathBuf, Owner> = existing
@@ -75,7 +75,7 @@ impl Earlier {
         self.records.iter().map(|record| record.run)
     }
 
-    /// Whose they are.
+    /// Services that the records and groups belong to.
     pub(super) fn services(&self) -> BTreeSet<String> {
         let records = self.records.iter().map(|it| &it.service);
         let groups = self.groups.values().map(|it| &it.service);
@@ -99,12 +99,12 @@ impl Earlier {
         theirs.into_iter().map(|it| it.run).collect()
     }
 
-    /// Nothing is known, so nothing can be found.
+    /// Whether no record and no group is known, so that nothing can be found.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.groups.is_empty()
     }
 
-    /// Something of this service may be left.
+    /// Whether processes of this service may be left.
     pub(super) fn knows(&self, service: &str) -> bool {
         let mut recorded = self.records.iter().map(|it| &it.service);
         let mut grouped = self.groups.values().map(|it| &it.service);

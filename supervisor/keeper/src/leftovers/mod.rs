@@ -1,13 +1,14 @@
-//! What an earlier keeper left behind when it and its control process died: found, asked to stop,
-//! killed, before anything is started. Never two of one service.
+//! Processes that an earlier keeper left behind when it and its control process died: found, asked
+//! to stop and killed before any run is started, so that no service ever runs twice.
 //!
-//! Each service has the time of its own run's record to stop; what has no first process to ask is
-//! killed at once. What SIGKILL does not end (a process in uninterruptible sleep, one under a
-//! tracer) is not waited for for long: its record stays, and its service is started again only when
-//! a look shows that it is gone. There is one at each start, and one every [`LOOK_AGAIN_MS`].
+//! Each service gets the stop time in the record of its run; a process without a first process to
+//! ask is killed at once. For a process that SIGKILL does not end (in uninterruptible sleep, or
+//! under a tracer) the keeper waits only briefly: the record stays, and the service is started
+//! again only when a look shows that the process is gone. A look takes place at each start, and
+//! every [`LOOK_AGAIN_MS`].
 //!
-//! A process whose parent holds our locks is no leftover but that keeper's: then nothing is
-//! touched.
+//! A process whose parent holds the locks belongs to a living keeper and is no leftover: then
+//! nothing is touched.
 
 mod find;
 
@@ -38,26 +39,25 @@ use crate::{
 
 /// Pause between two looks.
 const PAUSE_MS: u8 = 20;
-/// After SIGKILL, to be gone.
+/// Time that a process gets to end after SIGKILL.
 const KILLED_MS: u64 = 5000;
-/// Between two looks at what would not go.
+/// Time between two looks at processes that SIGKILL has not ended.
 const LOOK_AGAIN_MS: u64 = 5000;
 /// A record may ask for more time; an init that waits for us has its own limits.
 const STOP_MAX_MS: u64 = 120_000;
 
-/// What is left of an earlier keeper's runs.
+/// Leftovers of an earlier keeper's runs.
 #[derive(Debug, Default)]
 pub(crate) struct Leftovers {
-    /// What was found and is gone, for the log.
+    /// Processes that were found and are gone, for the log.
     stopped: Vec<String>,
-    /// What is known of those that would not go.
+    /// Records and groups of the processes that SIGKILL has not ended.
     earlier: Earlier,
-    /// Services of which nobody read what they wrote last, for the keeper died, and the newest run
-    /// of each.
+    /// Services whose last output nobody read, for the keeper died, each with its newest run.
     unread: BTreeMap<String, RunId>,
 }
 
-/// What to do with one of them now.
+/// What to do with a leftover now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Wait,
@@ -65,7 +65,7 @@ enum Fate {
     GiveUp,
 }
 
-/// By when its service is to have stopped, and when it was killed first.
+/// Decides by the deadline of its service, and by the time of the first SIGKILL.
 fn fate(now: u64, asked_until: Option<u64>, killed_at: Option<u64>) -> Fate {
     match (asked_until, killed_at) {
         (_, Some(at)) if now >= at + KILLED_MS => Fate::GiveUp,
@@ -75,7 +75,8 @@ fn fate(now: u64, asked_until: Option<u64>, killed_at: Option<u64>) -> Fate {
 }
 
 impl Leftovers {
-    /// Stops all that can be stopped. An error: a living keeper, whose the processes are.
+    /// Stops all leftovers that can be stopped. An error: the pid of a living keeper that owns the
+    /// processes.
     pub(crate) fn stop(
         files: &Records,
         cgroups: Option<&Cgroups>,
@@ -94,7 +95,7 @@ impl Leftovers {
         records.retain(|record| record.boot_id == boot_id);
         let unread: BTreeMap<String, RunId> = records
             .iter()
-            // The newest comes first, and counts.
+            // The newest record comes first, so in reverse order it overwrites the others.
             .rev()
             .filter(|record| record.role == Role::Main && !record.gap_told)
             .map(|record| (record.service.clone(), record.run))
@@ -126,13 +127,13 @@ impl Leftovers {
         })
     }
 
-    /// What was stopped, in words, `most` at most.
+    /// Descriptions of the processes that were stopped, at most `most`.
     pub(crate) fn stopped(&self, most: usize) -> Vec<String> {
         self.stopped.iter().take(most).cloned().collect()
     }
 
-    /// Those that keep their service from starting and are still there: what a helper has left is
-    /// told at the start, and is no second copy of anything.
+    /// Leftovers that keep their service from starting. Leftovers of helpers are reported at the
+    /// start alone, for they are no second copy of a service.
     pub(crate) fn remaining(&self) -> Vec<Remaining> {
         if self.earlier.is_empty() {
             return Vec::new();
@@ -151,18 +152,18 @@ impl Leftovers {
         .collect()
     }
 
-    /// Runs whose record is to stay.
+    /// Runs whose record stays.
     pub(crate) fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
         self.earlier.runs().chain(self.unread.values().copied())
     }
 
-    /// The first number that a run may have: a record that stays is not written over.
+    /// The first free run number: a record that stays is not overwritten.
     pub(crate) fn next_run(&self) -> RunId {
         self.runs().max().unwrap_or(0) + 1
     }
 
-    /// Looks again for what is left of a service, and kills it again; if nothing is, its records
-    /// go.
+    /// Looks again for leftovers of a service, and kills them again. If there are none, removes the
+    /// records of the service.
     pub(crate) fn are_gone(&mut self, service: &str, files: &Records) -> bool {
         if !self.earlier.knows(service) {
             return true;
@@ -182,14 +183,14 @@ impl Leftovers {
         left.is_empty()
     }
 
-    /// A look is due as long as there is something to look at.
+    /// Schedules a look as long as there are leftovers.
     pub(crate) fn look_later(&self, timers: &mut Timers) {
         if !self.earlier.is_empty() {
             timers.add(now_ms() + LOOK_AGAIN_MS, Timer::Leftovers);
         }
     }
 
-    /// Kills what would not go once more. True: something of it has gone.
+    /// Kills the leftovers once more. True: those of some service are gone.
     pub(crate) fn look_again(&mut self, files: &Records) -> bool {
         let services = self.earlier.services();
         let gone = services.iter().filter(|it| self.are_gone(it, files));
@@ -197,7 +198,7 @@ impl Leftovers {
     }
 
     /// True, once: lines of this service may be missing. A service may stay closed for longer than
-    /// this keeper lives, so the record that says so stays until it is opened.
+    /// this keeper lives, so its record stays until the service is opened.
     pub(crate) fn has_gap(&mut self, service: &str, files: &Records) -> bool {
         let run = self.unread.remove(service);
         if let Some(run) = run.filter(|run| !self.earlier.runs().any(|kept| kept == *run)) {
@@ -207,7 +208,7 @@ impl Leftovers {
     }
 }
 
-/// A paused process must be woken to hear it.
+/// Signals a main process. SIGCONT follows, since a paused process must be woken to see the signal.
 fn ask(main: &OwnedFd, signal: i32) {
     let _ = pidfd::signal(main, signal);
     let _ = pidfd::signal(main, libc::SIGCONT);
@@ -217,7 +218,8 @@ fn line(pid: i32, service: &str) -> String {
     format!("{service}: pid {pid}")
 }
 
-/// An orphan has another parent, or one that is a leftover itself.
+/// Refuses leftovers whose parent is a living keeper. An orphan has another parent, or a parent
+/// that is a leftover itself.
 fn refuse_those_of_a_living_keeper(found: &BTreeMap<i32, Left>, locks: &Locks) -> Result<(), i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let parents: BTreeSet<i32> = found.values().map(|left| left.stat.parent).collect();
@@ -228,7 +230,7 @@ fn refuse_those_of_a_living_keeper(found: &BTreeMap<i32, Left>, locks: &Locks) -
     keeper.map_or(Ok(()), Err)
 }
 
-/// One stop of all that is left.
+/// One stop of all leftovers.
 struct Stop<'e> {
     earlier: &'e Earlier,
     begun: u64,
@@ -260,7 +262,7 @@ impl<'e> Stop<'e> {
         }
     }
 
-    /// Returns those that would not go.
+    /// Stops the leftovers; returns those that SIGKILL has not ended.
     fn until_over(&mut self, mut left: BTreeMap<i32, Left>, init: &Init) -> BTreeMap<i32, Left> {
         if left.is_empty() {
             return left;
@@ -276,7 +278,7 @@ impl<'e> Stop<'e> {
         );
         let mut more_time = MoreTime::of(init);
         self.ask();
-        // Also for those that are made anew as fast as they are killed.
+        // Bounds the wait also for processes that respawn as fast as they are killed.
         let last = self.until.values().copied().fold(self.begun, u64::max) + 2 * KILLED_MS;
         while now_ms() < last && self.step(&left) {
             more_time.ask();
@@ -306,7 +308,7 @@ impl<'e> Stop<'e> {
         }
     }
 
-    /// The second signal to those whose time for it has come.
+    /// Sends the second signal to main processes whose time for it has come.
     fn escalate(&mut self, now: u64) {
         let mains = self.earlier.records.iter();
         for record in mains.filter(|it| it.role == Role::Main && main_lives(it)) {
@@ -322,7 +324,7 @@ impl<'e> Stop<'e> {
         }
     }
 
-    /// Kills whose time is over. False: nothing is worth waiting for.
+    /// Kills the leftovers whose time is over. False: no further wait is useful.
     fn step(&mut self, left: &BTreeMap<i32, Left>) -> bool {
         let asked = self.earlier.records.iter();
         let asked: BTreeSet<&str> = asked

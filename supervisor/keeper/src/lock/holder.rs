@@ -1,16 +1,16 @@
-//! Who has a lock file open whose path does not lead to it any more.
+//! Finds the process that has a lock file open whose path no longer leads to the file.
 //!
-//! In a container the path that the kernel tells of an open file may be the same text for another
-//! file. So a deleted lock counts only if it lies on the file system of ours and its holder is root
-//! or our own user.
+//! In a container, the kernel may show the same path for a file of another file system. So a
+//! deleted lock counts only if it lies on the file system of the present lock and its holder is
+//! root or the user of this process.
 
 use std::{fs::File, os::unix::fs::MetadataExt, path::PathBuf};
 
 use nix::unistd::geteuid;
 
 /// A process that holds a deleted file of one of these paths, on the file system of `ours`. Of
-/// several (a keeper and its control process have the same files), the one that is nobody's child
-/// among them.
+/// several holders (a keeper and its control process have the same files), the one whose parent is
+/// not a holder.
 pub(super) fn of_deleted(files: &[PathBuf], ours: &File) -> Option<i32> {
     let device = ours.metadata().ok()?.dev();
     let own = i32::try_from(std::process::id()).ok()?;

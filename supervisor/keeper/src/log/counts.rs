@@ -1,4 +1,4 @@
-//! How much has been written of each log, and lost: counted by the log thread, read by the other.
+//! Bytes written to each log and lines lost: counted by the log thread, read by the main thread.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::message::LogStats;
 
-/// Of one log. They say nothing about each other, so no order is needed.
+/// Counts of one log. The two counts are independent, so relaxed ordering suffices.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     written_bytes: AtomicU64,
@@ -27,7 +27,7 @@ impl Counts {
     }
 }
 
-/// Of all logs, by service.
+/// Counts of all logs, by service.
 #[derive(Debug, Default)]
 pub(super) struct AllCounts(Mutex<BTreeMap<String, Arc<Counts>>>);
 
@@ -36,7 +36,7 @@ impl AllCounts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of this service; they go on when its log is opened again.
+    /// Counts of this service; they continue when its log is opened again.
     pub(super) fn of(&self, service: &str) -> Arc<Counts> {
         let mut all = self.all();
         match all.get(service) {
@@ -45,7 +45,7 @@ impl AllCounts {
         }
     }
 
-    /// The service is gone.
+    /// Drops the counts of a service that is gone.
     pub(super) fn forget(&self, service: &str) {
         self.all().remove(service);
     }

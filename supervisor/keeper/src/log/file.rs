@@ -1,11 +1,12 @@
-//! One service's `current`: appended to, rotated, made again when somebody has deleted it.
+//! The file `current` of one service: appended to, rotated, and made again after its deletion.
 //!
-//! Nothing here waits for space or for an administrator: what cannot be written is dropped and
-//! counted, and every write tries anew. A line is in one file and whole, or counted as dropped.
+//! The log thread waits neither for space nor for an administrator: lines that cannot be written
+//! are dropped and counted, and every write tries anew. A line is in one file and whole, or counted
+//! as dropped.
 //!
-//! A file that has grown too old is rotated before the next line that comes, not by a clock: a
-//! service that says nothing wakes nobody, and its last lines stay where they are looked for. Its
-//! age is that of its first line, so it goes on over a restart of the keeper.
+//! A file that has grown too old is rotated before its next line, not by a clock: a service that
+//! writes nothing wakes nobody, and its last lines stay in `current`. The age counts from the first
+//! line of the file, so a restart of the keeper does not reset it.
 
 use std::{
     fs::{self, File},
@@ -28,7 +29,7 @@ use super::{
     stamp::{Clock, rotated_at, rotated_name},
 };
 
-/// Names in a log directory that are looked at for rotated files.
+/// Most names in a log directory that a search for rotated files reads.
 const NAMES_MAX: usize = 1 << 16;
 
 /// `current` and what is known of it.
@@ -36,27 +37,27 @@ const NAMES_MAX: usize = 1 << 16;
 pub(super) struct LogFile {
     spec: Spec,
     path: PathBuf,
-    /// Where it lies: a directory of ours, in which nobody else can put anything.
+    /// The log directory; it belongs to the supervisor, so that no service can put anything in it.
     dir: Option<Dir>,
     file: Option<File>,
-    /// Device and inode, to see that the path means another file by now.
+    /// Device and inode, to detect that the path now leads to another file.
     id: (u64, u64),
     size: u64,
-    /// The size at which it is rotated.
+    /// The size at which `current` is rotated.
     limit: u64,
-    /// The time at which it is rotated, in microseconds since 1970.
+    /// The time at which `current` is rotated, in microseconds since 1970.
     due_us: i64,
-    /// It has been rotated since somebody last asked.
+    /// Whether `current` has been rotated since the last call of `take_rotated`.
     rotated: bool,
-    /// It ends in the middle of a line.
+    /// Whether the file ends in the middle of a line.
     torn: bool,
     dropped: Dropped,
-    /// Why it could not be renamed when that was last tried.
+    /// Why the last attempt to rename `current` failed.
     unrotated: Option<io::Error>,
     counts: Arc<Counts>,
 }
 
-/// What could not be written since writing last worked.
+/// Lines that could not be written since the last successful write.
 #[derive(Debug, Default)]
 struct Dropped {
     lines: u64,
@@ -65,7 +66,7 @@ struct Dropped {
 }
 
 impl LogFile {
-    /// Opens it, or makes it; a failure shows when lines are dropped for it.
+    /// Opens or makes `current`; a failure shows when lines are dropped for it.
     pub(super) fn new(spec: Spec, counts: Arc<Counts>) -> LogFile {
         let path = spec.dir.join(CURRENT);
         let mut file = LogFile {
@@ -99,13 +100,13 @@ impl LogFile {
         self.due_us = self.due();
     }
 
-    /// True if there is a new rotated file since this was last asked, and they are to be
+    /// Whether `current` has been rotated since the last call, and rotated files are to be
     /// compressed.
     pub(super) fn take_rotated(&mut self) -> bool {
         std::mem::take(&mut self.rotated) && self.spec.compress
     }
 
-    /// What is wrong with it, if anything is.
+    /// What is wrong with the log, if anything is.
     pub(super) fn trouble(&self) -> Option<LogTrouble> {
         let text = |why: &io::Error| why.to_string();
         if self.dropped.lines > 0 {
@@ -117,7 +118,7 @@ impl LogFile {
         Some(LogTrouble::NotRotated { why })
     }
 
-    /// Makes sure that the open file is the one that the path means. Once before a batch of lines.
+    /// Makes sure that the path leads to the open file. Called once before a batch of lines.
     pub(super) fn settle(&mut self) {
         if self.file.is_some()
             && let Ok(meta) = fs::symlink_metadata(&self.path)
@@ -132,7 +133,7 @@ impl LogFile {
         }
     }
 
-    /// True if with so many bytes more it is to be rotated.
+    /// Whether the file is due for rotation once it holds so many bytes more.
     #[inline]
     pub(super) fn is_full_with(&self, bytes: usize) -> bool {
         self.size.saturating_add(bytes as u64) >= self.limit
@@ -150,7 +151,7 @@ impl LogFile {
             self.due_us = self.due_from(clock.us());
         }
         if self.ready(clock) {
-            // What was lost before has just been told of.
+            // `ready` has just written the lines that report earlier losses.
             self.write(lines);
             let written = (lines.len() as u64).saturating_sub(self.dropped.bytes);
             self.counts.add(written, self.dropped.lines);
@@ -162,13 +163,13 @@ impl LogFile {
         lines.clear();
     }
 
-    /// Lines were dropped, which nothing in the file tells yet.
+    /// Whether lines were dropped that no line in the file reports yet.
     #[inline]
     pub(super) fn has_untold(&self) -> bool {
         self.dropped.lines > 0
     }
 
-    /// Tells what was dropped, if that is possible now. Called where no line may come that does it.
+    /// Reports dropped lines, if the file can be written. Called where no further line may come.
     pub(super) fn settle_dropped(&mut self, clock: &Clock) {
         if self.has_untold() {
             self.settle();
@@ -176,8 +177,8 @@ impl LogFile {
         }
     }
 
-    /// Renames `current` after the time and begins a new one, unless it is empty; deletes the
-    /// oldest beyond `keep`.
+    /// Renames `current` after the current time and begins a new file, unless `current` is empty;
+    /// deletes the oldest rotated files beyond `keep`.
     pub(super) fn rotate(&mut self, clock: &Clock) {
         let Some(dir) = self.dir.as_ref().filter(|_| self.file.is_some()) else {
             return;
@@ -187,11 +188,11 @@ impl LogFile {
         }
         let mut rotated = rotated(dir);
         let newest = rotated.last().copied().unwrap_or(0);
-        // Later than the newest also when the clock went back, or stands still within a batch.
+        // Later than the newest file even if the clock went back or stands still within a batch.
         let us = clock.us().max(newest + 1);
         if let Err(error) = dir.rename(CURRENT, rotated_name(us)) {
-            // Better a file that is too long than lines that are lost; the next try is a file
-            // later.
+            // A file that is too long is better than lines that are lost; the next attempt follows
+            // when the file has grown by its limit again.
             self.limit = self.size.saturating_add(limit(&self.spec));
             self.unrotated = Some(error);
             return;
@@ -203,7 +204,7 @@ impl LogFile {
         self.limit = limit(&self.spec);
         let keep = usize::try_from(self.spec.keep).unwrap_or(usize::MAX);
         for us in &rotated[..rotated.len().saturating_sub(keep)] {
-            // One that cannot be deleted is tried again at the next rotation.
+            // A file that cannot be deleted is tried again at the next rotation.
             let name = rotated_name(*us);
             let _ = dir.remove(format!("{name}{COMPRESSED}"));
             let _ = dir.remove(name);
@@ -213,15 +214,15 @@ impl LogFile {
         }
     }
 
-    /// When the file that begins now is to be rotated.
+    /// When a file that begins at `us` is to be rotated.
     fn due_from(&self, us: i64) -> i64 {
         let age = self.spec.age_ms.map(|ms| ms.saturating_mul(1000));
         let age = age.and_then(|us| i64::try_from(us).ok());
         age.map_or(i64::MAX, |age| us.saturating_add(age))
     }
 
-    /// When the open file is to be rotated, by the stamp of its first line; by the time of its last
-    /// change if it has none.
+    /// When the open file is to be rotated, by the stamp of its first line, or by the time of its
+    /// last change if the first line has no stamp.
     fn due(&self) -> i64 {
         let Some(file) = self.file.as_ref().filter(|_| self.spec.age_ms.is_some()) else {
             return i64::MAX;
@@ -239,8 +240,8 @@ impl LogFile {
         let dir = self.dir.insert(Dir::make_own(&self.spec.dir, 0o750)?);
         let file = match dir.append(CURRENT, 0o640) {
             Err(error) if Untrusted::is(&error) => {
-                // Somebody else's, or a link: it stays for who wants to know, and is not written
-                // to.
+                // A foreign file or a link: it is kept under another name for the administrator,
+                // and is not written to.
                 let us = Timestamp::now().as_microsecond();
                 dir.rename(CURRENT, rotated_name(us))?;
                 dir.append(CURRENT, 0o640)?
@@ -260,7 +261,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Ends a torn line and tells what was dropped. False: it cannot be written to.
+    /// Ends a torn line and reports dropped lines. False: the file cannot be written.
     fn ready(&mut self, clock: &Clock) -> bool {
         let Some(file) = &mut self.file else {
             return false;
@@ -283,13 +284,13 @@ impl LogFile {
         if self.dropped.lines == 0 {
             return true;
         }
-        // The telling itself was dropped: what it told still holds.
+        // The report itself was dropped, so its counts still stand.
         self.dropped.lines = lines;
         self.dropped.bytes = bytes;
         false
     }
 
-    /// Writes whole lines. What of them does not fit is taken back to the last line end.
+    /// Writes whole lines. After a short write the file is cut back to the last line end.
     fn write(&mut self, lines: &[u8]) {
         let Some(file) = &mut self.file else {
             self.dropped.add(lines);
@@ -320,7 +321,7 @@ impl LogFile {
             Errno::from_raw(error.raw_os_error().unwrap_or(0)),
             Errno::ENOSPC | Errno::EDQUOT
         ) {
-            // The file itself may be beyond help (EIO, ESTALE): the next batch opens it anew.
+            // The open file may be unusable (EIO, ESTALE): the next batch opens it anew.
             self.file = None;
         }
         self.dropped.why = Some(error);

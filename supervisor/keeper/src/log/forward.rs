@@ -1,10 +1,11 @@
 //! Lines that also go to syslog, the journal or the daemon's standard output.
 //!
-//! The log thread hands whole batches to a queue and never waits: a thread a destination, started
-//! with the first service that wants it, takes them from there and may be held up as long as it
-//! likes. What the queue has no room for ([`QUEUE_BYTES_MAX`]) and what the destination refuses is
-//! counted, and told in the service's own file, and in the stream once that takes lines again: at
-//! most once a [`TELL_US`] while it works, once a [`TELL_DOWN_US`] while it does not.
+//! The log thread hands whole batches to a queue and never waits: each destination has a thread of
+//! its own, started with the first service that wants the destination, which takes batches from the
+//! queue and may block as long as it likes. Lines that the queue has no room for
+//! ([`QUEUE_BYTES_MAX`]) and lines that the destination refuses are counted. The count is reported
+//! in the service's own file, and in the stream once the stream takes lines again: at most once a
+//! [`TELL_US`] while the destination works, once a [`TELL_DOWN_US`] while it does not.
 
 use std::{
     collections::VecDeque,
@@ -24,17 +25,17 @@ use nix::errno::Errno;
 use super::sink::Outlet;
 use crate::message::Forward;
 
-/// What waits for one destination at most, in bytes.
+/// Most bytes that wait for one destination.
 pub(super) const QUEUE_BYTES_MAX: usize = 4 << 20;
-/// At the end, destinations get this long to take what waits for them.
+/// Time that destinations get at the end to take the lines that wait.
 const LAST: Duration = Duration::from_secs(1);
-/// Between two tellings while the destination takes lines, in microseconds.
+/// Shortest time between two reports while the destination takes lines, in microseconds.
 const TELL_US: i64 = 1_000_000;
-/// Between two tellings while it takes none.
+/// Shortest time between two reports while the destination takes no lines, in microseconds.
 const TELL_DOWN_US: i64 = 60_000_000;
 /// Stack of a thread, in bytes: reading the time zone takes a good part of it, once.
 const STACK_BYTES: usize = 2 << 20;
-/// Sockets, and the variables that name others.
+/// Usual sockets, and the variables that name others.
 const SOCKETS: [(&str, &str); 2] = [
     ("MATTERVISOR_SYSLOG_SOCKET", "/dev/log"),
     ("MATTERVISOR_JOURNAL_SOCKET", "/run/systemd/journal/socket"),
@@ -45,12 +46,12 @@ const SOCKETS: [(&str, &str); 2] = [
 pub(super) struct Places {
     pub(super) syslog: PathBuf,
     pub(super) journal: PathBuf,
-    /// None: the process's own.
+    /// None: the standard output of this process.
     pub(super) stdout: Option<OwnedFd>,
 }
 
 impl Places {
-    /// The usual ones, unless variables name others.
+    /// The usual places, unless variables name others.
     pub(super) fn usual() -> Places {
         let [syslog, journal] = SOCKETS.map(|(name, usual)| {
             let set = std::env::var_os(name).filter(|path| !path.is_empty());
@@ -90,12 +91,12 @@ impl Medium {
     }
 }
 
-/// Who wrote the lines of a batch, and what became of them.
+/// The service that wrote the lines of a batch, and the count of its lost lines.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) service: String,
     pub(super) forward: Forward,
-    /// Lines that the destination did not take, since the log thread last looked.
+    /// Lines that the destination refused since the log thread last looked.
     lost: AtomicU64,
 }
 
@@ -109,22 +110,22 @@ struct Batch {
 #[derive(Debug, Default)]
 struct Queue {
     batches: VecDeque<Batch>,
-    /// Of the batches and of the one that is being sent.
+    /// Bytes of the waiting batches and of the batch that is being sent.
     bytes: usize,
     closing: bool,
 }
 
-/// What log thread and a destination's thread share.
+/// State that the log thread shares with the thread of a destination.
 #[derive(Debug)]
 struct Sink {
     medium: Medium,
     queue: Mutex<Queue>,
-    /// There is something in the queue, or it is closing.
+    /// Signalled when a batch joins the queue, or the queue is closing.
     filled: Condvar,
     emptied: Condvar,
-    /// The last batch was refused.
+    /// Whether the last batch was refused.
     down: AtomicBool,
-    /// Why; 0: it was too slow.
+    /// Error of the last refused batch; 0: the destination was too slow.
     errno: AtomicI32,
 }
 
@@ -133,7 +134,7 @@ impl Sink {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// False: there is no room.
+    /// Queues the lines. False: the queue has no room.
     fn push(&self, source: &Arc<Source>, lines: &[u8]) -> bool {
         let mut queue = self.queue();
         if queue.bytes + lines.len() > QUEUE_BYTES_MAX {
@@ -148,7 +149,7 @@ impl Sink {
         true
     }
 
-    /// The thread of a destination: sends until it is closed and nothing is left.
+    /// The thread of a destination: sends until the queue is closed and empty.
     fn work(&self, mut outlet: Outlet) {
         let mut queue = self.queue();
         loop {
@@ -196,8 +197,8 @@ impl Forwarding {
         }
     }
 
-    /// The way for a service's lines. Starts the destination's thread if there is none yet, which
-    /// fails for want of memory, of descriptors or of processes.
+    /// The route of a service's lines. Starts the destination's thread if there is none yet; this
+    /// fails when memory, descriptors or processes are short.
     pub(super) fn route(&mut self, service: &str, forward: Forward) -> io::Result<Box<Route>> {
         let medium = Medium::of(forward);
         let known = self.sinks.iter().find(|sink| sink.medium == medium);
@@ -221,7 +222,7 @@ impl Forwarding {
         }))
     }
 
-    /// Waits a moment for what is on its way; a destination that takes nothing is left behind.
+    /// Waits up to [`LAST`] for queued lines; a destination that takes nothing is left behind.
     pub(super) fn close(&self) {
         for sink in &self.sinks {
             sink.queue().closing = true;
@@ -252,24 +253,24 @@ fn start(medium: Medium, outlet: Outlet) -> io::Result<Arc<Sink>> {
         .name("forward".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            // Signals are the keeper's main thread's to take.
+            // The keeper's main thread takes all signals.
             let _ = nix::sys::signal::SigSet::all().thread_block();
             works.work(outlet);
         })?;
     Ok(sink)
 }
 
-/// The way of one service's lines to their destination.
+/// The route of one service's lines to their destination.
 #[derive(Debug)]
 pub(super) struct Route {
     sink: Arc<Sink>,
     source: Arc<Source>,
-    /// Lines lost and not yet told: in the file, in the stream.
+    /// Lost lines that no report mentions yet: in the file, in the stream.
     untold: [u64; 2],
     told_us: i64,
 }
 
-/// What is to be told of lines that were lost.
+/// Reports of lost lines that are due, for the file and for the stream.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
     pub(super) file: Option<String>,
@@ -281,7 +282,7 @@ impl Route {
         self.source.forward
     }
 
-    /// Hands stamped whole lines over, or counts them. True: something may have to be told.
+    /// Queues stamped whole lines, or counts them as lost. True: a report may be due.
     pub(super) fn send(&mut self, lines: &[u8]) -> bool {
         let mut lost = self.source.lost.swap(0, Ordering::Relaxed);
         let taken = self.sink.push(&self.source, lines);
@@ -292,7 +293,7 @@ impl Route {
         self.untold != [0; 2]
     }
 
-    /// What is to be told now.
+    /// The reports that are due now.
     pub(super) fn telling(&mut self, now_us: i64) -> Telling {
         let down = self.sink.down.load(Ordering::Relaxed) || self.is_full();
         let pause = if down { TELL_DOWN_US } else { TELL_US };
@@ -303,7 +304,7 @@ impl Route {
         self.tell(!down)
     }
 
-    /// What is to be told at the end of the service, or of this way.
+    /// The last reports, at the end of the service or of this route.
     pub(super) fn last_telling(&mut self) -> Telling {
         let lost = self.source.lost.swap(0, Ordering::Relaxed);
         self.untold = self.untold.map(|count| count + lost);
@@ -327,7 +328,7 @@ impl Route {
         self.sink.queue().bytes > QUEUE_BYTES_MAX / 2
     }
 
-    /// Sends one line of the supervisor's own; what becomes of it is not told.
+    /// Sends one line of the supervisor itself; its loss is not reported.
     pub(super) fn send_own(&self, line: &[u8]) {
         self.sink.push(&self.source, line);
     }

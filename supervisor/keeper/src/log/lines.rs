@@ -1,7 +1,7 @@
-//! Bytes into stamped lines.
+//! Turns bytes into stamped lines.
 //!
-//! What a service has not yet ended with a newline is carried over to the next read; the carry is
-//! the only memory that a service has here, and it is given back when empty.
+//! Bytes that no newline ends yet are carried over to the next read; the carry is the only memory
+//! that a service has here, and it is freed when empty.
 
 use memchr::memchr_iter;
 
@@ -12,17 +12,17 @@ use super::{
     stamp::Clock,
 };
 
-/// What no line of a service's may begin with: the mark, without the blank at its end.
+/// The start that no line of a service may have: the mark without its final blank.
 const OURS: &[u8] = MARK.as_bytes().trim_ascii_end();
 
-/// Room for finished lines; more is written in several pieces, each of whole lines. That of one
+/// Buffer for finished lines; more lines are written in several pieces of whole lines. Fits one
 /// full read with a stamp on each line of usual length.
 const OUT_BYTES: usize = 384 << 10;
 
-/// Whose a line is.
+/// The author of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Author {
-    /// It must not look like ours.
+    /// A service; its line must not look like a line of the supervisor.
     Service,
     Supervisor,
 }
@@ -32,11 +32,11 @@ enum Author {
 pub(super) struct Target {
     pub(super) file: LogFile,
     pub(super) route: Option<Box<Route>>,
-    /// Begin of a line.
+    /// Beginning of an unfinished line.
     pub(super) carry: Vec<u8>,
 }
 
-/// Finished lines on their way to one target. Shared by all services, one after the other.
+/// Finished lines on their way to one target. All services share this buffer, one after the other.
 #[derive(Debug)]
 pub(super) struct Out {
     bytes: Vec<u8>,
@@ -49,12 +49,12 @@ impl Out {
         }
     }
 
-    /// Gives the memory back that a burst has filled.
+    /// Frees the memory that a burst has filled.
     pub(super) fn shrink(&mut self) {
         self.bytes = Vec::with_capacity(OUT_BYTES);
     }
 
-    /// Takes in what one read brought and writes every line that is finished.
+    /// Takes the bytes of one read and writes every finished line.
     pub(super) fn feed(&mut self, target: &mut Target, data: &[u8], clock: &Clock) {
         target.file.settle();
         let mut start = 0;
@@ -80,7 +80,8 @@ impl Out {
         self.flush(target, clock);
     }
 
-    /// Writes a line that is too long in pieces, up to the last one, and says so. Begin of that.
+    /// Writes a line that is too long in pieces, up to the last piece, with a marked line after
+    /// each. Returns where the last piece begins.
     fn cut(
         &mut self,
         target: &mut Target,
@@ -114,7 +115,7 @@ impl Out {
         }
     }
 
-    /// Writes a line of the supervisor's own.
+    /// Writes a line of the supervisor.
     pub(super) fn mark(&mut self, target: &mut Target, text: &str, clock: &Clock) {
         let text = text.replace('\n', " ");
         target.file.settle();
@@ -123,7 +124,7 @@ impl Out {
         self.flush(target, clock);
     }
 
-    /// Writes what is still to be said of this target. Called when no more lines will come.
+    /// Writes the last reports about this target. Called when no more lines will come.
     pub(super) fn last_words(target: &mut Target, clock: &Clock) {
         target.file.settle_dropped(clock);
         if let Some(route) = &mut target.route {
@@ -132,8 +133,8 @@ impl Out {
         }
     }
 
-    /// Adds a line of several parts, its end with the last; rotates behind the one that fills the
-    /// file.
+    /// Adds a line of several parts, the last of which ends it; rotates behind the line that fills
+    /// the file.
     #[inline]
     fn line(&mut self, target: &mut Target, author: Author, parts: &[&[u8]], clock: &Clock) {
         let stamp = clock.stamp();
@@ -146,7 +147,7 @@ impl Out {
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
-        // Its first byte settles it for nearly all lines.
+        // The first byte decides for nearly all lines.
         if author == Author::Service
             && self.bytes.get(begin) == OURS.first()
             && self.bytes[begin..].starts_with(OURS)
@@ -159,7 +160,7 @@ impl Out {
         }
     }
 
-    /// Writes what has come together, and sends it on its other way.
+    /// Writes the collected lines to the file, and forwards them.
     fn flush(&mut self, target: &mut Target, clock: &Clock) {
         if let Some(route) = &mut target.route
             && !self.bytes.is_empty()
@@ -176,7 +177,7 @@ impl Out {
     }
 }
 
-/// Tells what was not forwarded.
+/// Reports lines that were not forwarded.
 fn tell(target: &mut Target, told: Telling, clock: &Clock) {
     let line = |text: String| {
         let stamp = String::from_utf8_lossy(clock.stamp());

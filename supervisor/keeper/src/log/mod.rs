@@ -1,15 +1,15 @@
 //! The log thread: moves what services write from their pipes into files, one stamped line each.
 //!
-//! Owner: the keeper starts one and talks to it through [`Handle`], which never blocks. Bytes of
-//! logs pass through no other thread.
+//! The keeper starts one log thread and talks to it through [`Handle`], which never blocks. Bytes
+//! of logs pass through no other thread.
 //!
 //! Each service has a directory (0750, for logs may hold secrets) with `current` (0640) and the
 //! rotated files, named by the UTC time of their rotation (`2026-11-22T23-04-05.123456Z.log`), so
 //! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
 //! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. A service's
 //! line that begins with `[mattervisor]` gets a backslash before it. Bytes that are not UTF-8 pass
-//! as they are. Rotated files of services that want it are compressed later, by somebody else: the
-//! thread only says whose have come (`Handle::take_rotated`).
+//! as they are. Rotated files are compressed later by a separate process; the log thread only
+//! reports the services that have new ones (`Handle::take_rotated`).
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
 //! marked line between them; what cannot be written (disk full, no right) is dropped and counted,
@@ -56,16 +56,15 @@ pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
 pub const CURRENT: &str = "current";
-/// What a line of the supervisor's own begins with, after the stamp, and no line of a service's
-/// does.
+/// Begins each line of the supervisor itself, after the stamp; no line of a service begins with it.
 pub const MARK: &str = "[mattervisor] ";
-/// Stands before a line of a service's that would begin as the supervisor's own.
+/// Precedes a line of a service that would begin like a line of the supervisor.
 const ESCAPE: u8 = b'\\';
 /// A line of up to this many bytes, without stamp and end, stays whole.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// Marks beyond this many waiting commands are dropped.
 pub const COMMANDS_MAX: usize = 4096;
-/// Stack of the thread, in bytes; it needs a fraction of it.
+/// Stack of the thread, in bytes; the thread needs a fraction of it.
 const STACK_BYTES: usize = 256 << 10;
 
 /// Where a service's log goes and how much of it is kept.
@@ -79,18 +78,18 @@ pub struct Spec {
     pub keep: u32,
     /// `current` is rotated before the next line when its first one is this old; none: never.
     pub age_ms: Option<u64>,
-    /// Say so when a file has been rotated, for it is to be compressed.
+    /// Whether to report rotations, because rotated files are to be compressed.
     pub compress: bool,
     /// Where each line also goes.
     pub forward: Option<Forward>,
 }
 
-/// What the thread is asked to do; done in order.
+/// Commands to the log thread; carried out in order.
 #[derive(Debug)]
 enum Command {
-    /// Read this pipe into these files, behind a marked line, if there is one.
+    /// Read this pipe into these files, behind a marked line if one is given.
     Open(String, Spec, OwnedFd, PipeReader, Option<String>),
-    /// Use this from the next line on.
+    /// Use this spec from the next line on.
     Reconfigure(String, Spec),
     /// Drain and forget.
     Close(String),
@@ -100,7 +99,7 @@ enum Command {
     Finish(String, PipeReader),
     /// Rotate after the last whole line, whatever the size.
     Rotate(String),
-    /// Answer when all before has been done.
+    /// Answer when all earlier commands have been carried out.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "only tests wait for the thread")
@@ -110,7 +109,7 @@ enum Command {
     Stop,
 }
 
-/// What handle and thread share.
+/// State that the handle and the log thread share.
 #[derive(Debug)]
 struct Shared {
     commands: Mutex<Vec<Command>>,
@@ -166,7 +165,7 @@ impl LogThread {
             .name("log".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                // The handle that waits for this is there until the answer has come.
+                // The caller waits for this answer, so the receiver exists.
                 let _ = tell.send(nix::unistd::gettid());
                 worker.run();
             })?;
@@ -188,8 +187,8 @@ impl Handle {
         pipe_reader
     }
 
-    /// As [`Self::open`], of a pipe that somebody else has read before: the mark tells so, and
-    /// stands before all that is left in the pipe.
+    /// Like [`Self::open`], for a pipe that an earlier keeper read: the mark says so, and stands
+    /// before all that is left in the pipe.
     pub fn take_over(
         &self,
         service: &str,
@@ -202,8 +201,8 @@ impl Handle {
         pipe_reader
     }
 
-    /// As the others, but begins only with the next [`Self::wake`] or other command: many at a
-    /// time cost one wake-up, and do not take turns with whoever spawns.
+    /// Like [`Self::open`], but takes effect only with the next [`Self::wake`] or other command:
+    /// many logs cost one wake-up, and the log thread does not compete with the thread that spawns.
     pub(crate) fn open_later(
         &self,
         service: &str,
@@ -224,7 +223,7 @@ impl Handle {
         pipe_reader
     }
 
-    /// Lets the thread begin with what waits, if anything does.
+    /// Wakes the log thread if commands wait.
     pub(crate) fn wake(&self) {
         if self.shared.has_commands() {
             self.ring();
@@ -241,25 +240,25 @@ impl Handle {
         self.tell(Command::Close(service.to_owned()));
     }
 
-    /// Writes a line of the supervisor's own, after all that is in the pipe. An unfinished line is
-    /// ended first, so a mark between two runs keeps them apart.
+    /// Writes a line of the supervisor, after all that is in the pipe. An unfinished line is ended
+    /// first, so a mark between two runs keeps them apart.
     pub fn mark(&self, service: &str, text: &str) {
         if self.shared.commands().len() < COMMANDS_MAX {
             self.tell(Command::Mark(service.to_owned(), text.to_owned()));
         }
     }
 
-    /// Rotates `current` after all that is in the pipe, unless it is empty. The rest of a line that
-    /// has only begun goes with its begin, into the new file.
+    /// Rotates `current` after all that is in the pipe, unless it is empty. An unfinished line goes
+    /// whole into the new file.
     pub fn rotate(&self, service: &str) {
         if self.shared.commands().len() < COMMANDS_MAX {
             self.tell(Command::Rotate(service.to_owned()));
         }
     }
 
-    /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. What is
-    /// written there later begins a line of its own, behind the mark, if there is one. Done at the
-    /// latest with the next [`Self::wake`].
+    /// Writes what is in the pipe, also an unfinished line: the process that began the line is
+    /// gone. Later output begins a line of its own, behind the mark if one is given. Takes effect
+    /// with the next [`Self::wake`] at the latest.
     pub(crate) fn finish(
         &self,
         service: &str,
@@ -275,13 +274,13 @@ impl Handle {
         }
     }
 
-    /// Becomes readable when a file has been rotated that is to be compressed, and then not again
+    /// Becomes readable when a file that is to be compressed has been rotated, and then not again
     /// until [`Self::take_rotated`] has taken all.
     pub(crate) fn rotations(&self) -> BorrowedFd<'_> {
         self.shared.rotations.waker()
     }
 
-    /// Keeps [`Self::rotations`] from being readable until then.
+    /// Keeps [`Self::rotations`] from being readable until [`Self::take_rotated`].
     pub(crate) fn rotations_heard(&self) {
         self.shared.rotations.heard();
     }
@@ -300,11 +299,11 @@ impl Handle {
     /// Writes what is in the pipes, also unfinished lines, and ends the thread.
     pub fn stop(self) {
         self.tell(Command::Stop);
-        // A thread that panicked has told so on stderr; there is nothing to undo.
+        // A panicked thread has reported its panic on stderr; there is nothing to undo.
         let _ = self.thread.join();
     }
 
-    /// What has been written of every open log, and lost.
+    /// Bytes written and lines lost of every open log.
     pub(crate) fn stats(&self) -> Vec<LogStats> {
         self.shared.counts.read()
     }
@@ -315,7 +314,7 @@ impl Handle {
         self.shared.troubles.waker()
     }
 
-    /// How those logs stand of which that has changed since this was last asked.
+    /// Present state of the logs whose state has changed since the last call.
     pub(crate) fn take_troubles(&self) -> Vec<(String, Option<LogTrouble>)> {
         self.shared.troubles.take_changed()
     }
@@ -325,7 +324,7 @@ impl Handle {
         self.shared.troubles.all()
     }
 
-    /// The thread's id, for whoever measures it.
+    /// The thread id, for measurements.
     pub fn tid(&self) -> Pid {
         self.tid
     }

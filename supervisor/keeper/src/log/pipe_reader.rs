@@ -1,11 +1,11 @@
-//! Where one run's output ends and the next one's begins, though both come through one pipe.
+//! Where the output of one run ends and that of the next begins, though both share one pipe.
 //!
-//! Owner: the keeper notes each end as it happens, with one ioctl and without waking the log
-//! thread, which may be far behind; the thread asks with every read. The lock is held over that
-//! read, so that no byte is neither in the pipe nor counted; a read never blocks.
+//! The keeper notes each end as it happens, with one ioctl and without waking the log thread, which
+//! may be far behind; the log thread takes the ends with every read. The lock is held over the
+//! read, so that every byte is either in the pipe or counted; the read never blocks.
 //!
-//! Limit: at most [`ENDS_MAX`] ends wait in a pipe; a line that runs over one beyond them is not
-//! cut, and no mark stands there.
+//! Limit: at most [`ENDS_MAX`] ends wait in a pipe. An end beyond them is dropped: its last line is
+//! not cut there, and its mark is missing.
 
 use std::{
     collections::VecDeque,
@@ -17,20 +17,19 @@ use nix::{errno::Errno, unistd::read};
 
 use crate::sys::file::readable_bytes;
 
-/// Ends of runs that nobody has read up to yet.
+/// Most ends of runs that the log thread has not reached yet.
 const ENDS_MAX: usize = 64;
 
-/// What has come out of one log pipe so far. A copy is the same.
+/// Count of bytes read from one log pipe, and the ends of runs in it. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct PipeReader(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
     bytes: u64,
-    /// Counts of bytes after which a run had nothing more to say; they grow. With what is to stand
-    /// there.
+    /// Byte counts at which a run ended, in ascending order, each with its mark.
     ends: VecDeque<(u64, Option<String>)>,
-    /// Runs whose last words are to be written, and are.
+    /// Number of runs whose last output the log thread is to write; `written`: has written.
     asked: u64,
     written: u64,
 }
@@ -40,10 +39,10 @@ impl PipeReader {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever has written into this pipe so far is gone.
+    /// Notes that every process that has written into this pipe so far is gone.
     pub(super) fn end_here(&self, pipe: impl AsFd, mark: Option<String>) {
         let mut taken = self.lock();
-        // Always works for a pipe.
+        // FIONREAD always works for a pipe.
         let end = taken.bytes + readable_bytes(pipe).unwrap_or(0);
         let known = mark.is_none() && taken.ends.back().is_some_and(|(last, _)| *last == end);
         if taken.ends.len() < ENDS_MAX && !known {
@@ -51,17 +50,17 @@ impl PipeReader {
         }
     }
 
-    /// The thread has been asked to write what a run had to say last.
+    /// Notes a command to write the last output of a run.
     pub(super) fn ask_last(&self) {
         self.lock().asked += 1;
     }
 
-    /// The thread has written it.
+    /// Notes that the log thread has carried out such a command.
     pub(super) fn wrote_last(&self) {
         self.lock().written += 1;
     }
 
-    /// Whatever runs that have ended have said is in the files, or was dropped and counted.
+    /// Whether the output of all ended runs is in the files, or was dropped and counted.
     pub(crate) fn is_written(&self) -> bool {
         let taken = self.lock();
         taken.written >= taken.asked
@@ -84,7 +83,7 @@ impl PipeReader {
         while taken.ends.front().is_some_and(|(end, _)| *end <= reached)
             && let Some((end, mark)) = taken.ends.pop_front()
         {
-            // Never before this read: an end that had been reached then was taken then.
+            // Not before this read: the earlier read took every end that it reached.
             let place = usize::try_from(end.saturating_sub(before)).unwrap_or(0);
             ends.push((place, mark));
         }

@@ -1,5 +1,5 @@
-//! Which services have rotated files that nobody has compressed yet: written by the log thread,
-//! read by the keeper's main thread when it thinks fit.
+//! Services with rotated files that are not compressed yet: written by the log thread, read by the
+//! keeper's main thread.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::clock::now_ms;
 
-/// The services, and when a file of theirs was rotated last. One entry a service at most.
+/// Each service with the time of its last rotation. At most one entry a service.
 #[derive(Debug)]
 pub(super) struct Rotations {
     last: Mutex<BTreeMap<String, u64>>,
@@ -33,7 +33,7 @@ impl Rotations {
         self.waker.as_fd()
     }
 
-    /// Takes the readiness away: somebody is about to take the services in time.
+    /// Clears the readiness: the caller takes the services later, by a timer.
     pub(super) fn heard(&self) {
         let _ = self.waker.read();
     }
@@ -49,7 +49,8 @@ impl Rotations {
         }
     }
 
-    /// All services; those with a rotation at or after `since_ms` stay, and then it says so.
+    /// Returns all services. Those with a rotation at or after `since_ms` stay in the list; the
+    /// flag says whether there are any.
     pub(super) fn take(&self, since_ms: u64) -> (Vec<String>, bool) {
         let mut last = self.last();
         let all = last.keys().cloned().collect();

@@ -1,9 +1,9 @@
-//! One destination of forwarded lines, on a thread of its own, which may be held up in here.
+//! One destination of forwarded lines, on a thread of its own, which may block here.
 //!
 //! Syslog gets what the C library's `syslog` writes (RFC 3164, local time, facility daemon,
 //! severity info), the journal its native protocol, standard output `SERVICE | line` or one JSON
-//! object a line. A socket that is not there, or not now, is tried again for a few seconds (a
-//! daemon that is being restarted); then its lines are given up until it answers.
+//! object a line. A send to a missing socket is retried for a few seconds (its daemon may be
+//! restarting); then lines are dropped until the socket answers.
 
 use std::{
     fs::File,
@@ -24,16 +24,16 @@ use super::{
 };
 use crate::message::Forward;
 
-/// Written to standard output at once, in whole lines: a pipe does not mix these with others'.
+/// Size of one write to standard output, in whole lines: a pipe keeps such a write in one piece.
 const PIECE_BYTES: usize = 4096;
-/// Pauses before a socket that is not there is tried again; after the last one it is given up.
+/// Pauses between attempts to reach a missing socket; after the last pause the socket is given up.
 const PAUSES_MS: [u64; 6] = [50, 100, 200, 400, 800, 1600];
 /// Facility daemon (3), severity info (6).
 const PRIORITY: &str = "<30>";
 /// Length of a stamp down to the second.
 const SECOND_BYTES: usize = 19;
 
-/// What takes the lines.
+/// Where the lines go.
 #[derive(Debug)]
 pub(super) enum Outlet {
     Syslog(Datagrams, LocalTime),
@@ -59,7 +59,7 @@ impl Outlet {
         })
     }
 
-    /// Sends stamped whole lines; waits as long as it takes.
+    /// Sends stamped whole lines; blocks as long as the destination does.
     pub(super) fn send(&mut self, source: &Source, lines: &[u8]) -> Lost {
         match self {
             Self::Syslog(socket, time) => each(lines, |stamp, text| {
@@ -68,7 +68,8 @@ impl Outlet {
                 socket.send(&[head.as_bytes(), text].concat())
             }),
             Self::Journal(socket) => each(lines, |_, text| {
-                // The length of the text instead of an end: nothing in it can be taken for one.
+                // The journal reads the text by its length, so no byte of the text can end the
+                // field.
                 let head = format!(
                     "PRIORITY=6\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER={}\nMESSAGE\n",
                     source.service
@@ -99,12 +100,12 @@ fn split(line: &[u8]) -> (&str, &[u8]) {
     (str::from_utf8(stamp).unwrap_or_default().trim_end(), text)
 }
 
-/// A datagram socket of somebody who may be restarted.
+/// A datagram socket whose receiver may be restarted.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     path: PathBuf,
     socket: Option<UnixDatagram>,
-    /// Nobody was there for all of the pauses.
+    /// Whether nobody answered during all of the pauses.
     given_up: bool,
 }
 
@@ -169,7 +170,7 @@ impl Datagrams {
     }
 }
 
-/// Local time as `Nov 22 23:04:05`; made once a second.
+/// Local time as `Nov 22 23:04:05`; formatted once a second.
 #[derive(Debug, Default)]
 pub(super) struct LocalTime {
     second: String,
@@ -218,7 +219,7 @@ fn render(line: &mut Vec<u8>, source: &Source, at: &str, text: &[u8]) {
     let service = &source.service;
     if source.forward == Forward::StdoutJson {
         let text = &String::from_utf8_lossy(text);
-        // Strings alone, into memory: cannot fail.
+        // Serializing strings into memory cannot fail.
         let _ = serde_json::to_writer(&mut *line, &Line { at, service, text });
     } else {
         line.extend_from_slice(service.as_bytes());
@@ -228,7 +229,7 @@ fn render(line: &mut Vec<u8>, source: &Source, at: &str, text: &[u8]) {
     line.push(b'\n');
 }
 
-/// Writes all of a piece. What of it is whole lines, or not, is counted from the last line end.
+/// Writes all of a piece. After an error, all lines behind the last whole line written are lost.
 fn flush(out: &mut File, piece: &mut Vec<u8>, lost: &mut Lost) {
     let mut done = 0;
     while done < piece.len() {
@@ -236,7 +237,7 @@ fn flush(out: &mut File, piece: &mut Vec<u8>, lost: &mut Lost) {
             Ok(0) => break,
             Ok(bytes) => done += bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Somebody has made the shared file not block.
+            // Another process has set the shared file to non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut ready = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
                 let _ = poll(&mut ready, PollTimeout::NONE);

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 
 /// Length of the stamp and the space after it: `2026-11-22T23:04:05.123456Z `.
 pub const STAMP_BYTES: usize = 28;
-/// What the name of a rotated file has at its end once it is compressed (zstd).
+/// Suffix of a rotated file that has been compressed (zstd).
 pub const COMPRESSED: &str = ".zst";
 const MICROS: i64 = 1_000_000;
 /// Where the microseconds are in a stamp.
 const FRACTION: std::ops::Range<usize> = 20..26;
 
-/// The stamp of now.
+/// The present time, as a number and as a stamp.
 #[derive(Debug)]
 pub(super) struct Clock {
     us: i64,
@@ -47,7 +47,7 @@ impl Clock {
         self.us
     }
 
-    /// That time as a stamp.
+    /// The time of the last reading, as a stamp.
     pub(super) fn stamp(&self) -> &[u8; STAMP_BYTES] {
         &self.text
     }
@@ -72,15 +72,15 @@ impl Clock {
     }
 }
 
-/// Name of a file that is rotated at this time.
+/// Name of a file that is rotated at `us`, in microseconds since 1970.
 pub(super) fn rotated_name(us: i64) -> String {
     let time = Timestamp::from_microsecond(us).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H-%M-%S.%6fZ.log").to_string()
 }
 
-/// When the file of this name, plain or compressed, was rotated, in microseconds since 1970; none:
-/// it is not one. Both may be there for a moment while a file is being compressed, and then hold
-/// the same lines.
+/// When the file of this name, plain or compressed, was rotated, in microseconds since 1970.
+/// `None`: the name is not that of a rotated file. While a file is being compressed, the plain and
+/// the compressed file may exist side by side; both then hold the same lines.
 pub fn rotated_at(name: &str) -> Option<i64> {
     let name = name.strip_suffix(COMPRESSED).unwrap_or(name);
     let stem = name.strip_suffix(".log")?;

@@ -1,5 +1,5 @@
 //! The loop of the log thread: waits in `epoll_wait`, without a timeout unless something is untold,
-//! and reads what is ready (`reading`). What the main thread asks comes first in a turn
+//! and reads what is ready (`reading`). Commands of the main thread come first in a turn
 //! (`commands`).
 //!
 //! A turn reads each ready pipe once, so that no service keeps others waiting. One write a line is
@@ -38,7 +38,7 @@ use super::{
     untold::Untold,
 };
 
-/// One read takes at most this much: the larger, the larger the pieces in which the kernel keeps
+/// Most bytes of one read: the larger the reads, the larger the pieces in which the kernel keeps
 /// the file.
 const READ_BYTES: usize = 256 << 10;
 /// Data keeps coming if reads that brought some are no further apart, in microseconds.
@@ -50,7 +50,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 const PAUSE_LARGE: Duration = Duration::from_micros(1500);
 /// A pipe of this size is large.
 const LARGE_BYTES: usize = 512 << 10;
-/// What a pipe holds at most if it will not say.
+/// Capacity that is assumed of a pipe that does not report its own.
 const PIPE_BYTES: usize = 1 << 20;
 /// Turns in a row that brought data, after which a pipe streams.
 const STREAK: u32 = 8;
@@ -58,14 +58,14 @@ const STREAK: u32 = 8;
 const STREAMS_MAX: usize = 16;
 /// Pipes that one turn serves.
 const EVENTS_MAX: usize = 64;
-/// Reads up to this size leave the memory of buffers as it is.
+/// Reads up to this size do not grow the buffers.
 const SMALL_BYTES: usize = 64 << 10;
-/// So long after the last large read their memory is given back, in microseconds.
+/// Time after the last large read at which the buffers are shrunk, in microseconds.
 const SHRINK_US: i64 = 1_000_000;
 /// Token of the waker of commands; the tokens of services count up from the next.
 const WAKER: u64 = 0;
 
-/// All that the thread owns.
+/// State of the log thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -77,14 +77,14 @@ pub(super) struct Worker {
     streams: Vec<u64>,
     next_token: u64,
     clock: Clock,
-    /// Counts up.
+    /// Number of the current turn.
     turn: u64,
-    /// When a read last brought data.
+    /// When a read last brought data, in microseconds since 1970.
     last_us: i64,
-    /// When a read last brought so much that the buffers have grown; 0: they are small.
+    /// When a read last grew the buffers; 0: the buffers are small.
     large_us: i64,
     buffer: Vec<u8>,
-    /// Where runs have ended in what the last read brought.
+    /// Places in the last read at which runs ended, each with its mark.
     ends: Vec<(usize, Option<String>)>,
     out: Out,
     untold: Untold,
@@ -100,24 +100,24 @@ struct Log {
     pipe_bytes: usize,
     pipe_reader: PipeReader,
     target: Target,
-    /// What was last said of its troubles.
+    /// The trouble that was last reported.
     told: Told,
-    /// The last turn that brought data, and how many did in a row.
+    /// The last turn that brought data, and the number of such turns in a row.
     streak: (u64, u32),
     streams: bool,
 }
 
-/// What a turn has seen.
+/// Sizes of the reads of one turn, and the pause that follows from them.
 struct Turn {
-    /// Bytes of its longest read.
+    /// Bytes of the longest read.
     most: usize,
-    /// A read took what it could take at once.
+    /// Whether a read took as much as one read can take.
     full: bool,
     pause: Duration,
 }
 
 impl Log {
-    /// Says what others have to know of its file.
+    /// Reports the state of the log file to the main thread and to `untold`.
     fn report(&mut self, token: u64, shared: &Shared, untold: &mut Untold, clock: &Clock) {
         if self.target.file.take_rotated() {
             shared.rotations.add(&self.service);
@@ -154,9 +154,9 @@ impl Worker {
         })
     }
 
-    /// Works until it is told to stop.
+    /// Works until the command to stop.
     pub(super) fn run(mut self) {
-        // Signals are the keeper's main thread's to take.
+        // The keeper's main thread takes all signals.
         let _ = SigSet::all().thread_block();
         while !self.turn() {}
         for token in self.logs.keys().copied().collect::<Vec<_>>() {
@@ -165,7 +165,7 @@ impl Worker {
         self.forwarding.close();
     }
 
-    /// Waits for something and does it. True: stop.
+    /// Waits for an event and handles it. True: stop.
     fn turn(&mut self) -> bool {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         let timeout = if self.streams.is_empty() {
@@ -177,7 +177,8 @@ impl Worker {
         let ready = self.epoll.wait(&mut events, timeout).unwrap_or(0);
         let now = self.clock.refresh();
         self.turn += 1;
-        // First, and also if not rung for: it costs nothing now, and a wake-up later.
+        // Commands come first, even without a signal on the waker: taking them now saves a wake-up
+        // later.
         let rung = events[..ready].iter().any(|event| event.data() == WAKER);
         if (rung || self.shared.has_commands()) && self.obey() {
             return true;
@@ -217,7 +218,7 @@ impl Worker {
         false
     }
 
-    /// Tries again to tell what was lost, where that is due.
+    /// Tries again to report lost lines in logs where a retry is due.
     fn tell_untold(&mut self) {
         for token in self.untold.take_due() {
             if let Some(log) = self.logs.get_mut(&token) {
@@ -227,7 +228,7 @@ impl Worker {
         }
     }
 
-    /// Waits for that long, or for a command.
+    /// Waits for `time`, or until a command comes.
     fn pause(&self, time: Duration) {
         let mut waker = [PollFd::new(self.shared.waker.as_fd(), PollFlags::POLLIN)];
         // An early end does no harm.

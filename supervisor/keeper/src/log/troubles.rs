@@ -1,4 +1,4 @@
-//! Logs that cannot be written or rotated: noted by the log thread, told by the keeper's main
+//! Logs that cannot be written or rotated: noted by the log thread, reported by the keeper's main
 //! thread.
 //!
 //! Limit: one entry a service. While lines are being lost, it is renewed once in [`RENEW_US`] at
@@ -15,10 +15,10 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::message::LogTrouble;
 
-/// From one word about lost lines to the next, in microseconds.
+/// Shortest time between two reports of lost lines, in microseconds.
 const RENEW_US: i64 = 1_000_000;
 
-/// What is wrong, by service, and what of it has changed.
+/// The trouble of each service, and which services have changed.
 #[derive(Debug)]
 pub(super) struct Troubles {
     known: Mutex<Known>,
@@ -40,7 +40,7 @@ impl Troubles {
         })
     }
 
-    /// Becomes readable when something has changed.
+    /// Becomes readable when a trouble has changed.
     pub(super) fn waker(&self) -> BorrowedFd<'_> {
         self.waker.as_fd()
     }
@@ -55,7 +55,7 @@ impl Troubles {
         let _ = self.waker.write(1);
     }
 
-    /// How those stand that have changed since this was last asked.
+    /// Present state of the services that have changed since the last call.
     pub(super) fn take_changed(&self) -> Vec<(String, Option<LogTrouble>)> {
         let _ = self.waker.read();
         let mut known = self.known();
@@ -67,7 +67,7 @@ impl Troubles {
         with.collect()
     }
 
-    /// All that is wrong now.
+    /// All present troubles.
     pub(super) fn all(&self) -> Vec<(String, LogTrouble)> {
         let known = self.known();
         let all = known.now.iter();
@@ -80,7 +80,7 @@ impl Troubles {
     }
 }
 
-/// What was last told of one log.
+/// The trouble of one log that was last reported.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     trouble: Option<LogTrouble>,
@@ -88,7 +88,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Notes how the log stands now, if that is news.
+    /// Notes the present state of the log, if it differs from the last report.
     pub(super) fn update(
         &mut self,
         troubles: &Troubles,

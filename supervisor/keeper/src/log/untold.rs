@@ -1,5 +1,5 @@
-//! Logs that have lost lines and could not say so yet. They are tried again by time: their service
-//! may write nothing more, and the count would die with the keeper.
+//! Logs with lost lines that no line in the file reports yet. A timer retries the report: the
+//! service may write nothing more, and the count would die with the keeper.
 //!
 //! Owner: the log thread. Limits: one entry a log, one try a [`PAUSE`] for all of them, and no
 //! wake-up while there is none.
@@ -11,7 +11,7 @@ use std::{
 
 use nix::sys::epoll::EpollTimeout;
 
-/// Between two tries.
+/// Time between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tokens of logs, and when they are tried next.
@@ -27,7 +27,7 @@ impl Untold {
         self.due.get_or_insert_with(|| Instant::now() + PAUSE);
     }
 
-    /// So long may be waited for something else.
+    /// How long the log thread may wait for other events.
     pub(super) fn timeout(&self) -> EpollTimeout {
         let Some(due) = self.due else {
             return EpollTimeout::NONE;
@@ -38,7 +38,7 @@ impl Untold {
         EpollTimeout::try_from(left).unwrap_or(EpollTimeout::ZERO)
     }
 
-    /// Those that are to be tried now; who fails again is added again.
+    /// The logs that are due for a retry; a log that fails again is added again.
     pub(super) fn take_due(&mut self) -> BTreeSet<u64> {
         if self.due.is_none_or(|due| Instant::now() < due) {
             return BTreeSet::new();

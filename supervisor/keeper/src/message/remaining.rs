@@ -1,34 +1,34 @@
-//! How processes are named that are still there.
+//! Processes that outlive their run or belong to none, as messages name them.
 
 use serde::{Deserialize, Serialize};
 
-/// A process that would not go.
+/// A process that SIGKILL has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Its pid.
     pub pid: i32,
     /// Its name as the kernel has it, 15 bytes at most.
     pub command: String,
-    /// What keeps it, as far as can be seen.
+    /// What keeps the process alive, as far as can be seen.
     pub kept: Kept,
 }
 
-/// What keeps a process from going.
+/// Why a process survives SIGKILL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kept {
-    /// The kernel does not let us signal it.
+    /// The kernel refuses to let the keeper signal the process.
     Refused,
-    /// It waits inside the kernel (state D), mostly for a disk or a file server: it goes when that
-    /// answers.
+    /// The process waits inside the kernel (state D), mostly for a disk or a file server, and ends
+    /// when that answers.
     Uninterruptible,
     /// A tracer holds it.
     Traced,
-    /// It has been sent SIGKILL and is still there.
+    /// No cause can be seen: SIGKILL has been sent and the process still exists.
     Unseen,
 }
 
-/// A process that belongs to no run that is known.
+/// A process that belongs to no known run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stray {
     /// Its pid.

@@ -1,4 +1,4 @@
-//! What a service and a run of it are to have.
+//! Attributes of a service and of its runs.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 
-/// What a service has for its whole life, over all its runs.
+/// Attributes of a service over all its runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Open {
     /// The service.
@@ -28,12 +28,12 @@ pub struct Open {
     /// Rotated files are compressed, except for the newest.
     #[serde(default)]
     pub log_compress: bool,
-    /// Where each line also goes.
+    /// Second destination of each line.
     #[serde(default)]
     pub log_forward: Option<Forward>,
 }
 
-/// Where log lines also go.
+/// Second destination of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forward {
@@ -50,15 +50,15 @@ pub enum Forward {
 /// One process to start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spawn {
-    /// Its number, given out by the control process, larger than any before.
+    /// Number of the run, given out by the control process, larger than any before.
     pub run: RunId,
-    /// Whose.
+    /// Service of the run.
     pub service: String,
-    /// What for.
+    /// Main process or helper.
     pub role: Role,
     /// The program (absolute path) and its arguments.
     pub argv: Vec<String>,
-    /// Its whole environment, but for `NOTIFY_SOCKET`.
+    /// The whole environment, except for `NOTIFY_SOCKET`.
     pub env: BTreeMap<String, String>,
     /// Working directory.
     pub cwd: PathBuf,
@@ -70,23 +70,23 @@ pub struct Spawn {
     pub rlimits: BTreeMap<String, (Option<u64>, Option<u64>)>,
     /// Nice value.
     pub nice: Option<i32>,
-    /// Badness for the OOM killer; none: what the daemon was started with.
+    /// `oom_score_adj`; none: the value that the daemon was started with.
     pub oom_score_adj: Option<i32>,
     /// `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
-    /// Capabilities by name without `CAP_`, lower case (`net_bind_service`): these alone stay, also
-    /// over the change of user (ambient); none: as the kernel does it.
+    /// Capabilities by name without `CAP_`, lower case (`net_bind_service`): the run keeps these
+    /// alone, also over the change of user (ambient); none: the kernel's default.
     pub capabilities: Option<Vec<String>>,
-    /// Capabilities by name that can ever be gained by exec; none: untouched.
+    /// Capabilities by name that an exec can ever gain; none: untouched.
     #[serde(default)]
     pub capability_bounding_set: Option<Vec<String>>,
     /// Capabilities by name that are kept over the change of user; none: none.
     #[serde(default)]
     pub ambient_capabilities: Option<Vec<String>>,
-    /// Turn at the disk, as `ioprio_set(2)` takes it: class << 13 | level; none: untouched.
+    /// I/O priority for `ioprio_set(2)`: class << 13 | level; none: untouched.
     #[serde(default)]
     pub io_priority: Option<u16>,
-    /// Numbers of the CPUs that it may run on; none: untouched.
+    /// Numbers of the CPUs that the run may use; none: untouched.
     #[serde(default)]
     pub cpu_affinity: Option<Vec<u32>>,
     /// Opened for reading as standard input, after the change of user, without waiting for
@@ -94,24 +94,24 @@ pub struct Spawn {
     /// `/dev/null`.
     #[serde(default)]
     pub stdin: Option<PathBuf>,
-    /// Give it the write end of a pipe at this number (3 to 1023); a newline there comes back as
-    /// `Notified` with the key [`super::READY_FD`].
+    /// Number (3 to 1023) at which the run gets the write end of a pipe; a newline in the pipe
+    /// comes back as `Notified` with the key [`super::READY_FD`].
     #[serde(default)]
     pub ready_fd: Option<i32>,
-    /// Give it a `NOTIFY_SOCKET`.
+    /// Whether the run gets a `NOTIFY_SOCKET`.
     pub notify: bool,
-    /// Only messages of the main process count there.
+    /// Whether only messages of the main process count there.
     #[serde(default)]
     pub notify_main_only: bool,
-    /// How the keeper alone, or the next one, would stop it.
+    /// How the keeper alone, or a later keeper, stops the run.
     pub stop: Stop,
     /// Kill a probe, validator or reload command after this many milliseconds; none: never.
     pub timeout_ms: Option<u64>,
 }
 
 impl Spawn {
-    /// A helper that is the supervisor's own business: in `/`, as the supervisor itself, with
-    /// nothing changed of what a process inherits. It is killed after `timeout_ms`.
+    /// A helper of the supervisor itself: runs in `/` with the supervisor's ids, and inherits every
+    /// attribute unchanged. The keeper kills it after `timeout_ms`.
     pub fn helper(
         run: RunId,
         service: &str,
@@ -147,7 +147,7 @@ impl Spawn {
     }
 }
 
-/// What a run is for.
+/// Purpose of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {

@@ -1,8 +1,8 @@
-//! The end of a main process. It is looked at first, then what is left of its group is killed, and
-//! only then it is reaped: until that, nobody else can get its group's number. Then it is reported,
-//! and swept.
+//! The end of a main process. The order matters: first the exit is looked at, then the rest of its
+//! group is killed, and only then the process is reaped, for until that its group number cannot be
+//! reused. Then the end is reported, and the run swept.
 //!
-//! A helper's output ends with it: what was in its pipe goes into the fact of its end.
+//! A helper's output ends with it: the rest of its pipe goes into the fact of its end.
 
 use std::os::fd::AsRawFd;
 
@@ -17,9 +17,9 @@ use crate::{
     sys::{pidfd, wait},
 };
 
-/// Read at once from a helper's output.
+/// Size of one read of a helper's output.
 const OUTPUT_READ_BYTES: usize = 64 << 10;
-/// Reads of a dead helper's output: its pipe holds no more.
+/// Most reads of a dead helper's output: its pipe holds no more.
 const OUTPUT_READS_MAX: usize = 17;
 
 impl Runs {
@@ -40,7 +40,7 @@ impl Runs {
         // With another main process than the leader, the group may be long gone, and its number
         // somebody else's: the sweep finds what is left.
         if run.leader == pid {
-            // Even where there is a cgroup: the processes of the group may have left that.
+            // Even with a cgroup: processes of the group may have left the cgroup.
             let _ = pidfd::kill(-pid, libc::SIGKILL);
         } else {
             kit.poller.unwatch(&run.pidfd);
@@ -98,7 +98,7 @@ impl Runs {
         }
     }
 
-    /// Takes in some output of a helper.
+    /// Reads some output of a helper.
     pub(crate) fn read_output(&mut self, kit: &mut Kit, id: RunId) {
         let Some(output) = self.all.get_mut(&id).and_then(|run| run.output.as_mut()) else {
             return;
@@ -113,7 +113,7 @@ impl Runs {
         }
     }
 
-    /// What a helper that has ended left in its pipe.
+    /// Reads the rest of an ended helper's pipe.
     fn read_tail(&mut self, id: RunId) {
         let Some(output) = self.all.get_mut(&id).and_then(|run| run.output.as_mut()) else {
             return;
@@ -133,7 +133,7 @@ impl Runs {
         }
     }
 
-    /// A helper has run too long: it and its tree are killed; `Exited` says why.
+    /// Kills a helper that has run too long, and its tree; `Exited` reports the reason.
     pub(crate) fn helper_timed_out(&mut self, kit: &mut Kit, id: RunId) {
         if let Some(run) = self.all.get_mut(&id).filter(|run| run.lives()) {
             run.timed_out = true;

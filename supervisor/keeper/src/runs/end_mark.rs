@@ -1,10 +1,10 @@
-//! The line of the keeper's own that stands in a service's log behind all that a run has said.
+//! The keeper's line in a service's log behind all output of a run.
 
 use text::duration;
 
 use crate::{exit_text::exit_text, message::Exit};
 
-/// What the line says of a main process that ran for so long, in milliseconds.
+/// Text of the line for a main process that ran for `ran_ms` milliseconds.
 pub(crate) fn text(pid: i32, exit: Exit, core: bool, ran_ms: u64) -> String {
     let core = if core { " (core dumped)" } else { "" };
     let exit = exit_text(exit);

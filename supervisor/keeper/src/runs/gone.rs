@@ -23,12 +23,12 @@ impl Gone {
         self.runs.push((run, pipe_reader));
     }
 
-    /// [`Timer::Records`] has come.
+    /// Notes that [`Timer::Records`] has come.
     pub(super) const fn look_due(&mut self) {
         self.timed = false;
     }
 
-    /// Removes the records that are of no more use.
+    /// Removes the records that are no longer needed.
     pub(super) fn remove_records(&mut self, kit: &mut Kit) {
         let runs = std::mem::take(&mut self.runs).into_iter();
         let is_over = |(_, pipe_reader): &(RunId, Option<PipeReader>)| {

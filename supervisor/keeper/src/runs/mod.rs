@@ -1,13 +1,13 @@
-//! All runs, and the services whose they are: spawned, watched, heard, swept, acknowledged.
+//! All runs, and their services: spawned, watched, heard, swept, acknowledged.
 //!
 //! Owner of every process of a service. Invariants: a run is in the table from its spawn until it
-//! is swept and the last fact about it has been acknowledged; a pid is in `by_pid` only while it
-//! has not been reaped, so nobody ever signals a number that is another's by now; of a service
-//! there is never a second main run beside something that the first has left.
+//! is swept and the last fact about it has been acknowledged; a pid is in `by_pid` only until it is
+//! reaped, so no signal ever goes to a reused pid; a service never has a second main run while
+//! processes of the first are left.
 //!
-//! One run's way: `spawn` makes it, `ready` and `notify` hear it, `end` reaps and reports it,
-//! `sweep` kills what it left, `gone` keeps its record until its last words are in the log.
-//! `services` has what outlives its runs.
+//! Path of a run: `spawn` starts it, `ready` and `notify` read its messages, `end` reaps and
+//! reports it, `sweep` kills the processes that it left, `gone` keeps its record until its last
+//! output is in the log. `services` has everything that outlives the runs.
 
 mod description;
 mod end;
@@ -57,24 +57,24 @@ pub(crate) struct Runs {
     by_pid: HashMap<i32, RunId>,
     /// Cgroups of helpers whose spawn failed: removed once the child has been reaped.
     dead_groups: Vec<Group>,
-    /// Runs of which nothing is left but their record.
+    /// Runs of which only the record is left.
     gone: Gone,
     /// Services whose log pipe control does not have yet.
     unannounced: Vec<String>,
-    /// Runs whose sweep goes on.
+    /// Runs whose sweep is in progress.
     sweeping: BTreeSet<RunId>,
-    /// Something has been swept since this was asked last.
+    /// Whether a run has been swept since `take_has_swept`.
     has_swept: bool,
-    /// What is left of an earlier keeper's runs.
+    /// Leftovers of an earlier keeper's runs.
     leftovers: Leftovers,
     next_run: RunId,
     directories: Directories,
-    /// The log thread has work that can wait a little.
+    /// Whether the log thread has work that can wait a little.
     log_later: bool,
 }
 
 impl Runs {
-    /// No runs yet, but what an earlier keeper has left.
+    /// Has no runs yet, only an earlier keeper's leftovers.
     pub(crate) fn new(leftovers: Leftovers, run_dir: &Path, state_hash: &str) -> Self {
         Self {
             services: BTreeMap::new(),
@@ -93,12 +93,12 @@ impl Runs {
         }
     }
 
-    /// The first number that no run has had.
+    /// The first free run number.
     pub(crate) const fn next_run(&self) -> RunId {
         self.next_run
     }
 
-    /// The run whose unreaped main process, or leader, this is.
+    /// The run that has this process as its unreaped main process or leader.
     pub(crate) fn run_of(&self, pid: i32) -> Option<RunId> {
         self.by_pid.get(&pid).copied()
     }
@@ -110,22 +110,22 @@ impl Runs {
         living.map(|run| run.id).collect()
     }
 
-    /// The process of the run lives, or nobody has looked at its end yet.
+    /// Whether the process of the run lives, or its end has not been handled yet.
     pub(crate) fn lives(&self, id: RunId) -> bool {
         self.all.get(&id).is_some_and(|run| run.lives())
     }
 
-    /// Nothing more of the run is waited for.
+    /// Whether the keeper has nothing more to wait for in this run.
     pub(crate) fn is_over(&self, id: RunId) -> bool {
         self.all.get(&id).is_none_or(|run| run.is_over())
     }
 
-    /// Nothing more of any run is waited for.
+    /// Whether the keeper has nothing more to wait for in any run.
     pub(crate) fn are_over(&self) -> bool {
         self.all.values().all(|run| run.is_over())
     }
 
-    /// Runs of which something is left.
+    /// Runs that have processes left.
     pub(crate) fn unswept(&self) -> BTreeSet<RunId> {
         let unswept = self.all.values().filter(|run| !run.swept);
         unswept.map(|run| run.id).collect()
@@ -149,19 +149,19 @@ impl Runs {
         runs.map(|run| Notice::Run(Box::new(run.info())))
     }
 
-    /// What is left of an earlier keeper's runs.
+    /// Leftovers of an earlier keeper's runs.
     pub(crate) const fn leftovers(&self) -> &Leftovers {
         &self.leftovers
     }
 
-    /// Looks again for what an earlier keeper has left. Some: something has gone; the rest.
+    /// Looks again for leftovers of an earlier keeper. Some: some have gone; these remain.
     pub(crate) fn leftovers_due(&mut self, kit: &mut Kit) -> Option<Vec<Remaining>> {
         let some_have_gone = self.leftovers.look_again(&kit.files);
         self.leftovers.look_later(&mut kit.timers);
         some_have_gone.then(|| self.leftovers.remaining())
     }
 
-    /// True, once: something has been swept.
+    /// True, once: a run has been swept.
     pub(crate) fn take_has_swept(&mut self) -> bool {
         std::mem::take(&mut self.has_swept)
     }
@@ -171,18 +171,18 @@ impl Runs {
         std::mem::take(&mut self.log_later)
     }
 
-    /// A thread takes away what some service has sent.
+    /// Whether a thread is taking away a message of some service.
     pub(crate) fn some_socket_is_busy(&self) -> bool {
         let mut sockets = self.services.values().filter_map(|it| it.notify.as_ref());
         sockets.any(Socket::is_busy)
     }
 
-    /// Removes records of which nobody needs more, unless that is left for later.
+    /// Removes records that are no longer needed, unless that can wait.
     pub(crate) fn remove_records(&mut self, kit: &mut Kit) {
         self.gone.remove_records(kit);
     }
 
-    /// The timer has come by which records are looked at.
+    /// Notes that the timer for records has come.
     pub(crate) const fn records_due(&mut self) {
         self.gone.look_due();
     }
@@ -207,7 +207,7 @@ impl Runs {
         }
     }
 
-    /// Asks a run to end. A paused process must be woken to hear it.
+    /// Asks a run to end. SIGCONT follows, since a paused process must be woken to see the signal.
     pub(crate) fn ask_to_end(&self, id: RunId, signal: i32) {
         if let Some(run) = self.all.get(&id) {
             let _ = pidfd::signal(&run.pidfd, signal);
@@ -215,7 +215,7 @@ impl Runs {
         }
     }
 
-    /// As [`Self::ask_to_end`], and says so.
+    /// Like [`Self::ask_to_end`], with a log line.
     pub(crate) fn stop(&mut self, id: RunId, signal: i32) {
         self.see_descendants(id);
         if let Some(run) = self.all.get(&id) {
@@ -243,7 +243,7 @@ impl Runs {
     /// The record of a run, as its process has written it.
     pub(crate) fn record_of(&self, kit: &Kit, id: RunId) -> Option<Record> {
         let run = self.all.get(&id)?;
-        // Once it has been reaped its pid may be another's: no process started at 0.
+        // After reaping, the pid may be reused: start time 0 matches no process.
         let leader = self.by_pid.get(&run.leader).filter(|owner| **owner == id);
         let start = leader.and_then(|_| proc::stat(run.leader));
         Some(Record {
@@ -261,7 +261,7 @@ impl Runs {
         })
     }
 
-    /// The main process of a run, or a process of the keeper's own.
+    /// Whether the process is the main process of a run, or a process of the keeper itself.
     pub(crate) fn is_ours(&self, kit: &Kit, pid: i32) -> bool {
         self.by_pid.contains_key(&pid) || kit.own_children.contains(&pid)
     }

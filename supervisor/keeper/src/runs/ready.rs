@@ -24,7 +24,7 @@ const READY_FD_MAX: RawFd = 1023;
 const READY_READ_BYTES: usize = 64;
 
 impl Runs {
-    /// A run may have written its newline, or nobody can any more.
+    /// Reads the pipe of a run that may have written its newline or closed its end.
     pub(crate) fn read_ready(&mut self, kit: &mut Kit, id: RunId) {
         let mut buffer = [0; READY_READ_BYTES];
         let Some(run) = self.all.get_mut(&id).filter(|run| run.lives()) else {
@@ -35,7 +35,8 @@ impl Runs {
         };
         match nix::unistd::read(ready, &mut buffer) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // What follows the newline is read too: the pipe must not break or fill up under it.
+            // Bytes behind the newline are read too: the writer must meet neither a broken nor a
+            // full pipe.
             Ok(count @ 1..) => {
                 let newline = buffer[..count].contains(&b'\n');
                 if newline && !run.notified.contains_key(READY_FD) {
@@ -51,13 +52,14 @@ impl Runs {
         }
     }
 
-    /// Nobody can say any more that a run is ready. If it has not, and lives on, that is told.
+    /// Handles a pipe without writers. If the run lives and has not reported readiness, a fact says
+    /// that no report can come.
     fn ready_closed(&mut self, kit: &mut Kit, id: RunId) {
         let Some(run) = self.all.get_mut(&id) else {
             return;
         };
         let ready = run.ready.take();
-        // One that ends closes it too, and its exit says more.
+        // A process that ends closes the pipe too; then its exit is the report.
         let lives = proc::stat(run.main).is_some_and(|stat| !stat.exiting && stat.state != b'Z');
         if lives && !run.notified.contains_key(READY_FD) {
             let value = READY_FD_CLOSED.to_owned();
@@ -74,7 +76,7 @@ impl Runs {
     }
 }
 
-/// A pipe on which a run says that it is ready: both ends, and the number that its end has there.
+/// A pipe for readiness: both ends, and the number of the write end in the run.
 pub(super) fn pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, SpawnError> {
     let Some(number) = spawn.ready_fd else {
         return Ok(None);

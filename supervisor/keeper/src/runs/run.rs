@@ -15,13 +15,13 @@ use crate::{
 /// Longest extension of its stop that a run is granted, in milliseconds.
 const EXTENDED_MS_MAX: u64 = 300_000;
 
-/// One process that was spawned, and what belongs to it.
+/// One spawned process, and everything that belongs to its run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
     pub(crate) service: String,
     pub(crate) role: Role,
-    /// What was spawned: leader of session and group, and the number both have.
+    /// The spawned process: leader of session and group, which have its pid as their number.
     pub(crate) leader: i32,
     /// The main process: the leader, until MAINPID= says otherwise.
     pub(crate) main: i32,
@@ -30,7 +30,7 @@ pub(crate) struct Run {
     pub(crate) spawned_ms: u64,
     /// Read end of the pipe for readiness; `None` once all writers have closed it.
     pub(crate) ready: Option<OwnedFd>,
-    /// Only its main process is heard on the notify socket.
+    /// Whether only its main process is heard on the notify socket.
     pub(crate) main_only: bool,
     pub(crate) exit: Option<Exit>,
     pub(crate) core: bool,
@@ -39,12 +39,12 @@ pub(crate) struct Run {
     pub(crate) swept: bool,
     /// A sweep that goes on.
     pub(crate) sweep: Option<Sweep>,
-    /// What would not go, as it was told.
+    /// Processes that SIGKILL has not ended, as last reported.
     pub(crate) left: Vec<Left>,
     pub(crate) notified: BTreeMap<String, String>,
     /// Inode of the pipe that is its standard output and error.
     pub(crate) pipe: u64,
-    /// It was spawned in its service's cgroup; root, and who may log others in, can leave that.
+    /// Whether it was spawned in its service's cgroup, which root can leave.
     pub(crate) in_cgroup: bool,
     /// The cgroup of a helper; a main run is in the cgroup of its service.
     pub(crate) group: Option<Group>,
@@ -100,7 +100,7 @@ impl Run {
         }
     }
 
-    /// How long its stop may take: what it was given, or what it has asked for if that is more.
+    /// Longest time of its stop: the configured time, or a longer one that the run has asked for.
     pub(crate) fn stop_time_ms(&self) -> u64 {
         let asked = self.notified.get("EXTEND_TIMEOUT_USEC");
         let asked = asked.and_then(|usec| usec.parse::<u64>().ok()).unwrap_or(0);
@@ -109,23 +109,23 @@ impl Run {
             .max((asked / 1000).min(EXTENDED_MS_MAX))
     }
 
-    /// Its process lives, or nobody has looked at its end yet.
+    /// Whether its process lives, or its end has not been handled yet.
     pub(crate) fn lives(&self) -> bool {
         self.exit.is_none()
     }
 
-    /// Something of it would not go, and that has been told.
+    /// Whether processes of the run have survived SIGKILL, and that has been reported.
     pub(crate) fn is_given_up(&self) -> bool {
         !self.left.is_empty()
     }
 
-    /// Nothing more is waited for.
+    /// Whether the keeper has nothing more to wait for in this run.
     pub(crate) fn is_over(&self) -> bool {
         self.is_given_up() || !self.lives() && self.sweep.is_none()
     }
 }
 
-/// What outlives the runs of a service.
+/// Everything that outlives the runs of a service.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) open: Open,

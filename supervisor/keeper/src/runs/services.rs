@@ -1,4 +1,4 @@
-//! What outlives the runs of a service: its log pipe, its cgroup, its notify socket.
+//! Everything that outlives the runs of a service: its log pipe, its cgroup, its notify socket.
 //!
 //! Both ends of the pipe are held from the first `Open` to the last `Forget`, so that no run of the
 //! service ever finds its output closed, whoever reads it at the moment.
@@ -31,11 +31,11 @@ use crate::{
 const OPENED_MAX: usize = 120;
 
 impl Runs {
-    /// Makes a service known, or known anew.
+    /// Makes a service known, or updates a known one.
     pub(crate) fn open(&mut self, kit: &mut Kit, open: Open) {
         let name = open.service.clone();
         if let Some(service) = self.services.get_mut(&name) {
-            // Said before every run; then there is mostly nothing to do.
+            // `Open` comes before every run; mostly nothing has changed.
             if service.open == open && service.pipe.is_some() {
                 return;
             }
@@ -109,7 +109,7 @@ impl Runs {
         Ok(())
     }
 
-    /// The service has left the plan.
+    /// Drops a service that has left the plan.
     pub(crate) fn forget(&mut self, kit: &mut Kit, name: &str) {
         let Some(mut service) = self.services.remove(name) else {
             return;

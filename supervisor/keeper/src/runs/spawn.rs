@@ -1,6 +1,6 @@
-//! Spawns a run: everything is prepared first; then the process is cloned, writes its own record
-//! and executes its program before the next request is looked at. So no run ever executes without a
-//! record.
+//! Spawns a run: first everything is prepared; then the process is cloned, writes its own record
+//! and executes its program before the keeper handles the next request. So no run ever executes
+//! without a record.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,15 +46,15 @@ use crate::{
 
 /// Standard output and error of a child.
 struct Streams {
-    /// Of a helper; a main run writes to its service's pipe.
+    /// Pipe of a helper; a main run writes to its service's pipe.
     write: Option<OwnedFd>,
     inode: u64,
-    /// Of a helper.
+    /// Output of a helper.
     output: Option<Output>,
 }
 
 impl Runs {
-    /// Starts a run; the stage at which that failed, and why.
+    /// Starts a run; an error names the stage that failed.
     pub(crate) fn spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), SpawnError> {
         self.next_run = self.next_run.max(spawn.run + 1);
         self.may_spawn(kit, spawn)?;
@@ -80,7 +80,7 @@ impl Runs {
         let child = match (child, helper_group) {
             (Ok(child), group) => (child, group),
             (Err(failure), group) => {
-                // Its child has yet to be reaped: the group is empty only then.
+                // The failed child has not been reaped: the group is empty only after that.
                 self.dead_groups.extend(group);
                 return Err(failure);
             }
@@ -243,8 +243,8 @@ fn helper_group(kit: &Kit, spawn: &Spawn) -> Option<Group> {
 }
 
 impl Streams {
-    /// What the child is to have as its output: a description of its own, so that no flag that it
-    /// sets is there for the next run, or for us.
+    /// Output of the child: an open file description of its own, so that flags that the child sets
+    /// affect neither the next run nor the keeper.
     fn write_end(&mut self, runs: &Runs, service: &str) -> Result<OwnedFd, Errno> {
         if let Some(write) = self.write.take() {
             return Ok(write);

@@ -31,11 +31,11 @@ use crate::{
     timers::Timer,
 };
 
-/// After this a sweep says what would not go.
+/// Time after which a sweep reports the processes that SIGKILL has not ended.
 const GIVE_UP_MS: u64 = 5000;
 const PAUSE_MIN_MS: u64 = 1;
 const PAUSE_MAX_MS: u64 = 50;
-/// Between two looks at what would not go.
+/// Time between two looks at processes that SIGKILL has not ended.
 const LEFT_PAUSE_MS: u64 = 5000;
 
 impl Runs {
@@ -57,7 +57,7 @@ impl Runs {
         }
     }
 
-    /// Remembers who descends from a run while that can still be seen. What is in its cgroup is
+    /// Remembers the descendants of a run while they can still be seen. Processes in its cgroup are
     /// found there.
     pub(crate) fn see_descendants(&mut self, id: RunId) {
         let Some(run) = self.all.get(&id).filter(|run| run.lives()) else {
@@ -76,7 +76,7 @@ impl Runs {
         }
     }
 
-    /// Asked for by the control process.
+    /// Sweeps a run at the request of the control process.
     pub(crate) fn sweep_asked(&mut self, kit: &mut Kit, id: RunId) {
         match self.all.get(&id) {
             Some(run) if run.lives() => self.kill_tree(kit, id),
@@ -141,7 +141,7 @@ impl Runs {
         let Some(sweep) = &mut run.sweep else {
             return;
         };
-        // What may not be killed need not be waited for.
+        // The keeper does not wait for processes that it may not signal.
         let late = now >= sweep.until_ms || pids.iter().all(|pid| left::is_refused(*pid));
         let pause = if late {
             LEFT_PAUSE_MS
@@ -156,7 +156,7 @@ impl Runs {
             return;
         }
         let left = left::describe(pids);
-        // All have gone just now; the next look confirms that nothing is left.
+        // All processes have gone just now; the next look confirms that none is left.
         if left.is_empty() {
             return;
         }
@@ -174,7 +174,7 @@ impl Runs {
         run.left.clear();
         let mut pipe_reader = None;
         if run.role == Role::Main {
-            // Its last words may lack a line end, and nobody is left to write one.
+            // Its last output may lack a line end, and no process is left to write one.
             let service = self.services.get(&run.service);
             if let Some(pipe) = service.and_then(|service| service.pipe.as_ref()) {
                 let mark = run.exit.map(|exit| {
@@ -221,7 +221,7 @@ impl Runs {
         })
     }
 
-    /// Kills what belongs to a run beside its main process, and returns who is still there.
+    /// Kills everything of a run beside its main process; returns the processes that still exist.
     fn kill_remaining(&mut self, kit: &Kit, id: RunId) -> BTreeSet<i32> {
         let Some(run) = self.all.get(&id).filter(|run| !run.swept) else {
             return BTreeSet::new();
@@ -264,8 +264,8 @@ impl Runs {
         let family = Family::look();
         let mut found = Vec::new();
         for root in family.children(own) {
-            // Whoever has a run of its own, or is the keeper's own, is not looked at, nor what
-            // descends from them: it is theirs.
+            // Main processes of other runs and processes of the keeper itself are skipped with all
+            // their descendants.
             if root != run.leader && self.is_ours(kit, root) {
                 continue;
             }
@@ -278,7 +278,7 @@ impl Runs {
                 let this = theirs
                     || belongs(run, pid, &stat)
                     || pid == root && proc::has_variable(pid, &stat, &cookie(run.id));
-                // What descends from an attributed child of ours is attributed with it.
+                // Descendants of an attributed child of the keeper are attributed with it.
                 theirs |= this && pid == root;
                 if this && stat.state != b'Z' && pid != run.main {
                     found.push((pid, stat));
@@ -288,7 +288,7 @@ impl Runs {
         found
     }
 
-    /// A process belongs to a living run: for who may speak for it.
+    /// Whether a process belongs to a living run and may speak for it.
     pub(crate) fn speaks_for(&self, run: &Run, pid: i32) -> bool {
         if pid == run.main || pid == run.leader {
             return true;
@@ -309,7 +309,7 @@ impl Runs {
     }
 }
 
-/// By what the process itself shows.
+/// Whether the process shows by itself that it belongs to the run.
 pub(super) fn belongs(run: &Run, pid: i32, stat: &Stat) -> bool {
     stat.session == run.leader
         || stat.group == run.leader

@@ -1,8 +1,8 @@
-//! Capabilities: names to numbers beforehand, raw calls in the child.
+//! Capabilities: the keeper maps names to numbers, the child makes raw system calls.
 
 use nix::{errno::Errno, libc, unistd::geteuid};
 
-/// By number, as in linux/capability.h.
+/// Names by number, as in linux/capability.h.
 const NAMES: [&str; 41] = [
     "chown",
     "dac_override",
@@ -74,7 +74,7 @@ struct Data {
     inheritable: u32,
 }
 
-/// What a run shall have.
+/// Capabilities that a run is to have.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wish {
     /// These alone, also over a change of user.

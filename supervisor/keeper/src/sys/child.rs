@@ -1,9 +1,9 @@
-//! What a child does between clone and exec. Everything is prepared beforehand; the child only
-//! makes system calls, reads memory, and leaves in [`Prepared`] what it could not do.
+//! The steps of a child between clone and exec. Everything is prepared beforehand; the child only
+//! makes system calls, reads memory, and records a failure in [`Prepared`].
 //!
-//! It shares the keeper's memory, and until it has its own also the table of descriptors, while the
-//! keeper's main thread is held in clone (see `spawn`): so it allocates nothing, takes no lock and
-//! changes nothing but its own stack and the outcome.
+//! The child shares the keeper's memory, and at first also the table of descriptors, while the
+//! keeper's main thread is held in clone (see `spawn`): so the child allocates nothing, takes no
+//! lock and changes nothing but its own stack and the outcome.
 
 use std::{
     ffi::{CStr, CString, c_char},
@@ -30,7 +30,7 @@ pub(crate) struct Ids {
     pub(crate) groups: Vec<libc::gid_t>,
 }
 
-/// What to execute.
+/// The program to execute.
 #[derive(Debug)]
 pub(crate) enum Program {
     /// An absolute path.
@@ -42,7 +42,7 @@ pub(crate) enum Program {
 /// CPUs that a process may run on; enough bits for any kernel that is shipped.
 pub(crate) type CpuSet = [u64; 128];
 
-/// A whole child, as data. Descriptors are the keeper's and must stay open until after the clone.
+/// Everything a child needs. Descriptors are the keeper's and must stay open until after the clone.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) program: Program,
@@ -69,14 +69,14 @@ pub(crate) struct Plan {
     pub(crate) stdin: Option<CString>,
     /// A descriptor and the number that it gets.
     pub(crate) ready: Option<(RawFd, RawFd)>,
-    /// Written before exec.
+    /// Record of the run, written before exec.
     pub(crate) record: Option<record_file::RecordFile>,
-    /// File of the cgroup to enter where it could not be spawned in it.
+    /// File of the cgroup to enter if the child could not be spawned in the group.
     pub(crate) cgroup_procs: Option<CString>,
 }
 
 impl Plan {
-    /// This program without arguments, with nothing that it would not have anyhow.
+    /// A plan for this program without arguments, with nothing beyond what every child inherits.
     pub(crate) fn plain(program: Program) -> Self {
         Self {
             program,
@@ -110,9 +110,9 @@ pub(super) struct Prepared<'a> {
     pub(super) slots: fd_setup::Slots,
     /// Bit n-1 for signal n whose disposition is not the default.
     pub(super) reset: AtomicU64,
-    /// Enter the cgroup by oneself.
+    /// Whether the child has to enter the cgroup itself.
     pub(super) enter: AtomicBool,
-    /// Has entered it.
+    /// Whether the child has entered the cgroup.
     pub(super) entered: AtomicBool,
     /// Stage plus one in the upper half, errno in the lower; 0 is none.
     failure: AtomicU64,
@@ -137,7 +137,7 @@ impl Plan {
     }
 }
 
-/// What could not be done, and why.
+/// The step that failed, and the error.
 pub(crate) type SpawnError = (SpawnStage, Errno);
 
 pub(super) type Done = Result<(), SpawnError>;
@@ -150,7 +150,7 @@ pub(super) fn at(stage: SpawnStage, done: impl Into<libc::c_long>) -> Done {
 }
 
 impl Prepared<'_> {
-    /// What the child could not do, once it has ended or executed its program.
+    /// The failure of the child, once it has ended or executed its program.
     pub(super) fn failure(&self) -> Option<SpawnError> {
         let failure = self.failure.load(Ordering::Acquire);
         let stage = usize::try_from((failure >> 32).checked_sub(1)?).ok()?;
@@ -159,7 +159,7 @@ impl Prepared<'_> {
         Some((*stage, Errno::from_raw(errno)))
     }
 
-    /// Becomes the program, or says why not and ends. Allocates nothing.
+    /// Executes the program, or records the failure and ends. Allocates nothing.
     ///
     /// # Safety
     /// Only in a child fresh from clone, whose parent thread is held until this has ended.
@@ -196,8 +196,8 @@ impl Prepared<'_> {
             at(SpawnStage::NoNewPrivs, done)?;
         }
         self.signals()?;
-        // As late as can be: from here on others of the same user can reach this process. What is
-        // left has to be done with the user's own rights.
+        // As late as possible: from here on other processes of the same user can reach this
+        // process. The remaining steps need the rights of that user.
         self.ids()?;
         let changes = plan.ids.as_ref().is_some_and(|ids| ids.uid != 0);
         caps::apply(&plan.capabilities, changes)
@@ -212,7 +212,8 @@ impl Prepared<'_> {
         self.exec()
     }
 
-    /// Where that fails it goes without; the keeper sees that it has not been entered.
+    /// Enters the cgroup. On failure the child continues outside; the keeper sees that from
+    /// `entered`.
     fn enter_cgroup(&self) {
         if self.enter.load(Ordering::Relaxed)
             && let Some(file) = &self.plan.cgroup_procs

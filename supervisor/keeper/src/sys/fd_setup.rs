@@ -1,7 +1,8 @@
-//! Descriptors of a child: put where it finds them by the keeper, moved into place by the child.
+//! Descriptors of a child: the keeper puts them into slots, the child moves them into place.
 //!
-//! The child shares the keeper's table until it makes its own, of the low numbers alone: to copy
-//! and close the thousands that the keeper holds would cost more than all the rest of a spawn.
+//! The child shares the keeper's table until it makes its own, of the low numbers alone: copying
+//! and closing the thousands of descriptors that the keeper holds would cost more than the rest of
+//! a spawn.
 
 use std::{ffi::CStr, os::fd::RawFd};
 
@@ -10,8 +11,8 @@ use nix::{errno::Errno, libc};
 use super::child::{Done, Plan, Program, at};
 use crate::message::SpawnStage;
 
-/// The keeper opens nothing below this number: the first half is where descriptors of children end
-/// up, the second where they are handed over.
+/// The keeper opens nothing below this number: the first half holds the final descriptors of a
+/// child, the second half the slots by which they are handed over.
 pub(crate) const FDS_RESERVED: RawFd = 16;
 const FIRST_SLOT: RawFd = 8;
 /// Different descriptors that a child may get.
@@ -19,10 +20,10 @@ pub(crate) const SLOTS: usize = 8;
 /// `CLOSE_RANGE_UNSHARE`.
 const UNSHARE: libc::c_uint = 2;
 
-/// Which slot holds what, for one spawn.
+/// Which slot holds which descriptor, for one spawn.
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// The keeper's number of what is in each slot; -1 if nothing.
+    /// The keeper's number of the descriptor in each slot; -1 if the slot is empty.
     from: [RawFd; SLOTS],
     used: usize,
 }
@@ -47,7 +48,7 @@ impl Slots {
         slots
     }
 
-    /// Puts all into their slots, in the keeper.
+    /// Puts all descriptors into their slots, in the keeper.
     pub(super) fn fill(&self) -> Result<(), Errno> {
         for (slot, fd) in (FIRST_SLOT..).zip(&self.from[..self.used]) {
             // SAFETY: integers only; what the slot held is `/dev/null`.
@@ -56,7 +57,8 @@ impl Slots {
         Ok(())
     }
 
-    /// Lets go of them, in the keeper: a pipe's end that stayed here would keep it open.
+    /// Empties the slots, in the keeper: a pipe's end that stayed in a slot would keep the pipe
+    /// open.
     pub(super) fn clear(&self, null: RawFd) {
         for (slot, _) in (FIRST_SLOT..).zip(&self.from[..self.used]) {
             // SAFETY: integers only. It cannot fail: both numbers are open.
@@ -70,14 +72,14 @@ impl Slots {
         found.next().map_or(-1, |(slot, _)| slot)
     }
 
-    /// Gives the child a table of its own with what is meant for it and nothing else.
+    /// Gives the child a table of its own that holds its descriptors and nothing else.
     pub(super) fn take(&self, plan: &Plan) -> Done {
         // SAFETY: integers only.
         unsafe {
             let reserved = FDS_RESERVED.unsigned_abs();
             let own = libc::syscall(libc::SYS_close_range, reserved, u32::MAX, UNSHARE);
             if own == -1 {
-                // Before Linux 5.9: all are copied, and close at exec.
+                // Before Linux 5.9: all descriptors are copied, and close at exec.
                 at(SpawnStage::Descriptors, libc::unshare(libc::CLONE_FILES))?;
             }
             for (to, from) in (0..).zip(&plan.fds) {
@@ -99,7 +101,7 @@ impl Slots {
                 close(first, RawFd::MAX);
                 return Ok(());
             };
-            // The last one, for it may take the place of any slot.
+            // Last, for its number may be that of any slot.
             let from = self.slot_of(fd);
             let done = if from == number {
                 libc::fcntl(from, libc::F_SETFD, 0)
@@ -127,9 +129,9 @@ fn close(first: RawFd, last: RawFd) {
     }
 }
 
-/// Opens a file as standard input. Nothing is waited for: neither for the writer of a FIFO nor for
-/// the line of a terminal. A FIFO is opened for writing too, where that is allowed: then it does
-/// not end when a writer goes, nor before the first one comes.
+/// Opens a file as standard input without waiting, neither for the writer of a FIFO nor for the
+/// line of a terminal. A FIFO is opened for writing too, where that is allowed: then it has no end
+/// of file, neither after a writer has gone nor before the first one comes.
 pub(super) fn stdin(path: &CStr) -> Result<(), Errno> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     // SAFETY: a valid C string, a buffer that is large enough, else integers.

@@ -1,4 +1,4 @@
-//! Memory that is kept for later.
+//! Returns unused memory to the kernel.
 
 use std::ffi::{c_int, c_void};
 

@@ -1,5 +1,5 @@
-//! The record of a run, written by its own process before exec: so there is no moment in which it
-//! runs and nobody could find it, and nobody has to wait for anybody.
+//! The record of a run, written by its own process before exec: so no process runs without a
+//! record, and neither side waits for the other.
 
 use std::{
     ffi::CString,
@@ -8,19 +8,19 @@ use std::{
 
 use nix::{errno::Errno, libc};
 
-/// A file that lacks only what its process alone knows.
+/// A record that is complete except for the values that only its process knows.
 #[derive(Debug)]
 pub(crate) struct RecordFile {
-    /// Written first, then renamed.
+    /// Path that is written first, then renamed.
     pub(crate) temporary: CString,
-    /// Where it ends up.
+    /// Final path.
     pub(crate) path: CString,
-    /// A JSON object without its first brace; pid and start time are put before.
+    /// A JSON object without its first brace; the process writes pid and start time before it.
     pub(crate) rest: Vec<u8>,
 }
 
 impl RecordFile {
-    /// Whole or not at all. Allocates nothing: runs between clone and exec.
+    /// Writes the whole record or none. Allocates nothing: runs between clone and exec.
     pub(super) fn write(&self) -> Result<(), Errno> {
         let mut head = Text::<80>::default();
         // SAFETY: no arguments.
@@ -32,7 +32,7 @@ impl RecordFile {
             iov_len: piece.len(),
         });
         let length = pieces[0].iov_len + pieces[1].iov_len;
-        // What somebody has put there instead of a file is neither waited for nor followed.
+        // A FIFO or a link at this path is neither waited for nor followed.
         let regular = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | regular;
         // SAFETY: valid C strings and buffers of the lengths given.

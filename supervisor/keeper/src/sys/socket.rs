@@ -21,12 +21,12 @@ const GROUPS_MAX: usize = 65_536;
 /// Room for the supplementary groups of nearly everybody.
 const GROUPS_USUAL: usize = 64;
 
-/// What one read from a stream brought.
+/// Result of one read from a stream.
 #[derive(Debug)]
 pub struct Received {
     /// Bytes read; 0 is the end of the stream.
     pub bytes: usize,
-    /// A batch of descriptors came along; it is short if some could not be installed.
+    /// Descriptors that came along; fewer than were sent if some could not be installed.
     pub fds: Option<Vec<OwnedFd>>,
 }
 
@@ -63,7 +63,7 @@ fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Who sent a datagram, as the kernel vouches for it.
+/// Sender of a datagram, as the kernel vouches for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender {
     /// Process; 0 if it is in a pid namespace that we do not see.
@@ -72,13 +72,13 @@ pub(crate) struct Sender {
     pub(crate) uid: u32,
 }
 
-/// A datagram that has been looked at and not been taken away.
+/// A datagram that has been looked at and is still in the queue.
 #[derive(Debug)]
 pub(crate) struct Peeked {
     /// Bytes of it that fitted.
     pub(crate) bytes: usize,
     pub(crate) sender: Option<Sender>,
-    /// It brings descriptors, which have been left alone.
+    /// Whether the datagram brings descriptors, which stay in the queue with it.
     pub(crate) has_descriptors: bool,
 }
 
@@ -159,7 +159,7 @@ fn pass_pidfd(socket: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
-/// Of an integer, as system calls want to be told it.
+/// Size of an integer option, as system calls expect it.
 const INT_BYTES: libc::socklen_t = 4;
 
 /// Bytes, flags and how much of `control` is used.

@@ -21,7 +21,7 @@ use crate::{message::SpawnStage, spawn_watchdog::SpawnWatchdog};
 const PIDFD: u64 = 0x1000;
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const INTO_CGROUP: u64 = 0x2_0000_0000;
-/// Memory and descriptors are the keeper's until exec, which waits for that.
+/// The child shares memory and descriptors with the keeper, which waits until the exec.
 const SHARED: c_int =
     libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_CHILD_SETTID;
 /// A child needs a few KiB, unoptimised some more; only touched pages count.
@@ -54,7 +54,7 @@ pub(crate) struct Spawned {
     pub(crate) pid: i32,
     /// Refers to this process even after its pid is reused.
     pub(crate) pidfd: OwnedFd,
-    /// It is in the cgroup.
+    /// Whether the process is in the cgroup.
     pub(crate) in_cgroup: bool,
 }
 
@@ -201,7 +201,7 @@ impl ChildStack {
     }
 }
 
-/// Where a child begins.
+/// Entry point of a child.
 extern "C" fn enter(prepared: *mut c_void) -> c_int {
     // SAFETY: what `clone` and `clone3` pass lives until the child has ended or executed.
     unsafe { (*prepared.cast::<Prepared<'_>>().cast_const()).run() }

@@ -11,7 +11,7 @@ pub(crate) struct Ended {
     pub(crate) pid: i32,
     /// How it ended.
     pub(crate) exit: Exit,
-    /// It left a core dump.
+    /// Whether it left a core dump.
     pub(crate) core: bool,
 }
 

@@ -1,11 +1,11 @@
-//! What no service can see of itself: dependencies, addresses, directories, size.
+//! Checks across services: dependencies, addresses, directories, size.
 //!
 //! `graph` resolves dependencies and refuses loops, `ports` finds two services on one address,
 //! `places` files in somebody else's directories, `unworkable` programs that are not there,
 //! `certificates` those that clients would not trust, `size` a plan that the keeper cannot hold.
 //!
-//! It runs once every service is rendered. Warnings of the disk come last, and only of a plan
-//! without errors.
+//! These checks run once every service is rendered. Warnings about the disk come last, and only for
+//! a plan without errors.
 
 pub mod certificates;
 pub(crate) mod graph;

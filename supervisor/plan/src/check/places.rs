@@ -33,7 +33,7 @@ const IN_STATE: &[&str] = &[
     "jobs",
     "lock",
 ];
-/// What the administrator says.
+/// Files of the administrator.
 const IN_ETC: &[&str] = &["mattervisor.toml", "secrets.toml", "services.d"];
 
 /// A directory or file of a service, and whose it is.
@@ -100,7 +100,7 @@ fn copies(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
     all.map(|it| Wanted::of(service, "credentials", (&it.path, None)))
 }
 
-/// A status file is root's.
+/// A status file belongs to root.
 fn status_files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
     let all = service.status_files.iter();
     all.map(|it| Wanted::of(service, "status_files", (&it.path, None)))

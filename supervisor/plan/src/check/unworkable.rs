@@ -62,7 +62,7 @@ fn lacking_program(service: &Service, lacks: impl Fn(&Path) -> bool) -> Option<S
     lacking.then(|| format!("there is no program {name} in {path}"))
 }
 
-/// What the plan itself makes before anything starts.
+/// Paths that the plan itself makes before any service starts.
 fn made<'s>(services: impl Iterator<Item = &'s Service>) -> BTreeSet<PathBuf> {
     let all = services.flat_map(|service| {
         let directories = service.directories.iter().map(|it| it.path.clone());

@@ -1,10 +1,10 @@
-//! What a new plan means for a service, and why.
+//! Effect of a new plan on a service, and the reasons.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
 use api::PlanImpact;
 
-/// What a new plan means for a service, with the reasons.
+/// Effect of a new plan on a service, with the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The costliest consequence.

@@ -21,7 +21,7 @@ pub fn service(service: &Service) -> Vec<Shown> {
     out.list
 }
 
-/// What the site file says of the supervisor itself.
+/// Settings of the supervisor itself in the site file.
 pub fn site(plan: &Plan) -> Vec<Shown> {
     let mut out = Described::default();
     out.put("control.admin_group", plan.control.admin_group.as_ref());

@@ -3,7 +3,7 @@
 //! `plans` says what a new plan means for each service ([`change`]), with `rebinding` for addresses
 //! that no reload can move; `file_diff` shows lines of rendered files and `describe` a whole plan.
 //!
-//! What differs is asked of each key's entry in [`crate::service::keys`]. No secret leaves here.
+//! Each key's entry in [`crate::service::keys`] finds its differences. No secret leaves here.
 
 pub(crate) mod change;
 pub mod describe;

@@ -1,4 +1,4 @@
-//! What differs between two plans, and what each difference means for a running service.
+//! Differences between two plans, and the effect of each on a running service.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
     service::{key::Differences, keys},
 };
 
-/// What changes, by name of the service. Every service of either plan is there, but those that
+/// Changes by name of the service: an entry for every service of either plan, except services that
 /// are disabled in both.
 pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
     let mut out = BTreeMap::new();
@@ -86,7 +86,7 @@ pub fn add_owner_changes<'a>(
     }
 }
 
-/// What changes of the supervisor itself, in words. Never a value.
+/// Changes of the supervisor itself, for people. Never shows a value.
 pub fn site_changes(old: &Plan, new: &Plan) -> Vec<String> {
     let differs = [
         ("control", old.control != new.control),

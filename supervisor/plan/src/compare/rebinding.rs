@@ -58,7 +58,7 @@ pub fn dropped<'p>(old: &'p Plan, new: &Plan, name: &str) -> Vec<&'p str> {
     added(new, old, name)
 }
 
-/// What processes let go of, and whose.
+/// Addresses that processes give up, each with its service.
 fn given_up<'c>(
     old: &'c Plan,
     new: &Plan,

@@ -1,4 +1,4 @@
-//! What the site file may say: the schema that service files and `catalog.toml` declare.
+//! Schema of the site file, as service files and `catalog.toml` declare it.
 //!
 //! `schema` owns the namespaces (one for each service, section, group and name that is unavailable)
 //! with their settings; `setting` reads one declaration, `patterns` completes its regular

@@ -31,15 +31,15 @@ pub(crate) struct Namespace {
     pub(crate) alias_of: Option<String>,
     /// The service file could not be read, so no setting of it counts as unknown.
     pub(crate) unreadable: bool,
-    /// What `NAME.enable` does.
+    /// Effect of `NAME.enable`.
     pub(crate) switch: Switch,
-    /// Of an instance: identifier of its template, whose values count where the instance has none.
+    /// Identifier of an instance's template, whose values count where the instance has none.
     pub(crate) base: Option<String>,
     /// Value of `{{ instance }}`; empty in a template itself.
     pub(crate) instance: Option<String>,
 }
 
-/// What `NAME.enable` does.
+/// Effect of `NAME.enable`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Switch {
     #[default]
@@ -50,7 +50,7 @@ pub(crate) enum Switch {
     Template,
     /// Switches these services off.
     Group(Vec<String>),
-    /// It cannot be on, for this reason. All its settings are accepted, and none has an effect.
+    /// Cannot be enabled, for this reason. All its settings are accepted, and none has an effect.
     Unavailable(String),
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Pattern {
     pub(crate) words: String,
 }
 
-/// One declared setting.
+/// A declared setting.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) at: Place,

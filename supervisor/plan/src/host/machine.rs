@@ -12,8 +12,8 @@ use sysinfo::{MemoryRefreshKind, System};
 
 use crate::model::capability::CAPABILITIES;
 
-/// What planning may ask of the machine. `plan/` has no other way to see it, so that a test can
-/// give it a machine of its own.
+/// Questions that planning asks the machine. Planning has no other access, so a test can pass a
+/// machine of its own.
 pub trait Host {
     /// The whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
@@ -100,7 +100,7 @@ fn word_after(bytes: &[u8], text: &[u8]) -> Option<String> {
     String::from_utf8(word).ok().filter(|word| !word.is_empty())
 }
 
-/// One byte more than is allowed, so that too much is noticed and never all of it read.
+/// Reads one byte more than allowed, so that a longer file is noticed without being read whole.
 fn begin(file: fs::File) -> io::Result<Vec<u8>> {
     let limit = MAX_FILE_BYTES as u64 + 1;
     let mut bytes = Vec::new();
@@ -108,7 +108,7 @@ fn begin(file: fs::File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The machine we are on.
+/// The machine that this process runs on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealHost;
 

@@ -24,7 +24,7 @@ use crate::{
 /// A `services.d` with more files than this is a mistake.
 const MAX_SERVICES: usize = 1000;
 
-/// What may be said on this host, and what the administrator says.
+/// The schema of this host, and the administrator's values.
 pub(crate) struct Inputs {
     pub(crate) schema: Schema,
     pub(crate) site: Site,
@@ -176,7 +176,7 @@ fn documents(
     Some(out)
 }
 
-/// What the administrator says, and whether part of it could not be read.
+/// The administrator's values, and whether part of them could not be read.
 fn site(
     host: &dyn Host,
     paths: &Paths,

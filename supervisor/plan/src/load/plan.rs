@@ -107,7 +107,7 @@ fn secrets(host: &dyn Host, paths: &Paths, given: Vec<(String, String, String)>)
     secrets
 }
 
-/// Who is told. What a file that cannot be read says of them is not known.
+/// Targets of notifications. Targets in a file that cannot be read are unknown.
 fn notify(site: &mut Site, complete: bool, report: &mut Report) -> Vec<NotifyTarget> {
     let drafts = std::mem::take(&mut site.notify);
     if !complete {

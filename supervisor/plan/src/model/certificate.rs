@@ -30,6 +30,6 @@ pub struct Certificate {
 pub struct WatchedFile {
     /// Absolute; the file need not exist.
     pub path: PathBuf,
-    /// What a change of the file means for the running service.
+    /// Effect of a changed file on the running service.
     pub on_change: OnChange,
 }

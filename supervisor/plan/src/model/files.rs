@@ -41,7 +41,7 @@ pub struct RenderedFile {
     pub validate: Vec<String>,
     /// Path of the candidate: beside `path`.
     pub candidate: PathBuf,
-    /// What a change of the content means for a running service.
+    /// Effect of changed content on a running service.
     pub on_change: OnChange,
     /// The file is written only where it is missing, and never changed again.
     pub create_only: bool,
@@ -53,7 +53,7 @@ pub struct RenderedFile {
     pub private: BTreeSet<String>,
 }
 
-/// What a changed file means for a running service.
+/// Effect of a changed file on a running service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnChange {
     /// Reload it.

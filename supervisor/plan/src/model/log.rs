@@ -66,7 +66,7 @@ pub enum ForwardFormat {
     Json,
 }
 
-/// What `forward` may say.
+/// Values of `forward`.
 pub(crate) const PLACES: &[(&str, Option<ForwardTo>)] = &[
     ("none", None),
     ("syslog", Some(ForwardTo::Syslog)),
@@ -74,14 +74,14 @@ pub(crate) const PLACES: &[(&str, Option<ForwardTo>)] = &[
     ("stdout", Some(ForwardTo::Stdout)),
 ];
 
-/// What `format` may say.
+/// Values of `format`.
 pub(crate) const FORMATS: &[(&str, ForwardFormat)] =
     &[("text", ForwardFormat::Text), ("json", ForwardFormat::Json)];
 
 /// The error for a `format` that has no effect.
 pub(crate) const STDOUT_ONLY: &str = "has a meaning with forward = \"stdout\" only";
 
-/// What the site file says for all services.
+/// Log defaults of the site file for all services.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LogDefault {
     pub(crate) forward: Option<ForwardTo>,

@@ -1,4 +1,4 @@
-//! Who is told of what.
+//! Targets of notifications, and the events that they get.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hidden::HIDDEN;
 
-/// Somebody to tell.
+/// Target of notifications.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifyTarget {
     /// `NAME` of `[notify.NAME]`.
@@ -34,7 +34,7 @@ pub enum NotifyBy {
     },
 }
 
-/// What is worth telling.
+/// Events that a notification can report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotifyOn {
@@ -52,7 +52,7 @@ pub enum NotifyOn {
     DeletedBinary,
     /// A certificate ends soon.
     Certificate,
-    /// What runs by the clock has had no good run for longer than its schedule allows.
+    /// A scheduled service has had no good run for longer than its schedule allows.
     Overdue,
 }
 

@@ -31,11 +31,11 @@ pub struct Plan {
     pub paths: Paths,
     /// Every service by name, disabled ones too (those with only what status shows filled in).
     pub services: BTreeMap<String, Box<Service>>,
-    /// Who may use the control socket.
+    /// Users with access to the control socket.
     pub control: Control,
     /// Whether missing accounts are created.
     pub manage_accounts: bool,
-    /// Who is told when something goes wrong, and how; `[notify.NAME]` of the site file.
+    /// Targets of notifications; `[notify.NAME]` of the site file.
     #[serde(default)]
     pub notify: Vec<NotifyTarget>,
     /// The secrets that the plan was made with: they are put back from here when `secrets.toml` has
@@ -74,7 +74,7 @@ impl Plan {
     }
 }
 
-/// Who may use the control socket, besides root and the supervisor's own user.
+/// Users with access to the control socket, besides root and the supervisor's own user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
     /// Members may act.

@@ -1,4 +1,4 @@
-//! What follows the end of a run, and how a service is asked to end or to take a new configuration.
+//! Reaction to the end of a run, and how a service is asked to end or to take a new configuration.
 
 use std::collections::BTreeSet;
 
@@ -68,16 +68,16 @@ pub enum Policy {
 /// How a service takes a new configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reload {
-    /// What tells it to.
+    /// Signal or command that starts the reload.
     pub how: ReloadHow,
     /// Longest time of it, confirmation included.
     pub timeout_ms: u64,
-    /// What says that it runs with the new configuration; none: nothing does.
+    /// Probe that confirms the new configuration; none: no confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Probe>,
 }
 
-/// What tells a service to take a new configuration.
+/// How a service is asked to take a new configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReloadHow {
     /// A signal, by number.

@@ -66,7 +66,7 @@ pub struct MaintenanceConfirm {
     pub timeout_ms: u64,
 }
 
-/// What a probe asks.
+/// Question of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// GET this `http://` URL; the answer's status must be one of these (empty: 200 to 399).

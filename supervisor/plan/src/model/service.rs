@@ -1,4 +1,4 @@
-//! One service and how it is run.
+//! A service and its attributes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use super::{
     variables::Variables,
 };
 
-/// One service, rendered.
+/// A rendered service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
@@ -50,7 +50,7 @@ pub struct Service {
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
     #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
-    /// What else to say when that program or its working directory is missing: what brings it.
+    /// Hint for a missing program or working directory: how to install it.
     #[serde(skip_serializing_if = "is_default")]
     pub command_hint: String,
     /// Programs that people run: by `ctl`, not by the supervisor.
@@ -98,7 +98,7 @@ pub struct Service {
     /// Numbers of the CPUs that it may run on, ascending; none: untouched.
     #[serde(skip_serializing_if = "is_default")]
     pub cpu_affinity: Option<Vec<u32>>,
-    /// What it reads as standard input.
+    /// Standard input.
     #[serde(skip_serializing_if = "is_default")]
     pub stdin: Stdin,
     /// Resource limits by name: soft and hard; `None` is unlimited.
@@ -129,14 +129,13 @@ pub struct Service {
     /// See `requires`.
     #[serde(skip_serializing_if = "is_default")]
     pub after: BTreeSet<String>,
-    /// What it requires, wants or binds to and is disabled on this host, so that it is not waited
-    /// for.
+    /// Disabled services that it requires, wants or binds to; it does not wait for these.
     #[serde(skip_serializing_if = "is_default")]
     pub disabled_needs: BTreeSet<String>,
     /// `host:port` addresses that must be free before exec.
     #[serde(skip_serializing_if = "is_default")]
     pub listens: Vec<String>,
-    /// What else to say when one of them is taken: what the administrator may do about it.
+    /// Hint for the administrator when one of the addresses is taken.
     #[serde(skip_serializing_if = "is_default")]
     pub listens_hint: String,
     /// Unix sockets, as absolute paths, that are removed before each start if nobody listens there:
@@ -146,11 +145,11 @@ pub struct Service {
     /// When dependents may start.
     #[serde(skip_serializing_if = "is_default")]
     pub ready: Ready,
-    /// Whose messages on the notify socket count; none: every process's, where readiness or a
-    /// watchdog asks for a socket at all.
+    /// Processes whose messages on the notify socket count; none: every process, where readiness or
+    /// a watchdog needs a socket at all.
     #[serde(skip_serializing_if = "is_default")]
     pub notify_access: Option<NotifyAccess>,
-    /// It must say that it is alive, again and again; none: it need not.
+    /// Watchdog that the service has to notify again and again; none: no watchdog.
     #[serde(skip_serializing_if = "is_default")]
     pub watchdog: Option<Watchdog>,
     /// Restart it when this fails.
@@ -159,7 +158,7 @@ pub struct Service {
     /// Show it as degraded when this fails.
     #[serde(skip_serializing_if = "is_default")]
     pub health: Option<Probe>,
-    /// What follows an exit.
+    /// Reaction to an exit.
     #[serde(skip_serializing_if = "is_default")]
     pub restart: Restart,
     /// When it has failed for good, the daemon stops everything and ends with a failure.
@@ -199,7 +198,7 @@ pub struct Service {
     /// Files that say what it does at the moment, in this order.
     #[serde(skip_serializing_if = "is_default")]
     pub status_files: Vec<StatusFile>,
-    /// It tells users of maintenance: how that is seen.
+    /// How to see that the service tells its users of maintenance; none: it does not tell them.
     #[serde(skip_serializing_if = "is_default")]
     pub maintenance: Option<MaintenanceConfirm>,
 }
@@ -240,7 +239,7 @@ pub enum IoClass {
     Idle,
 }
 
-/// What a service reads as standard input.
+/// Standard input of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stdin {
@@ -251,14 +250,14 @@ pub enum Stdin {
     File(PathBuf),
 }
 
-/// Whose messages on the notify socket count.
+/// Processes whose messages on the notify socket count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotifyAccess {
-    /// Those of every process that belongs to the service.
+    /// Every process that belongs to the service.
     #[default]
     All,
-    /// Those of its main process.
+    /// The main process alone.
     Main,
 }
 
@@ -267,20 +266,20 @@ pub enum NotifyAccess {
 pub struct Watchdog {
     /// Longest silence.
     pub timeout_ms: u64,
-    /// What silence means.
+    /// Reaction to silence.
     pub action: WatchdogAction,
     /// Signal that ends it, by number, for `Restart`: SIGABRT unless given, so that it leaves a
     /// core.
     pub signal: i32,
 }
 
-/// What the silence of a watched service means.
+/// Reaction to the silence of a watched service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WatchdogAction {
-    /// It is ended and restarted.
+    /// The service is ended and restarted.
     Restart,
-    /// It is shown as degraded and told.
+    /// The service is shown as degraded, and the state is reported.
     Degrade,
 }
 
@@ -293,7 +292,7 @@ pub struct Schedule {
     pub jitter_ms: u64,
     /// A time that passed while the daemon was down is made up for at its start.
     pub catch_up: bool,
-    /// It runs when the daemon starts, or the plan changes it, too.
+    /// Whether it also runs when the daemon starts, or when the plan changes it.
     #[serde(default)]
     pub at_start: bool,
     /// A good run is to have ended so long after each time, and what that may be put off by; none:

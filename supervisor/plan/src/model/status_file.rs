@@ -45,7 +45,7 @@ pub(crate) enum Escape {
     None,
 }
 
-/// What can be said of a service, as `situation` in the template of a [`StatusFile`].
+/// State of a service, as `situation` in the template of a [`StatusFile`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Situation {
     /// As `ctl status` has it: `starting`, `running`.
@@ -67,8 +67,8 @@ pub struct Situation {
 pub struct JobSituation {
     /// Name of the job.
     pub name: String,
-    /// What it says of itself to users: `is being restored`. It can stand in any text as it is;
-    /// none: it says nothing.
+    /// Its announcement to users: `is being restored`. The words can stand in any text as they are;
+    /// none: the service announces nothing.
     pub announcement: Option<String>,
     /// Progress of its present step in percent; none: unknown.
     pub percent: Option<u8>,

@@ -93,7 +93,7 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// What a missing file means.
+    /// The document of a missing file.
     pub(crate) fn empty(path: &Path) -> Self {
         Self {
             whole: Place::whole(path),

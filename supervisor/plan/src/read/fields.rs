@@ -149,7 +149,7 @@ pub(crate) mod asked {
         ASKED.with_borrow_mut(|asked| asked.entry(table.to_owned()).or_default().extend(keys));
     }
 
-    /// What this thread has asked for, by dotted name of the table.
+    /// Keys that this thread has asked for, by dotted name of the table.
     pub(crate) fn take() -> Asked {
         ASKED.take()
     }

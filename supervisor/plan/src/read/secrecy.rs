@@ -9,12 +9,12 @@
 //! values, and the file it stands in must be closed to others. What only *may* be one
 //! ([`Secrecy::Private`]) is hidden where it stands, and no more.
 
-/// Who may see a value.
+/// Readers that may see a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
     /// Anybody may see the value.
     Public,
-    /// Nothing says that the value is harmless.
+    /// The value is not known to be harmless.
     Private,
     /// The value is a password, a key or the like.
     Secret,

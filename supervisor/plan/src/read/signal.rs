@@ -1,8 +1,8 @@
-//! What a signal of a service file can be for.
+//! Purposes of a signal in a service file.
 
 use text::signal;
 
-/// What a signal of a service file is for.
+/// Purpose of a signal in a service file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To ask a process to end. SIGCONT follows, so that a paused one hears it.

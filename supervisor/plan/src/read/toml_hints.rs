@@ -114,7 +114,7 @@ fn merge(it: &Spot<'_>) -> Option<Explained> {
     )
 }
 
-/// The same key or header once more.
+/// The same key or header a second time.
 fn twice(it: &Spot<'_>) -> Option<Explained> {
     if !it.parser.contains("duplicate key") {
         return None;
@@ -147,7 +147,7 @@ fn twice(it: &Spot<'_>) -> Option<Explained> {
     explained(format!("{what} is there twice{place}"), rest)
 }
 
-/// What looks like another character, mostly pasted from a document.
+/// Characters that look like others, mostly pasted from a document.
 fn characters(it: &Spot<'_>) -> Option<Explained> {
     if it.line.contains(|c: char| c.is_control() && c != '\t') {
         return explained(
@@ -340,7 +340,7 @@ fn no_key(it: &Spot<'_>) -> Option<Explained> {
     )
 }
 
-/// What stands behind `=`, without a comment.
+/// Text behind `=`, without a comment.
 fn value_of<'t>(it: &Spot<'t>) -> Option<&'t str> {
     let value = it.value?;
     Some(value.split(" #").next().unwrap_or(value).trim())

@@ -110,7 +110,7 @@ impl Place {
             return self.clone();
         };
         let written = &self.source.text[start.min(self.source.text.len())..];
-        // What is written and what it means differ by quotes and escapes: look for the same words.
+        // Source text and its meaning differ by quotes and escapes: look for the same words.
         let needle: String = text
             .get(offset..)
             .unwrap_or_default()

@@ -27,9 +27,9 @@ pub struct Problem {
     pub column: Option<u32>,
     /// Dotted key; empty when the problem is not about a key.
     pub key: String,
-    /// What is wrong, lower case.
+    /// The fault, lower case.
     pub message: String,
-    /// What to do next.
+    /// Hint how to correct it.
     pub hint: Option<String>,
     /// Service and name of the variable that the problem is about; none: it is about no variable.
     pub variable: Option<(String, String)>,

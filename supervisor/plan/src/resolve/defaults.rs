@@ -63,7 +63,7 @@ impl Resolver<'_> {
             .unwrap_or_else(|| self.default(namespace, setting, &format!("settings.{key}")))
     }
 
-    /// What `find` finds on this host, or that it finds nothing. None: the default counts.
+    /// Result of the setting's `find` on this host, also an empty one. None: the default counts.
     fn found(&mut self, namespace: &str, setting: &Setting, key: &str) -> Option<Outcome> {
         if setting.find.is_empty() {
             return None;

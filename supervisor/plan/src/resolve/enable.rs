@@ -62,7 +62,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// What the site file says of a service, or of the template that made it.
+    /// Switch in the site file for a service, or for the template that made the service.
     pub(crate) fn switched(&self, service: &str) -> Option<&'a (bool, Place)> {
         let enable = &self.site.enable;
         enable
@@ -87,7 +87,7 @@ impl<'a> Resolver<'a> {
         groups.find(off).copied()
     }
 
-    /// What the roles say of a service.
+    /// Decision of the roles about a service.
     pub(crate) fn by_role(&self, service: &str) -> Option<bool> {
         let roles = self
             .site

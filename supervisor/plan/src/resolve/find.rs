@@ -148,7 +148,7 @@ fn rendered(
     }
 }
 
-/// What the first `*` of a pattern stands for in a match of it.
+/// Text that the first `*` of a pattern matches in a path.
 fn starred(pattern: &str, path: &str) -> String {
     let Some((before, after)) = pattern.split_once('*') else {
         return String::new();

@@ -1,4 +1,4 @@
-//! What a dotted name in a template means.
+//! Meaning of a dotted name in a template.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Resolver<'_> {
-    /// What a dotted name means in the templates of a namespace (empty: of no service). An error is
+    /// Meaning of a dotted name in the templates of a namespace (empty: of no service). An error is
     /// the hint.
     pub(crate) fn find(
         &self,
@@ -81,7 +81,7 @@ impl Resolver<'_> {
         ))
     }
 
-    /// What a dotted name means whose first part is the name of a namespace.
+    /// Meaning of a dotted name whose first part is the name of a namespace.
     fn find_in(
         &self,
         canonical: String,

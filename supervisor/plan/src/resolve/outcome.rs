@@ -4,7 +4,7 @@ use minijinja::Value;
 
 use crate::{read::typed::Typed, report::place::Place, resolve::template_file::TemplateFile};
 
-/// What a name stands for.
+/// Meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Name {
     Builtin(String),

@@ -56,7 +56,7 @@ fn with_line(text: &str, service: &str, key: &str, value: &str) -> String {
     out
 }
 
-/// What looks like a header may stand inside a string: nothing else may have changed.
+/// A string may contain text like a header: the check makes sure that nothing else has changed.
 fn checked(out: String, wanted: &toml::Table) -> Result<String, String> {
     if parse(&out)? == *wanted {
         return Ok(out);

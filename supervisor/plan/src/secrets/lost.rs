@@ -43,7 +43,7 @@ const HEADER: &str = "# The file was lost: put back by the supervisor, from the 
 /// Secrets of plans that were applied here.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Of each plan that is known, the best one first.
+    /// Secrets of each known plan, the best one first.
     plans: Vec<Secrets>,
     /// Something was applied before, and no plan of it can be read.
     forgotten: bool,
@@ -110,7 +110,7 @@ fn has_traces(state_dir: &Path) -> bool {
 pub struct Mended {
     /// The plan, as if nothing had been lost.
     pub plan: Plan,
-    /// What is put back: section and key. Each has a warning among the plan's remarks.
+    /// Secrets that are put back: section and key. Each has a warning among the plan's remarks.
     pub put_back: Vec<(String, String)>,
     /// Text of the file, where it is blank.
     whole: String,

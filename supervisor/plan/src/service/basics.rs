@@ -1,4 +1,4 @@
-//! What a service is: its program, and whether and how it runs here.
+//! Basics of a service: its program, and whether and how it runs here.
 
 use api::PlanImpact;
 

@@ -1,4 +1,4 @@
-//! What a service needs of others. Names are checked once all services are known.
+//! Dependencies of a service. Names are checked once all services are known.
 
 use std::collections::BTreeSet;
 

@@ -111,7 +111,7 @@ fn files_differ(old: &Service, new: &Service, out: &mut Differences) {
 }
 
 impl OnChange {
-    /// What a changed file means for this service. One that cannot reload is restarted.
+    /// Effect of a changed file on this service. A service that cannot reload is restarted.
     pub(crate) fn impact(self, service: &Service) -> PlanImpact {
         match self {
             Self::Reload if service.reload.is_some() => PlanImpact::Reload,

@@ -33,11 +33,10 @@ pub(crate) const KEYS: &[Key] = &[
 /// Most bytes of a schedule's arguments, as JSON.
 const ARGUMENTS_BYTES_MAX: usize = 16 << 10;
 
-/// What users are told of a job may not be longer, in characters.
+/// Longest announcement of a job to users, in characters.
 const ANNOUNCEMENT_CHARACTERS_MAX: usize = 100;
 
-/// What users are told of it: words that can stand on a page, in JSON and on a terminal as they
-/// are.
+/// Announcement of a job to users: words that fit unchanged on a page, in JSON and on a terminal.
 fn announcement(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> String {
     let Some(node) = fields.node(key) else {
         return String::new();

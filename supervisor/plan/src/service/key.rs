@@ -20,7 +20,7 @@ use crate::{
 /// Reads a key into the service, or checks it against the others.
 pub(crate) type Step = fn(&mut Reader<'_, '_>, &mut Fields<'_>, &mut Service);
 
-/// One key.
+/// A key of a service file.
 #[derive(Clone, Copy)]
 pub(crate) struct Key {
     /// As a service file writes it.
@@ -86,7 +86,7 @@ impl Key {
     };
 }
 
-/// What differs between two plans of a service: each with what it means and its name. Never a
+/// Differences between two plans of a service: each with its effect and its name. Never shows a
 /// value.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {

@@ -42,7 +42,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
 
 /// Neither all of it nor one attempt may take longer: whoever waits goes away at some time.
 const TIMEOUT_MS_MAX: u64 = 15_000;
-/// Whoever has said that there is maintenance waits so long for it to be seen.
+/// Time that an announcer of maintenance waits for its confirmation.
 const TIMEOUT_MS: u64 = 5_000;
 const INTERVAL_MS: u64 = 250;
 

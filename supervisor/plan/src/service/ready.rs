@@ -267,7 +267,7 @@ fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Watc
     })
 }
 
-/// Whose messages on the notify socket count.
+/// Processes whose messages on the notify socket count.
 fn notify_access(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<NotifyAccess> {
     let words = [("all", NotifyAccess::All), ("main", NotifyAccess::Main)];
     reader.word_key(fields, "notify_access", &words)

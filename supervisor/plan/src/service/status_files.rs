@@ -58,9 +58,9 @@ pub(crate) const KEYS: &[Key] = &[Key {
     ..Key::IDLE
 }];
 
-/// What the template calls it.
+/// Name of the situation in the template.
 const SITUATION: &str = "situation";
-/// A status file may not be longer, in bytes.
+/// Longest status file, in bytes.
 const STATUS_FILE_BYTES_MAX: usize = 64 << 10;
 /// Every state that a service can be in.
 const STATES: &[&str] = &[
@@ -77,7 +77,7 @@ const STATES: &[&str] = &[
 ];
 
 impl StatusFile {
-    /// What the file says in this situation; none: there is no such file then.
+    /// Text of the file in this situation; none: the file does not exist then.
     ///
     /// # Errors
     /// In words. A template that has been tried fails only where it does more than it may.
@@ -99,7 +99,7 @@ impl StatusFile {
     }
 }
 
-/// Those of a service.
+/// Reads the status files of a service.
 fn status_files(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<StatusFile> {
     let mut out: Vec<StatusFile> = Vec::new();
     for mut fields in tables(reader, fields, "status_files") {
@@ -162,7 +162,7 @@ fn template(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Statu
     tried(reader, &rendered, context, &file, key).then_some(rendered)
 }
 
-/// What the template takes from the plan.
+/// Values that the template takes from the plan.
 fn settings(context: &Context) -> serde_json::Value {
     let mut all = serde_json::to_value(context.value()).unwrap_or_default();
     if let Some(all) = all.as_object_mut() {

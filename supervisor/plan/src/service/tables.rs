@@ -1,4 +1,4 @@
-//! What lists of tables, such as `[[files]]`, have in common.
+//! Common parts of lists of tables, such as `[[files]]`.
 
 use std::path::PathBuf;
 

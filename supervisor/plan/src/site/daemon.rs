@@ -1,4 +1,4 @@
-//! What the site file says of the supervisor itself: `[control]`, `[manage_accounts]`, `[log]`
+//! Settings of the supervisor itself in the site file: `[control]`, `[manage_accounts]`, `[log]`
 //! and `[notify.NAME]`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What the administrator says, by the site file and `secrets.toml`, checked against the schema.
+//! The administrator's values, from the site file and `secrets.toml`, checked against the schema.
 //!
 //! `values` owns the result. `daemon` reads what is said of the supervisor itself, `unset_env` a
 //! list of variables, `unknown_keys` explains a key that nobody declared. `secrets` lays the values

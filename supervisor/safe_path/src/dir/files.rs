@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Dir {
-    /// What a name is, if anything; of a link, the link itself.
+    /// Metadata behind a name, if it exists; of a link, the link itself.
     pub fn stat(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Metadata>> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match self.opened(name.as_ref(), flags, 0) {

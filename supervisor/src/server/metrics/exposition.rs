@@ -22,7 +22,7 @@ impl Text {
         self.0
     }
 
-    /// One sample of the family that was begun last.
+    /// Writes a sample of the family that was begun last.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let _ = write!(self.0, "mattervisor_{name}");
         for (at, (label, value)) in labels.iter().enumerate() {

@@ -113,7 +113,7 @@ pub(super) fn probes(text: &mut Text, tallies: &BTreeMap<String, ServiceTally>) 
     }
 }
 
-/// What services have logged.
+/// Counters of the logs of services: bytes written, lines lost.
 pub(super) fn logs(text: &mut Text, scrape: &Scrape) {
     let help = "Written to the log files of a service, stamps included.";
     text.family("log_written_bytes", "counter", "bytes", help);

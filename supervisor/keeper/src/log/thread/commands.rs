@@ -1,7 +1,7 @@
-//! Does what the main thread asks of the log thread.
+//! Carries out the commands that the main thread sends to the log thread.
 //!
-//! A command counts from its place in the stream: what had been written to the pipe before it is
-//! read and written first, with what held until then.
+//! A command takes effect at its place in the stream: bytes that were in the pipe before the
+//! command are read and written first, under the settings that applied until then.
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -20,9 +20,9 @@ use super::{
 use crate::message::Forward;
 
 impl Worker {
-    /// Does what it is asked. True: stop.
+    /// Carries out all waiting commands. True: stop.
     pub(super) fn obey(&mut self) -> bool {
-        // Rung again in between, it is heard again.
+        // A command that arrives from here on signals the waker again.
         let _ = self.shared.waker.read();
         let commands = std::mem::take(&mut *self.shared.commands());
         for command in commands {
@@ -54,7 +54,8 @@ impl Worker {
                         out.mark(target, &text, clock);
                     });
                 }
-                // The reading itself ends the line, at its end.
+                // The end of the run is among the `ends` of the pipe reader, so the reading itself
+                // ends the line.
                 Command::Finish(service, pipe_reader) => {
                     self.after_all_before(&service, |_, _, _| {});
                     pipe_reader.wrote_last();
@@ -77,7 +78,7 @@ impl Worker {
         false
     }
 
-    /// Does this once what is in the pipe has been written.
+    /// Writes what is in the pipe, then does `work`.
     fn after_all_before(
         &mut self,
         service: &str,
@@ -132,7 +133,7 @@ impl Worker {
         self.route(token, forward);
     }
 
-    /// Sends the lines of a service there from now on.
+    /// Sends the lines of a service to `forward` from now on.
     fn route(&mut self, token: u64, forward: Option<Forward>) {
         let Some(log) = self.logs.get_mut(&token) else {
             return;

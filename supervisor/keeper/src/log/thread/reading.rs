@@ -1,5 +1,5 @@
-//! Reads pipes: which are read in each turn, which the epoll tells of, and what becomes of the
-//! bytes.
+//! Reads pipes: decides which pipes are read in each turn and which the epoll reports, and hands
+//! the bytes on.
 
 use nix::{
     errno::Errno,
@@ -9,7 +9,7 @@ use nix::{
 use super::{LARGE_BYTES, PAUSE, PAUSE_LARGE, READ_BYTES, STREAK, STREAMS_MAX, Turn, Worker};
 
 impl Worker {
-    /// Reads a pipe in its turn. Number of bytes read.
+    /// Reads a pipe in its turn. Returns the number of bytes read.
     pub(super) fn visit(&mut self, token: u64, seen: &mut Turn) -> usize {
         let bytes = self.read_once(token);
         let Some(log) = self.logs.get_mut(&token) else {
@@ -41,13 +41,13 @@ impl Worker {
         bytes
     }
 
-    /// A pipe that was read every turn is empty: the epoll tells when it is not.
+    /// Puts a pipe that was read every turn and is now empty back into the epoll.
     pub(super) fn watch_again(&mut self, token: u64) {
         if let Some(log) = self.logs.get_mut(&token) {
             log.streams = false;
             log.streak = (0, 0);
             if let Some(pipe) = &log.pipe {
-                // Fails only for want of memory or beyond a limit of the system that holds
+                // Fails only when memory is short, or at a limit of the system that allows
                 // millions.
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
                 let _ = self.epoll.add(pipe, event);
@@ -55,7 +55,7 @@ impl Worker {
         }
     }
 
-    /// Reads a pipe once and writes the lines. Number of bytes read.
+    /// Reads a pipe once and writes the lines. Returns the number of bytes read.
     fn read_once(&mut self, token: u64) -> usize {
         let Some(log) = self.logs.get_mut(&token) else {
             return 0;
@@ -92,18 +92,20 @@ impl Worker {
         0
     }
 
-    /// Every writer is gone: nothing more will come.
+    /// Closes a pipe whose writers are all gone.
     pub(super) fn hang_up(&mut self, token: u64) {
         if let Some(log) = self.logs.get_mut(&token)
             && let Some(pipe) = log.pipe.take()
         {
-            // Duplicates may live in the control process, so closing alone would not take it out.
+            // The control process may hold duplicates, so a close alone would leave the pipe in the
+            // epoll.
             let _ = self.epoll.delete(&pipe);
             self.out.finish(&mut log.target, &self.clock);
         }
     }
 
-    /// Writes what is in the pipe now. Bounded: a writer that goes on does not hold us here.
+    /// Writes what is in the pipe now. Bounded: a writer that keeps writing does not keep the
+    /// thread here.
     pub(super) fn drain(&mut self, token: u64) {
         self.clock.refresh();
         let mut left = self.logs.get(&token).map_or(0, |log| log.pipe_bytes);

@@ -65,7 +65,7 @@ pub(crate) struct Directory {
 }
 
 impl Directories {
-    /// Of a keeper with this run directory and hash of its state. Opens nothing yet.
+    /// Directories of a keeper with this run directory and hash of its state. Opens nothing yet.
     pub(crate) fn new(run_dir: &Path, hash: &str) -> Self {
         let own = if geteuid().is_root() {
             Some(PathBuf::from("/run"))

@@ -1,5 +1,5 @@
-//! The keys that are heard on a notify socket. Others mean nothing to anybody here and are dropped,
-//! so that what is kept of a run, and told to each new control process, is bounded.
+//! The keys that are heard on a notify socket. Other keys are dropped, so that the values kept of a
+//! run, and sent to each new control process, are bounded.
 
 /// A longer datagram is cut, as systemd does.
 pub(super) const DATAGRAM_BYTES_MAX: usize = 4096;
@@ -7,9 +7,9 @@ use crate::{left::LEFT_MAX, message::FRAME_BYTES_MAX};
 
 /// Digits of the largest number of microseconds.
 const NUMBER_BYTES_MAX: usize = 20;
-/// One line of JSON, by which a job says how far it is.
+/// Longest progress of a job: one line of JSON.
 const PROGRESS_BYTES_MAX: usize = 512;
-/// As long as a datagram lets it be.
+/// As long as a datagram allows.
 const STATUS_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - "STATUS=".len();
 
 /// Keys, each with the bytes of the longest value that is taken.

@@ -1,4 +1,4 @@
-//! What services say over their `NOTIFY_SOCKET`, and whether the sender may.
+//! Messages of services over their `NOTIFY_SOCKET`, and whether the sender may send them.
 //!
 //! `directory` says where sockets lie, `socket` how one is bound and read, `keys` what is heard.
 //! None but root and the service's account can send; here processes of the same account are told
@@ -8,7 +8,7 @@
 //! cgroup, its account has to do: then another process of the same account may speak for the run by
 //! ending at once.
 //!
-//! Limits: what is dropped is told once a minute and service, with its count.
+//! Limits: dropped messages are reported once a minute and service, with their count.
 
 mod directory;
 mod keys;
@@ -20,10 +20,10 @@ pub(super) use self::{
     socket::Socket,
 };
 
-/// From one word about what was dropped to the next.
+/// Time between two reports of dropped messages.
 const TELL_AGAIN_MS: u64 = 60_000;
 
-/// What a service's processes, or others of its account, have said in vain.
+/// Dropped messages of a service's processes, or of others of its account.
 #[derive(Debug, Default)]
 pub(crate) struct Dropped {
     /// Dropped messages since the last report.

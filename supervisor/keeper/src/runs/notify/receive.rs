@@ -1,5 +1,5 @@
-//! Binds the notify sockets of services, and takes in what comes by them: for runs alone that the
-//! sender may speak for.
+//! Binds the notify sockets of services, and reads their messages: only for runs that the sender
+//! may speak for.
 
 use std::{io, os::fd::AsFd};
 
@@ -58,7 +58,7 @@ impl Runs {
         })
     }
 
-    /// Binds one, in the place of a former one, in the first of these directories that can be had.
+    /// Binds a socket in place of a former one, in the first of these directories that works.
     fn bind_notify_socket(
         &mut self,
         kit: &mut Kit,
@@ -100,16 +100,16 @@ impl Runs {
         directory.is_some_and(|directory| socket.lies_in(directory))
     }
 
-    /// Something may have been removed: binds what is not there any more.
+    /// Binds sockets again that have been removed.
     pub(crate) fn check_notify_sockets(&mut self, kit: &mut Kit) {
         let sockets = self.services.iter().filter_map(|(name, service)| {
             let socket = service.notify.as_ref()?;
             (!self.is_in_place(socket)).then(|| (name.clone(), service.number, socket.place()))
         });
         for (name, number, place) in sockets.collect::<Vec<_>>() {
-            // What was sent to the removed socket is read before another is bound.
+            // Messages to the removed socket are read before another is bound.
             self.read_notify(kit, number);
-            // At the path that the run knows.
+            // At the path in the environment of the run.
             let outcome = match self.bind_notify_socket(kit, &name, &[place]) {
                 Ok(path) => format!("is made again: {path}"),
                 Err(error) => format!("could not be made again: {error}"),
@@ -118,7 +118,7 @@ impl Runs {
         }
     }
 
-    /// The service has gone.
+    /// Closes the socket of a service that has gone.
     pub(crate) fn close_notify_socket(&mut self, kit: &mut Kit, service: &mut Service) {
         if let Some(socket) = service.notify.take() {
             kit.poller.unwatch(&socket);
@@ -127,7 +127,7 @@ impl Runs {
         }
     }
 
-    /// The service is another account's by now.
+    /// Gives the socket to the new account of the service.
     pub(crate) fn own_notify_socket(&self, name: &str) {
         let service = self.services.get(name);
         let Some((service, socket)) = service.and_then(|one| Some((one, one.notify.as_ref()?)))
@@ -145,7 +145,7 @@ impl Runs {
         }
     }
 
-    /// Takes in what processes of a service say.
+    /// Reads messages of a service's processes.
     pub(crate) fn read_notify(&mut self, kit: &mut Kit, number: u64) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         for _ in 0..DATAGRAMS_PER_TURN {
@@ -216,7 +216,7 @@ impl Runs {
         let run = run.filter(|run| run.lives())?;
         let speaks = sender.pid == run.main
             || !run.main_only
-                // In this order: it may end in between.
+                // In this order: the sender may end in between.
                 && (self.speaks_for(run, sender.pid)
                     || proc::stat(sender.pid).is_none()
                         && !peeked.has_descriptors
@@ -225,7 +225,7 @@ impl Runs {
         speaks.then_some(run.id)
     }
 
-    /// Tells of something that was dropped, now and then.
+    /// Reports a dropped message, at intervals.
     fn dropped(&mut self, name: &str, what: &str) {
         let service = self.services.get_mut(name);
         if let Some(count) = service.and_then(|one| one.dropped.add(now_ms())) {
@@ -252,7 +252,7 @@ impl Runs {
         }
     }
 
-    /// From now on another process of the service is its main process.
+    /// Makes another process of the service its main process.
     fn adopt_main(&mut self, kit: &mut Kit, id: RunId, value: &str) -> bool {
         let Some(run) = self.all.get(&id) else {
             return false;
@@ -262,7 +262,7 @@ impl Runs {
         if pid == run.main {
             return true;
         }
-        // Open before asking: then it is this very process that the answer is about.
+        // The pidfd is opened before the check: so the check is about the process of the pidfd.
         let Some(fd) = pidfd::open(pid).ok().filter(|_| self.speaks_for(run, pid)) else {
             self.dropped(
                 &service,
@@ -293,8 +293,8 @@ impl Runs {
     }
 }
 
-/// The sender of the next message, which has been reaped, was of the service: by its cgroup where
-/// the kernel tells it, else nobody knows better.
+/// Whether the sender of the next message, which has been reaped, was of the service: by its cgroup
+/// if the kernel reports it; otherwise the sender is believed.
 fn belonged(service: &Service, run: &Run, socket: &Socket) -> bool {
     let group = service.group.as_ref().filter(|_| run.in_cgroup);
     let Some(group) = group else {

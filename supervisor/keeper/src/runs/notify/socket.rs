@@ -66,7 +66,7 @@ pub(crate) struct Socket {
     busy: Arc<AtomicBool>,
     /// The thread could not be started.
     waits_for_thread: Cell<bool>,
-    /// Such threads of this service.
+    /// Number of such threads of this service.
     aside: Arc<AtomicUsize>,
 }
 
@@ -107,7 +107,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// From now on it is that account's.
+    /// Gives the socket to another account.
     pub(crate) fn give_to(
         &self,
         directory: &Directory,
@@ -131,18 +131,18 @@ impl Socket {
         self.place
     }
 
-    /// Its file is in this directory.
+    /// Whether its file is in this directory.
     pub(crate) fn lies_in(&self, directory: &Directory) -> bool {
         let stat = fstatat(directory, &*self.name, AtFlags::AT_SYMLINK_NOFOLLOW);
         stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.id)
     }
 
-    /// A thread is taking a message away, and may hang.
+    /// Whether a thread is taking a message away; the thread may hang.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// Not so many threads of the service hang that it is to have no other socket.
+    /// Whether few enough threads of the service hang for the service to get another socket.
     pub(crate) fn may_be_replaced(&self) -> bool {
         self.aside.load(Ordering::Acquire) < ASIDE_MAX
     }
@@ -152,7 +152,7 @@ impl Socket {
         self.aside = Arc::clone(&former.aside);
     }
 
-    /// No thread could be started for the message that is next.
+    /// Whether no thread could be started for the next message.
     pub(crate) fn waits_for_thread(&self) -> bool {
         self.waits_for_thread.get()
     }
@@ -186,7 +186,7 @@ impl Socket {
         started
     }
 
-    /// Closes it, with all that has been sent and not been read. May hang, elsewhere.
+    /// Closes the socket, with all unread messages. May hang, on another thread.
     pub(crate) fn close(self, directory: Option<&Directory>) {
         if let Some(directory) = directory.filter(|directory| self.lies_in(directory)) {
             let _ = unlinkat(directory, &*self.name, UnlinkatFlags::NoRemoveDir);
@@ -195,7 +195,7 @@ impl Socket {
         match on_a_thread(move || drop(told.recv())) {
             Ok(()) => drop(tell.send(self.fd)),
             Err(error) => {
-                // A descriptor that is lost is better than a keeper that hangs.
+                // A lost descriptor is better than a keeper that hangs.
                 std::mem::forget(self.fd);
                 say!(
                     "could not start a thread that closes a notify socket, which stays open: {error}"

@@ -1,4 +1,4 @@
-//! What is wrong with a certificate.
+//! Checks of a certificate.
 //!
 //! A certificate is looked at when the plan is made and by the supervisor while it runs; both get
 //! the same sentences. Nothing here refuses a plan: what a program cannot use, its own validator
@@ -30,7 +30,7 @@ pub(crate) fn report(host: &dyn Host, service: &Service, report: &mut Report) {
     }
 }
 
-/// What is wrong with a certificate and its key at a time, in seconds of the Unix epoch.
+/// Faults of a certificate and its key at a time, in seconds of the Unix epoch.
 pub fn check(host: &dyn Host, certificate: &Certificate, now: i64) -> Vec<Finding> {
     let mut findings = Findings {
         certificate,
@@ -69,7 +69,7 @@ pub fn check(host: &dyn Host, certificate: &Certificate, now: i64) -> Vec<Findin
     findings.list
 }
 
-/// What whoever renews a certificate must know of it.
+/// Data that a renewer of a certificate needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
     /// From when it is valid, seconds of the Unix epoch.

@@ -12,7 +12,7 @@ pub(super) const CHAIN_MAX: usize = 16;
 pub struct Finding {
     /// The file that it is about.
     pub path: std::path::PathBuf,
-    /// What is wrong, lower case, without the file's name.
+    /// The fault, lower case, without the file's name.
     pub text: String,
     /// How bad it is.
     pub grade: Grade,

@@ -1,4 +1,4 @@
-//! What is wrong with one certificate and its key, one question after the other.
+//! Faults of one certificate and its key, one question after the other.
 
 use std::{io, path::Path};
 

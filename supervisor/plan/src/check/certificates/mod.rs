@@ -1,4 +1,4 @@
-//! What is wrong with a certificate and its key.
+//! Checks of a certificate and its key.
 //!
 //! `check` asks one question after the other of the pair, `findings` answers them, `hosts` and
 //! `public_key` know names and keys; `finding` is what is told. A certificate is looked at when the

@@ -11,7 +11,7 @@ use ring::{
 };
 use rustls_pki_types::PrivateKeyDer;
 
-/// What stands before a key of a curve in PKCS#8: version 0, id-ecPublicKey, and the curve.
+/// Prefix of an elliptic-curve key in PKCS#8: version 0, id-ecPublicKey, and the curve.
 const CURVES: [(&EcdsaSigningAlgorithm, &[u8]); 2] = [
     (
         &ECDSA_P256_SHA256_ASN1_SIGNING,

@@ -96,7 +96,7 @@ fn one_file(reader: &mut Reader<'_, '_>, path: &Path, bytes: Vec<u8>, env: &mut 
                 let variable = Variable {
                     value,
                     source: VariableSource::EnvFiles,
-                    // Such files are where people keep passwords.
+                    // People keep passwords in files of this kind.
                     secret: true,
                     private: false,
                 };

@@ -211,7 +211,7 @@ impl Reader<'_, '_> {
         Some(number)
     }
 
-    /// One of some words.
+    /// Reads a key whose value is one of a set of words.
     pub(crate) fn word_key<T: Copy>(
         &mut self,
         fields: &mut Fields<'_>,

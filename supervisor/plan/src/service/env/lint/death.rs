@@ -1,4 +1,4 @@
-//! What a program dies of: the column `dies` of the table.
+//! Values that a program dies of: the column `dies` of the table.
 //!
 //! `CASE: WHAT` or `CASE since A..B: WHAT`; WHAT is what the program does then, instead of ignoring
 //! the value. A case that nobody here knows is none: the table may be an administrator's own.
@@ -24,7 +24,7 @@ pub(super) struct Death<'t> {
     pub(super) what: &'t str,
 }
 
-/// Of which values.
+/// Values that a case is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Case<'t> {
     Always,
@@ -63,10 +63,10 @@ impl<'t> Death<'t> {
             .is_none_or(|since| installed.is_some_and(|it| it >= since.after))
     }
 
-    /// What is wrong with a value that can be read, in words, and what to write instead.
+    /// Fault of a value that can be read, and a hint what to write instead.
     pub(super) fn of(&self, value: &str, said: &str) -> Option<(String, String)> {
         let (wrong, hint) = match self.case {
-            // Those are the types'.
+            // The types report these cases.
             Case::Always | Case::Bad => return None,
             Case::Empty => value.is_empty().then(|| {
                 let hint = "write a value, or remove the variable".to_owned();

@@ -67,7 +67,7 @@ impl<'t> Row<'t> {
         self.kind == "never"
     }
 
-    /// What the program dies of in the installed version, which may be unknown.
+    /// Case in which the installed version, which may be unknown, dies.
     pub(super) fn death(&self, installed: Option<Version>) -> Option<Death<'t>> {
         self.dies.filter(|death| death.is_of(installed))
     }
@@ -78,7 +78,7 @@ impl<'t> Row<'t> {
         matches!(age, Some((Severity::Warning, _)))
     }
 
-    /// What is to be said of it for the version that is installed.
+    /// Remark about the variable for the installed version.
     pub(super) fn age(&self, installed: Version) -> Option<(Severity, String)> {
         // Settings come and go with a release, not with its corrections.
         let release = Version(installed.0, installed.1, None);

@@ -10,7 +10,7 @@ use super::{
 /// Longer values are not repeated in a message.
 const SHOWN_MAX: usize = 60;
 
-/// What is wrong with a value.
+/// Fault of a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     /// The program dies or hangs, where otherwise it ignores the value.
@@ -52,7 +52,7 @@ pub(super) fn check(
         }),
         "list" => return list(on(Case::Empty), value, &said),
         "json" => bad_json(on(Case::Bad), value, &said),
-        // What does not begin like JSON is the path of a file.
+        // A text that does not begin like JSON is the path of a file.
         "json|path" if value.trim_start().starts_with('{') => bad_json(on(Case::Bad), value, &said),
         _ => None,
     };
@@ -216,7 +216,7 @@ mod tests {
         assert!(trouble("json", "bad: exits", "{").unwrap().fatal);
         assert!(!trouble("json", "bad: exits", "").unwrap().fatal);
         assert!(trouble("int", "below 1: exits", "0").unwrap().fatal);
-        // What is ignored kills nobody.
+        // An ignored value stops no program.
         assert!(!trouble("int", "below 1: exits", "none").unwrap().fatal);
         assert_eq!(trouble("int", "below 1: exits", "1"), None);
         assert!(trouble("string", "not a|b: exits", "c").unwrap().fatal);
