@@ -35,7 +35,8 @@ pub struct Listed {
 pub enum State {
     /// The backup was verified, and has not changed since.
     Good,
-    /// The backup was verified and is intact, but lacks files that could not be read when it was made.
+    /// The backup was verified and is intact, but lacks files that could not be read when it was
+    /// made.
     Incomplete,
     /// Beginning and end are intact. Nothing has verified the rest.
     Unverified,

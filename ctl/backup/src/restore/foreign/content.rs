@@ -175,13 +175,13 @@ impl Foreign {
         Error::with("read", &self.path)(error)
     }
 
-    /// gzip could not go on: its errors have no number of the system's.
+    /// Whether the error is gzip's: such an error has no `errno`.
     pub(super) fn is_gzip(&self, error: &io::Error) -> bool {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         self.gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
     }
 
-    /// It is not what the option takes.
+    /// The error for a file that the option does not accept.
     pub(super) fn misplaced(&self) -> Error {
         let (what, hint) = self.content.words();
         let path = self.path.clone();
@@ -189,7 +189,7 @@ impl Foreign {
     }
 }
 
-/// Bytes of a file that were read.
+/// A shared counter of the bytes read from a file.
 #[derive(Clone, Default)]
 pub(super) struct At(std::sync::Arc<std::sync::atomic::AtomicU64>);
 
