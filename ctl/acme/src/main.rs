@@ -26,16 +26,16 @@ fn main() -> ExitCode {
     command_line::main(renew_le_certs::run)
 }
 
-/// What became of an order.
+/// The outcome of an order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// There is nothing to do before that moment, seconds of the Unix epoch.
+    /// Nothing is due before that moment, in seconds of the Unix epoch.
     Fresh(i64),
     /// A new certificate is in place, which is to be renewed at that moment.
     Issued(i64),
 }
 
-/// Gets a certificate if one is due, or in any case.
+/// Obtains a certificate if one is due, or if it is forced.
 pub(crate) async fn renew(
     order: &Order,
     force: bool,
@@ -60,7 +60,7 @@ pub(crate) async fn renew(
     Ok(Outcome::Issued(life.renew_at()))
 }
 
-/// Something could not be done with a file.
+/// An error of an operation on a file.
 fn with_file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         let message = format!("cannot {what} {}: permission denied", path.display());

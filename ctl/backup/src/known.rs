@@ -24,8 +24,8 @@ pub(crate) struct Known(BTreeMap<String, Seen>);
 /// The result for one backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// Length of the backup when it was verified, and its modification time in seconds since 1970 and
-    /// nanoseconds.
+    /// Length of the backup when it was verified, and its modification time in seconds since 1970
+    /// and nanoseconds.
     pub(crate) file: (u64, i64, i64),
     /// When it was verified, in RFC 3339.
     pub(crate) at: String,

@@ -16,7 +16,7 @@ const FILE: &[u8] = b"postgres/0";
 const FILE_BYTES: usize = 256;
 const CHUNK_BYTES: usize = 1 << 20;
 /// The migration that identifies a 10.11 whose last three migrations have other numbers, and the
-/// first and last release that fail on it.
+/// releases that fail on it: from the first, up to but without the second.
 const MISNUMBERED: (u64, &str) = (142, "add_schemeid_to_roles");
 const STOPS: [&str; 2] = ["11.0", "11.7.3"];
 
