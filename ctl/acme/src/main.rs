@@ -1,8 +1,10 @@
-//! `ctl renew-le-certs`: a certificate from an authority that speaks ACME (RFC 8555), shown to be ours by HTTP.
+//! `ctl renew-le-certs`: obtains a certificate from an authority that speaks ACME (RFC 8555), by
+//! HTTP challenges.
 //!
-//! The certificate that is wanted is described by an order, a file that the plan renders; this program knows no site file and
-//! no supervisor. `issue` talks to the authority with a kept library, over requests of our own;
-//! `answers` lays out what it comes to look at; `store` puts files in place whole or not at all; `placeholder` makes what stands there till then.
+//! An order, a file that the plan renders, describes the certificate; this program reads no site
+//! file and knows no supervisor. `issue` talks to the authority through a library, over our own
+//! HTTP client; `answers` lays out the challenge files; `store` writes files atomically;
+//! `placeholder` makes the certificate in use until a real one exists.
 
 mod account;
 mod answers;

@@ -90,8 +90,8 @@ pub(super) fn write(
     candidate.put_in_place()
 }
 
-/// A file beside the one that it is to become, in a directory that is held open. Dropped before, it is
-/// removed.
+/// A file beside the final one, in a directory that is held open. It is removed if it is dropped
+/// before the rename.
 struct Candidate<'p> {
     dir: Dir,
     path: &'p Path,

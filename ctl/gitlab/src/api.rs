@@ -1,7 +1,7 @@
 //! GitLab's REST API of instance-wide applications, and its word on a client's secret.
 //!
-//! Limits: [`REQUEST_MAX`] a request unless told otherwise, [`ANSWER_BYTES_MAX`] an answer, [`PAGES_MAX`] pages. No
-//! redirect is followed: the token is for the address that was given.
+//! Limits: [`REQUEST_MAX`] for a request unless told otherwise, [`ANSWER_BYTES_MAX`] for an answer,
+//! [`PAGES_MAX`] pages. Redirects are not followed: the token is for the given address alone.
 
 use std::{path::Path, time::Duration};
 
