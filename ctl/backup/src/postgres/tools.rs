@@ -1,4 +1,4 @@
-//! Finds PostgreSQL's programs of a version. The version matters: an older `pg_dump` refuses the
+//! Finds the server's programs of a version. The version matters: an older `pg_dump` refuses the
 //! server, and an older `pg_restore` the dump.
 
 use std::{

@@ -56,7 +56,7 @@ pub enum Fault {
         /// Line of the statement.
         line: u64,
     },
-    /// The dump is of MySQL.
+    /// The dump is of another database system.
     #[error("the dump is of MySQL or MariaDB: Mattermost needs it moved to PostgreSQL first")]
     MySql,
     /// The dump holds a command of psql, which could execute anything.
