@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Order, authority, store, with_file};
 
-/// A larger file is no account.
+/// Largest account file that is read.
 const ACCOUNT_BYTES_MAX: u64 = 1 << 20;
 
-/// What is kept of it.
+/// The stored account.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Known {
-    /// The authority that it is known to.
+    /// Directory URL of the authority that knows the account.
     pub(super) directory: String,
     contact_emails: Vec<String>,
-    /// It has got a certificate.
+    /// Whether the account has obtained a certificate.
     pub(super) issued: bool,
     credentials: AccountCredentials,
 }
 
-/// Reads it. None: there is none yet.
+/// Reads the stored account; `None` if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Known>, Error> {
     let bytes = match safe_path::read(path, ACCOUNT_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -40,7 +40,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Known>, Error> {
     })
 }
 
-/// The account, made if there is none at this authority, and what to keep of it.
+/// Opens the account, or creates one if there is none at this authority. Answers what to store.
 pub(super) async fn open(order: &Order, known: Option<Known>) -> Result<(Account, Known), Error> {
     let contacts: Vec<String> = order
         .contact_emails
@@ -92,7 +92,7 @@ pub(super) async fn open(order: &Order, known: Option<Known>) -> Result<(Account
     Ok((account, known))
 }
 
-/// Remembers that this account has got a certificate.
+/// Stores that this account has obtained a certificate.
 pub(super) fn issued(order: &Order, known: Known) -> Result<(), Error> {
     if known.issued {
         return Ok(());

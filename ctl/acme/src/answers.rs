@@ -1,9 +1,9 @@
 //! Answers to the authority's challenges, laid out where the web server finds them.
 //!
-//! Owner: one order; what was laid out is taken back when it is dropped. Theory: the name of an answer
-//! is the authority's word, and we are root. So a token is held to RFC 8555 before it becomes a
-//! name, and the directory is walked to and kept open: what is made, opened up and removed goes by
-//! its descriptor, and nothing that was there before is touched.
+//! Invariant: nothing that existed before is touched, and everything laid out is removed when the
+//! order's `Answers` are dropped. Theory: the authority chooses the names of the answers, and we
+//! are root. So a token must satisfy RFC 8555 before it becomes a file name, and the directory
+//! stays open: creation, modes and removal go by its descriptor.
 //!
 //! Limits: [`TOKEN_MIN`] and [`TOKEN_MAX`].
 
@@ -21,24 +21,24 @@ use super::with_file;
 const PLACE: [&str; 2] = [".well-known", "acme-challenge"];
 /// The shortest token: 128 bits, as RFC 8555 (8.3) has it, in base64url.
 const TOKEN_MIN: usize = 22;
-/// A longer token is none; real ones have 43 characters.
+/// Longest accepted token; real ones have 43 characters.
 const TOKEN_MAX: usize = 128;
-/// Of directories and answers: the web server has an account of its own.
+/// Modes of directories and answers: the web server runs as another account.
 const DIRECTORY_MODE: u32 = 0o755;
 const ANSWER_MODE: u32 = 0o644;
 /// An answer is a token, a dot and a thumbprint.
 const ANSWER_BYTES_MAX: u64 = 1024;
 
-/// Answers that lie open while the authority looks.
+/// Answer files that exist while the authority looks.
 #[derive(Debug)]
 pub(super) struct Answers {
     dir: Dir,
-    /// Names that we have made.
+    /// Names that this process has created.
     made: Vec<String>,
 }
 
 impl Answers {
-    /// Opens the place, and makes what is missing of it.
+    /// Opens the challenge directory, and creates what is missing of it.
     pub(super) fn open(wwwroot: &Path) -> Result<Self, Error> {
         let place: PathBuf = PLACE
             .iter()
@@ -55,7 +55,7 @@ impl Answers {
             for name in PLACE {
                 let is_new = dir.stat(name)?.is_none();
                 dir = dir.make_dir(name, DIRECTORY_MODE)?;
-                // The umask has its say before.
+                // Set again, because the umask may have removed bits.
                 if is_new {
                     dir.set_owner_and_mode(None, DIRECTORY_MODE)?;
                 }
@@ -85,7 +85,7 @@ impl Answers {
         match self.write(token, text) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // An earlier attempt may have been killed: its answer is this one.
+                // An earlier attempt that was killed may have left the same answer.
                 let there = self.dir.read(token, ANSWER_BYTES_MAX);
                 if !there.is_ok_and(|bytes| bytes == text.as_bytes()) {
                     let message = format!("there is something else at {}", path.display());

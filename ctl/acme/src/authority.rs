@@ -1,7 +1,7 @@
-//! Requests to the authority, and what it says when it will not.
+//! Requests to the authority, and the errors that it answers.
 //!
-//! What it says is shown, so it is cut and escaped; where it is asked by HTTPS, it is asked by
-//! nothing else, wherever its answers point to.
+//! Invariant: text of the authority is cut and escaped before it is shown. An authority with an
+//! HTTPS address is asked by HTTPS alone, wherever its answers point to.
 //!
 //! Limits: [`REQUEST_MAX`] a request, [`ANSWER_BYTES_MAX`] an answer, [`PROBLEMS_MAX`] texts of one
 //! answer that are shown.
@@ -24,13 +24,13 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// Largest answer: a chain of certificates.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
-/// More parts of a problem are not shown.
+/// Most parts of a problem that are shown.
 pub(super) const PROBLEMS_MAX: usize = 10;
 
-/// The library's way to ask, over the client that there is anyway.
+/// Adapts our HTTP client to the ACME library.
 struct Client {
     agent: ureq::Agent,
-    /// Nothing is asked by plain HTTP.
+    /// Whether plain HTTP is refused.
     https_only: bool,
 }
 
@@ -47,14 +47,14 @@ impl HttpClient for Client {
         }
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            // It is in memory: nothing is waited for.
+            // The body is in memory, so this does not wait.
             let body = body
                 .collect()
                 .await
                 .map(http_body_util::Collected::to_bytes);
             let body = body.unwrap_or_default();
             let other = |error: ureq::Error| Acme::Other(Box::new(error));
-            // Nothing else goes on meanwhile, so it may block.
+            // Nothing else runs on this runtime, so the call may block.
             let answer = agent
                 .run(Request::from_parts(parts, &body[..]))
                 .map_err(other)?;
@@ -79,7 +79,7 @@ pub(super) fn builder(order: &Order) -> Result<AccountBuilder, Error> {
     Ok(Account::builder_with_http(Box::new(client)))
 }
 
-/// The authority's own words, and what to do about them.
+/// The error with the authority's own words, and advice.
 pub(super) fn failure(what: &str, order: &Order, error: &Acme) -> Error {
     if let Acme::Api(problem) = error {
         let said = words(problem);
@@ -107,7 +107,7 @@ pub(super) fn failure(what: &str, order: &Order, error: &Acme) -> Error {
         .hint("may this host reach it? letsencrypt.acme_directory and letsencrypt.acme_ca_file say which one it is and how it is known")
 }
 
-/// What the authority says, with all its parts.
+/// The authority's problem in words, with all its parts.
 pub(super) fn words(problem: &Problem) -> String {
     let kind = problem.r#type.as_deref().unwrap_or_default();
     let kind = kind.rsplit(':').next().unwrap_or_default();
@@ -134,7 +134,7 @@ pub(super) fn words(problem: &Problem) -> String {
     }
 }
 
-/// Two reports of one problem.
+/// Whether two problems are the same.
 pub(super) fn is_same(one: &Problem, two: &Problem) -> bool {
     let part = |it: &Subproblem| {
         let host = it.identifier.as_ref();
@@ -145,7 +145,7 @@ pub(super) fn is_same(one: &Problem, two: &Problem) -> bool {
     one.r#type == two.r#type && one.detail == two.detail && parts(one) == parts(two)
 }
 
-/// The authority has lost the account, or never had it.
+/// Whether the authority does not know the account.
 pub(super) fn is_forgotten(error: &Acme) -> bool {
     let Acme::Api(problem) = error else {
         return false;
@@ -154,7 +154,7 @@ pub(super) fn is_forgotten(error: &Acme) -> bool {
     kind.ends_with(":accountDoesNotExist")
 }
 
-/// What helps against what the authority says.
+/// Adds advice for the authority's problem.
 pub(super) fn hints(error: Error, order: &Order, problem: &Problem) -> Error {
     let kind = problem.r#type.as_deref().unwrap_or_default();
     let hosts = order.hosts.join(", ");

@@ -1,4 +1,4 @@
-//! One certificate: the order, the answers to the authority's questions, and what it gives.
+//! Obtains one certificate: the order, the answers to the challenges, and the issued chain.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use super::{
     authority,
 };
 
-/// The authority is asked as long as this whether it is done.
+/// How long the authority is polled for the outcome.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.5)
     .timeout(Duration::from_secs(120));
 
-/// What the authority gave.
+/// The issued certificate.
 pub(super) struct Issued {
     /// The certificate with its chain, PEM.
     pub(super) chain: String,
-    /// Its key, PEM.
+    /// The certificate's key, PEM.
     pub(super) key: String,
 }
 
-/// Gets a certificate.
+/// Obtains a certificate.
 pub(super) async fn issue(
     order: &Order,
     known: Option<Known>,
@@ -55,7 +55,7 @@ pub(super) async fn issue(
     let ready = asked.poll_ready(&PATIENCE).await;
     match ready {
         Ok(OrderStatus::Ready) => {}
-        // The reason is with the host that it is about.
+        // The challenge of the refused host holds the reason.
         Ok(_) => return Err(refused(order, &mut asked, None).await),
         Err(instant_acme::Error::Api(problem)) => {
             return Err(refused(order, &mut asked, Some(&problem)).await);

@@ -1,8 +1,10 @@
-//! `ctl renew-le-certs`: a certificate from an authority that speaks ACME (RFC 8555), shown to be ours by HTTP.
+//! `ctl renew-le-certs`: obtains a certificate from an authority that speaks ACME (RFC 8555), by
+//! HTTP challenges.
 //!
-//! The certificate that is wanted is described by an order, a file that the plan renders; this program knows no site file and
-//! no supervisor. `issue` talks to the authority with a kept library, over requests of our own;
-//! `answers` lays out what it comes to look at; `store` puts files in place whole or not at all; `placeholder` makes what stands there till then.
+//! An order, a file that the plan renders, describes the certificate; this program reads no site
+//! file and knows no supervisor. `issue` talks to the authority through a library, over our own
+//! HTTP client; `answers` lays out the challenge files; `store` writes files atomically;
+//! `placeholder` makes the certificate in use until a real one exists.
 
 mod account;
 mod answers;
@@ -26,16 +28,16 @@ fn main() -> ExitCode {
     command_line::main(renew_le_certs::run)
 }
 
-/// What became of an order.
+/// The outcome of an order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// There is nothing to do before that moment, seconds of the Unix epoch.
+    /// Nothing is due before that moment, in seconds of the Unix epoch.
     Fresh(i64),
     /// A new certificate is in place, which is to be renewed at that moment.
     Issued(i64),
 }
 
-/// Gets a certificate if one is due, or in any case.
+/// Obtains a certificate if one is due, or if it is forced.
 pub(crate) async fn renew(
     order: &Order,
     force: bool,
@@ -60,7 +62,7 @@ pub(crate) async fn renew(
     Ok(Outcome::Issued(life.renew_at()))
 }
 
-/// Something could not be done with a file.
+/// An error of an operation on a file.
 fn with_file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
         let message = format!("cannot {what} {}: permission denied", path.display());

@@ -1,4 +1,4 @@
-//! What is wanted, and whether it is time.
+//! The order: which certificate is wanted, and whether it is due.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::{account::Known, store::CHAIN_BYTES_MAX, with_file};
 
-/// A larger file is no order.
+/// Largest order that is read.
 const ORDER_BYTES_MAX: u64 = 1 << 20;
-/// Hosts of one certificate.
+/// Most hosts of one certificate.
 const HOSTS_MAX: usize = 100;
 
 /// An order, as the plan renders it.
@@ -19,30 +19,30 @@ const HOSTS_MAX: usize = 100;
 pub(crate) struct Order {
     /// Hosts that the certificate is for, the first one its main one.
     pub(crate) hosts: Vec<String>,
-    /// Where the certificate goes, with its chain.
+    /// Path of the certificate with its chain.
     pub(crate) certificate: PathBuf,
-    /// Where its key goes.
+    /// Path of the key.
     pub(crate) key: PathBuf,
-    /// Whom they belong to; none: to us.
+    /// Owner of both files; `None` for our own user.
     pub(crate) owner: Option<String>,
-    /// The group that may read the key; none: none.
+    /// Group that may read the key; `None` for no group.
     pub(crate) group: Option<String>,
     /// `ecdsa256` or `ecdsa384`.
     pub(crate) key_type: String,
-    /// What is below `/.well-known/` on port 80 of all hosts is served from here.
+    /// Directory served below `/.well-known/` on port 80 of all hosts.
     pub(crate) wwwroot: PathBuf,
-    /// Where the account at the authority is kept.
+    /// Path of the account file.
     pub(crate) account: PathBuf,
-    /// The authority.
+    /// Directory URL of the authority.
     pub(crate) directory: String,
-    /// By what the authority's own server is known besides the system's authorities.
+    /// Authorities that vouch for the ACME server's own certificate, besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Who hears from the authority.
+    /// Addresses that the authority may write to.
     pub(crate) contact_emails: Vec<String>,
 }
 
 impl Order {
-    /// Reads an order. None: there is none.
+    /// Reads an order; `None` if there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let text = match safe_path::read(path, ORDER_BYTES_MAX) {
             Ok(text) => text,
@@ -60,7 +60,7 @@ impl Order {
         })
     }
 
-    /// Refuses what no authority would take, before it counts as a failure there.
+    /// Refuses hosts that no authority would accept, before the authority counts a failure.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |host: &str, why: &str| {
             Err(
@@ -94,8 +94,8 @@ impl Order {
         Ok(())
     }
 
-    /// When the certificate that is there is to be renewed, seconds of the Unix epoch. An error says
-    /// why that is now.
+    /// The moment at which the existing certificate is to be renewed, in seconds of the Unix epoch.
+    /// An error says why it is due now.
     pub(super) fn due(&self, known: Option<&Known>, now: i64) -> Result<i64, String> {
         let path = self.certificate.display();
         let Ok(pem) = safe_path::read(&self.certificate, CHAIN_BYTES_MAX) else {

@@ -1,4 +1,4 @@
-//! A certificate of our own, so that a web server can start before there is a real one.
+//! A self-signed certificate, with which a web server can start before a real one exists.
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 
 use super::{store, with_file};
 
-/// Long enough that it is never what is wrong.
+/// Long enough that the placeholder never expires in use.
 const VALID: Duration = Duration::from_secs(365 * 86_400);
 
-/// Makes one where neither certificate nor key is there; says whether it did.
+/// Creates the placeholder if neither certificate nor key exists; answers whether it did.
 pub(crate) fn make(host: &str, certificate: &Path, key: &Path) -> Result<bool, Error> {
     if fs::symlink_metadata(certificate).is_ok() || fs::symlink_metadata(key).is_ok() {
         return Ok(false);

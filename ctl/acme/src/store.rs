@@ -27,7 +27,7 @@ pub(super) const CHAIN_BYTES_MAX: u64 = 1 << 20;
 /// Whom a file belongs to.
 pub(super) type Owner = (Option<Uid>, Option<Gid>);
 
-/// One at a time: the authority counts what is asked.
+/// Excludes a second order at the same time: the authority limits the number of requests.
 pub(super) fn lock(account: &Path) -> Result<Flock<File>, Error> {
     let path = account.with_extension("lock");
     let dir = account.parent().unwrap_or(Path::new("/"));
@@ -39,7 +39,7 @@ pub(super) fn lock(account: &Path) -> Result<Flock<File>, Error> {
     })
 }
 
-/// Puts key and certificate in place, both or none, and only if they are of use.
+/// Puts key and certificate in place, both or none, and only if they are usable.
 pub(super) fn put(order: &Order, issued: &Issued) -> Result<Life, Error> {
     let owner = owner(order)?;
     let key_mode = if order.group.is_some() { 0o640 } else { 0o600 };
@@ -53,7 +53,7 @@ pub(super) fn put(order: &Order, issued: &Issued) -> Result<Life, Error> {
     Ok(life)
 }
 
-/// What the authority gave fits together and is for the hosts.
+/// Checks that certificate and key match and are for the hosts.
 fn judge(order: &Order, certificate: &Path, key: &Path) -> Result<Life, Error> {
     let pair = Certificate {
         certificate: certificate.to_owned(),
@@ -79,7 +79,7 @@ fn judge(order: &Order, certificate: &Path, key: &Path) -> Result<Life, Error> {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 pub(super) fn write(
     path: &Path,
     bytes: &[u8],
@@ -90,8 +90,8 @@ pub(super) fn write(
     candidate.put_in_place()
 }
 
-/// A file beside the one that it is to become, in a directory that is held open. Dropped before, it is
-/// removed.
+/// A file beside the final one, in a directory that is held open. It is removed if it is dropped
+/// before the rename.
 struct Candidate<'p> {
     dir: Dir,
     path: &'p Path,
@@ -109,7 +109,7 @@ impl<'p> Candidate<'p> {
         };
         let filled = || -> io::Result<()> {
             candidate.dir.remove(beside(path))?;
-            // Closed to others from its birth.
+            // Readable only by us from its creation.
             let mut file = candidate.dir.create(beside(path), 0o600)?;
             file.write_all(bytes)?;
             if let Some((user, group)) = owner

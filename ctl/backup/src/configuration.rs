@@ -1,4 +1,5 @@
-//! What there is to save, and where to: a file that the supervisor renders from the site file.
+//! The backup configuration: what to save, where to, and how to restore. The supervisor renders the
+//! file from the site file.
 
 use std::path::{Path, PathBuf};
 
@@ -8,56 +9,57 @@ use serde::Deserialize;
 
 use crate::{Error, Refusal, postgres::Server};
 
-/// A longer file is a mistake.
+/// Longest file that is read; a longer file is a mistake.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// What Mattermost has said of its version, in its home. It is read when it is needed: what is rendered before
-/// Mattermost has said it would be another file afterwards.
+/// File in Mattermost's home with the version that Mattermost has reported. The job reads it only
+/// when it needs it: had the supervisor rendered the version, the rendered file would change once
+/// Mattermost reports.
 const VERSION: &str = "VERSION";
 const VERSION_BYTES_MAX: u64 = 256;
 
-/// The configuration. Whoever may read it may read passwords: it is root's alone.
+/// The configuration. The file is root's alone, because it may hold passwords.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
-    /// Where backups go.
+    /// Directory of the backups.
     pub to: PathBuf,
-    /// What must be a mount point, so that nothing goes to the disk below it.
+    /// Path that must be a mount point, so that no backup goes to the disk below it.
     #[serde(default)]
     pub require_mount: Option<PathBuf>,
-    /// Which ones stay.
+    /// Rules for which backups stay.
     #[serde(default)]
     pub keep: Keep,
     /// The account whose files are saved.
     pub account: String,
-    /// The database.
+    /// The database that is saved.
     pub database: Server,
     /// Directories that are saved whole.
     pub trees: Vec<Tree>,
-    /// A directory of which the files alone are saved: what Mattermost keeps beside its configuration.
+    /// Mattermost's home: only files directly in it are saved.
     pub home: PathBuf,
-    /// What stands before the directories of the supervisor.
+    /// Prefix of the supervisor's directories.
     pub root: PathBuf,
     /// The catalogue of services.
     pub catalog: PathBuf,
-    /// The service that Mattermost is: its environment wins over its configuration.
+    /// Name of the Mattermost service: its environment overrides its configuration file.
     pub service: String,
-    /// Which Mattermost is installed, as far as is known; as a rule its own word, in the file `VERSION` of its home.
+    /// Installed version of Mattermost, if known; as a rule from the file `VERSION` of its home.
     #[serde(default)]
     pub mattermost_version: Option<String>,
-    /// Mattermost's program: it shows which migrations it knows.
+    /// Mattermost's executable, which contains the names of the migrations it knows.
     #[serde(default)]
     pub program: Option<PathBuf>,
     /// The directory of the site file.
     pub site: PathBuf,
-    /// The table of variables that Mattermost knows: it says which settings are secret.
+    /// The table of Mattermost's variables, which marks the secret settings.
     pub variables: PathBuf,
-    /// What is stopped for a backup without changes meanwhile.
+    /// Services to stop for an offline backup.
     #[serde(default)]
     pub stop: Vec<String>,
-    /// The service that the job is.
+    /// Name of the backup job's service.
     pub job: String,
-    /// What there is to restore.
+    /// Settings of a restore.
     pub restore: Restore,
 }
 
@@ -65,14 +67,14 @@ pub struct Configuration {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
-    /// The service that the job is.
+    /// Name of the restore job's service.
     pub job: String,
-    /// The directory of that job.
+    /// Directory of the restore job.
     pub dir: PathBuf,
-    /// What is stopped while databases and files change places. What finishes a restore that was interrupted is
-    /// among it, so that nothing starts before that has run.
+    /// Services to stop while databases and files change places. The recovery service is among
+    /// them, so that nothing starts before an interrupted restore is finished.
     pub stop: Vec<String>,
-    /// Files of `home` that tell of this machine, and are not restored.
+    /// Files of `home` that describe this machine, and are not restored.
     #[serde(default)]
     pub leave: Vec<String>,
 }
@@ -87,23 +89,23 @@ pub struct Tree {
     pub path: PathBuf,
 }
 
-/// Which backups stay: those that either rule keeps. Without a rule all do.
+/// Which backups stay: those that either rule keeps. Without a rule all stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// The newest so many.
+    /// Number of the newest backups to keep.
     #[serde(default)]
     pub newest: Option<u32>,
-    /// Backups of the last so many days are kept.
+    /// Days back from now whose backups are kept.
     #[serde(default)]
     pub days: Option<u32>,
 }
 
 impl Configuration {
-    /// The account whose files are saved, by numbers.
+    /// Looks up the numbers of the account whose files are saved.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// The account does not exist.
     pub(crate) fn account(&self) -> Result<Account, Error> {
         let name = &self.account;
         let found = User::from_name(name).map_err(|errno| Error::Io {
@@ -117,10 +119,10 @@ impl Configuration {
         })
     }
 
-    /// Reads one.
+    /// Reads the configuration.
     ///
     /// # Errors
-    /// The file cannot be read, or does not say what is needed.
+    /// The file cannot be read, or a needed value is missing.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = safe_path::read(path, BYTES_MAX).map_err(Error::with("read", path))?;
         let read: Result<Self, _> = serde_json::from_slice(&text);
@@ -138,7 +140,7 @@ fn version(home: &Path) -> Option<String> {
     let text = safe_path::read_guest(&home.join(VERSION), VERSION_BYTES_MAX).ok()?;
     let text = String::from_utf8(text).ok()?;
     let version = text.lines().next().unwrap_or_default().trim();
-    // The account's word: nothing that has another form is shown to anybody.
+    // Mattermost's account wrote this text: anything but a version is dropped, and not shown.
     let form = |it: char| it.is_ascii_alphanumeric() || ".-+".contains(it);
     let is_version = version.starts_with(|it: char| it.is_ascii_digit());
     (is_version && version.chars().all(form)).then(|| version.to_owned())

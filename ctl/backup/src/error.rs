@@ -1,4 +1,4 @@
-//! Why a backup, or what is asked about one, comes to nothing.
+//! The errors of backups and restores.
 
 use std::{
     io,
@@ -7,44 +7,44 @@ use std::{
 
 use crate::archive;
 
-/// The reason.
+/// Why a backup, a restore or a question about one failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody has asked to stop.
+    /// A stop was requested.
     #[error("cancelled")]
     Cancelled,
-    /// The system has refused something.
+    /// A system call failed.
     #[error("cannot {doing}: {error}")]
     Io {
-        /// What was tried.
+        /// What was attempted.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A program has failed.
+    /// A program failed.
     #[error("{name} has failed ({how}){}", said(complaints))]
     Program {
-        /// Its name.
+        /// Name of the program.
         name: String,
         /// Exit code or signal.
         how: String,
-        /// What it complained of.
+        /// The end of its stderr.
         complaints: String,
     },
-    /// No programs of `PostgreSQL` of that version or a newer one.
+    /// No `PostgreSQL` programs of that version or a newer one are installed.
     #[error("there are no pg_dump, pg_restore and psql {} here: install PostgreSQL's client programs", of(*major))]
     NoTools {
-        /// The version; 0: any.
+        /// The version; 0 means any.
         major: u32,
     },
-    /// A server's answer was none.
+    /// The server gave no valid answer.
     #[error("PostgreSQL has ended the session, or given an answer that is not understood")]
     Unanswered,
-    /// A data source that cannot be read.
+    /// Mattermost's data source cannot be parsed.
     #[error("mattermost.sql_data_source is neither a postgres:// URL nor key=value pairs")]
     Source,
-    /// The configuration does not say what is needed.
+    /// A needed value is missing from the configuration.
     #[error("{} is not a configuration of backups: {error}; ctl reconfigure writes it anew", path.display())]
     Configuration {
         /// The file.
@@ -52,31 +52,31 @@ pub enum Error {
         /// What is wrong.
         error: String,
     },
-    /// A backup is not good.
+    /// A backup is damaged or not a backup.
     #[error("{}: {error}", path.display())]
     Bad {
-        /// Which.
+        /// Path of the backup.
         path: PathBuf,
-        /// Why.
+        /// The fault.
         error: Box<Error>,
     },
-    /// A restored table has other rows than were counted.
+    /// A restored table has another number of rows than the backup counted.
     #[error("{} after the restore, and the backup counted {wanted} rows in it", rows(table, *found))]
     Rows {
-        /// Its schema and name.
+        /// Schema and name of the table.
         table: String,
-        /// What was counted.
+        /// Rows that the backup counted.
         wanted: u64,
-        /// What is there; none: no such table.
+        /// Rows in the restored table; `None` if the table is missing.
         found: Option<u64>,
     },
-    /// What a job is asked for is not understood.
+    /// The arguments of a job request are not valid.
     #[error("the request is not understood: {error}")]
     Arguments {
         /// What is wrong.
         error: String,
     },
-    /// The supervisor has not started us.
+    /// The process was not started by the supervisor.
     #[error("this is a job of the supervisor's: ctl backup create starts it")]
     NoJob,
     /// Mattermost could not be stopped, or did not come back.
@@ -84,55 +84,55 @@ pub enum Error {
     Lease {
         /// `stop` or `start`.
         doing: &'static str,
-        /// What it says.
+        /// The supervisor's reason.
         why: String,
     },
-    /// Something stands against it.
+    /// A check refused the request.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// What another program has saved is not restored.
+    /// A file of another program was refused.
     #[error(transparent)]
     Foreign(#[from] crate::restore::Fault),
-    /// An archive's own fault.
+    /// The archive is at fault.
     #[error(transparent)]
     Archive(archive::Error),
 }
 
-/// What stands against a backup, before anything of it is begun.
+/// Why a check refuses a request, before anything is changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The directory is not named from the root on.
+    /// The path is not absolute.
     #[error("{} is not an absolute path: name the directory for backups by a path that begins with /", path.display())]
     Relative {
-        /// As it was named.
+        /// The path as given.
         path: PathBuf,
     },
-    /// Somebody else makes or removes backups there.
+    /// Another program makes or removes backups in the directory.
     #[error("another backup is being made or removed in {}: wait until it has ended", path.display())]
     Busy {
         /// The directory.
         path: PathBuf,
     },
-    /// Nothing is mounted where something has to be.
+    /// A required mount is missing.
     #[error("nothing is mounted at {}: mount it, or change backup.require_mount", path.display())]
     NotMounted {
-        /// The place.
+        /// The mount point.
         path: PathBuf,
     },
-    /// The account is not there.
+    /// The account does not exist.
     #[error("there is no account {name}: ctl reconfigure makes it")]
     NoAccount {
-        /// Its name.
+        /// Name of the account.
         name: String,
     },
-    /// There is no backup at all.
+    /// The directory holds no backup.
     #[error("there are no backups in {}: ctl backup create makes one", path.display())]
     NoBackup {
         /// The directory.
         path: PathBuf,
     },
-    /// Another restore, or what finishes one.
+    /// Another restore is running, or the recovery of an interrupted one.
     #[error(
         "another restore is under way, or an interrupted one is being finished: wait until it has ended"
     )]
@@ -142,9 +142,9 @@ pub enum Refusal {
         "the backup is of Mattermost {backup}, and {installed} is installed, which is older: install {backup} or a newer one first"
     )]
     Older {
-        /// Of the backup.
+        /// Mattermost's version in the backup.
         backup: String,
-        /// What is installed.
+        /// The installed version.
         installed: String,
     },
     /// No `pg_restore` here can read the dump.
@@ -154,81 +154,82 @@ pub enum Refusal {
     Dump {
         /// The version of `pg_dump`.
         dump: u32,
-        /// The server's.
+        /// The server's version.
         server: String,
     },
-    /// The account at the server may make no database.
+    /// The role that connects to the server may not create databases.
     #[error(
         "the role that Mattermost connects to its database as may not create databases: ALTER ROLE … CREATEDB allows it"
     )]
     MayNotCreate,
-    /// A locale of the system's is missing.
+    /// A locale of the operating system is missing.
     #[error(
         "the database was made with the locale {locale:?}, which this machine does not have: install it (Debian: put it into /etc/locale.gen and run locale-gen, or install locales-all; Red Hat: install its glibc-langpack), and restart PostgreSQL"
     )]
     Locale {
-        /// Its name.
+        /// Name of the locale.
         locale: String,
     },
-    /// The server cannot sort by ICU.
+    /// The server is built without ICU.
     #[error(
         "the database is sorted by ICU (locale {locale:?}), and the server, PostgreSQL {server}, is built without it: install a PostgreSQL with ICU"
     )]
     Icu {
-        /// Its name.
+        /// Name of the locale.
         locale: String,
         /// The server's version.
         server: String,
     },
-    /// The server has no locales of its own.
+    /// The server has no built-in locales.
     #[error(
         "the database is sorted by PostgreSQL's own locale {locale:?}, and the server is PostgreSQL {server}: install PostgreSQL 17 or newer"
     )]
     Builtin {
-        /// Its name.
+        /// Name of the locale.
         locale: String,
         /// The server's version.
         server: String,
     },
-    /// The server does not know an encoding.
+    /// The server does not support an encoding.
     #[error(
         "the database is encoded in {encoding}, which the server, PostgreSQL {server}, does not know"
     )]
     Encoding {
-        /// Its name.
+        /// Name of the encoding.
         encoding: String,
         /// The server's version.
         server: String,
     },
-    /// A database of that name is there.
+    /// The name of the database is taken.
     #[error("there is a database {name}: drop it, or choose another name")]
     NameTaken {
-        /// Its name.
+        /// The name.
         name: String,
     },
-    /// A name that no database can have here.
+    /// The name is not valid for a restored database.
     #[error(
         "a database cannot be restored as {name:?}: its name has 1 to 63 bytes, and is not that of the live one"
     )]
     Name {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
-    /// Something is mounted where files would change places.
+    /// Something is mounted below a directory that has to be moved.
     #[error("a file system is mounted at {}, below what a restore replaces: unmount it for the restore, or mount it above", path.display())]
     MountedBelow {
-        /// Where.
+        /// The mount point.
         path: PathBuf,
     },
-    /// A configuration without its secrets would take them from the one that is there.
+    /// The backup has its configuration without secrets; restoring it would remove the secrets
+    /// here.
     #[error(
         "the backup has its configuration without the secrets: take over by hand what you want of configuration/ in it, and restore without --configuration"
     )]
     WithoutSecrets,
-    /// There is no site file in it.
+    /// The backup holds no site file.
     #[error("the backup has no site file: restore without --configuration")]
     NoSite,
-    /// Two machines would use one database.
+    /// Two machines would use the same database.
     #[error(
         "the backup's configuration names a database on another server (mattermost.sql_data_source), which may be in use: write the site file by hand, with the database that this machine is to use, and restore without --configuration"
     )]
@@ -238,30 +239,30 @@ pub enum Refusal {
         "no safety copy is kept: nothing was restored here, or ctl restore --forget has removed it"
     )]
     NothingKept,
-    /// A restore needs more room than there is.
+    /// A restore needs more free space than there is.
     #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), text::size(*free), text::size(*needs))]
     Room {
-        /// Where.
+        /// Path on the file system.
         path: PathBuf,
-        /// What is needed, in bytes.
+        /// Needed space, in bytes.
         needs: u64,
-        /// What there is, in bytes.
+        /// Free space, in bytes.
         free: u64,
     },
-    /// There is too little room.
+    /// A backup may need more free space than there is.
     #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), text::size(*free), text::size(*needs))]
     Space {
-        /// Where.
+        /// Path on the file system.
         path: PathBuf,
-        /// What may be needed, in bytes.
+        /// Space that may be needed, in bytes.
         needs: u64,
-        /// What there is, in bytes.
+        /// Free space, in bytes.
         free: u64,
     },
 }
 
 impl Error {
-    /// A backup's own fault, not that of who looks at it.
+    /// Whether the backup itself is at fault, and not the environment in which it is read.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Archive(archive::Error::Io(_)) => false,
@@ -271,7 +272,7 @@ impl Error {
         }
     }
 
-    /// For `map_err`: what was tried with a path.
+    /// For `map_err`: adds the verb and the path of the attempt.
     pub(crate) fn with<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |error| Self::Io {
             doing: format!("{verb} {}", path.display()),
@@ -280,10 +281,10 @@ impl Error {
     }
 }
 
-/// How programs of PostgreSQL and the server say why.
+/// Prefixes of error messages of PostgreSQL's programs and the server.
 const ERRORS: [&str; 3] = ["error:", "ERROR:", "FATAL:"];
 
-/// The line that says why, as far as one does.
+/// The most telling line of a program's complaints.
 fn said(complaints: &str) -> String {
     let lines = || complaints.lines().filter(|line| !line.trim().is_empty());
     let error = lines().find(|line| ERRORS.iter().any(|it| line.contains(it)));

@@ -1,5 +1,6 @@
-//! What is known of backups by a look at the whole of them, kept beside them: whether each was whole, and
-//! when that was seen. It is worth nothing for a file that has changed since.
+//! The results of earlier verifications, kept beside the backups: whether each backup was whole,
+//! and when it was verified. Invariant: a result counts only while length and modification time of
+//! its file are unchanged.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +10,24 @@ use std::{
 use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
-/// The file.
+/// Name of the file with the results.
 const FILE: &str = ".mattervisor-backup.json";
 const NEW: &str = ".mattervisor-backup.json.new";
-/// A longer one is not read.
+/// Longest file that is read.
 const BYTES_MAX: u64 = 8 << 20;
 
-/// What is known of all.
+/// The results, by the name of the backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Known(BTreeMap<String, Seen>);
 
-/// What was seen of one.
+/// The result for one backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// Length of the backup when it was verified, and its modification time in seconds since 1970 and
-    /// nanoseconds.
+    /// Length of the backup when it was verified, and its modification time in seconds since 1970
+    /// and nanoseconds.
     pub(crate) file: (u64, i64, i64),
-    /// When, in RFC 3339.
+    /// When it was verified, in RFC 3339.
     pub(crate) at: String,
     /// Whether the backup was intact.
     pub(crate) whole: bool,
@@ -35,18 +36,18 @@ pub(crate) struct Seen {
 }
 
 impl Known {
-    /// What is known in a directory. What cannot be read is not known.
+    /// Reads the results of a directory; an unreadable file counts as empty.
     pub(crate) fn read(dir: &Dir) -> Self {
         let text = dir.read(FILE, BYTES_MAX).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Of the file of that name, as it is now.
+    /// The result for the backup of that name, if its file is unchanged.
     pub(crate) fn of(&self, name: &str, file: (u64, i64, i64)) -> Option<&Seen> {
         self.0.get(name).filter(|seen| seen.file == file)
     }
 
-    /// Notes what was seen, and forgets what is no longer there.
+    /// Stores a result, and drops those of backups that no longer exist.
     pub(crate) fn note(dir: &Dir, name: &str, seen: Seen, there: &[String]) -> io::Result<()> {
         let mut known = Self::read(dir);
         known.0.retain(|name, _| there.contains(name));

@@ -1,4 +1,5 @@
-//! The backups of a directory, and what is known of each. Of a file only beginning and end are read.
+//! Lists the backups of a directory, with what is known of each. Only the beginning and the end of
+//! each file are read.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -13,7 +14,7 @@ use crate::{
     verify,
 };
 
-/// One backup.
+/// One backup of the list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listed {
     /// File name of the backup.
@@ -22,43 +23,44 @@ pub struct Listed {
     pub made: Timestamp,
     /// Length of the file, in bytes.
     pub bytes: u64,
-    /// What is known of it.
+    /// State of the backup.
     pub state: State,
-    /// What it says of itself, if that can be read.
+    /// Parts of its manifest, if that can be read.
     pub says: Option<Says>,
 }
 
-/// What is known of a backup.
+/// The state of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The backup was verified, and has not changed since.
     Good,
-    /// The backup was verified and is intact, but lacks files that could not be read when it was made.
+    /// The backup was verified and is intact, but lacks files that could not be read when it was
+    /// made.
     Incomplete,
-    /// Beginning and end are there. Nobody has read all of it.
+    /// Beginning and end are intact. Nothing has verified the rest.
     Unverified,
     /// The backup was found damaged, or its end is missing.
     Bad,
-    /// The file has a backup's name, and is not a backup of a readable version.
+    /// The file has a backup's name, but is not a backup of a readable version.
     Foreign,
 }
 
 /// Parts of a manifest.
 #[derive(Clone, Debug, Serialize)]
 pub struct Says {
-    /// Which Mattermost.
+    /// Mattermost's version.
     pub mattermost: Option<String>,
-    /// Which `PostgreSQL`.
+    /// The version of `PostgreSQL`.
     pub postgresql: String,
-    /// Whether Mattermost ran.
+    /// Whether Mattermost ran during the backup.
     pub mode: Mode,
-    /// Something is left out.
+    /// Whether something is left out.
     pub left_out: bool,
 }
 
 impl State {
-    /// In one word, for people.
+    /// The state in one word, for people.
     pub fn word(self) -> &'static str {
         match self {
             Self::Good => "good",

@@ -1,4 +1,5 @@
-//! `mattervisor-backup`: `ctl backup …`, and the job of the supervisor's that makes backups.
+//! `mattervisor-backup`: the commands `ctl backup …` and `ctl restore …`, and the supervisor's jobs
+//! that do their work.
 
 mod commands;
 

@@ -1,4 +1,5 @@
-//! The first member of an archive: what it is of, what is in it, and what is not.
+//! The manifest, first member of an archive: origin and content of the backup, and what is left
+//! out.
 
 use std::path::PathBuf;
 
@@ -10,58 +11,58 @@ use crate::{
     postgres::facts::{Facts, Table},
 };
 
-/// What an archive says of itself.
+/// The manifest of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The form of the archive: [`archive::FORMAT`].
     pub format: u32,
     /// The version of Mattervisor that made it.
     pub made_by: String,
-    /// When the moment was that it shows: RFC 3339 in UTC.
+    /// The snapshot's moment: RFC 3339 in UTC.
     pub created: String,
-    /// The machine.
+    /// Host name of the machine.
     pub host: String,
-    /// Whether Mattermost ran meanwhile.
+    /// Whether Mattermost ran during the backup.
     pub mode: Mode,
     /// Which Mattermost was installed, as far as was known.
     pub mattermost_version: Option<String>,
-    /// The database, and all that a dump does not say of it.
+    /// The database, and the facts about it that a dump does not hold.
     pub database: Facts,
-    /// The first number of the version of the `pg_dump` that dumped it: a `pg_restore` must be as new.
+    /// Major version of the `pg_dump` that made the dump: `pg_restore` must be at least as new.
     pub pg_dump_major: u32,
     /// Directories that are saved whole.
     pub trees: Vec<SavedTree>,
-    /// Where uploaded files are.
+    /// The driver of uploaded files.
     pub file_driver: String,
     /// Where Mattermost's configuration is.
     pub configuration: Place,
-    /// What is left out.
+    /// Parts that are left out.
     pub left_out: Vec<LeftOut>,
     /// Secrets that any dump holds.
     pub dump_holds: Vec<SecretKind>,
 }
 
-/// Whether Mattermost ran while it was saved.
+/// Whether Mattermost ran during the backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// It ran: the database first, then the files, so that each row has its file.
+    /// Mattermost ran: the database was saved first, then the files, so that each row has its file.
     #[default]
     Online,
-    /// It was stopped.
+    /// Mattermost was stopped.
     Offline,
 }
 
 /// A directory that is saved whole, before it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedTree {
-    /// Its name below `files/`.
+    /// Name of the directory below `files/`.
     pub name: String,
-    /// Where it was.
+    /// Path of the directory on the machine.
     pub path: PathBuf,
-    /// What lay in it.
+    /// Number of its entries.
     pub entries: u64,
-    /// Bytes that it took.
+    /// Size of its files, in bytes.
     pub bytes: u64,
 }
 
@@ -71,18 +72,18 @@ pub struct SavedTree {
 pub enum Place {
     /// In `files/config.json`.
     File,
-    /// In the dump, with the address and password of the database that it came from: after a restore
-    /// elsewhere the environment has to say better.
+    /// In the dump, with the address and password of the original database: after a restore
+    /// elsewhere the environment has to override them.
     Database,
 }
 
-/// Something that a whole backup would have.
+/// Something that a complete backup would hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum LeftOut {
     /// Uploaded files: they are not on this machine.
     UploadedFiles {
-        /// Where they are.
+        /// Their driver.
         driver: String,
     },
     /// A file of secrets.
@@ -94,18 +95,18 @@ pub enum LeftOut {
     Setting {
         /// The file's name in the archive.
         file: String,
-        /// Which.
+        /// Name of the setting.
         setting: String,
     },
 }
 
-/// A kind of secret in a database of Mattermost's.
+/// A kind of secret in Mattermost's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretKind {
-    /// What the server signs with.
+    /// Keys with which the server signs.
     SigningKeys,
-    /// Who has one is signed in.
+    /// Session tokens: anyone who has one is signed in.
     Sessions,
     /// Hashes of passwords.
     PasswordHashes,
@@ -115,14 +116,14 @@ pub enum SecretKind {
     AccessTokens,
     /// Webhooks and secrets of applications.
     Integrations,
-    /// What plugins keep.
+    /// Data of plugins.
     PluginData,
     /// Mattermost's whole configuration.
     Configuration,
 }
 
 impl LeftOut {
-    /// In words.
+    /// A sentence for people.
     pub fn words(&self) -> String {
         match self {
             Self::UploadedFiles { driver } => format!(
@@ -135,7 +136,7 @@ impl LeftOut {
 }
 
 impl SecretKind {
-    /// What every dump holds.
+    /// The kinds that every dump holds.
     pub const ALWAYS: [Self; 7] = [
         Self::SigningKeys,
         Self::Sessions,
@@ -146,7 +147,7 @@ impl SecretKind {
         Self::PluginData,
     ];
 
-    /// In words.
+    /// Words for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::SigningKeys => "the server's signing keys",
@@ -162,23 +163,23 @@ impl SecretKind {
 }
 
 impl Manifest {
-    /// Reads one; `None`: it is not what we understand.
+    /// Parses a manifest; `None` if it is not valid.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let manifest: Self = serde_json::from_slice(bytes).ok()?;
         (manifest.format == archive::FORMAT).then_some(manifest)
     }
 }
 
-/// `database.json`: what was counted in the dump's own moment.
+/// `database.json`: row counts in the dump's snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Each table, and materialized views.
+    /// All tables and materialized views.
     pub tables: Vec<Table>,
-    /// What `pg_dump` complained of without failing.
+    /// Warnings of `pg_dump`.
     pub warnings: String,
 }
 
-/// `report.json`: what is known only when all has been read.
+/// `report.json`: facts that are known only once everything has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Regular files of the saved directories.

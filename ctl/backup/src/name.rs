@@ -5,29 +5,29 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 const START: &str = "mattermost-";
 const END: &str = ".tar.zst";
 const TIME: &str = "%Y-%m-%dT%H%M%SZ";
-/// What a file is called that is not whole yet, and what is gathered for it.
+/// Suffix of an unfinished backup and of its temporary files.
 const PARTIAL: &str = ".partial";
 
-/// The name of one of that moment.
+/// The name of a backup of this moment.
 pub fn of(made: Timestamp) -> String {
     format!("{START}{}{END}", made.strftime(TIME))
 }
 
-/// The moment that a name says; none: it is no name of ours.
+/// The moment in a backup's name; `None` if it is not such a name.
 pub fn moment(name: &str) -> Option<Timestamp> {
     let time = name.strip_prefix(START)?.strip_suffix(END)?;
     let civil = DateTime::strptime(TIME, time).ok()?;
     let made = civil.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    // Nothing but exactly what we would write.
+    // Accepts only the exact form that `of` writes.
     (of(made) == name).then_some(made)
 }
 
-/// What that one is called until it is whole.
+/// The name of an unfinished backup.
 pub(crate) fn partial(name: &str) -> String {
     format!(".{name}{PARTIAL}")
 }
 
-/// An unfinished one, by its name.
+/// Whether this is the name of an unfinished backup.
 pub(crate) fn is_partial(name: &str) -> bool {
     let whole = name
         .strip_prefix('.')

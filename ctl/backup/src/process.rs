@@ -1,6 +1,7 @@
-//! Children: programs whose output is read while they run.
+//! Runs child programs, and reads their output meanwhile.
 //!
-//! They end with us: they read from us or write to us, and a pipe without its other end ends them.
+//! The children end with this process: they read from it or write to it, and end when the pipe
+//! breaks.
 
 use std::{
     io::{self, Read},
@@ -13,10 +14,10 @@ use nix::unistd::Pid;
 
 use crate::{Error, Stop};
 
-/// So much of the end of what a program has complained is kept.
+/// Bytes kept from the end of a program's stderr.
 const COMPLAINT_BYTES: usize = 4096;
 
-/// A program that runs.
+/// A running program.
 pub(crate) struct Running {
     name: String,
     child: Child,
@@ -26,7 +27,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a program. Its input is what [`Running::input`] gives, or nothing.
+    /// Starts a program. `input` says whether it has a stdin for [`Running::input`].
     pub(crate) fn start(mut command: Command, input: Stdio, stop: &Stop) -> Result<Self, Error> {
         stop.check()?;
         let name = command.get_program().to_string_lossy().into_owned();
@@ -58,20 +59,20 @@ impl Running {
         })
     }
 
-    /// Standard input of the program; taken once.
+    /// Stdin of the program; taken once.
     pub(crate) fn input(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// Standard output of the program; taken once.
+    /// Stdout of the program; taken once.
     pub(crate) fn output(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// Waits for its end, and answers what it complained of.
+    /// Waits for the program's end, and answers the end of its stderr.
     ///
     /// # Errors
-    /// [`Error::Program`] if it has failed, [`Error::Cancelled`] if it was ended by us.
+    /// [`Error::Program`] if it failed, [`Error::Cancelled`] if a stop request ended it.
     pub(crate) fn finish(mut self) -> Result<String, Error> {
         let status = self.reap()?;
         let complaints = self.complaints();
@@ -96,8 +97,8 @@ impl Running {
     fn reap(&mut self) -> Result<ExitStatus, Error> {
         drop(self.child.stdin.take());
         if let Some(pid) = pid(&self.child) {
-            // From here on it hears no wish to stop, so it must be about to end by itself: who calls has
-            // read its output to the end.
+            // From here on no stop request reaches the child, so it must be about to end by itself:
+            // the caller has read its output to the end.
             let _ = nix::sys::wait::waitid(
                 nix::sys::wait::Id::Pid(pid),
                 nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT,
@@ -113,7 +114,7 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Nobody waits for it any more: it is ended.
+    /// Kills a program that nothing waits for any more.
     fn drop(&mut self) {
         if !self.ended {
             let _ = self.child.kill();
@@ -126,7 +127,7 @@ fn pid(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().map(Pid::from_raw)
 }
 
-/// The end of what can be read.
+/// The last bytes of a stream, read to its end.
 fn tail(mut from: impl Read) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 4096];

@@ -1,8 +1,8 @@
 //! Removes old backups.
 //!
-//! Only such as are ours by name and form, never the newest good one, and none at all where the newest of all
-//! is bad or none is good: whoever looks for a backup then may need an old one. Good is what was read to
-//! its end, found as it was written, and lacks no file.
+//! Invariant: only files with a backup's name and form are removed, never the newest good backup,
+//! and none at all if the newest backup is bad or no backup is good, because the administrator may
+//! then need an old one. A backup is good if it was read to its end, is intact, and lacks no file.
 
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
@@ -14,14 +14,14 @@ use crate::{
     target::{Held, Target},
 };
 
-/// What is removed, or would be.
+/// The decision: which backups go and which stay.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pruned {
-    /// Names, oldest first.
+    /// Names of the backups to remove, oldest first.
     pub remove: Vec<String>,
-    /// Names of those that stay.
+    /// Names of the backups that stay.
     pub stay: Vec<String>,
-    /// Why nothing is removed whatever the rules say.
+    /// Why nothing is removed, whatever the rules say.
     pub held_back: Option<HeldBack>,
 }
 
@@ -38,7 +38,7 @@ pub enum HeldBack {
 }
 
 impl HeldBack {
-    /// In words.
+    /// The reason in words, for people.
     pub fn words(self) -> &'static str {
         match self {
             Self::NoRule => {
@@ -50,7 +50,7 @@ impl HeldBack {
     }
 }
 
-/// What the rules say of the backups that are there.
+/// Applies the rules to the backups of a directory.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -58,7 +58,7 @@ pub fn prune(target: &Target, keep: Keep, now: Timestamp) -> Result<Pruned, Erro
     Ok(judge(&list(target)?, keep, now))
 }
 
-/// Removes them.
+/// Removes the backups of a decision.
 ///
 /// # Errors
 /// A backup that cannot be removed; the backups before it are removed.
@@ -121,7 +121,8 @@ mod tests {
 
     const NOW: &str = "2026-11-30T12:00:00Z";
 
-    /// One a day, the last one today: `g`ood, `u`nverified, `b`ad, `i`ncomplete, `f`oreign.
+    /// One backup for each day, the last one today: `g`ood, `u`nverified, `b`ad, `i`ncomplete,
+    /// `f`oreign.
     fn days(states: &str) -> Vec<Listed> {
         let now: Timestamp = NOW.parse().expect("a time");
         let count = states.len();
@@ -145,7 +146,7 @@ mod tests {
         states.chars().enumerate().map(one).collect()
     }
 
-    /// A letter for each: `-` goes, `+` stays.
+    /// A letter for each backup: `-` goes, `+` stays.
     fn judged(states: &str, newest: Option<u32>, days_kept: Option<u32>) -> String {
         let all = days(states);
         let keep = Keep {

@@ -1,10 +1,10 @@
-//! Files of configuration without their secrets.
+//! Removes the secrets from configuration files.
 //!
-//! Which settings are secret the table of Mattermost's variables says ([`Names`]): `EmailSettings.SMTPPassword`
-//! of its configuration is `MM_EMAILSETTINGS_SMTPPASSWORD`. What only may hold a secret goes too, and so
-//! does what looks like one. An empty text stays in its place.
+//! The table of Mattermost's variables ([`Names`]) marks the secret settings:
+//! `EmailSettings.SMTPPassword` of the configuration is `MM_EMAILSETTINGS_SMTPPASSWORD`. Settings
+//! that may hold a secret, or look like one, are removed too. An empty text stays in place of each.
 //!
-//! Limits: a secret of a service that an administrator has added is known by its looks alone.
+//! Limits: a secret of a service that an administrator has added is recognised only by its looks.
 
 use std::{collections::HashSet, path::Path};
 
@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::Error;
 
-/// A longer table is none.
+/// Largest table that is read.
 const TABLE_BYTES_MAX: u64 = 4 << 20;
 
 /// The variables that are or may hold secrets.
@@ -23,14 +23,15 @@ pub struct Names(HashSet<String>);
 /// A file without its secrets.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Without {
-    /// What is left of it.
+    /// The text that is left.
     pub text: String,
-    /// What was taken out, by name.
+    /// Names of the removed settings.
     pub settings: Vec<String>,
 }
 
 impl Names {
-    /// Reads the table: names in the first column, and `secret` or `private` behind the type in the second.
+    /// Reads the table: names in the first column; `secret` or `private` behind the type in the
+    /// second.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -50,7 +51,7 @@ impl Names {
         Self(secret.collect())
     }
 
-    /// A variable, or what stands above it in the configuration, is in the table.
+    /// Whether the table has the variable of this setting, or of a section above it.
     fn hides(&self, path: &[&str]) -> bool {
         let mut name = "MM".to_owned();
         path.iter().any(|part| {
@@ -60,7 +61,7 @@ impl Names {
     }
 }
 
-/// Mattermost's configuration; none: it is no JSON.
+/// Mattermost's configuration without secrets; `None` if it is not JSON.
 pub fn without_json(text: &[u8], names: &Names) -> Option<Without> {
     let mut value: Value = serde_json::from_slice(text).ok()?;
     let mut settings = Vec::new();
@@ -99,7 +100,7 @@ fn strip(value: &mut Value, path: &mut Vec<String>, names: &Names, out: &mut Vec
     }
 }
 
-/// The site file, or a service file, with all that is in it but the secrets; none: it is no TOML.
+/// The site file, or a service file, without secrets; `None` if it is not TOML.
 pub fn without_toml(text: &str, names: &Names) -> Option<Without> {
     let table = DeTable::parse(text).ok()?;
     let mut found = Found {
@@ -157,7 +158,7 @@ impl Found<'_> {
 
     fn is_secret(&self, path: &[String], text: &str) -> bool {
         let key = path.last().map_or("", String::as_str);
-        // Where a webhook is, is what makes it one.
+        // Anyone who knows a webhook's URL can use it.
         (key == "webhook" && !text.is_empty())
             || self.names.0.contains(key)
             || plan::looks_secret(key, text)

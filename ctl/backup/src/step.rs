@@ -1,54 +1,54 @@
-//! The steps of a job: what progress tells people, and what tests hold a job at.
+//! The steps of a job: progress shows them to people, and tests hold a job at one.
 
 use serde::{Serialize, Serializer};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Everything that can be known before anything is made.
+    /// Run every check, before anything is created.
     Check,
-    /// A dump of another program is read to its end.
+    /// Read another program's dump to its end.
     CheckDump,
-    /// The same of an archive of files.
+    /// Read another program's archive to its end.
     CheckFiles,
-    /// A dump of another program goes into a new database.
+    /// Load another program's dump into a new database.
     RestoreDump,
-    /// The files of another program's archive go beside the live ones.
+    /// Unpack another program's archive beside the live files.
     UnpackFiles,
-    /// The configuration in a backup is read.
+    /// Read the configuration in a backup.
     ReadConfiguration,
-    /// How many files there are, and how long they are.
+    /// Count the files and their bytes.
     CountFiles,
-    /// Mattermost is stopped, if it has to be.
+    /// Stop Mattermost, if needed.
     StopMattermost,
-    /// The dump goes into the archive.
+    /// Write the dump into the archive.
     DumpDatabase,
-    /// Rows are counted: those that were dumped, or those that were restored.
+    /// Count rows: the dumped ones, or the restored ones.
     CountRows,
-    /// Files go into the archive.
+    /// Write files into the archive.
     CopyFiles,
-    /// All that was written reaches the disk.
+    /// Sync everything that was written.
     WriteToDisk,
-    /// A backup is read as a whole.
+    /// Read and verify a whole backup.
     Verify,
-    /// A backup is read, into a new database and beside the live files.
+    /// Read a backup, into a new database and beside the live files.
     ReadBackup,
     /// The server has all rows, and builds indexes.
     BuildIndexes,
-    /// The server learns what its planner needs.
+    /// The server gathers statistics for its planner.
     GatherStatistics,
-    /// The journal, and the one transaction that is the commit point.
+    /// Write the journal, and run the transaction that is the commit point.
     SwitchDatabases,
-    /// What follows the commit point: files change places.
+    /// Swap the files, after the commit point.
     SwitchFiles,
-    /// Mattermost runs again.
+    /// Start Mattermost again.
     StartMattermost,
-    /// A safety copy goes.
+    /// Remove a safety copy.
     RemoveFiles,
 }
 
 impl Step {
-    /// Those of a backup, in order, Mattermost running or not.
+    /// Steps of a backup, in order, offline or online.
     pub const CREATE: [Self; 9] = [
         Self::Check,
         Self::CountFiles,
@@ -60,7 +60,7 @@ impl Step {
         Self::StartMattermost,
         Self::Verify,
     ];
-    /// Those of a restore.
+    /// Steps of a restore.
     pub const RESTORE: [Self; 10] = [
         Self::Check,
         Self::ReadBackup,
@@ -73,7 +73,7 @@ impl Step {
         Self::SwitchFiles,
         Self::StartMattermost,
     ];
-    /// Those of a restore that is undone.
+    /// Steps of an undo.
     pub const UNDO: [Self; 5] = [
         Self::Check,
         Self::StopMattermost,
@@ -82,7 +82,7 @@ impl Step {
         Self::StartMattermost,
     ];
 
-    /// For people.
+    /// The step in words, for people.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! The directory that backups go to: at most one is made in it at a time, and one that is not whole
-//! never has a backup's name.
+//! The directory of the backups. Invariants: at most one backup is made in it at a time, and an
+//! unfinished backup never has a backup's name.
 
 use std::{
     fs::File,
@@ -21,25 +21,25 @@ use crate::{
     name,
 };
 
-/// Held by whoever makes or removes backups here; free once its holder is dead.
+/// Lock file of the program that makes or removes backups; the lock ends with its holder.
 const LOCK: &str = ".mattervisor-backup.lock";
-/// Names that are looked at.
+/// Most names that are read.
 const NAMES_MAX: usize = 100_000;
 
-/// The directory.
+/// The directory of the backups.
 #[derive(Debug)]
 pub struct Target {
     dir: Dir,
 }
 
-/// The directory, and nobody else makes or removes anything in it.
+/// The locked directory: no other program makes or removes backups in it.
 #[derive(Debug)]
 pub struct Held {
     target: Target,
     _lock: Flock<File>,
 }
 
-/// A backup that is not whole yet. Unless it is kept, nothing is left of it.
+/// An unfinished backup. Its files are removed unless it is kept.
 #[derive(Debug)]
 pub struct Partial<'t> {
     target: &'t Target,
@@ -48,10 +48,10 @@ pub struct Partial<'t> {
 }
 
 impl Target {
-    /// The directory as it is.
+    /// Opens the directory.
     ///
     /// # Errors
-    /// It is not there, or could be changed by anybody but root.
+    /// The directory is missing, or accounts other than root may change it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         if !path.is_absolute() {
             return Err(Refusal::Relative {
@@ -63,12 +63,12 @@ impl Target {
         Ok(Self { dir })
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Names of backups in it, oldest first. Whether they are any good is another question.
+    /// Names of its backups, oldest first, good or not.
     pub fn backups(&self) -> Result<Vec<String>, Error> {
         let names = self.names()?;
         let backups = names
@@ -77,21 +77,21 @@ impl Target {
         Ok(backups.collect())
     }
 
-    /// What is known of them.
+    /// The stored results of verifications.
     pub(crate) fn known(&self) -> Known {
         Known::read(&self.dir)
     }
 
-    /// One of them, for reading.
+    /// Opens a backup for reading.
     pub fn read(&self, name: &str) -> Result<File, Error> {
         let path = self.path().join(name);
         self.dir.open_file(name).map_err(Error::with("open", &path))
     }
 
-    /// Waits for nobody: alone in it, or not at all. What killed runs have left is removed.
+    /// Locks the directory without waiting, and removes what killed runs have left.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] if somebody else makes or removes backups here.
+    /// [`Refusal::Busy`] if another program makes or removes backups here.
     pub fn hold(self) -> Result<Held, Error> {
         let lock = self.lock()?;
         for name in self.names()? {
@@ -147,7 +147,7 @@ impl Held {
         &self.target
     }
 
-    /// Begins a backup: the file that it is written to, and one without a name for its sums.
+    /// Begins a backup: its file, and an unnamed file for its sums.
     pub fn begin(&self, name: &str) -> Result<(Partial<'_>, File, File), Error> {
         let target = &self.target;
         let partial = Partial {
@@ -167,7 +167,7 @@ impl Held {
             .dir
             .create(&sums, 0o600)
             .map_err(Error::with("make", &path))?;
-        // Written and read by the same descriptor.
+        // The same descriptor writes and reads the spool.
         let spool = target
             .dir
             .open_to_change(&sums)
@@ -176,10 +176,10 @@ impl Held {
         Ok((partial, made, spool))
     }
 
-    /// Notes what was seen of a backup that was read to its end, or as far as it goes.
+    /// Stores the result of a verification.
     ///
     /// # Errors
-    /// It cannot be written down.
+    /// The result cannot be written.
     pub fn note(&self, name: &str, whole: bool, lost: u64) -> Result<(), Error> {
         let target = &self.target;
         let file = target.read(name)?;
@@ -210,7 +210,8 @@ impl Held {
 }
 
 impl Partial<'_> {
-    /// Gives a whole one its name, which nobody else may have. It is on the disk when this returns.
+    /// Gives a finished backup its name, which must be free. The name is on the disk when this
+    /// returns.
     pub fn keep(mut self) -> Result<PathBuf, Error> {
         let path = self.target.path().join(&self.name);
         let dir = &self.target.dir;

@@ -1,4 +1,4 @@
-//! How far the work is, and whether somebody has asked to stop it.
+//! Progress of the work, and requests to stop it.
 
 use std::{
     sync::{
@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::{Error, Step};
 
-/// No more often is progress told.
+/// Shortest time between two reports of progress.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// What progress is counted in.
+/// The unit of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -28,32 +28,32 @@ pub enum Unit {
     Rows,
 }
 
-/// How far one step is.
+/// Progress of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
-    /// What is being done.
+    /// The current step.
     pub step: Step,
-    /// So much of it is done.
+    /// Units done.
     pub done: u64,
-    /// Of so much, as far as is known.
+    /// Units in all, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// What is counted.
+    /// The unit.
     pub unit: Unit,
 }
 
-/// Tells progress, and hears of a wish to stop.
+/// Reports progress, and checks for stop requests.
 pub struct Watch {
     now: Progress,
     told: Option<Instant>,
     tell: Box<dyn FnMut(&Progress)>,
-    /// For tests: hears of each step forward.
+    /// For tests: called at each step forward.
     each: Option<Box<dyn FnMut(u64)>>,
     stop: Stop,
 }
 
 impl Watch {
-    /// One that tells progress to a function.
+    /// A watch that reports progress to a function.
     pub fn new(stop: Stop, tell: impl FnMut(&Progress) + 'static) -> Self {
         Self {
             now: Progress {
@@ -69,12 +69,13 @@ impl Watch {
         }
     }
 
-    /// One that nobody looks at and nobody stops.
+    /// A watch without reports and stop requests.
     pub fn silent() -> Self {
         Self::new(Stop::default(), |_| {})
     }
 
-    /// Has a function hear of each step forward, however small: a test changes something then.
+    /// Sets a function that is called at each step forward, however small: a test changes something
+    /// then.
     pub fn at_each(&mut self, each: impl FnMut(u64) + 'static) {
         self.each = Some(Box::new(each));
     }
@@ -90,15 +91,15 @@ impl Watch {
         self.tell();
     }
 
-    /// More of the step is done.
+    /// Adds to the units done.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if somebody has asked to stop.
+    /// [`Error::Cancelled`] if a stop was requested.
     pub fn add(&mut self, more: u64) -> Result<(), Error> {
         self.reach(self.now.done + more)
     }
 
-    /// So much of the step is done.
+    /// Sets the units done.
     ///
     /// # Errors
     /// As for [`Watch::add`].
@@ -107,7 +108,7 @@ impl Watch {
         if let Some(each) = &mut self.each {
             each(done);
         }
-        // A total that was an estimate, and too small.
+        // The total was an estimate, and too small.
         if let Some(total) = &mut self.now.total {
             *total = done.max(*total);
         }
@@ -117,7 +118,7 @@ impl Watch {
         self.stop.check()
     }
 
-    /// What hears of a wish to stop.
+    /// The stop flag.
     pub fn stop(&self) -> &Stop {
         &self.stop
     }
@@ -128,7 +129,7 @@ impl Watch {
     }
 }
 
-/// A wish to stop, and the children that would not hear of it by themselves.
+/// A stop request, with the children that it must terminate.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
@@ -136,7 +137,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Somebody has asked: children end at once, and the work at its next step.
+    /// Requests the stop: children get SIGTERM at once, and the work ends at its next step.
     pub fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
         for child in self.children().iter() {
@@ -145,7 +146,7 @@ impl Stop {
     }
 
     /// # Errors
-    /// [`Error::Cancelled`] if somebody has asked.
+    /// [`Error::Cancelled`] if a stop was requested.
     pub fn check(&self) -> Result<(), Error> {
         if self.asked.load(Ordering::SeqCst) {
             return Err(Error::Cancelled);
@@ -153,7 +154,7 @@ impl Stop {
         Ok(())
     }
 
-    /// This child is to end too. To be called before it is waited for.
+    /// Registers a child that a stop request terminates. Call this before waiting for the child.
     pub(crate) fn add(&self, child: Pid) {
         self.children().push(child);
         if self.asked.load(Ordering::SeqCst) {
@@ -161,7 +162,7 @@ impl Stop {
         }
     }
 
-    /// This one is about to be reaped: its number may be another's soon.
+    /// Unregisters a child that is about to be reaped, because its pid may be reused.
     pub(crate) fn remove(&self, child: Pid) {
         self.children().retain(|it| *it != child);
     }

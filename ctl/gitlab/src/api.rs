@@ -1,7 +1,7 @@
 //! GitLab's REST API of instance-wide applications, and its word on a client's secret.
 //!
-//! Limits: [`REQUEST_MAX`] a request unless told otherwise, [`ANSWER_BYTES_MAX`] an answer, [`PAGES_MAX`] pages. No
-//! redirect is followed: the token is for the address that was given.
+//! Limits: [`REQUEST_MAX`] for a request unless told otherwise, [`ANSWER_BYTES_MAX`] for an answer,
+//! [`PAGES_MAX`] pages. Redirects are not followed: the token is for the given address alone.
 
 use std::{path::Path, time::Duration};
 
@@ -24,13 +24,13 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Longest id or secret of an application, in bytes; real ones have 64 to 70.
 const CREDENTIAL_MAX: usize = 512;
-/// A list with more pages is no list of applications.
+/// Most pages of a list of applications.
 const PAGES_MAX: usize = 100;
 
-/// One GitLab, asked by the holder of one token.
+/// A GitLab instance, queried with one token.
 pub(super) struct Gitlab {
     agent: ureq::Agent,
-    /// Without a slash at its end.
+    /// Base URL without a trailing slash.
     base: String,
     token: Secret,
 }
@@ -63,7 +63,7 @@ pub(super) fn base_url(text: &str) -> Result<String, Error> {
 }
 
 impl Gitlab {
-    /// Nothing is sent yet.
+    /// Creates the client; sends nothing yet.
     pub(super) fn new(
         base: &str,
         token: Secret,
@@ -77,7 +77,7 @@ impl Gitlab {
         })
     }
 
-    /// Its address.
+    /// The base URL.
     pub(super) fn base(&self) -> &str {
         &self.base
     }
@@ -93,7 +93,7 @@ impl Gitlab {
                 serde_json::from_str(&answer.body).map_err(|_| self.no_gitlab())?;
             all.extend(some);
             match answer.next_page {
-                // It becomes part of an address.
+                // The page number becomes part of a URL, so it must be a number.
                 Some(next) if next.parse::<u32>().is_ok() => page = next,
                 Some(next) if !next.is_empty() => return Err(self.no_gitlab()),
                 _ => return Ok(all),
@@ -102,7 +102,7 @@ impl Gitlab {
         Err(self.no_gitlab())
     }
 
-    /// Makes the application.
+    /// Creates the application.
     pub(super) fn create(&self, redirects: &[String; 2]) -> Result<Told, Error> {
         let body = json!({
             "name": NAME, "redirect_uri": redirects.join("\n"), "scopes": SCOPE, "confidential": true,
@@ -111,7 +111,7 @@ impl Gitlab {
         self.told(&answer)
     }
 
-    /// A new secret for an application. None: this GitLab (before 16.11) cannot.
+    /// Renews the secret of an application; `None` if this GitLab (before 16.11) cannot.
     pub(super) fn renew(&self, application: &Application) -> Result<Option<Told>, Error> {
         let path = format!("/api/v4/applications/{}/renew-secret", application.id);
         let answer = self
@@ -121,12 +121,12 @@ impl Gitlab {
             return Ok(None);
         }
         let mut told = self.told(&self.judged(answer)?)?;
-        // What was not asked for again is as it was.
+        // Only the secret is new; the other fields stay as listed.
         told.application.clone_from(application);
         Ok(Some(told))
     }
 
-    /// Removes an application; one that is gone already counts as removed.
+    /// Removes an application; one that does not exist counts as removed.
     pub(super) fn delete(&self, application: &Application) -> Result<(), Error> {
         let path = format!("/api/v4/applications/{}", application.id);
         let request = self.agent.delete(self.url(&path));
@@ -264,7 +264,7 @@ impl Gitlab {
     }
 }
 
-/// What can be an id or a secret, and so a value of secrets.toml.
+/// Whether a text can be an id or a secret, and so a value of secrets.toml.
 fn is_credential(text: &str) -> bool {
     (1..=CREDENTIAL_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use super::Secret;
 
-/// What Omnibus called it, so that its application is found again.
+/// Omnibus' name for the application, so that an existing one is found.
 pub(super) const NAME: &str = "GitLab Mattermost";
-/// All that Mattermost asks of GitLab.
+/// The only scope that Mattermost needs.
 pub(super) const SCOPE: &str = "read_user";
 
 /// Where GitLab may send users back to, for a Mattermost at that address.
@@ -15,7 +15,7 @@ pub(super) fn redirect_uris(site_url: &str) -> [String; 2] {
     ["signup", "login"].map(|way| format!("{site_url}/{way}/gitlab/complete"))
 }
 
-/// As `GET /api/v4/applications` lists it.
+/// An application, as `GET /api/v4/applications` lists it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Application {
     /// Its number in the API's paths.
@@ -32,7 +32,7 @@ pub(super) struct Application {
     /// Whether the client needs its secret.
     #[serde(default = "yes")]
     pub(super) confidential: bool,
-    /// What it may ask for; an older GitLab does not tell.
+    /// Scopes of the application; an older GitLab does not list them.
     #[serde(default)]
     pub(super) scopes: Option<Vec<String>>,
 }
@@ -42,13 +42,13 @@ fn yes() -> bool {
 }
 
 impl Application {
-    /// It may ask who a user is, as far as GitLab tells.
+    /// Whether the application may read users, as far as GitLab tells.
     pub(super) fn may_read_users(&self) -> bool {
         let enough = |scope: &String| [SCOPE, "api", "read_api"].contains(&scope.as_str());
         self.scopes.as_ref().is_none_or(|it| it.iter().any(enough))
     }
 
-    /// Users can be sent back to all of these.
+    /// Whether GitLab may redirect users to all of these.
     pub(super) fn redirects_to(&self, uris: &[String; 2]) -> bool {
         uris.iter().all(|uri| {
             self.callback_url
@@ -58,12 +58,12 @@ impl Application {
     }
 }
 
-/// One whose secret has just been told.
+/// An application whose secret GitLab has just revealed.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     /// The application.
     pub(super) application: Application,
-    /// Told this once.
+    /// The secret; GitLab reveals it only once.
     pub(super) secret: Secret,
 }
 

@@ -1,4 +1,4 @@
-//! What the files of this host say of Mattermost and GitLab: as Mattermost would be told it.
+//! Reads this host's files for Mattermost's settings about itself and GitLab.
 
 use std::path::PathBuf;
 
@@ -21,18 +21,18 @@ const AUTH_PATH: &str = "/oauth/authorize";
 /// This host.
 pub(super) struct LocalConfig {
     options: Options,
-    /// What Mattermost is told.
+    /// Mattermost's settings.
     pub(super) told: Told,
     /// Version of the Mattermost that is installed, where that is known.
     version: Option<String>,
 }
 
-/// What a plan tells Mattermost.
+/// The settings that a plan gives to Mattermost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
-    /// Where users reach it.
+    /// Mattermost's site URL.
     pub(super) site_url: String,
-    /// Sign-on with GitLab is on.
+    /// Whether sign-on with GitLab is on.
     pub(super) enable: bool,
     /// The application's id.
     pub(super) id: Option<String>,
@@ -110,7 +110,7 @@ impl LocalConfig {
         Paths::new(&self.options).secrets_file()
     }
 
-    /// What Mattermost would be told if `secrets.toml` had this text.
+    /// Mattermost's settings if `secrets.toml` had this text.
     pub(super) fn told_with(&self, secrets: String) -> Result<Told, Error> {
         let real: &dyn Host = &RealHost;
         let host = plan::OverlayHost::new(real, &self.secrets_file(), secrets);
@@ -118,7 +118,7 @@ impl LocalConfig {
         told(&plan)
     }
 
-    /// What to say of the installed version.
+    /// A remark on the edition of the installed version.
     pub(super) fn edition_remark(&self) -> Option<String> {
         let version = self.version.as_deref()?;
         let major: u32 = version.split('.').next()?.trim().parse().ok()?;

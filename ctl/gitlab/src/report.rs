@@ -12,16 +12,16 @@ use super::{
     local_config::LocalConfig,
 };
 
-/// What became of the application.
+/// What was done with the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// It was there, and all is well with it.
+    /// The application existed and needed no change.
     Found,
-    /// It is new.
+    /// The application was created.
     Created,
-    /// Its secret is new.
+    /// The secret was renewed.
     Renewed,
-    /// It is new, and the old one is gone.
+    /// A new application replaced the old one.
     Replaced,
 }
 
@@ -51,11 +51,11 @@ impl Action {
 /// The outcome.
 pub(super) struct Done {
     pub(super) action: Action,
-    /// None where it would have been made.
+    /// The application; `None` in a dry run that would have created it.
     pub(super) application: Option<Application>,
-    /// Dotted names of what went into `secrets.toml`.
+    /// Dotted names of the values stored in `secrets.toml`.
     pub(super) stored: Vec<String>,
-    /// What else to say.
+    /// Remarks for the person.
     pub(super) remarks: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ pub(super) fn print(
     context.print(&text)
 }
 
-/// What only a person can do.
+/// The steps that are left to a person.
 fn next(text: &mut String, done: &Done, line: &str) {
     let mut step = |what: &str, lines: &[&str]| {
         let _ = writeln!(text, "\n{}", styled(BOLD, what));

@@ -1,5 +1,5 @@
-//! Keeping what GitLab has told, in `secrets.toml`: prepared before GitLab is asked for anything,
-//! so that what cannot be stored is not made.
+//! Stores GitLab's id and secret in `secrets.toml`. The file is prepared before any request that
+//! changes GitLab, so that nothing is created whose secret could not be stored.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use plan::{
 
 use super::{Secret, local_config::SERVICE};
 
-/// What stands for what GitLab has not told yet: as long as the longest it tells.
+/// Placeholder for values that GitLab has not revealed yet, as long as the longest of them.
 const PLACEHOLDER: &str =
     "################################################################################";
 

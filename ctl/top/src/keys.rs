@@ -1,14 +1,14 @@
-//! What keys mean, by what they are about.
+//! The meaning of keys in each mode.
 
 use api::Action;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::model::Mode;
 
-/// What a key means.
+/// The meaning of a key.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Meant {
-    /// End.
+    /// End the program.
     Quit,
     /// So many lines down; negative: up.
     Move(isize),
@@ -30,11 +30,11 @@ pub(crate) enum Meant {
     Why,
     /// Type a filter.
     Filter,
-    /// A letter of it.
+    /// Add a letter to the filter.
     Type(char),
-    /// Take the last letter of it away.
+    /// Remove the last letter of the filter.
     Erase,
-    /// Leave it as it is.
+    /// Keep the filter.
     Accept,
     /// Sort by something else.
     Sort,
@@ -71,7 +71,7 @@ pub(crate) const fn verb(action: &Action) -> &'static str {
     }
 }
 
-/// None: nothing.
+/// The meaning of a key in a mode; `None` for no meaning.
 pub(crate) fn meant(mode: &Mode, key: KeyEvent) -> Option<Meant> {
     if key.kind == KeyEventKind::Release {
         return None;
@@ -83,7 +83,7 @@ pub(crate) fn meant(mode: &Mode, key: KeyEvent) -> Option<Meant> {
         Mode::Filter => typed(key.code),
         Mode::Confirm(..) => Some(match key.code {
             KeyCode::Char('y' | 'Y') => Meant::Yes,
-            // Whatever else was meant, it was not yes.
+            // Any other key means no.
             _ => Meant::Back,
         }),
         Mode::Help => Some(Meant::Back),

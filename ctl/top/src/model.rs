@@ -1,4 +1,5 @@
-//! What the view shows, and how it changes. No clock, no terminal, no socket.
+//! State of the view, and its changes. Invariant: no clock, no terminal, no socket, so that tests
+//! can drive it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,60 +18,60 @@ const LOG_LINES_MAX: usize = 2000;
 /// Characters of a filter.
 const FILTER_MAX: usize = 64;
 
-/// What comes in.
+/// Input of the model.
 #[derive(Debug)]
 pub(crate) enum Msg {
-    /// The supervisor has told all.
+    /// A complete status of the supervisor.
     Status(Box<StatusReply>),
-    /// Something has happened.
+    /// An event of a service.
     Happened(Box<ServiceEvent>),
-    /// It does not answer, and why.
+    /// The supervisor does not answer, with the reason.
     Lost(String),
     /// Lines of a service's log.
     Lines(String, Vec<LogLine>),
-    /// The stream of those lines begins (again): what is shown of it is no longer needed.
+    /// The stream of a log begins (again): the lines shown so far are dropped.
     LogBegins(String),
-    /// An action has ended: what is to be said, and whether it failed.
+    /// An action has ended: its message, and whether it failed.
     Ended(String, bool),
     /// The causes of a service's state, as lines.
     Why(String, Vec<String>),
-    /// A key.
+    /// A key press.
     Key(KeyEvent),
-    /// The terminal has another size.
+    /// The terminal was resized.
     Resized,
-    /// We are to end.
+    /// A signal that ends the program.
     Signal(u8),
 }
 
-/// What is to be done.
+/// Output of the model.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// End.
+    /// End the program.
     Quit,
-    /// Ask the supervisor for this.
+    /// Request this action for a service.
     Act(Action, String),
-    /// Ask why it is so.
+    /// Request the causes of a service's state.
     AskWhy(String),
-    /// Follow this log and no other.
+    /// Follow the log of this service and no other.
     Follow(String),
 }
 
-/// What the keys are about.
+/// The mode, which decides the meaning of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Mode {
-    /// The table.
+    /// The table of services.
     Table,
-    /// The filter is being typed.
+    /// A filter is being typed.
     Filter,
-    /// Whether to do this, yes or no.
+    /// A question whether to carry out this action.
     Confirm(Action, String),
-    /// The keys.
+    /// The list of keys.
     Help,
-    /// Why a service is as it is.
+    /// The causes of a service's state.
     Why {
-        /// Which.
+        /// Name of the service.
         service: String,
-        /// In words; none yet while it is being asked.
+        /// The causes in words; empty until the answer arrives.
         lines: Vec<String>,
         /// First line shown.
         top: usize,
@@ -79,7 +80,7 @@ pub(crate) enum Mode {
     Log,
 }
 
-/// Everything that is shown.
+/// Everything that the view shows.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) supervisor: Option<SupervisorStatus>,
@@ -93,11 +94,11 @@ pub(crate) struct Model {
     pub(crate) mode: Mode,
     /// Lines of the selected service.
     pub(crate) log: VecDeque<LogLine>,
-    /// Lines between the end of the log and what is shown; 0 follows.
+    /// Lines between the end of the log and the last shown one; 0 follows the log.
     pub(crate) back: usize,
     /// Why the supervisor does not answer, while it does not.
     pub(crate) lost: Option<String>,
-    /// The last word on an action, and whether it is a bad one.
+    /// The message of the last action, and whether it failed.
     pub(crate) told: Option<(String, bool)>,
     /// Rows of the table, or lines of the log, that the last picture had room for.
     pub(crate) page: usize,
@@ -129,17 +130,17 @@ impl Model {
         }
     }
 
-    /// There is something new since the last picture.
+    /// Whether the model has changed since the last frame.
     pub(crate) fn is_stale(&self) -> bool {
         self.stale
     }
 
-    /// There is a picture of it now.
+    /// Notes that the current state was drawn.
     pub(crate) fn drawn(&mut self) {
         self.stale = false;
     }
 
-    /// Takes in one thing.
+    /// Takes in one input, and answers the effects.
     pub(crate) fn update(&mut self, message: Msg) -> Vec<Effect> {
         self.stale = true;
         let selected = self.selected.clone();
@@ -171,7 +172,7 @@ impl Model {
             }
             Msg::Key(key) => match keys::meant(&self.mode, key) {
                 Some(meant) => {
-                    // It has been read.
+                    // A key press confirms that the message was read.
                     self.told = None;
                     self.key(meant)
                 }
@@ -207,7 +208,7 @@ impl Model {
         Vec::new()
     }
 
-    /// Between two looks: states are shown as soon as they change.
+    /// Applies an event between two status requests: a state is shown as soon as it changes.
     fn happened(&mut self, event: &ServiceEvent) -> Vec<Effect> {
         let mut services = self.services.iter_mut();
         if event.kind == EventKind::State
@@ -226,7 +227,7 @@ impl Model {
     fn lines(&mut self, service: &str, lines: Vec<LogLine>) -> Vec<Effect> {
         if service == self.selected {
             if self.back > 0 {
-                // What is being read stays where it is.
+                // A log that is scrolled back stays where it is.
                 self.back += lines.len();
             }
             self.log.extend(lines);
@@ -331,7 +332,7 @@ impl Model {
 
     /// The services that are shown, in order.
     pub(crate) fn rows(&self) -> Vec<&ServiceStatus> {
-        // What is disabled here is found by its name, and else not in the way.
+        // Disabled services are shown only if the filter names them, or if no service is enabled.
         let nothing = !self.services.iter().any(|service| service.enabled);
         let wanted = |service: &&ServiceStatus| {
             service.name.contains(&self.filter)
@@ -347,7 +348,7 @@ impl Model {
         &self.services
     }
 
-    /// What is selected is always one that is shown.
+    /// Keeps the selection on a service that is shown.
     fn keep_selection(&mut self) {
         let rows = self.rows();
         if rows.iter().any(|service| service.name == self.selected) {

@@ -1,27 +1,27 @@
-//! In what order services are shown.
+//! The order in which services are shown.
 
 use std::cmp::{Ordering, Reverse};
 
 use api::{ServiceState, ServiceStatus};
 use client::render::table;
 
-/// By what the table is sorted; the name decides between equals.
+/// Sort key of the table; the name decides between equals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// As `ctl status` does.
+    /// By name, as `ctl status` sorts.
     Name,
-    /// What is in trouble first.
+    /// Services in trouble first.
     State,
-    /// The busiest first.
+    /// The busiest services first.
     Cpu,
-    /// The largest first.
+    /// The largest services first.
     Memory,
-    /// What was restarted most first.
+    /// The most restarted services first.
     Restarts,
 }
 
 impl Order {
-    /// The one after this.
+    /// The next sort key.
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Name => Self::State,
@@ -32,7 +32,7 @@ impl Order {
         }
     }
 
-    /// For people.
+    /// The sort key in one word, for people.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -58,7 +58,7 @@ impl Order {
     }
 }
 
-/// The less, the sooner somebody should look.
+/// Urgency of a service: the lower, the sooner a person should look.
 fn urgency(service: &ServiceStatus) -> u8 {
     if !service.enabled {
         return 6;

@@ -1,5 +1,5 @@
-//! What the supervisor says, brought in by a task for each stream. Each begins anew when the
-//! control process restarts.
+//! Brings the supervisor's status, events and logs to the model, by one task for each stream. Each
+//! task reconnects when the control process restarts.
 
 use std::time::Duration;
 
@@ -22,18 +22,18 @@ use super::{
     model::{Effect, Msg},
 };
 
-/// Time between two looks at states and usage.
+/// Interval between two requests for states and usage.
 const LOOK: Duration = Duration::from_secs(1);
-/// An answer that takes longer is a supervisor that does not answer.
+/// Longest wait for an answer; after that the supervisor counts as silent.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
-/// Pause before a stream that broke is asked for again.
+/// Pause before a broken stream is requested again.
 const AGAIN: Duration = Duration::from_millis(300);
-/// A log is asked for when the selection has rested for this long.
+/// The selection must rest for this long before its log is requested.
 const REST: Duration = Duration::from_millis(80);
 /// Lines of a log to begin with.
 const LOG_LINES: u32 = 200;
 
-/// The tasks.
+/// The tasks of all streams.
 pub(crate) struct Sources {
     client: Client,
     to: Sender<Msg>,
@@ -42,11 +42,12 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// None runs yet. `path` is where the status is asked for.
+    /// Creates the sources without starting a task. `path` is the path of the status.
     pub(crate) fn new(client: Client, to: Sender<Msg>, path: String) -> Self {
         let client = Client {
             answer_max: ANSWER_MAX,
-            // It is said at once that nobody answers, and tried again anyway.
+            // Do not wait for a reconnection: a silent supervisor is shown at once, and asked again
+            // anyway.
             reconnect_max: Duration::ZERO,
             ..client
         };
@@ -58,7 +59,7 @@ impl Sources {
         }
     }
 
-    /// Begins to look, and to listen to what happens.
+    /// Starts the tasks for status and events.
     pub(crate) fn begin(&self) {
         tokio::spawn(look(
             self.client.clone(),
@@ -68,7 +69,7 @@ impl Sources {
         tokio::spawn(listen(self.client.clone(), self.to.clone()));
     }
 
-    /// Does what the model wants.
+    /// Carries out an effect of the model.
     pub(crate) fn carry_out(&mut self, effect: Effect) {
         let (client, to) = (self.client.clone(), self.to.clone());
         match effect {
@@ -189,7 +190,7 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
                     match progress {
                         Progress::Done(outcome) => return Ok(outcome),
                         Progress::Refused(reply) => return Err(reply.into()),
-                        // Of this no dry run is asked for.
+                        // Only the outcome counts; a preview cannot come without a dry run.
                         Progress::Accepted { .. }
                         | Progress::State { .. }
                         | Progress::Job { .. }

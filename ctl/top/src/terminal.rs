@@ -1,4 +1,5 @@
-//! The terminal, borrowed: whatever ends us, a panic or a signal too, it comes back as it was.
+//! Borrows the terminal. Invariant: the terminal gets back its former state however the program
+//! ends, by a panic or a signal too.
 
 use std::{io, os::unix::net::UnixStream as StdUnixStream};
 
@@ -44,12 +45,12 @@ fn failed(error: &io::Error) -> Error {
     )
 }
 
-/// A terminal on which the cursor cannot be moved.
+/// Whether the terminal cannot move its cursor.
 pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
-/// What the locale says.
+/// Whether the locale uses UTF-8.
 pub(crate) fn speaks_unicode() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()

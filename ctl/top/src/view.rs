@@ -38,12 +38,12 @@ const COLUMNS: [(&str, usize); 7] = [
 const NAME_WIDTH: (usize, usize) = (8, 24);
 /// Bars of a sparkline, from nothing to all.
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The same for terminals that know no others.
+/// Bars for terminals without Unicode blocks.
 const ASCII: [char; 9] = [' ', '.', '.', ':', ':', '-', '=', '#', '#'];
 /// A sparkline's top is at least this much, so that an idle service looks idle.
 const SPARK_FLOOR: f64 = 5.0;
 
-/// One picture.
+/// Draws one frame.
 pub(crate) fn draw(model: &mut Model, frame: &mut Frame<'_>) {
     model.drawn();
     let [head, body, foot] = Layout::vertical([
@@ -205,7 +205,7 @@ fn sparkline(model: &Model, name: &str, width: usize) -> String {
         return String::new();
     };
     let bars = if model.unicode { BLOCKS } else { ASCII };
-    // Where there is no room for all, each column is the busiest of several.
+    // If there is too little room, each column shows the busiest of several samples.
     let each = SAMPLES_MAX.div_ceil(width.max(1)).max(1);
     let newest_first: Vec<f64> = samples.iter().rev().copied().collect();
     let columns: Vec<f64> = newest_first

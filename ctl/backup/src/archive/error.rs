@@ -7,30 +7,31 @@ pub enum Error {
     /// The disk, or the file system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// No archive of ours begins like this.
+    /// The file does not begin like an archive that Mattervisor writes.
     #[error("it is not a backup of Mattervisor's: {0}")]
     Foreign(&'static str),
     /// The file ends before the archive does.
     #[error("it is cut off: its end is missing")]
     CutOff,
-    /// Some byte has changed since it was written.
+    /// Some byte differs from the byte that was written.
     #[error("it is damaged: its bytes are not those that were written")]
     Damaged,
-    /// A member is not what its sum says.
+    /// A member's content does not match its line in `SHA256SUMS`.
     #[error("it is damaged: {name} is not what was written")]
     Member {
-        /// The member.
+        /// Name of the member.
         name: String,
     },
-    /// A member that no backup of ours has: it leads elsewhere, or is no file, directory or link.
+    /// A member that the writer never stores: its name leads elsewhere, or it is no file, directory
+    /// or link.
     #[error(
         "it has {name}, which leads out of its place or is not a file, directory or link: nothing of the backup was put into place"
     )]
     Hostile {
-        /// The member.
+        /// Name of the member.
         name: String,
     },
-    /// Some part of the file is not in the form of a tar archive.
+    /// Some part of the file is not valid tar.
     #[error("it is damaged: {0}")]
     Form(String),
 }

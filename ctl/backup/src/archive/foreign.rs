@@ -1,4 +1,7 @@
-//! A tar archive that somebody else has made, read member after member to the marks of its end.
+//! Reads a tar archive that another program has made, member after member.
+//!
+//! Invariant: an archive counts as whole only if its content ends with the two blocks of zeros that
+//! mark the end of every tar archive; a shorter one is refused as cut off.
 
 use std::{
     cell::Cell,
@@ -12,13 +15,13 @@ use super::{
     read::{CHUNK_BYTES, Entry, EntryKind, head, only_zeros},
 };
 
-/// Bytes of a block.
+/// Size of a tar block, in bytes.
 const BLOCK: u64 = 512;
-/// Blocks of zeros that end an archive, in bytes.
+/// Length of the two blocks of zeros that end an archive.
 const END: u64 = 2 * BLOCK;
-/// Bytes of all headers before a member: a long name, a long target, what pax has besides.
+/// Limit for all headers before one member: a long name, a long target, pax records.
 const HEADERS_BYTES_MAX: u64 = 4 << 20;
-/// How the keys begin by which pax tells of holes.
+/// Prefix of the pax keys that describe holes.
 const PAX_SPARSE: &[u8] = b"GNU.sparse.";
 
 /// Why another program's tar archive is refused.
@@ -26,16 +29,17 @@ const PAX_SPARSE: &[u8] = b"GNU.sparse.";
 pub(crate) enum Fault {
     /// The archive ends within a member, or without the marks of its end.
     Cut(String),
-    /// A sparse file in a form that is not read.
+    /// The archive holds a sparse file in a form that the reader does not support.
     Sparse(String),
-    /// Some part of the file is not in the form of a tar archive, or cannot be read.
+    /// Some part of the file is not valid tar, or the file cannot be read.
     Read(io::Error),
 }
 
-/// Shows each member in turn, until one is answered by an error.
+/// Calls back for each member in turn, and stops at the first error of the callback.
 ///
 /// # Errors
-/// The archive's fault, by `wrong`, or what was answered. What was shown before may not be all.
+/// The archive's fault, converted by `wrong`, or the callback's error. After an error, members may
+/// have been shown already, and not all of them.
 pub(crate) fn each_foreign<E: From<Error>>(
     from: impl Read,
     wrong: impl Fn(Fault) -> E,
@@ -86,11 +90,11 @@ pub(crate) fn each_foreign<E: From<Error>>(
 
 #[derive(Default)]
 struct Counts {
-    /// Bytes read.
+    /// Bytes read so far.
     bytes: Cell<u64>,
-    /// How many of the last of them were zeros.
+    /// Length of the run of zeros at the end of those bytes.
     zeros: Cell<u64>,
-    /// More may not be read now.
+    /// Bytes that may still be read before the limit.
     left: Cell<u64>,
 }
 
@@ -142,7 +146,7 @@ mod tests {
         read.map(|()| members).map_err(|error| error.to_string())
     }
 
-    /// Zeros at the end of a file are no end of an archive.
+    /// Zeros at the end of a file's content do not pass for the end of the archive.
     #[test]
     fn an_archive_is_whole_or_refused_wherever_it_is_cut() {
         for content in [&b"text"[..], &[0; 2048], &[]] {
@@ -161,7 +165,7 @@ mod tests {
         }
     }
 
-    /// A name of any length would be held in memory.
+    /// Without a limit, the reader would hold a name of any length in memory.
     #[test]
     fn a_name_without_end_is_refused() {
         let mut header = tar::Header::new_gnu();

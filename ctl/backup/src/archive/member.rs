@@ -1,20 +1,20 @@
-//! The headers of one member.
+//! The tar headers of one member: ustar, with a pax record for each value that does not fit.
 
 use super::sparse::{self, Segment};
 
-/// Bytes of a block: tar counts in these.
+/// Size of a tar block, in bytes.
 pub(super) const BLOCK: u64 = 512;
-/// A name or target that fits into the header itself.
+/// Longest name or link target that fits into the header itself.
 const NAME_BYTES: usize = 100;
 /// Longest name of an account or a group.
 const OWNER_BYTES: usize = 32;
 
-/// Whose a member is.
+/// The owner of a member.
 #[derive(Clone, Debug, Default)]
 pub struct Owner {
     /// Numbers of user and group.
     pub ids: (u64, u64),
-    /// Their names; empty: they have none.
+    /// Names of user and group; empty if the numbers have no names.
     pub names: (String, String),
 }
 
@@ -23,28 +23,28 @@ pub struct Owner {
 pub enum Kind<'a> {
     /// A file of so many bytes.
     File(u64),
-    /// A file of so many bytes, of which these parts hold data.
+    /// A file of so many bytes with holes; the segments hold its data.
     Sparse(u64, &'a [Segment]),
     /// A directory.
     Directory,
-    /// A symbolic link that says this.
+    /// A symbolic link with this target.
     Symlink(&'a [u8]),
-    /// A further name of an earlier member.
+    /// A hard link to this earlier member.
     HardLink(&'a [u8]),
 }
 
 /// A member, without its content.
 #[derive(Clone, Debug)]
 pub struct Member<'a> {
-    /// Its name in the archive: relative, any bytes but NUL.
+    /// Name of the member in the archive: relative, any bytes but NUL.
     pub name: &'a [u8],
-    /// What it is.
+    /// Kind of the member.
     pub kind: Kind<'a>,
-    /// Its permissions.
+    /// Permission bits.
     pub mode: u32,
-    /// Whose it is.
+    /// Owner of the member.
     pub owner: &'a Owner,
-    /// When it was changed: seconds since 1970, and nanoseconds.
+    /// Modification time: seconds since 1970, and nanoseconds.
     pub changed: (i64, u32),
 }
 
@@ -58,7 +58,7 @@ impl Member<'_> {
         }
     }
 
-    /// All blocks before its content.
+    /// All header blocks that precede the content.
     pub(super) fn headers(&self) -> Vec<u8> {
         let (mut header, target) = match self.kind {
             Kind::Sparse(..) => (tar::Header::new_gnu(), None),
@@ -131,7 +131,8 @@ impl Member<'_> {
         if nanoseconds == 0 && whole.is_some() {
             return;
         }
-        // A negative time is written as one number: -1.25 is a second and a quarter before 1970.
+        // pax writes a negative time as one decimal number: -1.25 is a second and a quarter before
+        // 1970.
         let time = if seconds < 0 && nanoseconds > 0 {
             let left = 1_000_000_000 - nanoseconds;
             let sign = if seconds == -1 { "-" } else { "" };
@@ -143,7 +144,7 @@ impl Member<'_> {
     }
 }
 
-/// Into a field of the header, and where it does not fit into an extended record too.
+/// Writes a value into a header field; a value that does not fit also becomes a pax record.
 fn put(field: &mut [u8], value: &[u8], key: &str, records: &mut Vec<u8>) {
     let fits = value.len().min(field.len()).min(NAME_BYTES);
     field[..fits].copy_from_slice(&value[..fits]);
@@ -152,9 +153,10 @@ fn put(field: &mut [u8], value: &[u8], key: &str, records: &mut Vec<u8>) {
     }
 }
 
-/// An extended record of a pax header: its own length, key and value.
+/// Appends a pax record: length of the whole record, key and value.
 fn record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
-    // " key=value\n", and the digits of the length of all that, themselves included.
+    // The length counts " key=value\
+    // " and its own digits.
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while length.to_string().len() + rest != length {
@@ -165,7 +167,7 @@ fn record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
     records.push(b'\n');
 }
 
-/// The member that holds the records of the next one; nothing, if there are none.
+/// The pax member with the records for the next member; empty if there are no records.
 fn extended(records: &[u8]) -> Vec<u8> {
     if records.is_empty() {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! The form of a backup: one POSIX tar in zstd, with a sum of all of it at its end.
+//! The archive format of backups: one POSIX tar in zstd, with a checksum of the whole file at its
+//! end.
 //!
 //! | member | what it is |
 //! | --- | --- |
@@ -9,10 +10,10 @@
 //! | `report.json` | what happened to files while they were read |
 //! | `SHA256SUMS` | last: a line for each regular file before it, as `sha256sum` writes it |
 //!
-//! Behind that stands the [`trailer`]: a SHA-256 of every byte of the file before it, in a frame that
-//! zstd skips. So `tar --zstd -x` and `sha256sum -c SHA256SUMS` work by hand.
+//! Behind the tar stands the [`trailer`]: a SHA-256 of every byte of the file before it, in a frame
+//! that zstd skips. So `tar --zstd -x` and `sha256sum -c SHA256SUMS` work by hand.
 //!
-//! The writer and reader hold a few pieces in memory, whatever the size of what is saved.
+//! Writer and reader hold a few pieces in memory, whatever the size of the backup.
 
 mod error;
 mod foreign;

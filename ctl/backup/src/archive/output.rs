@@ -1,5 +1,6 @@
-//! The way of the archive's bytes to the disk: one thread compresses them and another sums and writes what
-//! comes of that, while the next ones are read. Compression takes longest, so its thread does nothing else.
+//! Writes the archive's bytes to the disk: one thread compresses blocks, another hashes and writes
+//! the compressed blocks, and meanwhile the caller reads the next ones. Compression takes longest,
+//! so its thread does nothing else.
 
 use std::{
     fs::File,
@@ -12,27 +13,27 @@ use sha2::{Digest, Sha256};
 
 use super::trailer;
 
-/// zstd's level: the one that is about as fast as a disk.
+/// zstd's level: the highest that is about as fast as a disk.
 const LEVEL: i32 = 3;
-/// Blocks that may wait for a thread: enough that neither end often waits for its turn, and few megabytes, for
-/// none is longer than a piece of the dump.
+/// Blocks that may wait for a thread: enough that neither end often waits for the other, and few
+/// megabytes, because no block is longer than a piece of the dump.
 const WAITING_MAX: usize = 4;
 
 enum Step {
     Bytes(Vec<u8>),
-    /// What follows can be read without what came before.
+    /// Starts a new zstd frame, which can be read without the frames before it.
     NewFrame,
 }
 
-/// The near end.
+/// The caller's end of the two threads.
 pub(super) struct Output {
     steps: Option<SyncSender<Step>>,
-    /// Blocks that were written, to be filled again.
+    /// Written blocks that come back to be filled again.
     spare: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<io::Result<Sums>>>,
 }
 
-/// What has become of all that was written.
+/// Checksum and length of the finished file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums {
     /// SHA-256 of the file but for its trailer.
@@ -55,7 +56,7 @@ impl Output {
         })
     }
 
-    /// An empty block.
+    /// An empty block: a spare one, or a new one.
     pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
         let spare = self.spare.try_recv().ok();
         let mut buffer = spare.unwrap_or_default();
@@ -76,12 +77,12 @@ impl Output {
         let sent = self.steps.as_ref().map(|steps| steps.send(step));
         match sent {
             Some(Ok(())) => Ok(()),
-            // The thread has ended, and knows why.
+            // The thread has ended; its result holds the reason.
             _ => Err(self.end().err().unwrap_or_else(ended)),
         }
     }
 
-    /// Waits until all is on the disk.
+    /// Waits until all blocks are on the disk.
     pub(super) fn finish(mut self) -> io::Result<Sums> {
         self.end()
     }
@@ -94,7 +95,7 @@ impl Output {
 }
 
 impl Drop for Output {
-    /// Nobody writes to the file any more when this is gone.
+    /// Joins the threads, so that nothing writes to the file after the drop.
     fn drop(&mut self) {
         let _ = self.end();
     }
@@ -110,7 +111,7 @@ fn run(file: File, steps: &Receiver<Step>, written: &SyncSender<Vec<u8>>) -> io:
         .name("write".into())
         .spawn(move || Summed::write(file, &received))?;
     let compressed = compress(Blocks(blocks), steps, written);
-    // First the disk's own fault: it is why nobody took what was compressed.
+    // The disk's error comes first: it is why the compressor could not hand its blocks on.
     let Summed {
         mut file,
         sum,
@@ -132,7 +133,7 @@ fn compress(to: Blocks, steps: &Receiver<Step>, written: &SyncSender<Vec<u8>>) -
         match step {
             Step::Bytes(bytes) => {
                 encoder.write_all(&bytes)?;
-                // Where nobody wants it back it is freed.
+                // If the queue of spare blocks is full or closed, the block is freed.
                 let _ = written.try_send(bytes);
             }
             Step::NewFrame => encoder = self::encoder(encoder.finish()?)?,
@@ -161,7 +162,7 @@ impl Write for Blocks {
     }
 }
 
-/// Length and sum of the bytes that are on the disk.
+/// Checksum and length of the bytes that are on the disk.
 struct Summed {
     file: File,
     sum: Sha256,

@@ -1,7 +1,7 @@
 //! Reads an archive, member after member, and judges it as a whole.
 //!
-//! Nothing here trusts it: lengths are bounded, a name is only bytes. Who unpacks one has to look at
-//! each [`Entry`] for itself.
+//! Invariant: the reader trusts nothing in the archive. Every length is bounded, and a name is only
+//! bytes: code that unpacks an archive must check each [`Entry`] itself.
 
 use std::{
     cell::Cell,
@@ -19,45 +19,45 @@ use super::{
     sums, trailer,
 };
 
-/// zstd's window, as a power of two: what our own level needs, and no more.
+/// zstd's window, as a power of two: what the writer's level needs, and no more.
 const WINDOW_LOG_MAX: u32 = 23;
-/// What every zstd frame begins with.
+/// Magic number of a zstd frame.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// A line of the sums: a name may be as long as a path can be, and escaped.
+/// Longest line of `SHA256SUMS`: a name may be as long as a path can be, and escaped.
 const LINE_BYTES_MAX: u64 = 64 << 10;
-/// Bytes read at once.
+/// Bytes read per call.
 pub(super) const CHUNK_BYTES: usize = 128 << 10;
 
 /// The kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A regular file, sparse ones too: holes read as zeros.
+    /// A regular file; a sparse file too, whose holes read as zeros.
     File,
     /// A directory.
     Directory,
     /// A symbolic link.
     Symlink,
-    /// A further name of an earlier member.
+    /// A hard link to an earlier member.
     HardLink,
-    /// Anything else, which no archive of ours has.
+    /// Any other kind; the writer stores none.
     Other,
 }
 
 /// A member that is being read.
 pub struct Entry<'a> {
-    /// Its name, as it stands there.
+    /// Name of the member, as the archive has it.
     pub name: Vec<u8>,
-    /// What it is.
+    /// Kind of the member.
     pub kind: EntryKind,
-    /// Length of its content, in bytes.
+    /// Length of the content, in bytes.
     pub length: u64,
-    /// Permissions, all of them.
+    /// All permission bits.
     pub mode: u32,
-    /// The names of user and group; empty: none.
+    /// The names of user and group; empty if there are none.
     pub owner: (Vec<u8>, Vec<u8>),
-    /// Where a link leads.
+    /// Target of a link.
     pub target: Option<Vec<u8>>,
-    /// When it was changed, in seconds since 1970.
+    /// Modification time, in seconds since 1970.
     pub changed: u64,
     content: &'a mut dyn Read,
     sum: Sha256,
@@ -65,7 +65,7 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The next bytes of its content; 0: it has no more.
+    /// Reads the next bytes of the content; answers 0 at its end.
     ///
     /// # Errors
     /// The archive's fault, or the disk's.
@@ -73,12 +73,12 @@ impl Entry<'_> {
         self.read(buffer).map_err(form)
     }
 
-    /// Bytes of its content that were read.
+    /// Bytes of the content that were read so far.
     pub(super) fn seen(&self) -> u64 {
         self.read
     }
 
-    /// The whole content, of a bounded length.
+    /// The whole content; an error if it is longer than [`DOCUMENT_BYTES_MAX`].
     pub fn document(&mut self) -> Result<Vec<u8>> {
         if self.length > DOCUMENT_BYTES_MAX {
             let name = String::from_utf8_lossy(&self.name);
@@ -99,10 +99,10 @@ impl Read for Entry<'_> {
     }
 }
 
-/// What is known of an archive that was read to its end and is as it was written.
+/// Facts of an archive that was read to its end and is intact.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole {
-    /// Members.
+    /// Number of members.
     pub members: u64,
     /// Length of the file.
     pub bytes: u64,
@@ -110,7 +110,7 @@ pub struct Whole {
     pub sum: [u8; 32],
 }
 
-/// The first member, the manifest, without a look at the rest but for its end.
+/// Reads the first member, the manifest; of the rest only the end is checked.
 ///
 /// # Errors
 /// [`Error::CutOff`] if the end is missing.
@@ -130,12 +130,13 @@ pub fn first(file: &File) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Shows each member in turn, `SHA256SUMS` included, until one is answered by an error, and then
-/// judges the whole. `read` hears how many bytes of the file have been read.
+/// Calls back for each member in turn, `SHA256SUMS` included, stops at the first error of the
+/// callback, and then judges the whole archive. `read` receives the number of bytes of the file
+/// read so far.
 ///
 /// # Errors
-/// What the archive's fault is, or what was answered. What was shown before may be damaged: it is good
-/// only once this has returned without an error.
+/// The archive's fault, or the callback's error. Members that were shown before may be damaged:
+/// they are good only once this function has returned without an error.
 pub fn each<E: From<Error>>(
     file: &File,
     mut read: impl FnMut(u64) -> std::result::Result<(), E>,
@@ -157,7 +158,7 @@ pub fn each<E: From<Error>>(
         one(&mut entry, &mut lines, &mut shown, &mut || read(at.get()))?;
     }
     lines.end()?;
-    // Nothing but zeros stands behind the last member.
+    // Only zeros may stand behind the last member.
     let mut rest = archive.into_inner();
     if !only_zeros(&mut rest).map_err(form)? {
         return Err(Error::Form("something follows its last member".to_owned()).into());
@@ -174,7 +175,7 @@ pub fn each<E: From<Error>>(
     })
 }
 
-/// Shows one member, and reads what was left of it.
+/// Shows one member, and then reads the part of its content that the callback has left.
 fn one<E: From<Error>>(
     raw: &mut tar::Entry<'_, impl Read>,
     lines: &mut Lines,
@@ -232,7 +233,7 @@ pub(super) fn head<'a>(raw: &'a mut tar::Entry<'_, impl Read>) -> Result<Entry<'
     })
 }
 
-/// The lines that `SHA256SUMS` should have, by a part of their sums: eight bytes a file.
+/// The lines that `SHA256SUMS` should have, each kept as eight bytes of its hash.
 #[derive(Default)]
 struct Lines {
     wanted: Vec<u64>,
@@ -244,7 +245,7 @@ impl Lines {
         self.wanted.push(short(line));
     }
 
-    /// Another member comes.
+    /// Checks that another member may come.
     fn more(&self) -> Result<()> {
         if self.compared {
             return Err(Error::Form(format!("something follows {SUMS}")));
@@ -289,7 +290,7 @@ fn short(line: &[u8]) -> u64 {
     ])
 }
 
-/// Length of a file, and what its trailer says.
+/// Length of a file, and the checksum in its trailer.
 fn end_of(file: &File) -> Result<(u64, [u8; 32])> {
     let mut magic = [0; 4];
     let length = file.metadata()?.len();
@@ -321,7 +322,8 @@ pub(super) fn only_zeros(from: &mut impl Read) -> io::Result<bool> {
     }
 }
 
-/// What zstd or tar cannot read. Faults of the disk are told as such.
+/// Converts a read error: an error with an `errno` is the disk's, any other is a fault of zstd or
+/// tar.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn form(error: io::Error) -> Error {
     match error.raw_os_error() {
@@ -330,7 +332,7 @@ fn form(error: io::Error) -> Error {
     }
 }
 
-/// A file, read from its beginning on, whatever its position is.
+/// Reads a file from its beginning, whatever the position of its descriptor.
 struct At<'f> {
     file: &'f File,
     at: Rc<Cell<u64>>,

@@ -1,7 +1,7 @@
-//! Which parts of a file hold data, and the header that says so in an archive.
+//! Finds the parts of a file that hold data, and writes the header that describes them.
 //!
-//! The header is GNU tar's old one (type `S`): GNU tar, bsdtar, Python and the crate that we read by
-//! know it.
+//! The header is GNU tar's old one (type `S`), which GNU tar, bsdtar, Python and the `tar` crate
+//! read.
 
 use std::{fs::File, io};
 
@@ -15,19 +15,20 @@ use super::member::BLOCK;
 /// A part of a file that holds data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it begins.
+    /// Offset of the segment in the file.
     pub offset: u64,
-    /// How long it is, in bytes.
+    /// Length of the segment, in bytes.
     pub length: u64,
 }
 
-/// Segments in one header block, and in each that follows.
+/// Segments in the header block, and in each extension block that follows.
 const IN_HEADER: usize = 4;
 const IN_EXTENSION: usize = 21;
-/// With more, the holes between the nearest are stored as the zeros that they read as.
+/// Most segments of one file. Once the limit is reached, later holes are stored as the zeros that
+/// they read as.
 const SEGMENTS_MAX: usize = 10_000;
 
-/// The parts of a file of this length that hold data, if it has holes that are worth it.
+/// The data segments of a file of this length; `None` if it has no holes that are worth storing.
 pub fn segments(file: &File, length: u64) -> io::Result<Option<Vec<Segment>>> {
     let mut found: Vec<Segment> = Vec::new();
     let mut at = 0;
@@ -36,7 +37,7 @@ pub fn segments(file: &File, length: u64) -> io::Result<Option<Vec<Segment>>> {
             break;
         };
         let to = seek(file, from, Whence::SeekHole)?.unwrap_or(length);
-        // Whole blocks, so that each segment begins at one in the archive.
+        // Rounds to whole blocks, so that each segment begins at a block of the archive.
         let from = from / BLOCK * BLOCK;
         let to = to.max(from + 1).next_multiple_of(BLOCK).min(length);
         let full = found.len() == SEGMENTS_MAX;
@@ -60,15 +61,15 @@ fn seek(file: &File, from: u64, what: Whence) -> io::Result<Option<u64>> {
     match lseek64(file, from, what) {
         Ok(at) => Ok(u64::try_from(at).ok()),
         Err(Errno::ENXIO) => Ok(None),
-        // It knows no holes: all is data.
+        // The file system does not support holes: all is data.
         Err(Errno::EINVAL) => Ok(matches!(what, Whence::SeekData).then_some(from.unsigned_abs())),
         Err(errno) => Err(errno.into()),
     }
 }
 
-/// Fills in what a header says of the segments; the blocks that follow it.
+/// Writes the segments into the header, and answers the extension blocks that follow.
 pub(super) fn describe(header: &mut tar::Header, segments: &[Segment], length: u64) -> Vec<u8> {
-    // A last one of no length says where the file ends.
+    // A last segment of length 0 states the length of the file.
     let end = Segment {
         offset: length,
         length: 0,

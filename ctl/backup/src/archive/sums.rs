@@ -24,7 +24,7 @@ pub(super) fn line(sum: &[u8; 32], name: &[u8]) -> Vec<u8> {
     line
 }
 
-/// In hexadecimal, lower case.
+/// Bytes in hexadecimal, lower case.
 pub(crate) fn hex(sum: &[u8]) -> String {
     sum.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");

@@ -1,4 +1,8 @@
 //! Writes an archive, member after member.
+//!
+//! Invariant: the archive stays well-formed whatever happens to a source file. Each member holds
+//! exactly as many bytes as its header says, because [`Content`] drops what is too much and fills
+//! up with zeros.
 
 use std::{
     fs::File,
@@ -18,7 +22,7 @@ use super::{
 
 /// Two blocks of zeros end an archive.
 const END_BYTES: usize = 1024;
-/// Bytes that are handed on together.
+/// Bytes handed to the compressor together.
 const BATCH_BYTES: usize = 1 << 20;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -30,7 +34,7 @@ pub struct Writer {
     now: i64,
 }
 
-/// A whole archive.
+/// Facts of a finished archive.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
     /// Length of the file.
@@ -39,18 +43,18 @@ pub struct Written {
     pub sum: [u8; 32],
 }
 
-/// A part of the dump, and its number.
+/// A numbered part of the dump.
 #[derive(Debug)]
 pub struct Piece {
-    /// From 0 on.
+    /// Number of the piece, from 0 on.
     pub number: u32,
     /// At most [`super::form::PIECE_BYTES`].
     pub bytes: Vec<u8>,
 }
 
 impl Writer {
-    /// Begins one. `spool` is an empty file that may be lost at any moment: the sums are gathered in it.
-    /// `now` is the time of members that are no files, in seconds since 1970.
+    /// Begins an archive. The writer gathers the sums in `spool`, an empty file that may be lost at
+    /// any moment. `now` is the time of generated members, in seconds since 1970.
     pub fn new(file: File, spool: File, now: i64) -> Result<Self> {
         Ok(Self {
             out: Output::new(file)?,
@@ -60,7 +64,7 @@ impl Writer {
         })
     }
 
-    /// A member that is no file of the disk's: root's, 0600.
+    /// Adds a generated member, which is not a file on the disk: owner root, mode 0600.
     pub fn document(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let owner = root();
         let mut content = self.content(&Member {
@@ -74,7 +78,7 @@ impl Writer {
         content.end()
     }
 
-    /// Part of the dump, which is not copied on its way.
+    /// Adds a piece of the dump, without copying its bytes.
     pub fn piece(&mut self, piece: Piece) -> Result<()> {
         let name = format!("{}{:08}", DUMP, piece.number);
         let owner = root();
@@ -94,12 +98,12 @@ impl Writer {
         self.sum(&sum.into(), name.as_bytes())
     }
 
-    /// A member without content.
+    /// Adds a member without content.
     pub fn plain(&mut self, member: &Member<'_>) -> Result<()> {
         self.put(&member.headers())
     }
 
-    /// A regular file, whose content is to follow.
+    /// Adds a regular file whose content follows.
     pub fn content(&mut self, member: &Member<'_>) -> Result<Content<'_>> {
         self.plain(member)?;
         Ok(Content {
@@ -111,13 +115,13 @@ impl Writer {
         })
     }
 
-    /// What follows can be read without what came before.
+    /// Starts a new zstd frame, which can be read without the frames before it.
     pub fn new_frame(&mut self) -> Result<()> {
         self.hand_on()?;
         Ok(self.out.new_frame()?)
     }
 
-    /// Ends it. All of it is on the disk when this returns; its name may not be.
+    /// Ends the archive. All bytes are on the disk when this returns; the file's name may not be.
     pub fn finish(mut self) -> Result<Written> {
         self.sums.flush()?;
         let length = self.sums.get_ref().metadata()?.len();
@@ -168,7 +172,7 @@ impl Writer {
         Ok(self.out.bytes(batch)?)
     }
 
-    /// To the next block.
+    /// Pads with zeros to the next block.
     fn pad(&mut self, length: u64) -> Result<()> {
         let more = length.next_multiple_of(BLOCK) - length;
         self.put(&ZEROS[..usize::try_from(more).unwrap_or(0)])
@@ -179,7 +183,7 @@ impl Writer {
     }
 }
 
-/// The content of a file, of which exactly as much follows as its header says.
+/// The content of a member: exactly as many bytes as its header says.
 #[must_use]
 pub struct Content<'w> {
     writer: &'w mut Writer,
@@ -190,12 +194,12 @@ pub struct Content<'w> {
 }
 
 impl Content<'_> {
-    /// Bytes that are still to come.
+    /// Bytes that are still missing.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// The next bytes; what is too much is dropped.
+    /// Adds the next bytes, and drops those beyond the announced length.
     pub fn data(&mut self, bytes: &[u8]) -> Result<()> {
         let fits = bytes
             .len()
@@ -205,7 +209,7 @@ impl Content<'_> {
         self.writer.put(&bytes[..fits])
     }
 
-    /// A hole before the next bytes, which a header of [`Kind::Sparse`] has told of.
+    /// Skips a hole that the header of [`Kind::Sparse`] has announced.
     pub fn hole(&mut self, mut length: u64) {
         while length > 0 {
             let some = length.min(ZEROS.len() as u64);
@@ -215,7 +219,7 @@ impl Content<'_> {
         }
     }
 
-    /// Zeros in the place of bytes that are not there any more.
+    /// Writes zeros in place of bytes that the file has no longer.
     pub fn zeros(&mut self, mut length: u64) -> Result<()> {
         while length > 0 {
             let some = length.min(ZEROS.len() as u64);
@@ -225,7 +229,7 @@ impl Content<'_> {
         Ok(())
     }
 
-    /// Ends it. Zeros stand for what has not come.
+    /// Ends the member, and fills missing bytes with zeros.
     pub fn end(mut self) -> Result<()> {
         self.zeros(self.left)?;
         self.writer.pad(self.stored)?;

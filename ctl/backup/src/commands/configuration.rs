@@ -1,8 +1,9 @@
-//! `ctl restore FILE --configuration`: site file, service files and secrets of a backup become this machine's,
-//! before its data do.
+//! `ctl restore FILE --configuration`: replaces this machine's site file, service files and secrets
+//! by those of a backup, before the data are restored.
 //!
-//! Order: who applies it answers, the whole backup is read, a person has seen what changes; then the files,
-//! a reconfiguration that only looks, and one that acts. What the first refuses has the files put back.
+//! Order: the supervisor answers, the whole backup is read, a person confirms the changes; then the
+//! files are replaced, a dry-run reconfiguration checks them, and a real one applies them. If the
+//! dry run refuses them, the old files are put back.
 
 use std::{
     fmt::Write as _,
@@ -22,10 +23,10 @@ use super::{
     restore::{agreed, failed},
 };
 
-/// Which settings are secret: in the catalogue.
+/// Table of the settings that are secret, in the catalogue.
 const VARIABLES: &str = "mattermost/variables.tsv";
 
-/// Puts it into place and has it applied.
+/// Puts the configuration into place and applies it.
 pub(super) async fn apply(here: &Session<'_>, file: &Path, yes: bool) -> Result<(), Error> {
     let context = here.context;
     let running: Result<api::StatusReply, Error> = context.client.get("/v1/services").await;
@@ -76,7 +77,8 @@ fn read(here: &Session<'_>, file: &Path) -> Result<Saved, mattervisor_backup::Er
     Saved::read(&opened, &manifest, &mut watch)
 }
 
-/// What becomes of each file. Of secrets no more than that they change.
+/// The question to the person: what changes in each file. For secrets it says only that they
+/// change.
 fn question(
     here: &Session<'_>,
     saved: &Saved,
@@ -85,7 +87,7 @@ fn question(
 ) -> Result<String, mattervisor_backup::Error> {
     let catalog = here.context.catalog.clone();
     let catalog = catalog.unwrap_or_else(|| PathBuf::from(plan::CATALOG_DIR));
-    // Without the table nobody knows which lines may be shown.
+    // Without the table nothing tells which lines may be shown.
     let names = Names::read(&catalog.join(VARIABLES)).ok();
     let mut out = String::from("The configuration of the backup becomes this machine's:\n");
     for (path, change) in changes {
@@ -115,7 +117,7 @@ fn question(
     Ok(out)
 }
 
-/// `ctl reconfigure`, which says for itself what it does and what is wrong.
+/// Runs `ctl reconfigure`, which itself reports what it does and what is wrong.
 fn reconfigure(here: &Session<'_>, more: &[&str]) -> Result<(), Error> {
     let context = here.context;
     let own = std::env::current_exe().ok();
@@ -130,7 +132,7 @@ fn reconfigure(here: &Session<'_>, more: &[&str]) -> Result<(), Error> {
         command.arg("--catalog").arg(catalog);
     }
     command.arg("reconfigure").args(more);
-    // What we print ourselves may be read by a program.
+    // Stdout is ours alone: a program may parse it.
     command.stdin(Stdio::null()).stdout(std::io::stderr());
     #[expect(
         clippy::disallowed_methods,

@@ -1,5 +1,5 @@
-//! `ctl backup create`: asks the supervisor for the job, and follows it. A client that goes away stops
-//! nothing.
+//! `ctl backup create`: asks the supervisor for the job, and follows it. The job continues if the
+//! client goes away.
 
 use std::path::PathBuf;
 
@@ -79,7 +79,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<u8, 
     told(context, &result)
 }
 
-/// What a job has left as its result.
+/// Prints the result that a job has left, and answers the exit code.
 pub(super) fn told(context: &Context, result: &JobResult) -> Result<u8, Error> {
     if context.format == Format::Json {
         let text = serde_json::to_string_pretty(result)

@@ -1,4 +1,4 @@
-//! `ctl backup list`.
+//! `ctl backup list`: prints the backups of a directory, and the safety copy of the last restore.
 
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ pub(super) fn run(here: &Session<'_>, place: &Place) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// What the last restore has kept, where the backups of this machine are listed.
+/// The safety copy of the last restore; only for this machine's own directory of backups.
 fn safety(here: &Session<'_>, place: &Place) -> Result<Option<Safety>, Error> {
     if place.to.is_some() {
         return Ok(None);

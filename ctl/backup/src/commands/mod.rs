@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `mattervisor-backup`: parses the arguments and runs one command.
 
 mod configuration;
 mod create;
@@ -108,7 +108,7 @@ fn recover(configuration: &Path) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// A signal asks to stop: nothing that is half made stays.
+/// Signals set the stop flag; the work then removes what is half made.
 fn listen(stop: &Stop) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let stop = stop.clone();
@@ -122,20 +122,20 @@ fn listen(stop: &Stop) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A moment for people: RFC 3339 comes in, and goes out to the second.
+/// A moment for people: RFC 3339, cut to the second.
 fn utc(at: &str) -> String {
     at.parse::<Timestamp>()
         .map_or_else(|_| shown(at).into_owned(), text::utc_seconds)
 }
 
 impl Session<'_> {
-    /// What the supervisor has rendered.
+    /// The configuration that the supervisor has rendered.
     fn configuration(&self) -> Result<Configuration, mattervisor_backup::Error> {
         let root = std::path::absolute(&self.context.root)?;
         Configuration::read(&root.join("run/mattervisor/backup/configuration.json"))
     }
 
-    /// The directory of the backups.
+    /// The directory of the backups: `to`, or the configured one.
     fn target(&self, to: Option<&Path>) -> Result<Target, mattervisor_backup::Error> {
         match to {
             Some(to) => Target::open(&std::path::absolute(to)?),
@@ -143,7 +143,7 @@ impl Session<'_> {
         }
     }
 
-    /// A program reads what is printed.
+    /// Whether the output is JSON.
     fn is_json(&self) -> bool {
         self.context.format == Format::Json
     }
@@ -154,7 +154,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// To stdout. Whoever has closed it does not want to know.
+    /// Prints to stdout. A closed stdout is not an error.
     fn print(&self, text: &str) {
         let _ = self.context.print(text);
     }

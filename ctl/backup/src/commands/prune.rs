@@ -1,4 +1,4 @@
-//! `ctl backup prune`.
+//! `ctl backup prune`: removes old backups by the rules of the site file or the command line.
 
 use std::{fmt::Write as _, path::PathBuf};
 

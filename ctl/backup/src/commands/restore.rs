@@ -1,5 +1,5 @@
-//! `ctl restore`: says what will be replaced, asks, has the supervisor do it, and follows it. A client that
-//! goes away stops nothing.
+//! `ctl restore`: says what will be replaced, asks for confirmation, asks the supervisor for the
+//! job, and follows it. The job continues if the client goes away.
 
 use std::{
     fmt::Write as _,
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use super::{Session, create::told, utc};
 
-/// A version that nobody has told.
+/// Stands for a version that is not known.
 const UNKNOWN: &str = "of an unknown version";
 
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ pub(super) fn failed(error: mattervisor_backup::Error) -> Error {
     Error::new(Kind::Failed, error.to_string())
 }
 
-/// The job's arguments, and what is asked before it begins, if anything is to be replaced.
+/// The job's arguments, and the question before the job begins, if anything is to be replaced.
 fn asked_for(
     here: &Session<'_>,
     arguments: &Arguments,
@@ -115,7 +115,7 @@ fn asked_for(
     ))
 }
 
-/// The same for what other programs have saved.
+/// Like [`asked_for`], for files of other programs.
 fn foreign(
     here: &Session<'_>,
     arguments: &Arguments,
@@ -159,7 +159,8 @@ fn foreign(
     Ok((operation, Some(question)))
 }
 
-/// A backup of that name, where there is no such file.
+/// The path of a backup: the name of a backup stands for the file of that name in the directory of
+/// backups, if no such file exists here.
 fn path(here: &Session<'_>, file: &Path) -> Result<PathBuf, mattervisor_backup::Error> {
     let is_name = file.to_str().is_some_and(|it| name::moment(it).is_some());
     if is_name && safe_path::metadata(file).is_err() {
@@ -201,7 +202,7 @@ fn replaced(
     out + &kept_then(kept)
 }
 
-/// The database that there is, in a line.
+/// One line about the live database.
 fn database(here: &Session<'_>, configuration: &Configuration) -> String {
     let installed = &configuration.mattermost_version;
     let installed = installed.as_deref().unwrap_or(UNKNOWN);
@@ -219,7 +220,7 @@ fn database(here: &Session<'_>, configuration: &Configuration) -> String {
     }
 }
 
-/// The files that there are, in a line.
+/// One line about the live files.
 fn directories(configuration: &Configuration) -> String {
     let trees = configuration.trees.iter();
     let trees: Vec<_> = trees.map(|it| it.path.display().to_string()).collect();
@@ -281,7 +282,7 @@ fn undo(kept: &Safety, configuration: &Configuration, here: &Session<'_>) -> Str
     )
 }
 
-/// Asks. Without a terminal nobody can answer.
+/// Asks for confirmation. Without a terminal it fails, because nobody can answer.
 pub(super) fn agreed(question: &str) -> Result<bool, Error> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

@@ -1,4 +1,4 @@
-//! `ctl backup verify`.
+//! `ctl backup verify`: reads backups as a whole and says whether they are good.
 
 use std::{
     fmt::Write as _,
@@ -75,7 +75,8 @@ fn files(here: &Session<'_>, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     found.collect()
 }
 
-/// What is found of a backup among others is noted beside it, unless somebody works there.
+/// Verifies one backup. The result for a backup in the directory is stored beside it, unless
+/// another program works there.
 fn one(here: &Session<'_>, file: &Path, server: Option<&Server>) -> Result<Verified, Error> {
     let mut watch = Watch::new(here.stop.clone(), |_| {});
     let parts = file

@@ -1,4 +1,4 @@
-//! All that can be known before anything is stopped or written.
+//! The checks of a backup: everything that can be known before anything is stopped or written.
 
 use safe_path::Folder;
 
@@ -17,12 +17,12 @@ use crate::{
     target::{self, Target},
 };
 
-/// A dump in zstd takes about so much of its database, in percent: measured ones took 8 to 30.
+/// Expected size of a compressed dump, in percent of its database: measured dumps took 8 to 30.
 const DUMP_PERCENT: u64 = 35;
-/// What may be written besides.
+/// Reserve for everything else that is written.
 const SPARE_BYTES: u64 = 16 << 20;
 
-/// What is to be saved, and that it can be.
+/// The checked sources of a backup.
 pub struct Checked {
     pub(super) sources: Sources,
     pub(super) survey: Survey,
@@ -30,7 +30,7 @@ pub struct Checked {
     pub(super) asked: Asked,
 }
 
-/// Files that are to be saved.
+/// Files to save.
 pub(super) struct Sources {
     pub(super) trees: Vec<(String, Folder)>,
     pub(super) home: (Folder, Documents),

@@ -1,4 +1,4 @@
-//! Files of configuration: as they are, or without their secrets.
+//! Configuration files on their way into the archive: complete, or without their secrets.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -15,9 +15,9 @@ use crate::{
     secrets::{self, Names, Without},
 };
 
-/// Mattermost's configuration, beside which it keeps certificates.
+/// Mattermost's configuration file, which lies in its home beside certificates.
 pub(super) const CONFIG: &str = "config.json";
-/// Mattervisor's, and its secrets.
+/// Mattervisor's site file and its secrets.
 const SITE: &str = "mattervisor.toml";
 const SECRETS: &str = "secrets.toml";
 const SERVICES: &str = "services.d";
@@ -25,30 +25,30 @@ const SERVICES: &str = "services.d";
 /// One entry of a directory on its way into the archive.
 #[derive(Debug)]
 pub(super) enum Document {
-    /// As it is.
+    /// A file that is saved unchanged.
     Whole {
-        /// Its name in the directory.
+        /// Name of the file in its directory.
         name: OsString,
-        /// Its name in the archive.
+        /// Name of the file in the archive.
         archived: String,
     },
-    /// What is left of it.
+    /// The text of a file without its secrets.
     Text {
-        /// Its name in the archive.
+        /// Name of the text in the archive.
         archived: String,
         /// The text.
         text: String,
     },
 }
 
-/// What is to be saved of a directory, and what is left out.
+/// The entries of a directory to save, and those to leave out.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
     pub(super) list: Vec<Document>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
-/// A way to take secrets out of a text.
+/// A function that removes the secrets from a text.
 type Strip = fn(&[u8], &Names) -> Option<Without>;
 
 impl Documents {
@@ -70,7 +70,7 @@ impl Documents {
         Ok(documents)
     }
 
-    /// All that lies in the directory of the site file.
+    /// All entries of the directory of the site file.
     pub(super) fn of_site(site: &Folder, without: Option<&Names>) -> Result<Self, Error> {
         let mut documents = Self::default();
         site.each::<Error>(|name| {
@@ -142,7 +142,7 @@ impl Documents {
     }
 }
 
-/// Where uploaded files are, as Mattermost's own configuration says.
+/// The driver of uploaded files, from Mattermost's own configuration.
 pub(super) fn file_driver(home: &Folder) -> Result<Option<String>, Error> {
     let text = read(home, CONFIG.as_ref())?.unwrap_or_default();
     let config: Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -153,7 +153,7 @@ pub(super) fn file_driver(home: &Folder) -> Result<Option<String>, Error> {
         .map(str::to_owned))
 }
 
-/// The whole of a file, if it is there and one.
+/// The content of a regular file; `None` if there is no such file.
 fn read(folder: &Folder, name: &OsStr) -> Result<Option<Vec<u8>>, Error> {
     let path = folder.path().join(name);
     let whole = || -> io::Result<Option<Vec<u8>>> {

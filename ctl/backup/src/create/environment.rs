@@ -1,26 +1,27 @@
-//! What Mattermost's environment says of where things are: it wins over Mattermost's own configuration.
+//! Reads from Mattermost's environment where its configuration and its files are. The environment
+//! overrides Mattermost's own configuration.
 
 use plan::{Options, RealHost, load};
 
 use crate::configuration::Configuration;
 
-/// Where Mattermost's configuration is: a path, or the address of a database.
+/// Variable with the place of Mattermost's configuration: a path, or the address of a database.
 const CONFIG: &str = "MM_CONFIG";
-/// Where uploaded files are.
+/// Variable with the driver of uploaded files.
 const DRIVER: &str = "MM_FILESETTINGS_DRIVERNAME";
 
-/// Parts of the environment.
+/// The parts of the environment that a backup needs.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
-    /// The configuration is in the database.
+    /// Whether Mattermost keeps its configuration in the database.
     pub(super) in_database: bool,
-    /// Where uploaded files are.
+    /// The driver of uploaded files, if set.
     pub(super) file_driver: Option<String>,
 }
 
 impl Environment {
-    /// As the files of the supervisor say it. From files that do not check nothing is learned: what runs
-    /// is not what they say either.
+    /// Reads the environment from the supervisor's files. Files that fail their check yield
+    /// nothing: the running environment does not come from them.
     pub(super) fn of(configuration: &Configuration) -> Self {
         let options = Options {
             root: configuration.root.clone(),

@@ -1,7 +1,8 @@
 //! Makes a backup.
 //!
-//! Order: every check, then (offline) Mattermost's stop, then the moment that is dumped, the dump, and the files
-//! after it, so that each row has its file. Nothing has a backup's name before all of it is on the disk.
+//! Order: every check, then (offline) Mattermost's stop, then the snapshot, its dump, and after
+//! that the files, so that each row has its file. Invariant: no file has a backup's name before all
+//! its bytes are on the disk.
 
 mod checks;
 mod documents;
@@ -24,32 +25,32 @@ use crate::{
     target::{Held, Target, must_be_mounted},
 };
 
-/// What kind of backup.
+/// Options of a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Whether Mattermost may run meanwhile.
     pub mode: Mode,
-    /// Without those secrets that lie in files.
+    /// Whether to leave out the secrets that lie in files.
     pub without_secrets: bool,
 }
 
-/// A backup that is there.
+/// A finished backup.
 #[derive(Clone, Debug, Serialize)]
 pub struct Created {
-    /// Where.
+    /// Path of the backup.
     pub file: PathBuf,
     /// Length of the backup, in bytes.
     pub bytes: u64,
     /// SHA-256 of the file but for its trailer.
     pub sum: String,
-    /// What it says of itself.
+    /// Manifest of the backup.
     #[serde(skip)]
     pub manifest: Manifest,
-    /// What happened while it was made.
+    /// What happened to files while the backup was made.
     pub report: Report,
 }
 
-/// Stops Mattermost, and has it start again when this goes.
+/// Stops Mattermost for an offline backup. Dropping the pause starts Mattermost again.
 pub trait Pause {
     /// # Errors
     /// Mattermost could not be stopped.
@@ -59,10 +60,10 @@ pub trait Pause {
     fn resume(&mut self) -> Result<(), Error>;
 }
 
-/// Opens the directory for backups, alone.
+/// Opens and locks the directory of backups.
 ///
 /// # Errors
-/// The directory is not there, not mounted, not safe, or another program works in it.
+/// The directory is missing, not mounted or not safe, or another program works in it.
 pub fn hold(configuration: &Configuration) -> Result<Held, Error> {
     if let Some(mount) = &configuration.require_mount {
         must_be_mounted(mount)?;
@@ -70,10 +71,10 @@ pub fn hold(configuration: &Configuration) -> Result<Held, Error> {
     Target::open(&configuration.to)?.hold()
 }
 
-/// Makes a backup of this moment's name.
+/// Makes a backup, named by the current time.
 ///
 /// # Errors
-/// Nothing is left of it then.
+/// After an error nothing is left of the backup.
 pub fn create(
     configuration: &Configuration,
     options: Options,
@@ -84,7 +85,7 @@ pub fn create(
 ) -> Result<Created, Error> {
     let stop = watch.stop().clone();
     let done = attempt(configuration, options, held, made, pause, watch);
-    // Whatever a child that was ended has said: the reason is that somebody asked.
+    // After a stop request, report the request and not the complaint of a child that it ended.
     done.map_err(|error| stop.check().err().unwrap_or(error))
 }
 
@@ -126,7 +127,7 @@ fn write(
         mut manifest,
         asked,
     } = checked;
-    // The moment that the backup shows.
+    // The snapshot's moment, which names the backup.
     let dump = asked.dump()?;
     let now = Timestamp::now();
     let (partial, file, spool) = held.begin(&name::of(made))?;

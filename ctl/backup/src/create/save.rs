@@ -1,4 +1,7 @@
-//! The dump, and the files after it, into the archive.
+//! Writes the dump into the archive, and the files after it.
+//!
+//! This order gives each row its file: a file that a row of the snapshot names exists before the
+//! snapshot.
 
 use safe_path::Folder;
 
@@ -14,7 +17,7 @@ use crate::{
     postgres::{Dump, Server},
 };
 
-/// The dump in pieces, and what was counted beside it. Its length in bytes.
+/// Saves the dump in pieces, and the row counts beside it. Answers the dump's length in bytes.
 pub(super) fn database(
     writer: &mut Writer,
     dump: Dump,
@@ -46,7 +49,7 @@ pub(super) fn database(
     Ok(bytes)
 }
 
-/// All files. How many, and what happened to them.
+/// Saves all files. Answers their number, and what happened to them.
 pub(super) fn files(
     writer: &mut Writer,
     sources: &Sources,

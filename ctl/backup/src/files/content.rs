@@ -1,5 +1,5 @@
-//! The content of one file, which may change while it is read: the archive stays well-formed
-//! whatever happens, and what happened is told.
+//! Copies the content of one file, which may change meanwhile. The archive stays well-formed
+//! whatever happens, and the change is reported.
 
 use std::{
     fs::{File, Metadata},
@@ -13,13 +13,13 @@ use crate::{
     archive::{Content, Segment},
 };
 
-/// Bytes read at once.
+/// Bytes read per call.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
-/// What became of a file while it was read, and what the system said.
+/// What happened to a file while it was read, with the system's error if any.
 pub(super) type Told = Option<(Trouble, Option<io::Error>)>;
 
-/// Reads a file of this length into its place in the archive.
+/// Copies a file of this length into its member.
 pub(super) fn copy(
     file: &File,
     before: &Metadata,
@@ -66,7 +66,8 @@ pub(super) fn copy(
     Ok(told)
 }
 
-/// Zeros for all that was not read, as far as the header promised data. Where that ends.
+/// Writes zeros for the data that the header announced and that was not read. Answers where the
+/// data end.
 fn fill(content: &mut Content<'_>, segments: &[Segment], mut at: u64) -> Result<u64, Error> {
     for segment in segments {
         let end = segment.offset + segment.length;
@@ -80,7 +81,7 @@ fn fill(content: &mut Content<'_>, segments: &[Segment], mut at: u64) -> Result<
     Ok(at)
 }
 
-/// What a second look tells.
+/// Compares a second `stat` with the first.
 fn changed(file: &File, before: &Metadata) -> Told {
     let Ok(now) = file.metadata() else {
         return None;
@@ -95,7 +96,7 @@ fn changed(file: &File, before: &Metadata) -> Told {
     None
 }
 
-/// As much as there is from a place on; 0: the file ends here.
+/// Reads as many bytes at an offset as there are; answers 0 at the end of the file.
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
         match file.read_at(buffer, offset) {

@@ -1,4 +1,4 @@
-//! Files on their way into an archive.
+//! Reads files from the disk into an archive, and reports what happened to them meanwhile.
 
 mod content;
 mod limits;

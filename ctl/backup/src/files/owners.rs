@@ -1,4 +1,4 @@
-//! The names of accounts, each looked up once.
+//! The names of accounts and groups, each looked up once.
 
 use std::collections::HashMap;
 

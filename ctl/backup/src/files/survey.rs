@@ -1,4 +1,5 @@
-//! How much there is, before anything is read: for the space that it needs, and the time left.
+//! Counts entries and bytes before anything is read, to check the free space and to estimate the
+//! time left.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -7,7 +8,7 @@ use safe_path::Folder;
 use super::limits::{DEPTH_MAX, is_ours};
 use crate::{Error, Watch};
 
-/// How much there is in a tree.
+/// Size of a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Entries of any kind.
@@ -53,7 +54,7 @@ fn within(
         Ok(())
     });
     match walked {
-        // What cannot be read now is told when it is to be saved.
+        // Unreadable entries are reported later, when they are to be saved.
         Err(Error::Io { .. }) => Ok(()),
         walked => walked,
     }

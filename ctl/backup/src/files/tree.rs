@@ -1,7 +1,8 @@
-//! A tree of files, entry after entry, into an archive.
+//! Saves trees of files into an archive, entry after entry.
 //!
-//! Symbolic links are stored as links and never followed, but for one at the top ([`Folder::open`]).
-//! A file with several names is stored once. Other file systems below the top are saved too, and told.
+//! Symbolic links are stored as links and never followed, except one at the top ([`Folder::open`]).
+//! A file with several names is stored once. Other file systems below the top are saved too, and
+//! reported.
 
 use std::{
     collections::HashMap,
@@ -23,15 +24,16 @@ use crate::{
     archive::{Kind, Member, Owner, Writer, segments},
 };
 
-/// Files with several names that are remembered; of further ones each name is stored as a file.
+/// Most files with several names that are remembered; of further ones each name is stored as a
+/// file.
 const LINKS_MAX: usize = 100_000;
 
-/// Puts trees into an archive, and gathers what happened on the way.
+/// Saves trees into an archive, and gathers what happened to files meanwhile.
 pub struct Saver<'w> {
     writer: &'w mut Writer,
-    /// What happened.
+    /// What happened to files.
     pub troubles: Troubles,
-    /// Regular files that were stored, or a further name of one.
+    /// Number of regular files stored, hard links included.
     pub files: u64,
     owners: Owners,
     links: HashMap<(u64, u64), Vec<u8>>,
@@ -39,7 +41,7 @@ pub struct Saver<'w> {
 }
 
 impl<'w> Saver<'w> {
-    /// Into this archive.
+    /// Saves into this archive.
     pub fn new(writer: &'w mut Writer) -> Self {
         Self {
             writer,
@@ -51,10 +53,10 @@ impl<'w> Saver<'w> {
         }
     }
 
-    /// A whole tree, under this name in the archive.
+    /// Saves a whole tree, under this name in the archive.
     ///
     /// # Errors
-    /// What goes wrong with the archive; what goes wrong with a file is told in `troubles`.
+    /// A fault of the archive; faults of single files go into `troubles`.
     pub fn tree(&mut self, top: &Folder, name: &str, watch: &mut Watch) -> Result<(), Error> {
         let name = name.as_bytes().to_vec();
         if top.is_followed() {
@@ -64,7 +66,7 @@ impl<'w> Saver<'w> {
         self.within(top, &name, 0, watch)
     }
 
-    /// One entry of a folder, under this name in the archive.
+    /// Saves one entry of a folder, under this name in the archive.
     ///
     /// # Errors
     /// As for [`Saver::tree`].
@@ -78,7 +80,7 @@ impl<'w> Saver<'w> {
         self.one(folder, name, archived, 0, watch)
     }
 
-    /// A text that is no file of the disk's.
+    /// Saves a generated text, which is not a file on the disk.
     ///
     /// # Errors
     /// As for [`Saver::tree`].
@@ -206,7 +208,7 @@ impl<'w> Saver<'w> {
                 self.links.insert(number, archived.to_vec());
             }
         }
-        // Only what takes less room than it is long can have holes.
+        // Only a file that takes less room than its length can have holes.
         let holes = before.blocks() * 512 < before.len();
         let parts = if holes {
             segments(&file, before.len()).unwrap_or(None)
@@ -269,7 +271,7 @@ fn described<'a>(name: &'a [u8], now: &Metadata, kind: Kind<'a>, owner: &'a Owne
     }
 }
 
-/// A link, so many directories below the top, that leads out of the tree by its text.
+/// Whether the target of a link, this many directories below the top, leads out of the tree.
 fn leads_out(target: &[u8], depth: usize) -> bool {
     let mut level = Some(depth);
     for part in target.split(|byte| *byte == b'/') {

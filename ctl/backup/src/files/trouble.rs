@@ -1,10 +1,10 @@
-//! What happened to files while they were read, told exactly.
+//! What happened to files while they were read: exact numbers, and the first names of each kind.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of one kind that are told.
+/// Most names that are kept for each kind.
 const NAMED_MAX: usize = 100;
 
 /// One kind of thing that happened to a file.
@@ -14,9 +14,10 @@ const NAMED_MAX: usize = 100;
 pub enum Trouble {
     /// The file could not be read: it is missing in the backup, or its end is.
     Unreadable,
-    /// A further name of a file of another account's, made by who may not have been allowed to read it.
+    /// A hard link to a file of another account; the maker of the link may not have been allowed to
+    /// read the file.
     Lent,
-    /// Below more directories than are gone into.
+    /// The entry lies below more directories than the limit allows.
     TooDeep,
     /// The file claims a length that no file can have.
     TooLong,
@@ -39,7 +40,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Something that was there is not in the backup.
+    /// Whether something that existed is missing from the backup.
     pub fn is_loss(self) -> bool {
         match self {
             Self::Unreadable | Self::Lent | Self::TooDeep | Self::TooLong => true,
@@ -54,7 +55,7 @@ impl Trouble {
         }
     }
 
-    /// What to say of so many.
+    /// The message for this many troubles of the kind.
     pub fn words(self) -> &'static str {
         match self {
             Self::Unreadable => "could not be read",
@@ -81,14 +82,14 @@ pub struct Troubles(BTreeMap<Trouble, Told>);
 /// The troubles of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// So many of them.
+    /// Number of troubles.
     pub count: u64,
-    /// The first ones, with what the system said, if anything.
+    /// The first names, each with the system's error if any.
     pub names: Vec<String>,
 }
 
 impl Troubles {
-    /// Counts one more; `why` is the error of the system.
+    /// Counts one more trouble; `why` is the system's error.
     pub fn add(&mut self, trouble: Trouble, name: &[u8], why: Option<&std::io::Error>) {
         let told = self.0.entry(trouble).or_default();
         told.count += 1;
@@ -101,12 +102,12 @@ impl Troubles {
         }
     }
 
-    /// Each kind that happened.
+    /// Each kind that happened, with its troubles.
     pub fn iter(&self) -> impl Iterator<Item = (Trouble, &Told)> {
         self.0.iter().map(|(trouble, told)| (*trouble, told))
     }
 
-    /// Files that are not in the backup, or not wholly, though they were there.
+    /// Number of files that existed and are missing from the backup, at least in part.
     pub fn lost(&self) -> u64 {
         let losses = self.0.iter().filter(|(trouble, _)| trouble.is_loss());
         losses.map(|(_, told)| told.count).sum()

@@ -1,4 +1,4 @@
-//! What a job can be asked for.
+//! The arguments of a backup request.
 
 use std::path::PathBuf;
 
@@ -17,19 +17,19 @@ use crate::manifest::Mode;
 pub(super) enum Arguments {
     /// Make a backup.
     Create {
-        /// Into this directory, not that of the configuration.
+        /// Directory to use instead of the configured one.
         #[serde(default)]
         to: Option<PathBuf>,
         /// Whether Mattermost may run meanwhile.
         #[serde(default)]
         mode: Mode,
-        /// Without those secrets that lie in files.
+        /// Whether to leave out the secrets that lie in files.
         #[serde(default)]
         without_secrets: bool,
-        /// Then read it as a whole.
+        /// Whether to read the whole backup afterwards.
         #[serde(default)]
         verify: bool,
-        /// Then, if it is good, remove old ones.
+        /// Whether to remove old backups afterwards, if the new one is good.
         #[serde(default)]
         prune: bool,
     },

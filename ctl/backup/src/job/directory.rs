@@ -1,4 +1,4 @@
-//! The job's directory: the request, our journal, the result. It is root's, and nobody else's.
+//! The job's directory: the request, our journal, the result. The directory is root's alone.
 
 use std::{
     io::{self, Write},
@@ -17,7 +17,7 @@ use crate::{Error, Progress, name, target::Target};
 /// Environment variable with the path of the job's directory.
 const VARIABLE: &str = "MATTERVISOR_JOB_DIR";
 const JOURNAL: &str = "journal.json";
-/// A longer file is none of these.
+/// Longest file that is read there.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The directory.
@@ -25,7 +25,7 @@ pub(crate) struct Directory {
     dir: Dir,
 }
 
-/// Which backup a request is about, whichever run works on it.
+/// The backup that a request is about; each run of the same request works on the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Journal {
     id: String,
@@ -33,10 +33,10 @@ pub(super) struct Journal {
     made: Timestamp,
 }
 
-/// What a request asks for.
+/// Parses the arguments of a request.
 ///
 /// # Errors
-/// [`Error::Arguments`] if that is not understood.
+/// [`Error::Arguments`] if they are not valid.
 pub(crate) fn arguments<T: DeserializeOwned>(order: &JobOrder) -> Result<T, Error> {
     serde_json::from_value(order.arguments.clone()).map_err(|error| Error::Arguments {
         error: error.to_string(),
@@ -51,7 +51,7 @@ impl Directory {
         Ok(Self { dir })
     }
 
-    /// What tells the job's progress, and holds the job where that is asked.
+    /// The function that reports the job's progress, and stops the job at a held step.
     pub(crate) fn teller(&self) -> Result<impl FnMut(&Progress) + 'static, Error> {
         let mut tell = notify::teller();
         let dir = self.dir.again()?;
@@ -76,11 +76,12 @@ impl Directory {
         })
     }
 
-    /// That of an earlier run of the same request, or a new one.
+    /// The journal of an earlier run of the same request, or a new one.
     pub(super) fn journal(&self, order: &JobOrder, target: &Target) -> Result<Journal, Error> {
         let text = match self.dir.read(JOURNAL, BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            // One that cannot be read may be of this request: no second backup is made beside the first.
+            // An unreadable journal may be of this request: fail, and make no second backup beside
+            // the first.
             read => read.map_err(Error::with("read", &self.dir.path().join(JOURNAL)))?,
         };
         let earlier = serde_json::from_slice(&text).ok();
@@ -90,7 +91,7 @@ impl Directory {
             return Ok(earlier);
         }
         let mut made = Timestamp::now();
-        // Two in one second.
+        // Another backup of the same second has the name: take the next second.
         let there = target.backups()?;
         while there.contains(&name::of(made)) {
             made += jiff::SignedDuration::from_secs(1);
@@ -107,7 +108,7 @@ impl Directory {
         Ok(journal)
     }
 
-    /// Leaves what came of a request, whose id is put in here.
+    /// Writes the result of a request, with the request's id.
     pub(crate) fn result(&self, order: &JobOrder, result: JobResult) -> Result<(), Error> {
         let mut result = JobResult {
             id: order.id.clone(),
@@ -116,7 +117,7 @@ impl Directory {
         };
         let mut text = encoded(&result)?;
         if text.len() > JOB_RESULT_BYTES_MAX {
-            // What the supervisor would not read goes without its report.
+            // The supervisor would reject a longer result: leave out the report.
             result.report = Value::Null;
             text = encoded(&result)?;
         }
@@ -132,7 +133,7 @@ fn encoded(result: &JobResult) -> Result<Vec<u8>, Error> {
     Ok(serde_json::to_vec(result).map_err(io::Error::from)?)
 }
 
-/// On the disk, or not at all.
+/// Writes a file atomically and syncs it.
 pub(crate) fn write(dir: &Dir, name: &str, text: &[u8]) -> Result<(), Error> {
     let new = format!("{name}.new");
     let path = dir.path().join(name);
@@ -152,7 +153,7 @@ impl Journal {
         self.made
     }
 
-    /// The backup is there already.
+    /// Whether the backup already exists.
     pub(super) fn is_done(&self, target: &Target) -> Result<bool, Error> {
         Ok(target.backups()?.contains(&name::of(self.made)))
     }

@@ -1,5 +1,6 @@
-//! A job that stops itself (SIGSTOP) when it begins a step: so tests kill what they want at a moment that is a
-//! fact and no guess. Who may write into the job's directory, root alone, may have it so.
+//! Test hook: a job stops itself (SIGSTOP) when it begins a chosen step, so that tests kill
+//! processes at an exact moment. Only root can ask for it, because only root can write into the
+//! job's directory.
 
 use std::io;
 
@@ -8,11 +9,12 @@ use safe_path::Dir;
 
 use crate::Step;
 
-/// In the job's directory: the words of the step. It goes when the job stops, which so happens once.
+/// File in the job's directory with the words of the step. The job removes the file before it
+/// stops, so it stops once.
 const HOLD: &str = "hold";
 const BYTES_MAX: u64 = 64;
 
-/// Stops this process, if it is to be held at this step.
+/// Stops this process, if the hold file names this step.
 pub(super) fn at(dir: &Dir, step: Step) -> io::Result<()> {
     let wanted = match dir.read(HOLD, BYTES_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

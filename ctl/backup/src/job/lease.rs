@@ -1,5 +1,5 @@
-//! Mattermost's stop for the time of the job: a lease of the supervisor's. It ends with the job too, should
-//! we die.
+//! Stops Mattermost for the time of the job, by a lease of the supervisor. The lease ends with the
+//! job, even if the job dies.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,9 @@ use crate::{Error, Step, Stop, Unit, Watch, create::Pause};
 /// Environment variable with the path of the control socket.
 const VARIABLE: &str = "MATTERVISOR_SOCKET";
 const PATH: &str = "/v1/leases";
-/// Asks that Mattermost be stopped.
+/// Method that takes the lease: Mattermost is stopped.
 const TAKE: &str = "POST";
-/// Asks that it be started again.
+/// Method that releases the lease: Mattermost is started again.
 const RELEASE: &str = "DELETE";
 
 /// The lease of one job.
@@ -35,12 +35,12 @@ impl<'c> Lease<'c> {
         }
     }
 
-    /// The next run of the job has it.
+    /// Leaves the lease to the next run of the job.
     pub(crate) fn leave(&mut self) {
         self.held = false;
     }
 
-    /// Gives back what is held, if anything is.
+    /// Releases the lease, if it is held.
     pub(crate) fn end(&mut self) -> Result<(), Error> {
         if self.held { self.resume() } else { Ok(()) }
     }
@@ -61,7 +61,8 @@ impl<'c> Lease<'c> {
 impl Pause for Lease<'_> {
     fn pause(&mut self, watch: &mut Watch) -> Result<(), Error> {
         watch.step(Step::StopMattermost, None, Unit::Files);
-        // Whatever comes back: what may be stopped is given back.
+        // Set before the request: whatever the answer is, services may be stopped and the lease
+        // must be released.
         self.held = true;
         let request = LeaseRequest {
             id: None,
@@ -89,7 +90,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Whether all services came to what was asked; if not, why.
+/// Checks that all services reached the requested state; otherwise answers why not.
 fn judge(answer: &Answer) -> Result<(), String> {
     let why = match serde_json::from_value::<Progress>(answer.last.clone()) {
         Ok(Progress::Done(outcome)) => {
@@ -108,7 +109,7 @@ fn judge(answer: &Answer) -> Result<(), String> {
             }
         }
         Ok(Progress::Refused(error)) => error.message,
-        // A refusal before there is any progress; or the answer broke off.
+        // A refusal before any progress, or an answer that broke off.
         _ => serde_json::from_value::<ErrorReply>(answer.last.clone()).map_or_else(
             |_| "it has not said how it ended".to_owned(),
             |it| it.message,

@@ -1,8 +1,9 @@
-//! The job's side: what the supervisor's run of us does.
+//! The job: the part of this program that the supervisor runs.
 //!
-//! What is asked for lies in `MATTERVISOR_JOB_DIR/request.json`, and what came of it goes to
-//! `result.json` there. A run that died is started again with the same request, and finds in
-//! `journal.json` which backup it was about: if that is there by now, nothing is left to do.
+//! The request lies in `MATTERVISOR_JOB_DIR/request.json`, and the result goes to `result.json`
+//! there. The supervisor restarts a run that died with the same request; the new run finds in
+//! `journal.json` which backup the request is about, and has nothing left to do if that backup
+//! exists.
 
 mod arguments;
 pub(crate) mod directory;
@@ -31,7 +32,7 @@ use crate::{
     verify,
 };
 
-/// Runs the job that is asked for, and answers its exit code: 0 done, 1 failed, with nothing left open.
+/// Runs the requested job, and answers its exit code: 0 done, 1 failed, with nothing left open.
 pub fn run(configuration: &Path, stop: Stop) -> u8 {
     match attempt(configuration, stop) {
         Ok(true) => 0,
@@ -43,7 +44,7 @@ pub fn run(configuration: &Path, stop: Stop) -> u8 {
     }
 }
 
-/// Whether all is well, once that is written down.
+/// Runs the job and writes its result. Answers whether the job succeeded.
 fn attempt(configuration: &Path, stop: Stop) -> Result<bool, Error> {
     let directory = Directory::of_environment()?;
     let order = directory.order()?;
@@ -81,7 +82,7 @@ fn work(
         prune,
     } = asked;
     if let Some(to) = to {
-        // What has to be mounted is about the directory of the configuration alone.
+        // The required mount concerns only the configured directory.
         configuration.require_mount = None;
         configuration.to = to;
     }
@@ -93,7 +94,8 @@ fn work(
     let journal = directory.journal(order, held.target())?;
     let made = journal.made();
     let name = name::of(made);
-    // An earlier run of this request may have made it, and died before it could say so.
+    // An earlier run of this request may have finished the backup and died before it wrote the
+    // result.
     let created = if journal.is_done(held.target())? {
         None
     } else {

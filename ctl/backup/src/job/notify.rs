@@ -1,4 +1,4 @@
-//! Progress, told to the supervisor by `sd_notify`.
+//! Reports progress to the supervisor by `sd_notify`.
 
 use std::os::{
     linux::net::SocketAddrExt,
@@ -12,11 +12,11 @@ use crate::Progress;
 /// Environment variable with the address of the notify socket.
 const VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// What tells it; where nobody listens, to nobody.
+/// The function that reports progress; without a notify socket it does nothing.
 pub(crate) fn teller() -> impl FnMut(&Progress) + 'static {
     let to = std::env::var_os(VARIABLE).and_then(|name| address(&name.to_string_lossy()));
     let socket = UnixDatagram::unbound().and_then(|socket| {
-        // Nobody's queue holds the work up: the next one tells more.
+        // A full queue must not block the job: the next message replaces this one.
         socket.set_nonblocking(true)?;
         Ok(socket)
     });

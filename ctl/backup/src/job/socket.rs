@@ -1,7 +1,7 @@
-//! One request to the supervisor, over its control socket: HTTP/1.1, an answer of JSON lines.
+//! Sends one request to the supervisor over its control socket: HTTP/1.1, answered by JSON lines.
 //!
-//! By hand, and not by the crate `client`: that one asks on a tokio runtime, while this job is threads and
-//! blocking calls, and has to look between two reads whether somebody wants it to stop.
+//! Not by the crate `client`, which needs a tokio runtime: this job uses threads and blocking
+//! calls, and must check for a stop request between two reads.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -17,12 +17,12 @@ use crate::Stop;
 /// Longest line of an answer.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// So often we look whether somebody has asked us to stop.
+/// Interval at which the job checks for a stop request.
 const LOOK: Duration = Duration::from_millis(250);
-/// So long a request takes at least, whoever asks.
+/// Least time for a request, even after a stop request.
 const LEAST: Duration = Duration::from_secs(2);
 
-/// What waits for an answer, unless somebody asks us to stop.
+/// A stream whose reads wait until data arrive or a stop is requested.
 struct Patient<'s> {
     stream: UnixStream,
     stop: &'s Stop,
@@ -44,16 +44,16 @@ impl Read for Patient<'_> {
     }
 }
 
-/// An answer.
+/// An answer of the supervisor.
 pub(super) struct Answer {
-    /// 200 and the like.
+    /// HTTP status.
     pub(super) status: u16,
     /// Last line of the stream.
     pub(super) last: Value,
 }
 
-/// Sends it, and waits for the end of the answer; once somebody has asked us to stop, for a short time only: a
-/// supervisor that ends has the services stopped that we wait for.
+/// Sends the request, and waits for the end of the answer. After a stop request it waits only a
+/// short time: a supervisor that shuts down stops the very services that the answer waits for.
 pub(super) fn ask(
     socket: &Path,
     method: &str,
@@ -123,7 +123,7 @@ fn strange(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// A body in chunks.
+/// Decodes a chunked body.
 struct Chunks<R> {
     from: R,
     left: u64,
@@ -135,7 +135,7 @@ impl<R: BufRead> Read for Chunks<R> {
         if self.left == 0 && !self.ended {
             let mut size = line(&mut self.from)?;
             if size.is_empty() {
-                // The end of the chunk before.
+                // Skips the line end behind the previous chunk.
                 size = line(&mut self.from)?;
             }
             let digits = size.split(';').next().unwrap_or_default();

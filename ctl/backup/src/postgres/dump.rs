@@ -1,7 +1,8 @@
 //! A dump of a database, in pieces, and the rows of its tables at the same moment.
 //!
-//! Theory: one session asks what is to be known, and then opens a transaction that only reads and exports its snapshot. `pg_dump` takes that,
-//! and while it writes, the same session counts rows on a thread of its own: both see the same moment.
+//! Theory: one session gathers the facts, and then opens a read-only transaction and exports its
+//! snapshot. `pg_dump` uses that snapshot, and while it writes, the same session counts rows on a
+//! thread of its own: both see the same moment.
 
 use std::{
     io::{self, Read},
@@ -22,28 +23,28 @@ use crate::{
     process::Running,
 };
 
-/// The first version that ends sessions which wait.
+/// First version with a timeout for idle sessions.
 const IDLE_MAJOR: u32 = 14;
 
-/// A server that has been asked, and its programs.
+/// A server whose facts are known, and the programs for it.
 pub struct Asked {
-    /// What is known of the database.
+    /// Facts of the database.
     pub facts: Facts,
     /// Programs of the server's version.
     pub tools: Tools,
     session: Session,
 }
 
-/// The moment that is dumped.
+/// An open snapshot, ready to be dumped.
 pub struct Dump {
-    /// What is known of the database then.
+    /// Facts of the database in that snapshot.
     pub facts: Facts,
     tools: Tools,
     session: Session,
     snapshot: String,
 }
 
-/// A dump on its way.
+/// A dump in progress.
 pub(crate) struct Flow {
     pg_dump: Running,
     output: ChildStdout,
@@ -52,10 +53,10 @@ pub(crate) struct Flow {
 }
 
 impl Asked {
-    /// Asks the server.
+    /// Connects to the server and gathers the facts.
     ///
     /// # Errors
-    /// The server does not answer, or its programs are not here.
+    /// The server does not answer, or its programs are not installed.
     pub fn open(server: &Server, stop: &Stop) -> Result<Self, Error> {
         let own = server.programs.as_deref();
         let any = Tools::any(own, stop)?;
@@ -63,7 +64,7 @@ impl Asked {
         let facts = queries::facts(&mut session)?;
         let major = facts.server_version_number / 10_000;
         if major >= IDLE_MAJOR {
-            // It waits until Mattermost is down.
+            // The session idles until Mattermost is stopped.
             session.ask("SET idle_session_timeout = 0")?;
         }
         let tools = if any.major >= major {
@@ -78,7 +79,7 @@ impl Asked {
         })
     }
 
-    /// Opens the moment that is dumped.
+    /// Opens the snapshot.
     ///
     /// # Errors
     /// As for [`Session::ask`].
@@ -99,7 +100,7 @@ impl Asked {
 }
 
 impl Dump {
-    /// Begins to dump.
+    /// Starts the dump and the count of rows.
     pub(crate) fn begin(self, server: &Server, stop: &Stop) -> Result<Flow, Error> {
         let Self {
             tools,
@@ -130,7 +131,7 @@ impl Dump {
 }
 
 impl Flow {
-    /// The next part, if there is one.
+    /// The next piece of the dump; `None` at its end.
     pub(crate) fn piece(&mut self) -> Result<Option<Piece>, Error> {
         let mut bytes = Vec::with_capacity(PIECE_BYTES);
         read_full(&mut self.output, &mut bytes)?;
@@ -142,13 +143,13 @@ impl Flow {
         Ok(Some(Piece { number, bytes }))
     }
 
-    /// What was counted, once all has been read.
+    /// The row counts, once the whole dump has been read.
     ///
     /// # Errors
-    /// [`Error::Program`] if `pg_dump` has failed: what was read is no dump then.
+    /// [`Error::Program`] if `pg_dump` has failed: the pieces are not a dump then.
     pub(crate) fn finish(self) -> Result<Counted, Error> {
         let warnings = self.pg_dump.finish();
-        // The snapshot lives as long as the session: until pg_dump has taken it.
+        // The session holds the snapshot open: it must outlive pg_dump.
         let (session, tables) = self.counting.join().map_err(|_| Error::Unanswered)?;
         drop(session);
         let warnings = warnings?;
@@ -157,10 +158,10 @@ impl Flow {
     }
 }
 
-/// What is known once a dump is there.
+/// Row counts and warnings of a finished dump.
 pub(crate) struct Counted {
     pub(crate) tables: Vec<Table>,
-    /// What `pg_dump` has complained of without failing.
+    /// Warnings of `pg_dump`.
     pub(crate) warnings: String,
 }
 

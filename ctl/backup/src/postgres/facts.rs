@@ -1,84 +1,84 @@
-//! What a dump does not say of its database, and a restore has to set again; and what the
-//! administrator should know of it before. Manifests have these types too, so nothing here asks a server.
+//! Facts of a database that its dump does not hold: what a restore has to set again, and what the
+//! administrator should know. Manifests store these types too, so nothing here queries a server.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a database.
+/// The facts of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// Its name.
+    /// Name of the database.
     pub name: String,
-    /// Whose it is.
+    /// Owner of the database.
     pub owner: String,
     /// The server's version: `150018` is 15.18.
     pub server_version_number: u32,
-    /// The same, as the server says it.
+    /// The server's version, as text.
     pub server_version: String,
-    /// `UTF8`.
+    /// The encoding, such as `UTF8`.
     pub encoding: String,
     /// `pg_database.datcollate`: the locale by which texts are sorted.
     pub collate: String,
     /// `pg_database.datctype`.
     pub ctype: String,
-    /// `pg_database.datlocprovider`: `c` libc, `i` ICU, `b` built in; none before 15.
+    /// `pg_database.datlocprovider`: `c` libc, `i` ICU, `b` built in; `None` before 15.
     pub locale_provider: Option<String>,
-    /// The locale of ICU, or of what is built in.
+    /// Locale of ICU or of the built-in provider.
     pub locale: Option<String>,
-    /// The version of the collation at the time; none where it has none.
+    /// Version of the collation; `None` if it has none.
     pub collation_version: Option<String>,
-    /// Who may do what with the database itself; none: the default.
+    /// Privileges on the database itself; `None` for the defaults.
     pub privileges: Option<Vec<String>>,
     /// `ALTER DATABASE … SET`, and `ALTER ROLE … IN DATABASE … SET`.
     pub settings: Vec<RoleSettings>,
-    /// Extensions that are in it, with their versions.
+    /// Installed extensions, with their versions.
     pub extensions: Vec<Extension>,
-    /// Indexes that are not valid: a dump leaves them out, and a restore has not got them.
+    /// Indexes that are not valid: a dump leaves them out, so a restore lacks them.
     pub invalid_indexes: Vec<Index>,
-    /// Length on the disk, in bytes.
+    /// Size on the disk, in bytes.
     pub bytes: u64,
-    /// Length of tables and what is stored beside them, without indexes, in bytes, as the last VACUUM saw it: to
-    /// measure them would wait for whoever has locked one.
+    /// Size of tables and TOAST without indexes, in bytes, as the last VACUUM saw it: measuring
+    /// them would wait for the locks of other sessions.
     pub table_bytes: u64,
-    /// The last of Mattermost's migrations that was applied; none: its table is not there.
+    /// Version of the last applied migration of Mattermost; `None` if its table does not exist.
     pub migration: Option<u64>,
 }
 
-/// What is set for a role, or for everybody.
+/// Settings for one role, or for all roles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleSettings {
-    /// For whom in this database; none: everybody.
+    /// The role; `None` means all roles.
     pub role: Option<String>,
-    /// `key=value`.
+    /// The settings, each as `key=value`.
     pub settings: Vec<String>,
 }
 
 /// An extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
-    /// Its name.
+    /// Name of the extension.
     pub name: String,
-    /// Its version.
+    /// Version of the extension.
     pub version: String,
 }
 
 /// An index that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
-    /// Where it is.
+    /// Schema of the index.
     pub schema: String,
-    /// Its name.
+    /// Name of the index.
     pub index: String,
-    /// Of which table.
+    /// Table of the index.
     pub table: String,
 }
 
-/// A table, and its rows in one snapshot.
+/// A table, and its number of rows in one snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// Where it is.
+    /// Schema of the table.
     pub schema: String,
-    /// Its name.
+    /// Name of the table.
     pub table: String,
-    /// Its rows; of a partitioned table's parts each is a table of its own here.
+    /// Number of rows; each partition is a table of its own here.
     pub rows: u64,
 }

@@ -1,4 +1,4 @@
-//! `pg_restore` or `psql`, fed with the pieces of a dump.
+//! Feeds `pg_restore` or `psql` with the pieces of a dump.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -9,16 +9,16 @@ use std::{
 use super::tools::Tools;
 use crate::{Error, Stop, process::Running};
 
-/// What reads a dump.
+/// A program that reads a dump.
 pub(crate) struct Reader {
     input: Option<ChildStdin>,
     running: Running,
-    /// What takes its output, if anything does.
+    /// The thread that passes its output on, if there is one.
     next: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Reader {
-    /// A program that reads the whole script and does nothing with it.
+    /// Starts a `pg_restore` that reads the whole dump and discards it.
     pub(crate) fn start(tools: &Tools, stop: &Stop) -> Result<Self, Error> {
         let mut command = tools.command("pg_restore");
         command
@@ -27,7 +27,7 @@ impl Reader {
         Self::of(command, stop)
     }
 
-    /// A command that reads it from its input.
+    /// Starts a command that reads the dump from its stdin.
     pub(crate) fn of(command: Command, stop: &Stop) -> Result<Self, Error> {
         let mut running = Running::start(command, Stdio::piped(), stop)?;
         let input = running.input();
@@ -38,7 +38,7 @@ impl Reader {
         })
     }
 
-    /// The next piece.
+    /// Writes the next piece to the program.
     pub(crate) fn feed(&mut self, piece: &mut impl Read) -> Result<(), Error> {
         let mut buffer = vec![0; 256 << 10];
         loop {
@@ -51,7 +51,7 @@ impl Reader {
                 .as_mut()
                 .map(|input| input.write_all(&buffer[..read]));
             match sent {
-                // The program has ended: `finish` says why.
+                // The program has ended; `finish` reports why.
                 Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => self.input = None,
                 Some(Err(error)) => return Err(error.into()),
                 Some(Ok(())) | None => {}
@@ -59,7 +59,7 @@ impl Reader {
         }
     }
 
-    /// Whether the program still reads.
+    /// Whether the program still reads its input.
     pub(crate) fn takes_more(&self) -> bool {
         self.input.is_some()
     }
@@ -79,17 +79,17 @@ impl Reader {
             let copied = next
                 .input()
                 .map_or(Ok(()), |input| copy(output, input, without));
-            // Why it takes no more it says itself.
+            // If the program stops reading, its own error explains why.
             next.finish().and(copied.map_err(Error::from))
         })?;
         reader.next = Some(filter);
         Ok(reader)
     }
 
-    /// Waits until it has read all.
+    /// Waits until the program has read all pieces.
     ///
     /// # Errors
-    /// [`Error::Program`] if it could not.
+    /// [`Error::Program`] if it failed.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         drop(self.input.take());
         if let Some(next) = self.next.take() {
@@ -99,8 +99,8 @@ impl Reader {
     }
 }
 
-/// All but the first line that is this one. `psql` gets nothing that is not preceded by `\restrict`: it would
-/// execute commands of the shell that a dump has in its names.
+/// Copies all lines but the first one that equals `without`. `psql` gets no input without a leading
+/// `\\restrict`, because it would execute shell commands hidden in the names of a dump.
 fn copy(from: impl Read, mut to: impl Write, without: &str) -> io::Result<()> {
     let mut from = BufReader::with_capacity(256 << 10, from);
     let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! What there is in the database that is in use, for whoever is about to replace it.
+//! Facts of the live database, for the question before it is replaced.
 
 use super::{
     facts::Facts,
@@ -12,17 +12,17 @@ use crate::{Error, Stop};
 /// The table of messages.
 const MESSAGES: &str = "posts";
 
-/// What is known of it.
+/// The facts.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// The database.
+    /// Facts of the database.
     pub facts: Facts,
-    /// Messages in it, if it has them.
+    /// Number of messages; `None` without such a table.
     pub posts: Option<u64>,
 }
 
 impl Live {
-    /// Asks it.
+    /// Queries the live database.
     ///
     /// # Errors
     /// The server does not answer.
@@ -38,7 +38,7 @@ impl Live {
         Ok(Self { facts, posts })
     }
 
-    /// Messages written since a moment (RFC 3339); none: it has no such table.
+    /// Number of messages written since a moment (RFC 3339); `None` without such a table.
     ///
     /// # Errors
     /// The server does not answer.

@@ -1,4 +1,5 @@
-//! A dump into a new database, as the role that is to own it: a dump can do no more than that role.
+//! Restores a dump into a new database, as the role that is to own it: the dump can do no more than
+//! that role may.
 
 use super::{
     facts::{Facts, Table},
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{Error, Stop, Watch, manifest::Counts};
 
-/// Makes one as that which was saved, as far as a dump does not say it.
+/// SQL that creates a database with the saved properties that a dump does not hold.
 pub(crate) fn create(name: &str, owner: &str, facts: &Facts) -> String {
     let sql = format!(
         "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
@@ -28,12 +29,12 @@ pub(crate) fn create(name: &str, owner: &str, facts: &Facts) -> String {
     }
 }
 
-/// Drops one, and ends its sessions.
+/// SQL that drops a database, and ends its sessions.
 pub(crate) fn drop_database(name: &str) -> String {
     format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))
 }
 
-/// The server with the owner of the database as role.
+/// The server's settings with the owner of the database as role.
 pub(crate) fn as_owner(server: &Server) -> Server {
     let mut server = server.clone();
     if server.data_source.is_none() {
@@ -42,11 +43,12 @@ pub(crate) fn as_owner(server: &Server) -> Server {
     server
 }
 
-/// The first version whose `pg_restore` sets what older servers do not know.
+/// First version whose `pg_restore` sets parameters that older servers do not know.
 const TIMEOUT_MAJOR: u32 = 17;
 const TIMEOUT: &str = "SET transaction_timeout = 0;";
 
-/// What restores a dump into a database, all or nothing. The session is with the same server.
+/// Starts a program that restores a dump into a database in one transaction. The session is with
+/// the same server.
 pub(crate) fn restore(
     session: &mut Session,
     server: &Server,
@@ -65,7 +67,8 @@ pub(crate) fn restore(
     ]);
     owner.reach(&mut command, Some(database))?;
     if tools.major < TIMEOUT_MAJOR || major >= u64::from(TIMEOUT_MAJOR) {
-        // As in `psql`: no name is taken for more than a name.
+        // `--dbname=` with an empty value: the name comes from the environment, where it cannot
+        // pass for a connection string.
         command.args(["--no-password", "--single-transaction", "--dbname="]);
         return Reader::of(command, stop);
     }
@@ -77,7 +80,8 @@ pub(crate) fn restore(
     Reader::into(command, psql, TIMEOUT, stop)
 }
 
-/// Compares the rows of each table of the session's database with what was counted. What is there.
+/// Compares the rows of each table of the session's database with the counts. Answers the actual
+/// tables.
 pub(crate) fn compare(
     session: &mut Session,
     wanted: &Counts,
@@ -98,7 +102,7 @@ pub(crate) fn compare(
     Ok(found)
 }
 
-/// Settings whose value is a list of names.
+/// Parameters whose value is a list of names.
 const LISTS: [&str; 6] = [
     "local_preload_libraries",
     "search_path",
@@ -108,8 +112,8 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// What sets again what was set for a database, and for roles in it, each with its name for people. What was
-/// set for the role that owned it is set for this one.
+/// SQL statements that set a database's settings again, for all roles and for single ones, each
+/// with its name for people. Settings of the old owner are set for the new owner.
 pub(crate) fn settings(
     database: &str,
     facts: &Facts,
@@ -133,7 +137,7 @@ pub(crate) fn settings(
             let Some((key, value)) = setting.split_once('=') else {
                 continue;
             };
-            // A setting of an extension has a dot in its name.
+            // The name of an extension's parameter contains a dot.
             let name = key.split('.').map(quoted).collect::<Vec<_>>().join(".");
             let sql = format!("{what} SET {name} TO {}", values(key, value));
             all.push((setting.clone(), sql));
@@ -146,7 +150,7 @@ fn values(key: &str, value: &str) -> String {
     if !LISTS.contains(&key) {
         return literal(value);
     }
-    // `"$user", public`: a name with a comma in it is not told apart.
+    // `"$user", public`: a quoted name with a comma in it is split wrongly.
     let one = |name: &str| literal(&name.trim().trim_matches('"').replace("\"\"", "\""));
     value.split(',').map(one).collect::<Vec<_>>().join(", ")
 }

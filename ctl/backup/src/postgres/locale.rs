@@ -1,5 +1,5 @@
-//! Whether a server can have a database that is sorted and encoded as the one that was saved: asked before
-//! anything of it is made.
+//! Checks that a server can sort and encode a database as the saved one, before a database is
+//! created.
 
 use super::{
     facts::Facts,
@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{Error, Refusal};
 
-/// The first version with locales of its own.
+/// First version with built-in locales.
 const BUILTIN_MAJOR: u64 = 17;
 
-/// Refuses what this server does not know, by its name.
+/// Refuses an encoding or a locale that this server does not know, by its name.
 pub(crate) fn known(session: &mut Session, facts: &Facts) -> Result<(), Error> {
     let version = session.ask("SHOW server_version")?;
     let server = version.into_iter().next().unwrap_or_default();
@@ -47,15 +47,15 @@ pub(crate) fn known(session: &mut Session, facts: &Facts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the server load a locale of the system's. Where that cannot be tried here, it is taken to be there: the
-/// server says so itself when it makes the database.
+/// Whether the server can load a locale of the operating system. If the probe itself cannot run,
+/// the locale counts as present: the server reports a missing one when it creates the database.
 fn has_locale(session: &mut Session, locale: &str, encoding: &str) -> Result<bool, Error> {
     let (locale, encoding) = (literal(locale), literal(encoding));
     session.ask(&format!(
         "SELECT set_config('mattervisor.locale', {locale}, false), set_config('mattervisor.missing', 'no', false) \
          WHERE getdatabaseencoding() = {encoding}"
     ))?;
-    // A text that somebody else has written is never a part of what is executed.
+    // Text from outside is a quoted literal, never a part of the executed block.
     session.ask(
         "DO $probe$ BEGIN \
          IF coalesce(current_setting('mattervisor.locale', true), '') = '' THEN RETURN; END IF; \

@@ -1,4 +1,6 @@
-//! A `PostgreSQL` server, asked and dumped by its own programs.
+//! Queries and dumps a `PostgreSQL` server by its own programs.
+//!
+//! The programs are of the server's version or newer: an older `pg_dump` refuses the server.
 
 mod dump;
 pub(crate) mod facts;

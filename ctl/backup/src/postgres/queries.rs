@@ -1,4 +1,4 @@
-//! Asks a server for the [`Facts`] of a database, and for the rows of its tables.
+//! Queries the [`Facts`] of a database, and the row counts of its tables.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -55,7 +55,7 @@ struct More {
     datcollversion: Option<String>,
 }
 
-/// What is to be known of the session's database.
+/// The facts of the session's database.
 ///
 /// # Errors
 /// As for [`Session::ask`].
@@ -96,7 +96,7 @@ pub(crate) fn facts(session: &mut Session) -> Result<Facts, Error> {
     })
 }
 
-/// The rows of each table, as the session's transaction sees them.
+/// The row count of each table, as the session's transaction sees it.
 ///
 /// # Errors
 /// As for [`Session::ask`].

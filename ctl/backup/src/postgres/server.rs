@@ -1,4 +1,4 @@
-//! Where a server is, and as whom it is asked.
+//! Address of a server, and the role that connects to it.
 
 use std::{path::PathBuf, process::Command};
 
@@ -7,27 +7,28 @@ use serde::Deserialize;
 use super::source;
 use crate::Error;
 
-/// A server and a database on it. What it says reaches programs by their environment alone: no password
-/// is in anybody's command line, and a name is never taken for more than a name.
+/// A server and a database on it. Programs learn the values by their environment alone: no password
+/// stands on a command line, and no name can pass for an option or a connection string.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// A directory of a unix socket, or a host.
+    /// Directory of a unix socket, or a host name.
     #[serde(default)]
     pub host: Option<String>,
     /// Port of the server.
     #[serde(default)]
     pub port: Option<u16>,
-    /// Who asks: the superuser, where the server is ours.
+    /// The role that connects: the superuser, if the supervisor runs the server.
     #[serde(default)]
     pub user: Option<String>,
-    /// The database.
+    /// Name of the database.
     #[serde(default)]
     pub database: Option<String>,
     /// Owner of the database.
     #[serde(default)]
     pub role: Option<String>,
-    /// Another server, as Mattermost is told of it: a URL or `key=value` pairs. It wins over the above.
+    /// Mattermost's data source for another server: a URL or `key=value` pairs. It overrides the
+    /// fields above.
     #[serde(default)]
     pub data_source: Option<String>,
     /// Directory of the server's own programs, if the supervisor runs the server.
@@ -35,17 +36,18 @@ pub struct Server {
     pub programs: Option<PathBuf>,
 }
 
-/// Longest wait for a connection, in seconds.
+/// Longest time for a connection to be made, in seconds.
 const CONNECT_SECONDS: &str = "30";
-/// No limit that the server sets for ordinary clients is for us.
+/// Disables the server's limits for ordinary clients.
 pub(super) const OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 \
     -c idle_in_transaction_session_timeout=0 -c client_min_messages=warning";
 
 impl Server {
-    /// Puts into a program's environment where the server is. `database` is another one than its own.
+    /// Sets the environment of a program that connects to the server. `database` overrides the
+    /// server's own.
     ///
     /// # Errors
-    /// [`Error::Source`] if `data_source` cannot be read.
+    /// [`Error::Source`] if `data_source` cannot be parsed.
     pub(crate) fn reach(&self, command: &mut Command, database: Option<&str>) -> Result<(), Error> {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {

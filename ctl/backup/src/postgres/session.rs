@@ -1,5 +1,5 @@
-//! One session with a server, held by its own `psql`: what is asked, and each row of the answer, is a
-//! line.
+//! One session with a server, held by a `psql` child: each statement and each row of its answer is
+//! a line.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{Error, Stop, process::Running};
 
-/// Stands behind each answer. No row begins with a brace and a colon.
+/// Line behind each answer. No row begins with a brace and a colon.
 const END: &str = "{:end";
 
-/// What a query calls is the server's own, whatever the owner of a database has put there or set for it: we may be
-/// the superuser. Tables of a database are named with their schema.
+/// Functions in a query resolve to the server's own, whatever the owner of the database has
+/// defined: we may be the superuser. Queries name tables with their schema.
 const PATH: &str = "-c search_path=pg_catalog";
 
-/// A session. It ends when this goes.
+/// A session; dropping it ends it.
 pub struct Session {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -29,7 +29,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects.
+    /// Connects to the server.
     ///
     /// # Errors
     /// [`Error::Program`] with what psql says, if the server does not answer.
@@ -64,7 +64,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Why it has ended.
+    /// The reason why psql has ended.
     fn end(&mut self) -> Error {
         drop(self.input.take());
         let ended = self.psql.take().map(Running::finish);
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// Runs a query, and answers each row as one JSON value.
+    /// Runs a query, and answers each row as a JSON value.
     pub fn json(&mut self, query: &str) -> Result<Vec<Value>, Error> {
         let rows = self.ask(&format!("SELECT to_jsonb(x) FROM ({query}) AS x"))?;
         let read = rows.iter().map(|row| serde_json::from_str(row));
@@ -110,7 +110,7 @@ impl Session {
             .map_err(|_| Error::Unanswered)
     }
 
-    /// The name of a table with its schema, as SQL has it; none: there is no such table.
+    /// The qualified and quoted name of a table; `None` if the table does not exist.
     ///
     /// # Errors
     /// As for [`Session::ask`].
@@ -125,7 +125,7 @@ impl Session {
         Ok(schema.map(|schema| format!("{}.{}", quoted(schema), quoted(name))))
     }
 
-    /// The only number that a query answers.
+    /// The single number that a query answers.
     pub fn number(&mut self, query: &str) -> Result<u64, Error> {
         let rows = self.ask(query)?;
         let first = rows.first().and_then(|row| row.trim().parse().ok());
@@ -133,12 +133,12 @@ impl Session {
     }
 }
 
-/// A name, as SQL has it.
+/// Quotes an identifier.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text, as SQL has it.
+/// Quotes a string literal.
 pub fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

@@ -1,11 +1,11 @@
-//! A data source of Mattermost's, as variables of libpq's environment.
+//! Translates Mattermost's data source into variables of libpq's environment.
 //!
-//! Mattermost's driver reads a URL or `key=value` pairs as libpq does, and knows keys that libpq does
-//! not: those that concern the server are translated, the rest is the driver's own business.
+//! Mattermost's driver reads a URL or `key=value` pairs as libpq does, and knows keys that libpq
+//! does not: keys about the server are translated, the others concern only the driver.
 
 use crate::Error;
 
-/// Keys of a data source, and the variables that mean the same.
+/// Keys of a data source, and the variables with the same meaning.
 const KEYS: [(&str, &str); 12] = [
     ("host", "PGHOST"),
     ("hostaddr", "PGHOSTADDR"),
@@ -23,10 +23,10 @@ const KEYS: [(&str, &str); 12] = [
 
 type Pairs = Vec<(String, String)>;
 
-/// The variables of one.
+/// The variables for a data source.
 ///
 /// # Errors
-/// [`Error::Source`] if it has neither form.
+/// [`Error::Source`] if the text has neither form.
 pub(super) fn variables(text: &str) -> Result<Vec<(&'static str, String)>, Error> {
     let text = text.trim();
     let url = ["postgres://", "postgresql://"];
@@ -42,7 +42,7 @@ pub(super) fn variables(text: &str) -> Result<Vec<(&'static str, String)>, Error
     Ok(known.collect())
 }
 
-/// What follows `postgres://`.
+/// Parses the part behind `postgres://`.
 fn of_url(rest: &str) -> Option<Pairs> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (place, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -70,7 +70,7 @@ fn of_url(rest: &str) -> Option<Pairs> {
     Some(pairs)
 }
 
-/// `%41` is `A`.
+/// Decodes percent encoding: `%41` is `A`.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -87,7 +87,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// `key=value key='a value'`, with backslashes before what stands for itself.
+/// Parses `key=value key='a value'`, in which a backslash escapes the next character.
 fn of_pairs(text: &str) -> Option<Pairs> {
     let mut pairs = Vec::new();
     let mut rest = text.chars().peekable();

@@ -1,5 +1,5 @@
-//! The programs of a server's own version. An older `pg_dump` refuses a server, and an older
-//! `pg_restore` a dump.
+//! Finds the server's programs of a version. The version matters: an older `pg_dump` refuses the
+//! server, and an older `pg_restore` the dump.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,13 +10,13 @@ use std::io::Read as _;
 
 use crate::{Error, Stop, process::Running};
 
-/// Directory in which packages put the programs of each version.
+/// Directories in which packages install the programs of each version.
 const PLACES: [&str; 3] = [
     "/usr/lib/postgresql",
     "/usr/pgsql-",
     "/opt/gitlab/embedded/postgresql",
 ];
-/// Versions of `PostgreSQL` that are looked for.
+/// Versions of `PostgreSQL` to look for.
 const MAJORS: std::ops::RangeInclusive<u32> = 12..=30;
 
 /// The programs of one version.
@@ -24,28 +24,29 @@ const MAJORS: std::ops::RangeInclusive<u32> = 12..=30;
 pub struct Tools {
     /// Directory of the programs.
     pub dir: PathBuf,
-    /// The first number of their version.
+    /// Their major version.
     pub major: u32,
 }
 
 impl Tools {
-    /// A program of these.
+    /// A command that runs one of the programs.
     pub(crate) fn command(&self, name: &str) -> Command {
         Command::new(self.dir.join(name))
     }
 
-    /// Programs of any version: to ask a server with.
+    /// Programs of any version, for queries.
     ///
     /// # Errors
-    /// [`Error::NoTools`] if there are none.
+    /// [`Error::NoTools`] if there are no such programs.
     pub fn any(own: Option<&Path>, stop: &Stop) -> Result<Self, Error> {
         Self::at_least(0, own, stop)
     }
 
-    /// Programs of this version, or the next newer one that there is. Those in `own` are preferred, if they will do.
+    /// Programs of this version, or of the next newer installed one. Those in `own` win if they are
+    /// new enough.
     ///
     /// # Errors
-    /// [`Error::NoTools`] if there are none.
+    /// [`Error::NoTools`] if there are no such programs.
     pub fn at_least(major: u32, own: Option<&Path>, stop: &Stop) -> Result<Self, Error> {
         let own = own.map(Path::to_owned);
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -71,7 +72,7 @@ fn of_packages(major: u32) -> [PathBuf; 3] {
     ]
 }
 
-/// What is in a directory, if all that is needed is.
+/// The programs in a directory, if all needed ones are there.
 fn look(dir: &Path, stop: &Stop) -> Result<Option<Tools>, Error> {
     let whole = ["psql", "pg_dump", "pg_restore"]
         .iter()
@@ -93,7 +94,7 @@ fn look(dir: &Path, stop: &Stop) -> Result<Option<Tools>, Error> {
     }))
 }
 
-/// Of `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// Major version in `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn major(said: &str) -> Option<u32> {
     let (_, version) = said.split_once("(PostgreSQL) ")?;
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();

@@ -1,4 +1,4 @@
-//! What a restore is asked for.
+//! The arguments of a restore request.
 
 use std::path::PathBuf;
 
@@ -13,19 +13,19 @@ use serde::Deserialize;
     deny_unknown_fields
 )]
 pub(super) enum Arguments {
-    /// Put a backup in the place of what there is.
+    /// Replace the live database and files by those of a backup.
     Restore {
-        /// The backup.
+        /// Path of the backup.
         file: PathBuf,
     },
     /// Restore the database alone, beside the live one.
     Beside {
-        /// The backup.
+        /// Path of the backup.
         file: PathBuf,
-        /// What the database is to be called.
+        /// Name for the restored database.
         database: String,
     },
-    /// Put what other programs have saved in the place of what there is.
+    /// Replace the live database and files by those of other programs.
     Foreign {
         /// A dump of the database.
         #[serde(default)]
@@ -34,14 +34,14 @@ pub(super) enum Arguments {
         #[serde(default)]
         files: Option<PathBuf>,
     },
-    /// Restore a dump of another program's alone, beside the live database.
+    /// Restore another program's dump alone, beside the live database.
     ForeignBeside {
-        /// The dump.
+        /// Path of the dump.
         sql: PathBuf,
-        /// What the database is to be called.
+        /// Name for the restored database.
         database: String,
     },
-    /// Put the safety copy in the place of what there is.
+    /// Replace the live database and files by the safety copy.
     Undo,
     /// Remove the safety copy.
     Forget,

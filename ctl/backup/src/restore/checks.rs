@@ -1,4 +1,4 @@
-//! All that can be known before anything is made.
+//! The checks of a restore: everything that can be known before anything is created.
 
 use std::{
     collections::BTreeMap,
@@ -18,21 +18,23 @@ use crate::{
     target::{is_mounted, mount_points},
 };
 
-/// A database takes so much more while it is restored, in percent: WAL, and what indexes are sorted in.
+/// Space that a database takes during its restore, in percent of its final size: WAL, and the sort
+/// files of indexes.
 const DATABASE_PERCENT: u64 = 130;
 
-/// Where a tree of a backup goes.
+/// Destination of a tree of a backup.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// Its name in the archive.
+    /// Name of the tree in the archive.
     pub(super) tree: String,
-    /// Where it is: no link.
+    /// Path of the destination, with links resolved.
     pub(super) path: PathBuf,
-    /// It cannot be moved itself, since it is where a file system is mounted: what lies in it can.
+    /// Whether the destination is a mount point, which cannot be moved itself: its entries are
+    /// moved.
     pub(super) inside: bool,
 }
 
-/// Refuses what this machine's Mattermost and `PostgreSQL` would not understand.
+/// Refuses a backup that this machine's Mattermost or `PostgreSQL` would not understand.
 pub(super) fn versions(
     configuration: &Configuration,
     manifest: &Manifest,
@@ -66,7 +68,8 @@ pub(super) fn readable(server: &Server, manifest: &Manifest, watch: &Watch) -> R
     }
 }
 
-/// By their first two numbers: what differs in the third has the same migrations.
+/// Compares the first two numbers of the versions: releases that differ in the third have the same
+/// migrations.
 pub(super) fn is_older(installed: &str, backup: &str) -> bool {
     let numbers = |version: &str| -> Option<(u32, u32)> {
         let mut parts = version.trim_start_matches('v').split('.');
@@ -75,7 +78,7 @@ pub(super) fn is_older(installed: &str, backup: &str) -> bool {
     matches!((numbers(installed), numbers(backup)), (Some(one), Some(other)) if one < other)
 }
 
-/// Where the trees of a backup go. Those that this machine does not have are not restored.
+/// Destinations of the trees of a backup. Trees that this machine does not have are not restored.
 pub(super) fn places(
     configuration: &Configuration,
     manifest: &Manifest,
@@ -100,8 +103,8 @@ pub(super) fn places(
     Ok(places)
 }
 
-/// Refuses file systems, and single files, that are mounted somewhere below: they cannot change places, and
-/// are not the backup's to move.
+/// Refuses mounts of file systems or single files below a destination: they cannot be moved, and
+/// are not part of the backup.
 fn mounts(home: &Path, places: &[Place]) -> Result<(), Error> {
     let is_place = |point: &PathBuf| places.iter().any(|place| place.path == *point);
     let is_below = |point: &PathBuf| {
@@ -115,7 +118,7 @@ fn mounts(home: &Path, places: &[Place]) -> Result<(), Error> {
     }
 }
 
-/// Refuses what there is no room for beside what is there.
+/// Refuses a restore for which there is too little free space beside the live data.
 pub(super) fn room(
     databases: &mut Databases,
     manifest: &Manifest,

@@ -1,8 +1,8 @@
-//! The databases of a restore: the new one beside the live one, and the one transaction in which they change
-//! names.
+//! The databases of a restore: the new one beside the live one, and the one transaction that swaps
+//! their names.
 //!
-//! One session does all of it, under a lock of the server's: whoever finishes the work of a dead run waits
-//! until the server has ended that run's session, a renaming on its way included.
+//! One session does all of it, under an advisory lock: a recovery therefore waits until the server
+//! has ended the session of the dead run, including a rename in progress.
 
 use std::{
     thread::sleep,
@@ -19,25 +19,25 @@ use crate::{
     },
 };
 
-/// What we ask a server through that is about no database of its own.
+/// Database for statements that concern no particular database.
 const MAINTENANCE: &str = "postgres";
-/// So long a server that was killed may take to come back.
+/// Longest wait for a killed server to come back.
 const PATIENCE: Duration = Duration::from_secs(120);
 const BETWEEN: Duration = Duration::from_millis(250);
 
 /// Longest name of a database, in bytes.
 const NAME_BYTES: usize = 63;
 
-/// A database that was restored.
+/// A restored database.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// Its tables, with their rows.
+    /// Tables with their numbers of rows.
     pub(super) tables: Vec<Table>,
     /// Settings that could not be set.
     pub(super) left: Vec<String>,
 }
 
-/// The server, and nobody else restores to it.
+/// The session that restores, with the lock that excludes other restores.
 pub(super) struct Databases {
     server: Server,
     tools: Tools,
@@ -46,7 +46,7 @@ pub(super) struct Databases {
 }
 
 impl Databases {
-    /// Connects, as long as it takes a server to come back.
+    /// Connects, and retries as long as a server may take to come back.
     pub(super) fn wait(server: &Server, stop: &Stop) -> Result<Self, Error> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -63,7 +63,7 @@ impl Databases {
         }
     }
 
-    /// Connects, with programs of this version or a newer one.
+    /// Connects with programs of this version or a newer one.
     pub(super) fn connect(server: &Server, major: u32, stop: &Stop) -> Result<Self, Error> {
         let mut databases = Self::of(server, major, stop)?;
         let lock = "SELECT pg_advisory_lock(hashtext('mattervisor-restore'), 0)";
@@ -71,7 +71,7 @@ impl Databases {
         Ok(databases)
     }
 
-    /// Connects only to ask something.
+    /// Connects only for queries, without the lock.
     pub(super) fn look(server: &Server, stop: &Stop) -> Result<Self, Error> {
         Self::of(server, 0, stop)
     }
@@ -87,7 +87,7 @@ impl Databases {
         })
     }
 
-    /// What is known of the live database.
+    /// The facts of the live database.
     pub(super) fn live(&self) -> Result<Facts, Error> {
         let mut session = Session::open(&self.server, None, &self.tools, &self.stop)?;
         facts(&mut session)
@@ -99,7 +99,7 @@ impl Databases {
         Ok(self.session.number(&query)? > 0)
     }
 
-    /// Whether a database is named by this moment.
+    /// Whether a database carries this stamp.
     pub(super) fn has_stamp(&mut self, stamp: &str) -> Result<bool, Error> {
         let query = format!(
             "SELECT count(*) FROM pg_catalog.pg_database WHERE right(datname, {}) = {}",
@@ -109,7 +109,7 @@ impl Databases {
         Ok(self.session.number(&query)? > 0)
     }
 
-    /// Where the server keeps its databases, if that is on this machine.
+    /// The server's data directory, if it is on this machine.
     pub(super) fn directory(&mut self) -> Result<Option<std::path::PathBuf>, Error> {
         if self.server.data_source.is_some() {
             return Ok(None);
@@ -118,14 +118,14 @@ impl Databases {
         Ok(shown.first().map(Into::into))
     }
 
-    /// Bytes that a database takes.
+    /// Size of a database, in bytes.
     pub(super) fn bytes(&mut self, name: &str) -> Result<u64, Error> {
         let name = literal(name);
         self.session
             .number(&format!("SELECT pg_database_size({name})"))
     }
 
-    /// Refuses before anything is made, if we may make no database.
+    /// Refuses the restore early if the role may not create databases.
     pub(super) fn may_create(&mut self) -> Result<(), Error> {
         let query = "SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = current_user \
             AND (rolsuper OR rolcreatedb)";
@@ -135,12 +135,12 @@ impl Databases {
         Ok(())
     }
 
-    /// Refuses what this server cannot sort or encode as it was saved.
+    /// Refuses a database that this server cannot sort or encode like the saved one.
     pub(super) fn knows(&mut self, manifest: &Manifest) -> Result<(), Error> {
         known(&mut self.session, &manifest.database)
     }
 
-    /// Refuses a name that no database can have beside the live one.
+    /// Refuses a name that is not valid beside the live database.
     pub(super) fn may_name(&mut self, live: &str, name: &str) -> Result<(), Error> {
         if name.is_empty() || name.len() > NAME_BYTES || name == live || name.contains('\0') {
             let name = name.to_owned();
@@ -153,20 +153,20 @@ impl Databases {
         Ok(())
     }
 
-    /// Makes an empty one, as that which was saved.
+    /// Creates an empty database with the saved properties.
     pub(super) fn create(&mut self, name: &str, manifest: &Manifest) -> Result<(), Error> {
         let facts = &manifest.database;
         let owner = self.server.role.as_deref().unwrap_or(&facts.owner);
         self.session.ask(&create(name, owner, facts)).map(drop)
     }
 
-    /// A session with one, as the role whose it is: what a dump has put there is done as nobody else.
+    /// A session with a database, as its owner: code from the dump runs with no other rights.
     pub(super) fn owner(&self, name: &str) -> Result<Session, Error> {
         let owner = as_owner(&self.server);
         Session::open(&owner, Some(name), &self.tools, &self.stop)
     }
 
-    /// The same, and what restores into it.
+    /// Creates a database, and starts the program that restores into it.
     pub(super) fn make(&mut self, name: &str, manifest: &Manifest) -> Result<Reader, Error> {
         self.create(name, manifest)?;
         restore(
@@ -178,7 +178,7 @@ impl Databases {
         )
     }
 
-    /// Looks whether all is there, and sets what a dump does not say.
+    /// Compares the row counts, and sets what a dump does not hold.
     pub(super) fn settle(
         &mut self,
         name: &str,
@@ -197,7 +197,7 @@ impl Databases {
         drop(session);
         let mut left = Vec::new();
         for (told, sql) in settings(name, &manifest.database, self.server.role.as_deref()) {
-            // As the role, which may set no more than its own. A session ends with its first error.
+            // As the owner, who may set only its own settings. A session ends with its first error.
             let mut session = self.owner(name)?;
             if session.ask(&sql).is_err() {
                 stop.check()?;
@@ -207,16 +207,17 @@ impl Databases {
         Ok(Settled { tables, left })
     }
 
-    /// Gives a new database the name under which it is looked at.
+    /// Renames a restored database to the requested name.
     pub(super) fn name(&mut self, from: &str, to: &str) -> Result<(), Error> {
         self.end_sessions(&[from])?;
         self.session.ask(&rename(from, to)).map(drop)
     }
 
-    /// The commit point: after this, what was incoming is in use, and what was in use is outgoing.
+    /// The commit point: one transaction puts the incoming database into use, and renames the live
+    /// one to outgoing.
     ///
     /// # Errors
-    /// Whether it has happened is not known then: [`Databases::is_there`] says it.
+    /// After an error the outcome is unknown: [`Databases::is_there`] tells it.
     pub(super) fn commit(&mut self, names: &Renames) -> Result<(), Error> {
         for name in [&names.name, &names.incoming] {
             let name = quoted(name);
@@ -240,7 +241,7 @@ impl Databases {
         self.session.ask(&query).map(drop)
     }
 
-    /// Lets everybody into all of them that are there again.
+    /// Allows connections again to each of the databases that exists.
     pub(super) fn open(&mut self, names: &Renames) -> Result<(), Error> {
         for name in [&names.name, &names.incoming, &names.outgoing] {
             if self.is_there(name)? {

@@ -1,10 +1,10 @@
-//! What a restore has begun, on the disk before it is done, and what is known of the safety copy of the last
-//! one. Both lie in the job's directory, which is root's.
+//! The restore journal, written to the disk before each step, and the record of the last safety
+//! copy. Both lie in the job's directory, which is root's.
 //!
-//! Theory: one transaction of the database server renames two databases, and that is the commit point. Whether
-//! it has happened is asked of the server, by the name that the database in use before would have: so the
-//! journal holds what was to be done, and never a word of what was. Where files alone change places, the journal
-//! itself is the commit point: it is written once more, with `decided`.
+//! Theory: the commit point is the server's transaction that renames two databases. Whether it has
+//! happened is read from the server, by the name that the former live database would have: the
+//! journal therefore holds only what was to be done, never what was done. If files alone are
+//! swapped, the journal itself is the commit point: it is written once more, with `decided`.
 
 use std::{
     ffi::OsString,
@@ -22,34 +22,35 @@ use crate::{Error, Refusal, job::directory::write};
 const JOURNAL: &str = "journal.json";
 const KEPT: &str = "kept.json";
 const LOCK: &str = "lock";
-/// Of a journal, which names each entry that is swapped.
+/// Longest journal, which names each swapped entry.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// What is being done.
+/// The kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
-    /// A backup takes the place of what there is.
+    /// A backup replaces the live data.
     Restore,
-    /// The safety copy does.
+    /// The safety copy replaces the live data.
     Undo,
-    /// A backup's database beside the live one, to look at.
+    /// A backup's database is restored beside the live one.
     Beside,
 }
 
 /// Work that has been begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Journal {
-    /// Of the request.
+    /// Id of the request.
     pub(super) id: String,
     pub(super) kind: Kind,
-    /// In the names of all that is made for it.
+    /// Suffix of the names of everything that the work creates.
     pub(super) stamp: String,
-    /// What is restored, for people.
+    /// The restored backup, for people.
     pub(super) from: String,
-    /// None: the database stays.
+    /// The database's renames; `None` if the database stays.
     pub(super) database: Option<Renames>,
-    /// There is no way back. Where databases change names, the server says it.
+    /// Whether the commit point is passed. If databases are renamed, the server decides that
+    /// instead.
     #[serde(default)]
     pub(super) decided: bool,
     pub(super) swaps: Vec<Swap>,
@@ -59,19 +60,19 @@ pub(super) struct Journal {
 /// Names of databases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Renames {
-    /// In use.
+    /// Name of the live database.
     pub(super) name: String,
-    /// What gets that name.
+    /// Name of the database that becomes live.
     pub(super) incoming: String,
-    /// What the database in use before is called then.
+    /// New name of the former live database.
     pub(super) outgoing: String,
 }
 
-/// Bytes of the live name that are taken into the names of the others: `PostgreSQL` takes 63 in all.
+/// Bytes of the live name that the other names contain: `PostgreSQL` allows 63 in all.
 const BASE_BYTES: usize = 38;
 
 impl Renames {
-    /// Names that nobody else has, of a restore that begins now.
+    /// Unused names for a restore that begins now.
     pub(super) fn of(name: &str, outgoing: &str, stamp: &str) -> Self {
         let end = (0..=BASE_BYTES.min(name.len()))
             .rev()
@@ -85,44 +86,46 @@ impl Renames {
     }
 }
 
-/// A directory of files that wait beside the live ones; after the swap it holds what was there before.
+/// A directory of staged files beside the live ones; after the swap it holds the former live files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stash {
     pub(super) parent: PathBuf,
     pub(super) name: String,
-    /// It stands for all of its parent, which cannot be moved itself: each entry there changes places.
+    /// Whether the stash stands for its whole parent, which cannot be moved itself: each entry
+    /// there is swapped.
     pub(super) inside: bool,
 }
 
-/// One entry that changes places with what has its name.
+/// One staged entry that is swapped with the live entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Swap {
-    /// Where the live one is.
+    /// Directory of the live entry.
     pub(super) parent: PathBuf,
     #[serde(serialize_with = "bytes", deserialize_with = "name")]
     pub(super) live: OsString,
-    /// Where the other one is, below the same directory; empty: the stash itself.
+    /// Stash with the staged entry, below the same directory; empty: the staged entry is the stash
+    /// itself.
     pub(super) stash: String,
     #[serde(serialize_with = "bytes", deserialize_with = "name")]
     pub(super) staged: OsString,
-    /// Device and number of what is to be live; none: nothing is.
+    /// Device and inode of the entry that becomes live; `None` if none does.
     pub(super) incoming: Option<(u64, u64)>,
 }
 
-/// What there was before the last restore, or before it was undone.
+/// The data from before the last restore, or from before its undo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// The request that has made it.
+    /// Id of the request that made the safety copy.
     pub(super) id: String,
     pub(super) kind: Kind,
     pub(super) stamp: String,
     pub(super) from: String,
-    /// When it was replaced: RFC 3339 in UTC.
+    /// When the data were replaced: RFC 3339 in UTC.
     pub(super) at: String,
     pub(super) swaps: Vec<Swap>,
-    /// What it is.
+    /// The safety copy.
     pub(super) copy: Copy,
-    /// Earlier ones, which are to be removed.
+    /// Earlier safety copies that are still to be removed.
     #[serde(default)]
     pub(super) earlier: Vec<Copy>,
 }
@@ -130,24 +133,24 @@ pub(super) struct Kept {
 /// A database and files that are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Copy {
-    /// What the database is called; none: it was not replaced.
+    /// Name of the kept database; `None` if the database was not replaced.
     pub(super) database: Option<String>,
     pub(super) stashes: Vec<Stash>,
 }
 
-/// The directory of both.
+/// The directory of journal and record.
 pub(super) struct Store {
     dir: Dir,
 }
 
-/// The directory, and nobody else works in it.
+/// The locked directory.
 pub(super) struct Held {
     pub(super) store: Store,
     _lock: Flock<std::fs::File>,
 }
 
 impl Store {
-    /// None: nothing was ever restored here.
+    /// Opens the directory; `None` if nothing was ever restored here.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, Error> {
         match Dir::open(path) {
             Ok(dir) => Ok(Some(Self { dir })),
@@ -156,7 +159,7 @@ impl Store {
         }
     }
 
-    /// Keeps everybody else out until this ends, or dies.
+    /// Locks the directory until the holder ends or dies.
     pub(super) fn hold(self) -> Result<Held, Error> {
         let path = self.dir.path().join(LOCK);
         let file = self.dir.append(LOCK, 0o600);
@@ -191,7 +194,7 @@ impl Store {
 }
 
 impl Held {
-    /// On the disk when this returns.
+    /// Writes the journal; it is on the disk when this returns.
     pub(super) fn write_journal(&self, journal: &Journal) -> Result<(), Error> {
         self.write(JOURNAL, journal)
     }
@@ -220,7 +223,7 @@ impl Held {
     }
 }
 
-/// A name of any bytes.
+/// Serializes a name of any bytes.
 fn bytes<S: Serializer>(name: &OsString, to: S) -> Result<S::Ok, S::Error> {
     name.as_bytes().serialize(to)
 }

@@ -1,4 +1,4 @@
-//! The safety copy of the last restore, for people.
+//! Describes the safety copy of the last restore, for people.
 
 use std::path::PathBuf;
 
@@ -11,20 +11,20 @@ use super::{
 };
 use crate::{Error, Stop, Watch, configuration::Configuration, files::survey};
 
-/// What was there before the last restore, or before it was undone.
+/// The data from before the last restore, or from before its undo.
 #[derive(Clone, Debug, Serialize)]
 pub struct Safety {
-    /// The backup that took its place, or did before.
+    /// The restored backup.
     pub from: String,
-    /// When: RFC 3339 in UTC.
+    /// When the data were replaced: RFC 3339 in UTC.
     pub at: String,
-    /// It is what was restored, and the restore was undone.
+    /// Whether the restore was undone: the safety copy then holds the restored data.
     pub undone: bool,
-    /// What its database is called; none: the database was not replaced.
+    /// Name of the kept database; `None` if the database was not replaced.
     pub database: Option<String>,
-    /// Bytes that the database takes, if the server says it.
+    /// Size of the database, if the server tells it.
     pub database_bytes: Option<u64>,
-    /// Bytes that its files take, if they can be counted.
+    /// Size of the files, if they can be counted.
     pub files_bytes: Option<u64>,
     /// Directories that hold its files.
     pub files: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub struct Safety {
 /// The safety copy, if one is kept.
 ///
 /// # Errors
-/// What is known of it cannot be read.
+/// The record of the safety copy cannot be read.
 pub fn safety(configuration: &Configuration, stop: &Stop) -> Result<Option<Safety>, Error> {
     let Some(store) = Store::open(&configuration.restore.dir)? else {
         return Ok(None);

@@ -1,11 +1,12 @@
-//! Puts a backup into the place of what there is.
+//! Replaces Mattermost's data by those of a backup.
 //!
-//! Order: every check; the new database and the files beside the live ones, while Mattermost runs; then its
-//! stop, the journal, the one transaction that is the commit point, the files, and its start. What was there
-//! before is the safety copy, which a restore the other way round brings back.
+//! Order: every check; the new database and files are built beside the live ones while Mattermost
+//! runs; then Mattermost stops, the journal is written, one transaction commits the swap of
+//! databases, the files are swapped, and Mattermost starts. The former data become the safety copy,
+//! which an undo swaps back.
 //!
-//! A run that died is started again with the same request: it goes back or forward first, as the server says
-//! whether the commit point was reached, and then begins anew what has not been done.
+//! The supervisor restarts a run that died with the same request: the new run first goes back or
+//! forward, depending on whether the server passed the commit point, and then does what is left.
 
 mod arguments;
 mod checks;
@@ -49,11 +50,11 @@ use crate::{
     verify,
 };
 
-/// Something is open that the next run has to finish: `EX_TEMPFAIL`.
+/// Exit code for work that the next run must finish: `EX_TEMPFAIL`.
 const AGAIN: u8 = 75;
 
-/// Runs the job that is asked for, and answers its exit code: 0 done, 1 failed, with nothing left open, 75 to be
-/// run again.
+/// Runs the requested job, and answers its exit code: 0 done, 1 failed with nothing left open, 75
+/// to be run again.
 pub fn run(configuration: &Path, stop: Stop) -> u8 {
     match attempt(configuration, stop) {
         Ok(code) => code,
@@ -109,7 +110,7 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
     Ok(u8::from(!ok))
 }
 
-/// What came of it.
+/// The outcome of a request.
 struct Done {
     ok: bool,
     message: String,
@@ -145,7 +146,8 @@ impl Job<'_> {
         let kept = self.held.store.kept()?;
         let _ = self.lease.resume();
         if kept.is_some_and(|kept| kept.id == self.id) {
-            // An earlier run of this request, which died before it could say so.
+            // An earlier run of this request finished the restore and died before it wrote the
+            // result.
             return self.started();
         }
         match arguments {
@@ -244,7 +246,7 @@ impl Job<'_> {
         self.commit(journal)
     }
 
-    /// Nobody uses what changes places now.
+    /// Commits the restore: Mattermost is stopped, and nothing uses what is swapped.
     fn commit(&mut self, mut journal: Journal) -> Result<Done, Error> {
         self.watch
             .step(Step::SwitchDatabases, None, crate::Unit::Files);
@@ -260,7 +262,8 @@ impl Job<'_> {
         }
         let committed = self.decide(&mut journal);
         if journal.database.is_none() && committed.is_err() {
-            // It may be on the disk all the same, and must not be when we go back.
+            // The failed write may have reached the disk all the same: write the undecided journal
+            // again before going back.
             self.held.write_journal(&journal)?;
         }
         self.watch.step(Step::SwitchFiles, None, crate::Unit::Files);
@@ -271,7 +274,7 @@ impl Job<'_> {
         }
     }
 
-    /// The commit point. From here on nobody's wish to stop is heard.
+    /// The commit point. From here on stop requests are ignored.
     fn decide(&self, journal: &mut Journal) -> Result<(), Error> {
         if let Some(names) = &journal.database {
             let calm = Stop::default();
@@ -286,13 +289,13 @@ impl Job<'_> {
         written
     }
 
-    /// Goes back to what was, and says why.
+    /// Goes back to the former state, and reports why.
     fn give_up(&mut self, journal: &Journal, error: Error) -> Result<Done, Error> {
         settle(self.configuration, self.held, journal)?;
         Err(error)
     }
 
-    /// All is in place: what was stopped starts.
+    /// Everything is in place: starts what was stopped.
     fn started(&mut self) -> Result<Done, Error> {
         let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
         let what = match kept.kind {
@@ -302,7 +305,7 @@ impl Job<'_> {
         self.watch
             .step(Step::StartMattermost, None, crate::Unit::Files);
         let answered = self.lease.resume();
-        // What was kept before that goes once this is there.
+        // The earlier safety copies go only once the new one exists.
         let earlier = kept.earlier.len();
         let kept = recover::remove_earlier(self.configuration, self.held, kept);
         let message = match &answered {
@@ -353,7 +356,7 @@ impl Job<'_> {
         }
     }
 
-    /// Names of a database that is to be there beside the live one, under this name.
+    /// The names for a database that is restored beside the live one.
     fn names_beside(
         &self,
         databases: &mut Databases,
@@ -388,7 +391,7 @@ impl Job<'_> {
         Databases::connect(server, manifest.pg_dump_major, stop)
     }
 
-    /// The journal is there before what it tells of.
+    /// Writes the journal before it creates what the journal names.
     fn begin(
         &self,
         kind: Kind,
@@ -430,7 +433,7 @@ fn open(path: &Path) -> Result<(File, Manifest), Error> {
     Ok((file, manifest))
 }
 
-/// Tells what else there is to know.
+/// Adds remarks to the outcome.
 fn with(mut done: Done, left: &[String], manifest: &Manifest) -> Done {
     if unpack::stripped(manifest) {
         done.message +=

@@ -1,5 +1,5 @@
-//! Finishes a restore that was interrupted: back, or forward, as the server says whether the databases have
-//! changed names.
+//! Finishes an interrupted restore: back, or forward if the server has already renamed the
+//! databases.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use super::{
 };
 use crate::{Error, Stop, configuration::Configuration};
 
-/// What has become of a restore.
+/// The outcome of a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// All is as it was.
+    /// The former state is back.
     Back,
-    /// All is as was asked.
+    /// The requested state is reached.
     Forward,
 }
 
-/// Finishes what is open, if anything is; at once, if not. For a oneshot that Mattermost requires.
+/// Finishes an interrupted restore, if there is one. Runs in a oneshot that Mattermost requires.
 ///
 /// # Errors
-/// It cannot be finished now. Mattermost must not start.
+/// The recovery cannot finish now; Mattermost must not start.
 pub fn recover(configuration: &Path) -> Result<Option<String>, Error> {
     let configuration = Configuration::read(configuration)?;
     let Some(store) = Store::open(&configuration.restore.dir)? else {
@@ -60,13 +60,13 @@ fn told(journal: &Journal, end: End) -> String {
     }
 }
 
-/// Finishes a piece of work. Everything in it can be done again, should this be interrupted too.
+/// Finishes one piece of work. Each step is idempotent, because this run may be interrupted too.
 pub(super) fn settle(
     configuration: &Configuration,
     held: &Held,
     journal: &Journal,
 ) -> Result<End, Error> {
-    // What was begun is finished, whoever asks to stop.
+    // Work that was begun is finished, in spite of stop requests.
     let stop = Stop::default();
     let account = configuration.account()?;
     let mut databases = Databases::wait(&configuration.database, &stop)?;
@@ -96,7 +96,7 @@ pub(super) fn settle(
     Ok(End::Back)
 }
 
-/// Puts the files into place, and notes what is kept of what was there.
+/// Swaps the files, and records the safety copy.
 fn forward(held: &Held, journal: &Journal, account: Account) -> Result<(), Error> {
     swap::swap(&journal.swaps, account)?;
     let Journal {
@@ -110,9 +110,9 @@ fn forward(held: &Held, journal: &Journal, account: Account) -> Result<(), Error
         stashes,
     } = journal.clone();
     let earlier = match held.store.kept()? {
-        // An earlier try has noted it.
+        // An earlier attempt has recorded it.
         Some(kept) if kept.stamp == stamp => return Ok(()),
-        // What was kept is in use now.
+        // The former safety copy is live now.
         Some(kept) if kind == Kind::Undo => kept.earlier,
         Some(kept) => [kept.earlier, vec![kept.copy]].concat(),
         None => Vec::new(),
@@ -144,7 +144,7 @@ pub(super) fn remove(
     swap::remove(&copy.stashes, account)
 }
 
-/// Removes earlier safety copies, as far as that can be done: the next restore tries the rest again.
+/// Removes earlier safety copies as far as possible: the next restore retries the rest.
 pub(super) fn remove_earlier(configuration: &Configuration, held: &Held, mut kept: Kept) -> Kept {
     if kept.earlier.is_empty() {
         return kept;

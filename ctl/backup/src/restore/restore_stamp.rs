@@ -1,8 +1,10 @@
-//! The moment that names what a restore makes: its databases, and its directories beside the live files.
+//! The stamp of a restore: a moment in the names of its databases and of its directories beside the
+//! live files.
 //!
-//! Two restores may come in one second, and a clock may be set back. What has the same name would be filled as if
-//! it were new, and removed if the restore fails, a safety copy like anything else. So the moment is one that
-//! nothing has which is there, the first of those from now on.
+//! Invariant: no existing database or directory carries the stamp. Two restores may begin in one
+//! second, and a clock may be set back; an existing thing with the same name would be filled as if
+//! it were new and removed if the restore fails, even a safety copy. So the stamp is the first free
+//! moment from now on.
 
 use jiff::{SignedDuration, Timestamp};
 use safe_path::Account;
@@ -16,7 +18,7 @@ use crate::Error;
 
 const FORM: &str = "%Y%m%dt%H%M%Sz";
 
-/// Names that nothing has, and the moment that is in them. `stashes` says which directories a moment names.
+/// The first free stamp and its names. `stashes` gives the directories that a stamp would name.
 pub(super) fn free(
     held: &Held,
     databases: &mut Databases,

@@ -1,8 +1,8 @@
-//! Files of a backup, unpacked beside the live ones: inside the same file system, with the rights of the
-//! account whose they are, one name after another and along no link.
+//! Unpacks files of a backup beside the live ones: on the same file system, with the rights of
+//! their account, component by component and along no link.
 //!
-//! A backup is not trusted: a name that leads anywhere else, a device, a file that is there twice, and a
-//! link to a file that is none of the backup's is refused. Owners are not taken over, nor set-id bits.
+//! Invariant: a backup is not trusted. A name that leads elsewhere, a device, a duplicate, and a
+//! link to a file outside of the backup are refused. Owners and set-id bits are not restored.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,24 +21,24 @@ use crate::{
     files::DEPTH_MAX,
 };
 
-/// Entries of one directory that is staged; more are no backup's.
+/// Most entries of one staged directory; no backup has more.
 const ENTRIES_MAX: u64 = 50_000_000;
 const CHUNK_BYTES: usize = 128 << 10;
 
 /// A directory that is being filled.
 pub(super) struct Stage {
     top: Dir,
-    /// The directory that was used last, as names in archives come.
+    /// The directory used last: names in archives come in order.
     last: Option<(PathBuf, Dir)>,
     entries: u64,
     buffer: Vec<u8>,
 }
 
 impl Stage {
-    /// Makes it, below this directory. Nothing has its name.
+    /// Creates the stage below this directory. The name must be free.
     pub(super) fn make(parent: &Path, name: &str, account: Account) -> io::Result<Self> {
         let parent = Dir::open_for(parent, account)?;
-        // Root alone can give something away.
+        // Only root can change an owner.
         let owner = nix::unistd::geteuid().is_root().then_some(account);
         parent.settle_dir(name, owner, 0o700)?;
         Ok(Self {
@@ -49,10 +49,10 @@ impl Stage {
         })
     }
 
-    /// Has two names change places here, as will be needed when there is no way back.
+    /// Swaps two test names, to find out before the commit point whether the file system can.
     ///
     /// # Errors
-    /// The file system cannot.
+    /// The file system cannot swap names.
     pub(super) fn try_swap(&self) -> io::Result<()> {
         const NAMES: [&str; 3] = ["try-1", "try-2", "try-3"];
         for name in &NAMES[..2] {
@@ -66,8 +66,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Puts one entry there, under this name. `written` hears of bytes. What is a further name of another
-    /// entry says so by a name below `roots.0`, which is `roots.1` here.
+    /// Unpacks one entry under this name. `written` receives the numbers of bytes. The target of a
+    /// hard link is a name below `roots.0`, which stands for `roots.1` here.
     pub(super) fn put(
         &mut self,
         name: &[u8],
@@ -134,7 +134,7 @@ impl Stage {
             .map_err(Error::with("make", &full))
     }
 
-    /// A further name of an entry of the same tree.
+    /// Creates a hard link to an entry of the same tree.
     fn link(
         &mut self,
         path: &Path,
@@ -158,7 +158,7 @@ impl Stage {
             .map_err(Error::with("make", &full))
     }
 
-    /// The directory that an entry goes to, and its name there.
+    /// The directory for an entry, and its name there.
     fn place(&mut self, path: &Path) -> Result<(&Dir, OsString), Error> {
         let name = path.file_name().unwrap_or_default().to_owned();
         let above = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -179,13 +179,13 @@ impl Stage {
         Ok(dir)
     }
 
-    /// Waits until all of it is on the disk.
+    /// Waits until all entries are on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.top.sync_file_system()
     }
 }
 
-/// Blocks of zeros become holes.
+/// Writes bytes; blocks of zeros become holes.
 fn put(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     for block in bytes.chunks(4096) {
         if block.iter().all(|byte| *byte == 0) {
@@ -197,7 +197,7 @@ fn put(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A name that leads nowhere but down.
+/// The path for a name, if it leads only downwards.
 fn path(name: &[u8]) -> Option<PathBuf> {
     let name = name.strip_suffix(b"/").unwrap_or(name);
     let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();

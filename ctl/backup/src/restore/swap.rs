@@ -1,5 +1,5 @@
-//! Files change places with those that were staged. Each step can be done again: what is to be live is known
-//! by its number, so one that was swapped already is left alone.
+//! Swaps live files with staged ones. Each step is idempotent: the inode identifies the entry that
+//! is to be live, so an entry that was swapped already is left alone.
 
 use std::{io, os::unix::fs::MetadataExt};
 
@@ -11,12 +11,12 @@ use crate::{
     files::{DEPTH_MAX, is_ours},
 };
 
-/// Directories that may lie in each other where something is removed: those of a tree, and what is above it.
+/// Deepest nesting below a directory to remove: that of a tree, and the directories above it.
 const DEPTH: usize = DEPTH_MAX + 8;
-/// The file system's own.
+/// Directory that belongs to the file system.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Has each staged entry take its place. It is on the disk when this returns.
+/// Swaps each staged entry with the live one. The swaps are on the disk when this returns.
 pub(super) fn swap(swaps: &[Swap], account: Account) -> Result<(), Error> {
     for one in swaps {
         let path = one.parent.join(&one.live);
@@ -46,8 +46,8 @@ fn number(dir: &Dir, one: &Swap) -> io::Result<Option<(u64, u64)>> {
     Ok(dir.stat(&one.live)?.map(|it| (it.dev(), it.ino())))
 }
 
-/// The swaps that put what lies in stashes now into the place of what is live: single entries, as they are
-/// named, and of stashes that stand for a whole directory all that lies in either.
+/// The swaps that turn stashes back: single entries by their names, and for a stash that stands for
+/// a whole directory every entry of both.
 pub(super) fn turned(
     stashes: &[Stash],
     named: &[Swap],
@@ -97,7 +97,7 @@ fn of(one: Swap, account: Account) -> io::Result<Swap> {
     })
 }
 
-/// Whether one of these directories is there.
+/// Whether one of these stashes exists.
 pub(super) fn is_any_there(stashes: &[Stash], account: Account) -> Result<bool, Error> {
     for stash in stashes {
         let found =
@@ -110,7 +110,7 @@ pub(super) fn is_any_there(stashes: &[Stash], account: Account) -> Result<bool, 
     Ok(false)
 }
 
-/// Removes what was staged, or kept.
+/// Removes stashes, staged or kept.
 pub(super) fn remove(stashes: &[Stash], account: Account) -> Result<(), Error> {
     for stash in stashes {
         let path = stash.parent.join(&stash.name);

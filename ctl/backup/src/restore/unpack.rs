@@ -1,5 +1,5 @@
-//! A backup, read once: its dump into a new database, its files beside the live ones. Nothing is in use before
-//! all of it was read and found as it was written.
+//! Reads a backup once: its dump goes into a new database, its files beside the live ones. Nothing
+//! goes into use before the whole backup was read and verified.
 
 use std::{collections::BTreeMap, ffi::OsString, fs::File, path::PathBuf};
 
@@ -19,14 +19,14 @@ use crate::{
     postgres::Reader,
 };
 
-/// Where the files of the site go, in the job's directory.
+/// Directory for the configuration files, in the job's directory.
 pub(super) const SITE: &str = "configuration";
-/// Mattermost's configuration, in the archive.
+/// Mattermost's configuration file in the archive.
 const CONFIG: &str = "files/config.json";
 const TREES: &str = "files/";
 const HOME: &str = "files/home/";
 
-/// Where everything of a backup goes.
+/// Destinations of all members of a backup.
 pub(super) struct Unpack {
     stages: BTreeMap<(PathBuf, String), Stage>,
     trees: Vec<Tree>,
@@ -36,19 +36,19 @@ pub(super) struct Unpack {
     swaps: Vec<Swap>,
     pieces: u32,
     counts: Option<Counts>,
-    /// Bytes of files.
+    /// Bytes of files written so far.
     bytes: u64,
 }
 
 struct Tree {
-    /// `files/NAME`.
+    /// Prefix of the members: `files/NAME`.
     prefix: String,
     stage: (PathBuf, String),
-    /// Its name in the stage; empty: all of it.
+    /// Name of the tree in the stage; empty: the whole stage.
     name: String,
 }
 
-/// What is made for the files of a backup: known before anything is.
+/// The stashes for the files of a backup, known before one is created.
 pub(super) fn stashes(configuration: &Configuration, places: &[Place], stamp: &str) -> Vec<Stash> {
     let mut all = vec![Stash {
         parent: configuration.home.clone(),
@@ -78,7 +78,7 @@ fn stash(place: &Place, stamp: &str) -> Stash {
 }
 
 impl Unpack {
-    /// For the database alone.
+    /// Unpacks the database alone.
     pub(super) fn database() -> Self {
         Self {
             stages: BTreeMap::new(),
@@ -93,7 +93,7 @@ impl Unpack {
         }
     }
 
-    /// Makes the places for all of it.
+    /// Creates the stages for all members.
     pub(super) fn all(
         configuration: &Configuration,
         manifest: &Manifest,
@@ -147,7 +147,7 @@ impl Unpack {
     /// Reads the backup to its end.
     ///
     /// # Errors
-    /// What was unpacked is worth nothing then.
+    /// After an error the unpacked data are worthless.
     pub(super) fn read(
         mut self,
         file: &File,
@@ -169,7 +169,7 @@ impl Unpack {
         Ok((counts.ok_or(incomplete)?, swaps))
     }
 
-    /// All of it is on the disk, and what takes its place is known.
+    /// Syncs the stages, and answers the swaps that put them into use.
     pub(super) fn done(self, watch: &mut Watch) -> Result<Vec<Swap>, Error> {
         watch.step(Step::WriteToDisk, Some(self.bytes), Unit::Bytes);
         for ((parent, _), stage) in &self.stages {
@@ -238,7 +238,7 @@ impl Unpack {
         let below = entry.name.get(prefix.len()..).unwrap_or_default();
         let below = [tree.name.as_bytes(), below].concat();
         let below = below.strip_prefix(b"/").unwrap_or(&below).to_vec();
-        // The tree itself, which stays where it is.
+        // The tree's own directory stays in place.
         if below.is_empty() {
             return Ok(());
         }
@@ -248,7 +248,7 @@ impl Unpack {
         stage.put(&below, entry, (prefix, tree.name.as_bytes()), &mut written)
     }
 
-    /// A file of Mattermost's home, which takes its place by itself.
+    /// Unpacks a file of Mattermost's home, which is swapped by itself.
     fn single(&mut self, own: &str, entry: &mut Entry<'_>) -> Result<(), Error> {
         let Some(home) = self.home.clone() else {
             return Ok(());
@@ -282,15 +282,16 @@ fn strange_top(name: &str) -> Error {
     .into()
 }
 
-/// The backup's `config.json` is without its secrets, and would take them from the one that is there.
+/// Whether the backup's `config.json` lacks its secrets: restoring it would remove the secrets
+/// here.
 pub(super) fn stripped(manifest: &Manifest) -> bool {
     let of_config =
         |left: &LeftOut| matches!(left, LeftOut::Setting { file, .. } if file == CONFIG);
     manifest.left_out.iter().any(of_config)
 }
 
-/// Site file and secrets, which are not put into place: what is written there decides where the database
-/// and files of this machine are.
+/// The stage for site file and secrets. A restore does not put them into place, because they decide
+/// where the database and files of this machine are.
 fn site(configuration: &Configuration) -> Result<Stage, Error> {
     let dir = &configuration.restore.dir;
     let own = Account {

@@ -1,11 +1,11 @@
-//! What two texts differ in, by lines.
+//! The difference between two texts, by lines.
 
 use std::fmt::Write as _;
 
-/// Longer pairs are told as one gone and the other come: the table has so many fields.
+/// Most fields of the table; texts that need more are shown as wholly removed and wholly added.
 const FIELDS_MAX: usize = 4_000_000;
 
-/// Lines that are gone begin with `-`, new ones with `+`; those that stay are not told.
+/// Removed lines begin with `-`, added ones with `+`; common lines are left out.
 pub fn diff(before: &str, after: &str) -> String {
     let (before, after): (Vec<&str>, Vec<&str>) =
         (before.lines().collect(), after.lines().collect());
@@ -36,7 +36,7 @@ pub fn diff(before: &str, after: &str) -> String {
     out
 }
 
-/// For each pair of ends, how many lines they have in common in the same order.
+/// For each pair of ends, the length of the longest common subsequence of lines.
 fn common(before: &[&str], after: &[&str]) -> Option<Vec<Vec<u32>>> {
     let (rows, columns) = (before.len() + 1, after.len() + 1);
     if rows.saturating_mul(columns) > FIELDS_MAX {

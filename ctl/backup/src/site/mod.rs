@@ -1,9 +1,9 @@
-//! What a backup has of this machine's own configuration: the site file, service files, secrets, and whatever
-//! else lay beside them. It takes the place of what there is, file by file; of each that is replaced a
-//! numbered copy stays, and all of it can be put back.
+//! The configuration in a backup: site file, service files, secrets, and the other files beside
+//! them. They replace this machine's files one by one; a numbered copy of each replaced file stays,
+//! and all files can be put back.
 //!
-//! Limits: regular files alone, as long as documents may be, and so many. The archive is read to its end and
-//! judged before any of it is answered.
+//! Limits: regular files alone, of bounded length and number. The archive is read to its end and
+//! verified before any of its files is returned.
 
 mod diff;
 
@@ -29,24 +29,24 @@ use crate::{
 
 /// The site file.
 const SITE: &str = "mattervisor.toml";
-/// Nobody else reads this one.
+/// The secrets, a file that only root reads.
 const SECRETS: &str = "secrets.toml";
-/// In the archive.
+/// Directories in the archive.
 const CONFIGURATION: &str = "configuration/";
 const SECRET: &str = "secrets/";
-/// Files beside the site file; more are none of ours.
+/// Most files beside the site file.
 const FILES_MAX: usize = 1_000;
-/// Numbered copies of one file.
+/// Most numbered copies of one file.
 const COPIES_MAX: u32 = 10_000;
-/// How deep they lie.
+/// Deepest nesting of the files.
 const DEPTH_MAX: usize = 8;
-/// Where a database is that is not this machine's.
+/// Setting with the address of another server's database.
 const DATA_SOURCE: &str = "sql_data_source";
 
 /// The files of a backup, by their paths below the directory of the site file.
 pub struct Saved {
     files: BTreeMap<PathBuf, Document>,
-    /// What is no regular file, and stays out.
+    /// Entries that are not regular files, and are left out.
     pub skipped: Vec<String>,
 }
 
@@ -55,24 +55,24 @@ struct Document {
     mode: u32,
 }
 
-/// What would become of one file.
+/// What a restore would change in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// There is none.
+    /// The file does not exist yet.
     New,
-    /// There is another one.
+    /// The file has another content.
     Other,
 }
 
-/// What was done, so that it can be put back.
+/// The replaced files, so that they can be put back.
 #[derive(Debug, Default)]
 pub struct Replaced(Vec<(PathBuf, Option<String>)>);
 
 impl Saved {
-    /// Reads a backup to its end.
+    /// Reads the configuration in a backup, and the backup to its end.
     ///
     /// # Errors
-    /// It is damaged, or has its configuration without secrets.
+    /// The backup is damaged, or holds its configuration without secrets.
     pub fn read(file: &File, manifest: &Manifest, watch: &mut Watch) -> Result<Self, Error> {
         if manifest.left_out.iter().any(is_of_site) {
             return Err(Refusal::WithoutSecrets.into());
@@ -118,10 +118,10 @@ impl Saved {
         Ok(())
     }
 
-    /// What is not as in the directory, in order of paths.
+    /// The files that differ from the directory, in order of paths.
     ///
     /// # Errors
-    /// Something there cannot be read.
+    /// A file of the directory cannot be read.
     pub fn changes(&self, etc: &Path) -> Result<Vec<(PathBuf, Change)>, Error> {
         let mut changes = Vec::new();
         for (path, document) in &self.files {
@@ -134,10 +134,11 @@ impl Saved {
         Ok(changes)
     }
 
-    /// A file of text against the one that is there, without the secrets of either; none: that cannot be told.
+    /// The difference between a text file and the existing one, without the secrets of either;
+    /// `None` if no difference can be shown.
     ///
     /// # Errors
-    /// What is there cannot be read.
+    /// The existing file cannot be read.
     pub fn told(&self, etc: &Path, path: &Path, names: &Names) -> Result<Option<String>, Error> {
         let is_text = path.extension().is_some_and(|it| it == "toml") && path != Path::new(SECRETS);
         let Some(document) = self.files.get(path).filter(|_| is_text) else {
@@ -155,10 +156,11 @@ impl Saved {
         Ok(both.map(|(before, after)| diff(&before, &after)))
     }
 
-    /// Refuses what would have Mattermost here use a database that somebody else may be using.
+    /// Refuses a configuration by which this Mattermost would use a database that another machine
+    /// may be using.
     ///
     /// # Errors
-    /// [`Refusal::Elsewhere`], or what is there cannot be read.
+    /// [`Refusal::Elsewhere`], or an existing file cannot be read.
     pub fn same_database(&self, etc: &Path) -> Result<(), Error> {
         for name in [SITE, SECRETS] {
             let path = Path::new(name);
@@ -171,10 +173,10 @@ impl Saved {
         Ok(())
     }
 
-    /// Puts them into place, each as a whole. What was replaced keeps a name with a number.
+    /// Replaces the files, each atomically. The former file keeps a numbered name.
     ///
     /// # Errors
-    /// One could not be written: what came before it is in place, and known.
+    /// A file could not be written: the files before it are in place, and recorded.
     pub fn apply(
         &self,
         etc: &Path,
@@ -194,16 +196,16 @@ impl Saved {
 }
 
 impl Replaced {
-    /// The copies of what was there.
+    /// The numbered copies of the former files.
     pub fn copies(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let copied = self.0.iter();
         copied.filter_map(|(path, copy)| Some(path.with_file_name(copy.as_ref()?)))
     }
 
-    /// All is as it was.
+    /// Puts the former files back.
     ///
     /// # Errors
-    /// One could not be put back: those after it are as they were.
+    /// A file could not be put back; the files after it in reverse order stay as they are.
     pub fn put_back(self, etc: &Path) -> Result<(), Error> {
         for (path, copy) in self.0.into_iter().rev() {
             let whole = etc.join(&path);
@@ -221,7 +223,8 @@ impl Replaced {
     }
 }
 
-/// A line for each setting, by its whole name. A comment may hold a secret that nothing tells from a word.
+/// A line for each setting, by its whole name. Comments are left out, because nothing tells a
+/// secret in a comment from a word.
 fn flat(above: &str, table: &toml::Table, out: &mut String) {
     for (key, value) in table {
         let name = format!("{above}{key}");
@@ -252,7 +255,8 @@ fn present(etc: &Path, path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Answers the name that what was there has now. At no moment there is none of either.
+/// Writes a file and answers the name of the former file's copy. At every moment the old or the new
+/// file exists.
 fn put(etc: &Path, path: &Path, document: &Document) -> io::Result<Option<String>> {
     let (dir, name) = place(etc, path)?;
     let new = format!(".{name}.restored");
@@ -296,10 +300,10 @@ fn source(text: &[u8]) -> Option<String> {
     Some(found.to_string())
 }
 
-/// The backup, and what it says of itself.
+/// Opens a backup and reads its manifest.
 ///
 /// # Errors
-/// It cannot be opened, or is none.
+/// The file cannot be opened, or is not a backup.
 pub fn open(path: &Path) -> Result<(File, Manifest), Error> {
     let file = safe_path::open(path).map_err(Error::with("open", path))?;
     let manifest = verify::manifest(&file)?;

@@ -1,9 +1,9 @@
-//! A database that a backup is restored into, to see whether it can be: it has a name of its own, and is
-//! dropped on every way out. While it lives, a session holds a lock of its name; of what a killed run has
-//! left nobody does, and the next run drops it.
+//! A scratch database, into which a backup is restored as a test. It has a name of its own, and
+//! every way out drops it. A session holds an advisory lock on the name while the database is in
+//! use; a killed run leaves no lock, so the next run drops its database.
 //!
-//! It is restored as the role that owns the database, not as the superuser: a dump can do no more than
-//! that role.
+//! The restore runs as the owner of the database, not as the superuser: a dump can do no more than
+//! that role may.
 
 use jiff::Timestamp;
 
@@ -16,12 +16,12 @@ use crate::{
     },
 };
 
-/// Bytes of the name of a database that are taken into the name of this one: `PostgreSQL` takes 63 in all.
+/// Bytes of the database's name that the scratch name contains: `PostgreSQL` allows 63 in all.
 const BASE_BYTES: usize = 40;
-/// What we ask a server through that is about no database of its own.
+/// Database for statements that concern no particular database.
 const MAINTENANCE: &str = "postgres";
 
-/// The database.
+/// The scratch database.
 pub(super) struct Scratch {
     server: Server,
     tools: Tools,
@@ -52,7 +52,7 @@ impl Scratch {
         })
     }
 
-    /// What restores into it.
+    /// Starts the program that restores into the scratch database.
     pub(super) fn restore(&mut self) -> Result<Reader, Error> {
         restore(
             &mut self.session,
@@ -63,11 +63,11 @@ impl Scratch {
         )
     }
 
-    /// Compares the rows of each table with what was counted.
+    /// Compares the rows of each table with the counts.
     pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
         watch.step(Step::CountRows, None, Unit::Rows);
         let stop = watch.stop().clone();
-        // What the dump has put there is done as nobody else.
+        // As the owner: code from the dump runs with no other rights.
         let owner = as_owner(&self.server);
         let mut session = Session::open(&owner, Some(&self.name), &self.tools, &stop)?;
         compare(&mut session, wanted, watch).map(drop)
@@ -80,7 +80,7 @@ impl Drop for Scratch {
         if self.session.ask(&drop).is_ok() {
             return;
         }
-        // The session was ended with all else that was asked to stop.
+        // The stop request has ended the session: drop the database by a new one.
         let fresh = Stop::default();
         if let Ok(mut session) = Session::open(&self.server, Some(MAINTENANCE), &self.tools, &fresh)
         {
@@ -97,7 +97,7 @@ fn base(name: &str) -> String {
     format!("{}_verify_", &name[..end.unwrap_or(0)])
 }
 
-/// Drops what runs have left that are dead.
+/// Drops the scratch databases of dead runs.
 fn sweep(session: &mut Session, base: &str) -> Result<(), Error> {
     let like = literal(base);
     let found = session.json(&format!(
@@ -115,7 +115,7 @@ fn sweep(session: &mut Session, base: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The lock of a name.
+/// The key of the lock on a name.
 fn key(name: &str) -> String {
     format!(
         "hashtext('mattervisor-backup'), hashtext({})",

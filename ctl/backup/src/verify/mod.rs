@@ -1,5 +1,5 @@
-//! Whether a backup is one: every byte, every member, and the dump by `pg_restore`; and, if asked, a
-//! restore into a database of its own, whose rows are counted.
+//! Verifies a backup: every byte, every member, and the dump by `pg_restore`; on request also a
+//! restore into a scratch database, whose rows are counted.
 
 mod deep;
 
@@ -20,32 +20,32 @@ use crate::{
 
 use deep::Scratch;
 
-/// A backup that is whole.
+/// A backup that was verified and is whole.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
-    /// Where it is.
+    /// Path of the backup.
     pub file: PathBuf,
-    /// Its length.
+    /// Length of the backup.
     pub bytes: u64,
     /// SHA-256 of the file but for its trailer.
     pub sum: String,
-    /// What it says of itself.
+    /// Manifest of the backup.
     pub manifest: Manifest,
-    /// What happened while it was made.
+    /// What happened to files while the backup was made.
     pub report: Report,
-    /// How far the dump was tried.
+    /// How far the dump was checked.
     pub dump: Depth,
 }
 
-/// How far a dump was tried.
+/// How far a dump was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Depth {
-    /// Its bytes are those that were written. No `pg_restore` here can read it.
+    /// The bytes are those that were written. No installed `pg_restore` can read the dump.
     Sums,
-    /// `pg_restore` has read all of it.
+    /// `pg_restore` has read the whole dump.
     Read,
-    /// It was restored, and each table has the rows that were counted.
+    /// The dump was restored, and each table has the counted rows.
     Restored,
 }
 
@@ -56,16 +56,16 @@ impl Verified {
     }
 }
 
-/// Verifies the file of this path. `deep`: on this server it is restored too.
+/// Verifies the backup at this path; with `deep`, restores it on that server too.
 ///
 /// # Errors
-/// Why a backup is not good.
+/// The fault of the backup.
 pub fn path(path: &Path, deep: Option<&Server>, watch: &mut Watch) -> Result<Verified, Error> {
     let file = safe_path::open(path).map_err(Error::with("open", path))?;
     verify(&file, path, deep, watch)
 }
 
-/// Verifies one of a directory's, and notes what was found beside it.
+/// Verifies a backup of the directory, and stores the result beside it.
 ///
 /// # Errors
 /// As for [`verify`].
@@ -80,7 +80,7 @@ pub fn noted(
     let done = verify(&file, &target.path().join(name), deep, watch);
     match &done {
         Ok(verified) => held.note(name, true, verified.lost())?,
-        // Whatever else went wrong says nothing of the backup.
+        // Other errors say nothing about the backup.
         Err(Error::Bad { error, .. }) if error.is_damage() => held.note(name, false, 0)?,
         Err(_) => {}
     }
@@ -90,7 +90,7 @@ pub fn noted(
 /// Verifies an open file; `path` is what it is called.
 ///
 /// # Errors
-/// Why a backup is not good.
+/// The fault of the backup.
 pub fn verify(
     file: &File,
     path: &Path,
@@ -155,17 +155,17 @@ fn attempt(
     })
 }
 
-/// What a file says of itself, by its beginning alone.
+/// Reads the manifest, from the beginning of the file alone.
 ///
 /// # Errors
-/// It is cut off, or no backup of ours.
+/// The file is cut off, or not a backup.
 pub fn manifest(file: &File) -> Result<Manifest, Error> {
     let bytes = archive::first(file)?;
     let foreign = archive::Error::Foreign("its manifest is of another form");
     Ok(Manifest::read(&bytes).ok_or(foreign)?)
 }
 
-/// What reads the dump, if the right programs are here.
+/// The program that reads the dump, if a suitable version is installed.
 fn look(manifest: &Manifest, watch: &Watch) -> Result<Option<Reader>, Error> {
     match Tools::at_least(manifest.pg_dump_major, None, watch.stop()) {
         Ok(tools) => Reader::start(&tools, watch.stop()).map(Some),
@@ -174,7 +174,7 @@ fn look(manifest: &Manifest, watch: &Watch) -> Result<Option<Reader>, Error> {
     }
 }
 
-/// What has been found on the way.
+/// Findings gathered while the members are read.
 #[derive(Default)]
 struct Read {
     report: Option<Report>,

@@ -1,4 +1,4 @@
-//! What the stand-in knows: applications, codes, tokens, sessions.
+//! State of the stand-in: applications, codes, tokens, sessions.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ pub(crate) struct User {
     pub(crate) admin: bool,
 }
 
-/// Who there is.
+/// The users of the instance.
 pub(crate) const USERS: [User; 2] = [
     User {
         name: "root",
@@ -98,23 +98,23 @@ impl Application {
     }
 }
 
-/// What a code stands for until it is redeemed.
+/// The grant that a code stands for until it is redeemed.
 pub(crate) struct Grant {
     /// The application's uid.
     pub(crate) client: String,
     /// Where the code went; the client repeats it.
     pub(crate) redirect_uri: String,
-    /// What was allowed.
+    /// Scopes that the user has allowed.
     pub(crate) scope: String,
-    /// Who allowed it.
+    /// The user who has allowed them.
     pub(crate) user: User,
     made: Instant,
 }
 
-/// An access token's meaning.
+/// The meaning of an access token.
 #[derive(Clone)]
 pub(crate) struct Access {
-    /// Whose.
+    /// Owner of the token.
     pub(crate) user: User,
     /// Scopes, parted by spaces.
     pub(crate) scopes: String,
@@ -123,9 +123,9 @@ pub(crate) struct Access {
 /// A browser's session.
 #[derive(Default, Clone)]
 pub(crate) struct Session {
-    /// What the forms carry.
+    /// CSRF token of the forms.
     pub(crate) csrf: String,
-    /// Who has signed in.
+    /// The signed-in user.
     pub(crate) user: Option<User>,
     /// Where to go after signing in.
     pub(crate) return_to: Option<String>,
@@ -178,7 +178,7 @@ impl Known {
         code
     }
 
-    /// Takes the code: a second time there is none.
+    /// Redeems a code, which works only once.
     pub(crate) fn redeem(&mut self, code: &str) -> Option<Grant> {
         let grant = self.grants.remove(code)?;
         (grant.made.elapsed() < CODE_LIFE).then_some(grant)
@@ -189,7 +189,7 @@ impl Known {
 pub(crate) struct Gitlab {
     known: Mutex<Known>,
     data: Option<PathBuf>,
-    /// What the browser's users say.
+    /// Password of the users in the browser.
     pub(crate) password: String,
     /// How many rows a page has; none: all.
     pub(crate) page: Option<usize>,

@@ -1,8 +1,7 @@
-//! Notifications that wait for others to the same person, in memory alone: who stops the server
-//! loses them.
+//! Notifications that are batched per person, in memory alone: a stop of the server loses them.
 //!
-//! A task looks at them every `EmailBatchingInterval`. Who has chosen nothing, and nobody has a
-//! choice here, gets one mail a quarter of an hour after the first mention.
+//! A task looks at the batches every `EmailBatchingInterval`. A person without a preference, and
+//! nobody has one here, gets one mail a quarter of an hour after the first mention.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +15,13 @@ const SECTION: &str = "EmailSettings";
 /// From the first mention to the mail.
 const USUAL_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// What waits.
+/// The waiting notifications.
 #[derive(Default)]
 pub(crate) struct Batches(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    /// Not looked at yet: at most `EmailBatchingBufferSize`.
+    /// Notifications not yet sorted by address: at most `EmailBatchingBufferSize`.
     new: Vec<(String, Mention)>,
     /// By address, at least one each.
     pending: BTreeMap<String, Vec<Mention>>,
@@ -34,7 +33,8 @@ struct Mention {
 }
 
 impl Batches {
-    /// False: it is to be mailed at once, since mail is not batched or too much waits.
+    /// Adds a notification. Answers false if it must be mailed at once, because batching is off or
+    /// too many wait.
     pub(crate) fn add(&self, server: &Server, address: &str, message: &str) -> bool {
         if !is_on(server) {
             return false;

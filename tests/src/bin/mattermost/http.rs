@@ -54,7 +54,7 @@ pub(crate) fn public(server: Arc<Server>) -> Router {
     whole(routes.route("/api/v4/config", config), server)
 }
 
-/// The same without a login, for the local-mode socket.
+/// Routes of the local-mode socket, which needs no login.
 pub(crate) fn local(server: Arc<Server>) -> Router {
     let config =
         get(|State(server): State<Arc<Server>>| async move { Json(server.config.all().clone()) });
@@ -132,7 +132,8 @@ async fn page(State(server): State<Arc<Server>>) -> Html<String> {
     ))
 }
 
-/// Who answers before the whole request is read breaks the connection of who still sends it.
+/// The handler reads the whole body first: an early answer would break the connection while the
+/// client still sends.
 async fn echo_headers(headers: HeaderMap, _whole: axum::body::Bytes) -> Json<Value> {
     let mut seen: Map<String, Value> = Map::new();
     for (name, value) in &headers {

@@ -1,6 +1,6 @@
-//! Who there is: accounts and sessions, kept in the database, and the few questions about them.
+//! Accounts and sessions, kept in the database, and the requests about them.
 //!
-//! No passwords: nobody signs in by one here.
+//! There are no passwords: nobody signs in with one here.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 /// The session's cookie.
 const TOKEN: &str = "MMAUTHTOKEN";
 
-/// Somebody whom GitLab vouches for.
+/// A person whom GitLab has identified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
     /// GitLab's word for them.
@@ -55,11 +55,11 @@ impl User {
     }
 }
 
-/// A session that has begun.
+/// A new session.
 pub(crate) struct Session {
-    /// What the cookie holds.
+    /// Value of the cookie.
     pub(crate) token: String,
-    /// Whose it is.
+    /// Id of the account.
     pub(crate) user: String,
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn me(State(server): State<Arc<Server>>, headers: HeaderMap) ->
     }
 }
 
-/// Whose request it is.
+/// The account whose session the request carries.
 pub(crate) async fn signed_in(server: &Server, headers: &HeaderMap) -> Option<User> {
     let bearer = headers
         .get(header::AUTHORIZATION)
@@ -80,7 +80,7 @@ pub(crate) async fn signed_in(server: &Server, headers: &HeaderMap) -> Option<Us
     server.database.user_of(token).await.unwrap_or_default()
 }
 
-/// The answer to a request of nobody's.
+/// The answer to a request without a session.
 pub(crate) fn expired() -> Response {
     refused(
         StatusCode::UNAUTHORIZED,

@@ -1,4 +1,4 @@
-//! What a file is, by its content and not by its name.
+//! Detects the type of a file by its content, never by its name.
 
 use std::{
     fs::File,
@@ -11,11 +11,11 @@ use flate2::bufread::MultiGzDecoder;
 use super::fault::Fault;
 use crate::Error;
 
-/// Bytes that tell what a file is.
+/// Bytes needed to detect the type.
 const HEAD_BYTES: u64 = 1024;
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// What a file is.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// SQL.
@@ -24,22 +24,22 @@ pub(super) enum Content {
     Text,
     /// `pg_dump -Fc`, of an archive of this minor version of format 1.
     Custom(u8),
-    /// A tar archive.
+    /// A tar archive of files.
     Tar,
     /// A dump in tar form.
     TarDump,
-    /// What zstd has compressed: a backup of ours, as a rule.
+    /// A file compressed with zstd: as a rule one of our backups.
     Zstd,
-    /// What something else has compressed.
+    /// A file compressed by any other program.
     Compressed,
-    /// Nothing at all.
+    /// An empty file.
     Empty,
     /// Anything else.
     Other,
 }
 
 impl Content {
-    /// In words, and what to do with it.
+    /// Words for the type, and advice.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Plain => (
@@ -74,7 +74,7 @@ impl Content {
         }
     }
 
-    /// Whether it can be restored, though it is no backup of ours.
+    /// Whether the type can be restored, though it is not one of our backups.
     pub(super) fn has_a_way(self) -> bool {
         matches!(
             self,
@@ -109,7 +109,7 @@ impl Content {
     }
 }
 
-/// A file of somebody else's, read from its beginning as often as needed.
+/// A file of another program, which can be read from its beginning several times.
 pub(super) struct Foreign {
     pub(super) path: PathBuf,
     pub(super) content: Content,
@@ -119,7 +119,7 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
-    /// Opens it, and looks what it is.
+    /// Opens the file, and detects its type.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let file = safe_path::open(path).map_err(Error::with("open", path))?;
         let mut foreign = Self {
@@ -138,7 +138,7 @@ impl Foreign {
         Ok(foreign)
     }
 
-    /// Its first bytes.
+    /// The first bytes of the content, decompressed.
     pub(super) fn head(&self, bytes: u64) -> Result<Vec<u8>, Error> {
         let mut head = Vec::new();
         let (reader, _) = self.read()?;
@@ -147,7 +147,7 @@ impl Foreign {
         Ok(head)
     }
 
-    /// Its content, and how many bytes of the file were read for that.
+    /// A reader of the content, and a counter of the bytes read from the file.
     pub(super) fn read(&self) -> Result<(Box<dyn BufRead + Send>, At), Error> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(0))?;
@@ -166,7 +166,7 @@ impl Foreign {
         Ok((reader, at))
     }
 
-    /// An error of reading it: gzip's have no number of the system's.
+    /// Converts a read error: errors of gzip have no `errno`.
     pub(super) fn error(&self, error: io::Error) -> Error {
         if self.gzip && error.raw_os_error().is_none() {
             let (path, error) = (self.path.clone(), error.to_string());
@@ -175,13 +175,13 @@ impl Foreign {
         Error::with("read", &self.path)(error)
     }
 
-    /// gzip could not go on: its errors have no number of the system's.
+    /// Whether the error is gzip's: such an error has no `errno`.
     pub(super) fn is_gzip(&self, error: &io::Error) -> bool {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         self.gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
     }
 
-    /// It is not what the option takes.
+    /// The error for a file that the option does not accept.
     pub(super) fn misplaced(&self) -> Error {
         let (what, hint) = self.content.words();
         let path = self.path.clone();
@@ -189,7 +189,7 @@ impl Foreign {
     }
 }
 
-/// Bytes of a file that were read.
+/// A shared counter of the bytes read from a file.
 #[derive(Clone, Default)]
 pub(super) struct At(std::sync::Arc<std::sync::atomic::AtomicU64>);
 

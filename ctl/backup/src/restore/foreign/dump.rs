@@ -1,8 +1,10 @@
-//! A dump of somebody else's: read to its end once before anything is made, and once more into a new database.
+//! Another program's dump: read to its end once before anything is created, and a second time into
+//! a new database.
 //!
-//! Three walls stand between what a dump says and this machine. Each statement is judged (`statement.rs`).
-//! psql is told by `\restrict` and a key of our own to execute no command of its own, where it knows that. And
-//! psql runs as Mattermost's account and connects as the role whose the database is, as Mattermost does.
+//! Invariant: three barriers stand between the text of a dump and this machine. `statement.rs`
+//! judges each statement. `\restrict` with a key of ours forbids psql to execute its own commands,
+//! where psql supports that. And psql runs as Mattermost's account and connects as the owner of the
+//! database, as Mattermost does.
 
 use std::{
     io::{self, BufReader, Read, Write},
@@ -26,28 +28,29 @@ use crate::{
     process::Running,
 };
 
-/// The first server whose `pg_dump` writes archives of this minor version of format 1, and what is newer.
+/// First server version whose `pg_dump` writes archives of this minor version of format 1, newest
+/// first.
 const ARCHIVES: [(u8, u32); 3] = [(16, 17), (15, 16), (0, 0)];
-/// The tables that every Mattermost has, and one of those that tell its version.
+/// Tables that every Mattermost has; one table of `VERSIONS` tells its version.
 const MESSAGES: &str = "posts";
 const VERSIONS: [&str; 2] = ["db_migrations", "systems"];
-/// Tables that are told where there are others than Mattermost's.
+/// Most foreign tables that an error names.
 const TOLD: usize = 8;
-/// Bytes in which a dump tells what has made it.
+/// Bytes at the beginning of a dump that name its author.
 const TOLD_BYTES: u64 = 4096;
 
-/// The dump.
+/// A dump of another program.
 pub(super) struct Dump {
     file: Foreign,
 }
 
-/// What executes it.
+/// The server and the account that execute a dump.
 pub(super) struct Target<'t> {
     pub(super) server: &'t Server,
-    /// As the server says it.
+    /// The server's version, as text.
     pub(super) version: &'t str,
     pub(super) major: u32,
-    /// Whose programs read and execute it.
+    /// Account of the programs that read and execute the dump.
     pub(super) account: Account,
 }
 
@@ -60,7 +63,7 @@ impl Dump {
         }
     }
 
-    /// What it is, by its beginning.
+    /// A line about the dump, from its beginning.
     pub(super) fn told(&self) -> Result<String, Error> {
         let size = text::size(self.file.length);
         if let Content::Custom(_) = self.file.content {
@@ -80,7 +83,7 @@ impl Dump {
         ))
     }
 
-    /// Reads all of it, and executes nothing.
+    /// Reads the whole dump, and executes nothing.
     pub(super) fn look(&self, target: &Target<'_>, watch: &mut Watch) -> Result<Contents, Error> {
         let strict = !knows_restrict(&psql(target, watch.stop())?, watch.stop())?;
         watch.step(Step::CheckDump, Some(self.file.length), Unit::Bytes);
@@ -93,7 +96,7 @@ impl Dump {
         }
     }
 
-    /// Its form or its first lines say that a `pg_dump` has written it.
+    /// Whether the form or the first lines of the dump say that `pg_dump` wrote it.
     fn names_pg_dump(&self) -> Result<bool, Error> {
         if let Content::Custom(_) = self.file.content {
             return Ok(true);
@@ -102,7 +105,7 @@ impl Dump {
         Ok(String::from_utf8_lossy(&head).contains("-- Dumped by pg_dump version "))
     }
 
-    /// Executes it in this database, which is new, all or nothing.
+    /// Executes the dump in a new, empty database, in one transaction.
     pub(super) fn load(
         &self,
         target: &Target<'_>,
@@ -132,7 +135,7 @@ impl Dump {
         watch.step(Step::RestoreDump, Some(self.file.length), Unit::Bytes);
         let mut out = |mut bytes: &[u8]| {
             reader.feed(&mut bytes)?;
-            // Why it takes no more it says itself.
+            // If the program stops reading, its own error explains why.
             if reader.takes_more() {
                 Ok(())
             } else {
@@ -172,7 +175,7 @@ impl Dump {
         .into()
     }
 
-    /// Reads it, through `pg_restore` where it is no SQL.
+    /// Reads the dump, through `pg_restore` if it is not plain SQL.
     fn read(
         &self,
         target: &Target<'_>,
@@ -201,7 +204,7 @@ impl Dump {
     }
 }
 
-/// Refuses what is not Mattermost's.
+/// Refuses a database that is not Mattermost's.
 pub(super) fn is_mattermost(contents: &Contents) -> Result<(), Error> {
     let has = |name: &&str| contents.tables.iter().any(|it| it == name);
     let missing = if !has(&MESSAGES) {
@@ -221,7 +224,7 @@ pub(super) fn is_mattermost(contents: &Contents) -> Result<(), Error> {
     Err(Fault::NotMattermost { missing, found }.into())
 }
 
-/// `pg_restore`, which makes SQL of a dump of its own form.
+/// A `pg_restore` that converts a dump in custom form to SQL.
 struct Converter {
     running: Running,
     feeder: JoinHandle<io::Result<()>>,
@@ -254,7 +257,7 @@ impl Converter {
         let thread = std::thread::Builder::new().name("feed".into());
         let feeder = thread.spawn(move || match to {
             Some(mut to) => match io::copy(&mut input, &mut to).and_then(|_| to.flush()) {
-                // It has ended, and says why.
+                // The program has ended; its own error explains why.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 copied => copied,
             },
@@ -263,7 +266,7 @@ impl Converter {
         Ok(Self { running, feeder })
     }
 
-    /// What has come of it: whoever is the first cause says so.
+    /// The outcome of the conversion: of several errors, the first cause wins.
     fn end(self, read: Result<Contents, Error>, file: &Foreign) -> Result<Contents, Error> {
         let fed = self.feeder.join().map_err(|_| Error::Unanswered)?;
         let ended = self.running.finish();
@@ -275,12 +278,12 @@ impl Converter {
     }
 }
 
-/// The server's own.
+/// The server's own programs, or any installed ones.
 fn psql(target: &Target<'_>, stop: &Stop) -> Result<Tools, Error> {
     Tools::any(target.server.programs.as_deref(), stop)
 }
 
-/// Whether psql can be kept from commands of its own.
+/// Whether this psql supports `\restrict`.
 fn knows_restrict(tools: &Tools, stop: &Stop) -> Result<bool, Error> {
     let mut command = tools.command("psql");
     command.arg("--help=commands").env("LC_ALL", "C");
@@ -293,7 +296,7 @@ fn knows_restrict(tools: &Tools, stop: &Stop) -> Result<bool, Error> {
     Ok(said.contains("\\restrict"))
 }
 
-/// Root's rights are given up.
+/// Runs the command as the account, without root's rights.
 fn as_account(command: &mut Command, account: Account) {
     command.current_dir("/");
     if nix::unistd::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! Why a dump or an archive of another program's is not restored.
+//! Why a dump or an archive of another program is refused.
 
 use std::path::PathBuf;
 
@@ -6,28 +6,28 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// What is given is of a form that the option does not take.
+    /// The option does not accept a file of this form.
     #[error("{} is {what}: {hint}", path.display())]
     Form {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it is.
+        /// Form of the file.
         what: &'static str,
-        /// What to do with it.
+        /// Advice for this form.
         hint: &'static str,
     },
-    /// gzip finds that it is not as it was written.
+    /// gzip reports that the file is damaged.
     #[error("{} is damaged or cut off: gzip cannot read it to its end ({error}); nothing was changed", path.display())]
     Gzip {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What gzip says.
+        /// gzip's error.
         error: String,
     },
-    /// What should be a dump is none.
+    /// The file is not a dump.
     #[error("{} is not a dump: nothing in it names the pg_dump that wrote it; nothing was changed", path.display())]
     NoDump {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// The end of a dump is missing.
@@ -35,38 +35,38 @@ pub enum Fault {
         "the dump is cut off: {missing} is missing at its end (line {line}); nothing was changed"
     )]
     Cut {
-        /// Lines that there are.
+        /// Number of lines in the dump.
         line: u64,
-        /// What should be there.
+        /// The missing text.
         missing: &'static str,
     },
     /// The end of an archive is missing.
     #[error("{} is cut off: {missing} is missing; nothing was changed", path.display())]
     CutArchive {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What should be there.
+        /// The missing part.
         missing: String,
     },
-    /// Several databases in one script.
+    /// The script is of several databases.
     #[error(
         "the script is of several databases (pg_dumpall) or names the one that it goes into (pg_dump --create), line {line}: dump Mattermost's database alone, with pg_dump and without --create"
     )]
     Databases {
-        /// Where.
+        /// Line of the statement.
         line: u64,
     },
-    /// Another server's.
+    /// The dump is of another database system.
     #[error("the dump is of MySQL or MariaDB: Mattermost needs it moved to PostgreSQL first")]
     MySql,
-    /// A command of psql's, which could execute anything.
+    /// The dump holds a command of psql, which could execute anything.
     #[error(
         "line {line} has a command of psql's, {text:?}, which no pg_dump writes: nothing of the dump was executed"
     )]
     Command {
-        /// Where.
+        /// Line of the command.
         line: u64,
-        /// Its beginning.
+        /// Beginning of the command.
         text: String,
     },
     /// A statement that no dump needs.
@@ -74,95 +74,95 @@ pub enum Fault {
         "line {line} has {text:?}, which no dump of a database of Mattermost's has: nothing of the dump was executed"
     )]
     Statement {
-        /// Where it ends.
+        /// Last line of the statement.
         line: u64,
-        /// Its beginning.
+        /// Beginning of the statement.
         text: String,
     },
-    /// Text that psql and the server could read in two ways.
+    /// psql and the server could read the text in two ways.
     #[error("line {line} {what}: nothing of the dump was executed")]
     Unclear {
-        /// Where.
+        /// Line of the text.
         line: u64,
-        /// What it has.
+        /// The ambiguous text.
         what: &'static str,
     },
-    /// A statement that is longer than any.
+    /// The statement exceeds the limit.
     #[error(
         "line {line} ends a statement of more than {max} bytes: no dump of a database of Mattermost's has one"
     )]
     Long {
-        /// Where.
+        /// Last line of the part that was read.
         line: u64,
         /// The limit.
         max: usize,
     },
-    /// It was changed between the check and the restore.
+    /// The dump changed between the check and the restore.
     #[error("the dump was changed while it was restored; nothing was changed here")]
     Changed,
-    /// The server does not take it.
+    /// The server rejects the dump.
     #[error(
         "a dump of PostgreSQL {dump} by pg_dump {program} does not go into PostgreSQL {server}: {error}"
     )]
     Load {
-        /// The server that it is of.
+        /// Version of the server that was dumped.
         dump: String,
-        /// What dumped it.
+        /// Version of `pg_dump`.
         program: String,
-        /// The server here.
+        /// Version of the server here.
         server: String,
-        /// What psql says.
+        /// psql's error.
         error: Box<crate::Error>,
     },
-    /// It is not Mattermost's.
+    /// The database is not Mattermost's.
     #[error(
         "the dump is not of a database of Mattermost's: it has no table {missing}, but {found}; ctl restore --sql FILE --database NAME restores it to look inside"
     )]
     NotMattermost {
-        /// What every one has.
+        /// A table that every Mattermost has.
         missing: &'static str,
-        /// What it has.
+        /// The tables that were found.
         found: String,
     },
-    /// It has tables and nothing in them.
+    /// The tables of the dump are empty.
     #[error(
         "the dump has no message and no user: it is of an empty Mattermost, or of the schema alone; ctl restore --sql FILE --database NAME restores it to look inside"
     )]
     Empty,
-    /// The program here does not know its database.
+    /// The installed Mattermost is too old for the database of the dump.
     #[error(
         "the dump is of a newer Mattermost than {installed}, which is installed: that does not have migration {number} ({name}); install the Mattermost that the dump is of, or a newer one, first"
     )]
     Newer {
-        /// What is installed.
+        /// The installed version.
         installed: String,
-        /// Of the newest migration.
+        /// Number of the newest migration.
         number: u64,
-        /// Of the newest migration.
+        /// Name of the newest migration.
         name: String,
     },
-    /// Three migrations have other numbers.
+    /// Mattermost 10.11.16 and later 10.11 releases number three migrations differently.
     #[error(
         "the dump is of Mattermost 10.11.16 or a later 10.11, and {installed} stops in its migrations there: install Mattermost 11.7.3 or newer first"
     )]
     Misnumbered {
-        /// What is installed.
+        /// The installed version.
         installed: String,
     },
-    /// Neither `data` nor `config.json` is where it should be.
+    /// The archive has neither `data` nor `config.json` at the expected place.
     #[error("{} has neither data/ nor config.json at its top, but {found}: make it with tar -czf FILE -C DIR data config.json, where DIR is Mattermost's directory", path.display())]
     NoData {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is at its top.
+        /// The entries at the top of the archive.
         found: String,
     },
-    /// A member of an archive in a form that is not read.
+    /// A member is a sparse file in a form that the reader does not support.
     #[error("{} has {name} as a sparse file in the form of pax, which is not read: make it with tar --format=gnu", path.display())]
     Sparse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The member.
+        /// Name of the member.
         name: String,
     },
 }

@@ -1,6 +1,7 @@
-//! A tar archive of Mattermost's `data` and `config.json`, which lie at its top or together in one directory.
+//! A tar archive of Mattermost's `data` and `config.json`, at its top or together in one directory.
 //!
-//! Its members get the names that they would have in a backup of ours, and are unpacked as those are.
+//! The members are renamed to the names that a backup of ours would give them, so one unpacker
+//! serves both.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -18,28 +19,28 @@ use crate::{
 };
 
 const CONFIG: &str = "config.json";
-/// Directories of Mattermost's that are restored, as GitLab's package has them.
+/// Mattermost's directories that are restored, named as in GitLab's package.
 const TREES: [&str; 3] = ["data", "plugins", "client-plugins"];
-/// Where GitLab's package has them.
+/// Mattermost's home in GitLab's package.
 const GITLAB: &str = "var/opt/gitlab/mattermost";
-/// Names that are told.
+/// Most names that a message lists.
 const TOLD: usize = 8;
-/// Directories that could be Mattermost's in an archive of other things.
+/// Most directories of an archive that are considered as Mattermost's home.
 const HOMES_MAX: usize = 64;
 
-/// The archive.
+/// A tar archive of another program.
 pub(super) struct Files {
     file: Foreign,
 }
 
-/// What is in it.
+/// The content of the archive.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// What stands before `data` and `config.json`; empty, or with a slash at its end.
+    /// Path of Mattermost's home in the archive; empty, or with a slash at its end.
     before: String,
     pub(super) trees: Vec<SavedTree>,
     pub(super) config: bool,
-    /// What is not restored.
+    /// Names that are not restored.
     pub(super) left: Vec<String>,
 }
 
@@ -52,12 +53,12 @@ impl Files {
         }
     }
 
-    /// What it is.
+    /// A line about the archive.
     pub(super) fn told(&self) -> String {
         format!("a tar archive of {}", text::size(self.file.length))
     }
 
-    /// Reads all of it, and unpacks nothing.
+    /// Reads the whole archive, and unpacks nothing.
     pub(super) fn survey(&self, watch: &mut Watch) -> Result<Survey, Error> {
         watch.step(Step::CheckFiles, Some(self.file.length), Unit::Bytes);
         let mut homes = Homes::default();
@@ -81,7 +82,7 @@ impl Files {
         Ok(survey)
     }
 
-    /// Unpacks it.
+    /// Unpacks the archive.
     pub(super) fn unpack(
         &self,
         survey: &Survey,
@@ -93,7 +94,7 @@ impl Files {
             let Some(own) = survey.ours(name) else {
                 return Ok(());
             };
-            // What a further name is of is named as it is.
+            // The target of a hard link is renamed like the member itself.
             if let (EntryKind::HardLink, Some(target)) = (entry.kind, &entry.target) {
                 let target = plain(target);
                 let below = target.strip_prefix(survey.before.as_bytes());
@@ -105,7 +106,7 @@ impl Files {
         })
     }
 
-    /// Each member, with its name from the archive's top on.
+    /// Calls back for each member, with its name relative to the archive's top.
     fn each(
         &self,
         watch: &mut Watch,
@@ -145,7 +146,7 @@ impl Files {
     }
 }
 
-/// Without `/` and `./` before it, and `/` behind it.
+/// The name without leading `/` and `./`, and without a trailing `/`.
 fn plain(name: &[u8]) -> &[u8] {
     let mut name = name;
     loop {
@@ -159,12 +160,12 @@ fn plain(name: &[u8]) -> &[u8] {
     if name == b"." { b"" } else { name }
 }
 
-/// Directories that could be Mattermost's.
+/// Directories that could be Mattermost's home.
 #[derive(Default)]
 struct Homes {
-    /// With `data` in them.
+    /// Directories with an entry `data`.
     data: BTreeSet<String>,
-    /// With `config.json` in them.
+    /// Directories with an entry `config.json`.
     config: BTreeSet<String>,
     top: BTreeSet<String>,
 }
@@ -193,7 +194,8 @@ impl Homes {
         }
     }
 
-    /// At the top; where GitLab's package has it; or the one directory that has both.
+    /// Chooses the top, else the home in GitLab's package, else the only directory that has both
+    /// entries.
     fn choose(&self) -> Option<String> {
         for known in ["", GITLAB] {
             if self.data.contains(known) || self.config.contains(known) {
@@ -226,7 +228,7 @@ fn before(home: &str) -> String {
 }
 
 impl Survey {
-    /// The name below Mattermost's directory of what is restored.
+    /// The name relative to Mattermost's home, if the entry is restored.
     fn ours<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
         let own = name.strip_prefix(self.before.as_bytes())?;
         let first = own.split(|it| *it == b'/').next()?;
@@ -234,7 +236,7 @@ impl Survey {
         (is_tree || own == CONFIG.as_bytes()).then_some(own)
     }
 
-    /// What there is to know once it is restored.
+    /// Remarks for the person, after the restore.
     pub(super) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         if self.config {
@@ -295,7 +297,7 @@ impl Survey {
         }
     }
 
-    /// The first name of what is left out, once.
+    /// Notes the first component of a name that is left out, once.
     fn leave(&mut self, name: &[u8]) {
         let below = name.strip_prefix(self.before.as_bytes()).unwrap_or(name);
         let first = below.split(|it| *it == b'/').next().unwrap_or_default();

@@ -1,29 +1,30 @@
-//! SQL, cut into statements as psql cuts it.
+//! Splits SQL into statements exactly as psql splits it.
 //!
-//! Theory: what is outside of quotes here has to be outside of quotes for psql, since there a backslash begins
-//! a command of psql's. So this follows psql's own lexer; where a text depends on settings that a dump could
-//! change, or on how two versions of psql read it, it is refused as unclear.
+//! Invariant: text that is outside of quotes here is outside of quotes for psql, because there a
+//! backslash begins one of psql's commands. The code therefore follows psql's own lexer; text whose
+//! reading depends on settings that a dump could change, or on psql's version, is refused as
+//! unclear.
 
-/// Tokens of a statement that are kept: a table has at most 1600 columns.
+/// Most tokens kept of a statement: a table has at most 1600 columns.
 const TOKENS_MAX: usize = 8192;
-/// Bytes of a text that are kept.
+/// Most bytes kept of a text literal.
 const TEXT_BYTES_MAX: usize = 64;
 
-/// A part of a statement.
+/// A token of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     /// A key word, a name or a number, in lower case.
     Word(String),
     /// A name in double quotes.
     Quoted(String),
-    /// The beginning of a text.
+    /// The beginning of a text literal.
     Text(String),
     /// Anything else.
     Symbol(u8),
 }
 
 impl Token {
-    /// The key word that it may be.
+    /// The token as a key word, if it can be one.
     pub(super) fn word(&self) -> Option<&str> {
         match self {
             Self::Word(word) => Some(word),
@@ -31,7 +32,7 @@ impl Token {
         }
     }
 
-    /// The name that it may be.
+    /// The token as a name, if it can be one.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Word(name) | Self::Quoted(name) => Some(name),
@@ -40,12 +41,12 @@ impl Token {
     }
 }
 
-/// What was found in a line.
+/// The next event in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Its end.
+    /// End of the line.
     Line,
-    /// The end of a statement, behind the semicolon.
+    /// End of a statement, behind the semicolon.
     Statement,
     /// A backslash where psql would see a command, at this place.
     Command(usize),
@@ -56,33 +57,34 @@ pub(super) enum Step {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Plain,
-    /// Comments lie in each other.
+    /// A block comment, at this depth of nesting.
     Block(u32),
-    /// A text; with backslashes that escape, or without.
+    /// A text literal, with backslash escapes or without.
     Text {
         escapes: bool,
     },
     Quoted,
-    /// A text between two of these.
+    /// A dollar-quoted text, with this tag.
     Dollar(Vec<u8>),
 }
 
-/// Where we are in a script.
+/// State of the lexer between two lines.
 #[derive(Debug)]
 pub(super) struct Lexer {
     state: State,
     parentheses: u32,
     tokens: Vec<Token>,
-    /// There were more tokens than are kept.
+    /// The statement has more tokens than are kept.
     more: bool,
     value: Vec<u8>,
-    /// A text with escapes has just ended: another one behind a line end would be a part of it.
+    /// A text literal with escapes has just ended: another literal behind a line end would continue
+    /// it.
     joint: bool,
-    /// psql knows nothing that keeps it from commands: nothing may depend on settings.
+    /// psql does not support `\restrict`: refuse text whose reading depends on settings.
     strict: bool,
 }
 
-/// What could be read in two ways.
+/// Description of an ambiguous text.
 pub(super) type Unclear = &'static str;
 
 impl Lexer {
@@ -98,17 +100,17 @@ impl Lexer {
         }
     }
 
-    /// The tokens of the statement so far, and whether these are all.
+    /// The tokens of the statement so far, and whether they are complete.
     pub(super) fn tokens(&self) -> (&[Token], bool) {
         (&self.tokens, !self.more)
     }
 
-    /// Nothing has been begun.
+    /// Whether the lexer is between two statements.
     pub(super) fn rests(&self) -> bool {
         self.state == State::Plain && self.tokens.is_empty()
     }
 
-    /// A new statement begins.
+    /// Begins a new statement.
     pub(super) fn begin(&mut self) {
         self.tokens.clear();
         self.more = false;
@@ -116,7 +118,7 @@ impl Lexer {
         self.parentheses = 0;
     }
 
-    /// Goes on in a line, from `at` on, which moves.
+    /// Continues in a line at `at`, which advances.
     pub(super) fn step(&mut self, line: &[u8], at: &mut usize) -> Result<Step, Unclear> {
         while *at < line.len() {
             match &self.state {
@@ -331,7 +333,7 @@ fn begins_word(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
-/// Length of what begins a text in dollars: `$$` or `$name$`.
+/// Length of the tag of a dollar-quoted text: `$$` or `$name$`.
 fn tag(rest: &[u8]) -> Option<usize> {
     let goes_on = |it: u8| begins_word(it) || it.is_ascii_digit();
     let length = rest[1..].iter().position(|it| !goes_on(*it))?;
@@ -343,7 +345,7 @@ fn tag(rest: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// What is found in a script, a word a step.
+    /// The events of a script, one word for each.
     fn found(script: &str, strict: bool) -> String {
         let mut lexer = Lexer::new(strict);
         let mut all = Vec::new();
@@ -411,7 +413,8 @@ mod tests {
         ] {
             assert!(found(script, false).ends_with("unclear"), "{script:?}");
         }
-        // Only settings decide here: psql is kept from commands by `\restrict`, where it knows that.
+        // Only settings decide the reading here; without strictness, `\restrict` keeps psql from
+        // commands.
         assert_eq!(found("SELECT 'a\\';", true), "unclear");
         assert_eq!(found("SELECT 'a\\';", false), "statement");
     }

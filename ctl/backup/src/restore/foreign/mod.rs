@@ -1,9 +1,10 @@
-//! Restores what other programs have saved: a dump of the database, and a tar archive of `data` and
-//! `config.json`, as GitLab's package has its administrators make them.
+//! Restores files of other programs: a dump of the database, and a tar archive of `data` and
+//! `config.json`, as administrators of GitLab's package make them.
 //!
-//! All that holds for a backup of ours holds here. What such a backup says of itself, these files do not:
-//! the new database is made as the one that is there, and what is checked is what the files themselves show. Both
-//! are read to their ends before anything is made, and a second time while they are restored.
+//! The guarantees of an ordinary restore hold here too. These files have no manifest: the new
+//! database takes its properties from the live one, and the checks use only the files' content.
+//! Both files are read to their ends before anything is created, and a second time while they are
+//! restored.
 
 mod content;
 mod dump;
@@ -42,31 +43,31 @@ use crate::{
     postgres::{Facts, Session},
 };
 
-/// A database takes so many bytes for a byte of SQL, with its indexes: no less in any that was seen.
+/// Size of a database in bytes per byte of SQL, indexes included: the lowest seen.
 const BYTES_OF_SQL: u64 = 2;
-/// Tables one of which is not empty where somebody has used Mattermost.
+/// Tables of which at least one has rows once a person has used Mattermost.
 const USED: [&str; 2] = ["posts", "users"];
 
-/// What is given.
+/// The files to restore.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'g> {
-    /// A dump.
+    /// The dump of the database.
     pub sql: Option<&'g Path>,
-    /// An archive.
+    /// The archive of files.
     pub files: Option<&'g Path>,
 }
 
 impl Given<'_> {
-    /// What is restored, for people.
+    /// The names of the files, for people.
     pub fn name(&self) -> String {
         let given = [self.sql, self.files].into_iter().flatten();
         text::list(given.map(|path| path.display().to_string()))
     }
 
-    /// What each is, a line for each, by its beginning.
+    /// One line about each file, from its beginning.
     ///
     /// # Errors
-    /// It is not what its option takes.
+    /// An option does not accept its file.
     pub fn told(&self) -> Result<Vec<String>, Error> {
         let mut lines = Vec::new();
         if let Some(path) = self.sql {
@@ -79,7 +80,7 @@ impl Given<'_> {
     }
 }
 
-/// The same error, or what the file is that is no backup of ours, and how it is restored.
+/// The same error, or, for a file of another program, what the file is and how it is restored.
 pub fn explained(path: &Path, error: Error) -> Error {
     let is_foreign = matches!(error, Error::Archive(archive::Error::Foreign(_)));
     match Foreign::open(path) {
@@ -88,7 +89,7 @@ pub fn explained(path: &Path, error: Error) -> Error {
     }
 }
 
-/// All that is known before anything is made.
+/// The results of the checks, before anything is created.
 struct Checked {
     dump: Option<(Dump, Contents)>,
     files: Option<(Files, Survey)>,
@@ -96,7 +97,7 @@ struct Checked {
 }
 
 impl Job<'_> {
-    /// Puts them into the place of what there is.
+    /// Replaces the live database and files.
     pub(super) fn foreign(&mut self, given: Given<'_>) -> Result<Done, Error> {
         let configuration = self.configuration;
         let account = configuration.account()?;
@@ -197,7 +198,8 @@ impl Job<'_> {
         Ok(Checked { dump, files, live })
     }
 
-    /// The dump in a new database, which the Mattermost here knows and somebody has used.
+    /// Loads the dump into a new database, and checks that the installed Mattermost knows it and
+    /// that it has been used.
     fn load(
         &mut self,
         checked: &Checked,
@@ -257,7 +259,7 @@ fn target<'t>(configuration: &'t Configuration, live: &'t Facts) -> Result<Targe
 }
 
 impl Checked {
-    /// What a backup of ours would say of itself.
+    /// A manifest for files that have none.
     fn manifest(&self) -> Manifest {
         let sql = self.dump.as_ref().map_or(0, |(_, contents)| contents.bytes);
         let trees = self.files.as_ref().map(|(_, survey)| survey.trees.clone());
@@ -281,7 +283,7 @@ impl Checked {
         }
     }
 
-    /// Tells what else there is to know.
+    /// Adds remarks to the outcome.
     fn with(&self, mut done: Done, settled: &Settled) -> Done {
         let mut more = Vec::new();
         if let Some((_, contents)) = &self.dump {

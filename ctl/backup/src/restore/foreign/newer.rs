@@ -1,25 +1,27 @@
-//! Whether the Mattermost that is installed knows the database of a dump. An older one starts on it without a
-//! complaint, and saves no message.
+//! Checks that the installed Mattermost knows the database of a dump. An older Mattermost starts on
+//! a newer database without a complaint, and saves no message.
 //!
-//! Each Mattermost since 6.4 carries its migrations, by the names of their files, and a database has the names of
-//! those that were applied. A number may be another one's in another release.
+//! Each Mattermost since 6.4 carries its migrations by the names of their files, and the database
+//! stores the names of the applied ones. Names count, because a number may belong to another
+//! migration in another release.
 
 use std::{io::Read, path::Path};
 
 use super::{super::checks::is_older, fault::Fault};
 use crate::{Error, Refusal, configuration::Configuration, postgres::Session};
 
-/// How the name of a file of a migration begins.
+/// Prefix of the file names of migrations.
 const FILE: &[u8] = b"postgres/0";
-/// Longest name of such a file, in bytes.
+/// Longest file name of a migration, in bytes.
 const FILE_BYTES: usize = 256;
 const CHUNK_BYTES: usize = 1 << 20;
-/// The migration by which a 10.11 is known whose last three have numbers of other ones, and those that stop there.
+/// The migration that identifies a 10.11 whose last three migrations have other numbers, and the
+/// releases that fail on it: from the first, up to but without the second.
 const MISNUMBERED: (u64, &str) = (142, "add_schemeid_to_roles");
 const STOPS: [&str; 2] = ["11.0", "11.7.3"];
 
-/// Refuses a database, that of the session, which the installed Mattermost does not know. `live` is the number of
-/// the newest migration of the database that is in use.
+/// Refuses the session's database if the installed Mattermost does not know it. `live` is the
+/// number of the newest migration of the live database.
 pub(super) fn refuse(
     session: &mut Session,
     configuration: &Configuration,
@@ -52,7 +54,7 @@ pub(super) fn refuse(
     let knows = match carried {
         Some(Ok(Carries::This)) => true,
         Some(Ok(Carries::Others)) => false,
-        // It does not show what it carries: what has run here tells.
+        // The program does not show its migrations: those of the live database stand for them.
         Some(Ok(Carries::None) | Err(_)) | None => live.is_none_or(|live| number <= live),
     };
     if knows {
@@ -71,7 +73,7 @@ pub(super) fn refuse(
     .into())
 }
 
-/// Up to 6.3 the database has the version itself.
+/// Up to 6.3 the database stores the version itself.
 fn by_version(session: &mut Session, installed: Option<&str>) -> Result<(), Error> {
     let Some(table) = session.table("systems")? else {
         return Ok(());
@@ -98,7 +100,7 @@ fn is_between(version: &str, [from, to]: [&str; 2]) -> bool {
     }
 }
 
-/// Which migrations a program carries.
+/// Whether a program carries a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carries {
     This,
@@ -128,7 +130,7 @@ fn carries(program: &Path, name: &str) -> Result<Carries, Error> {
         if read == 0 {
             return Ok(found);
         }
-        // A name may lie across the end of what was read.
+        // A name may span two reads.
         let end = bytes.len();
         let from = end.saturating_sub(FILE_BYTES);
         buffer.copy_within(from..end, 0);

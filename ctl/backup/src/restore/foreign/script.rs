@@ -1,7 +1,7 @@
-//! A dump as SQL, on its way from a file to psql: each statement is judged, and the rows between them are
-//! passed on as they are. The end that `pg_dump` writes is demanded.
+//! Passes a dump in SQL from a file to psql: judges each statement, passes the rows between them on
+//! unchanged, and requires the end that `pg_dump` writes.
 //!
-//! Nothing here is proportional to the length of a dump, or of a row.
+//! Memory is bounded, whatever the length of the dump or of a row.
 
 use std::{collections::BTreeMap, io::BufRead};
 
@@ -14,38 +14,38 @@ use super::{
 };
 use crate::{Error, postgres::Table};
 
-/// Longest statement, in bytes. Rows of COPY are none.
+/// Longest statement, in bytes. Rows of COPY do not count.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
-/// Bytes of a row that are looked at together.
+/// Bytes of a row examined at once.
 const PIECE_BYTES: u64 = 64 << 10;
-/// Bytes that are passed on together.
+/// Bytes passed on at once.
 const BATCH_BYTES: usize = 256 << 10;
-/// Characters of a statement that are told.
+/// Characters of a statement that an error shows.
 const TOLD_CHARS: usize = 60;
-/// What `pg_dump` ends with.
+/// Last line of a complete dump.
 const COMPLETE: &str = "PostgreSQL database dump complete";
 
-/// What a dump holds.
+/// Content of a dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
-    /// The version of the server that it is of.
+    /// Version of the dumped server.
     pub(super) server: Option<String>,
     /// The version of `pg_dump`.
     pub(super) program: Option<String>,
     /// Bytes of SQL.
     pub(super) bytes: u64,
-    /// Tables that it makes.
+    /// Tables that the dump creates.
     pub(super) tables: Vec<String>,
-    /// Rows of those tables that it has rows of.
+    /// The tables that have rows, with their numbers of rows.
     pub(super) rows: Vec<Table>,
-    /// Statements that are left out.
+    /// Statements that are left out, by reason.
     pub(super) left: BTreeMap<Left, u64>,
 }
 
-/// Takes what is executed.
+/// Receives the statements and rows to execute.
 pub(super) type Out<'o> = dyn FnMut(&[u8]) -> Result<(), Error> + 'o;
 
-/// A dump that is being read.
+/// A dump being read.
 pub(super) struct Script<'o, R> {
     input: R,
     line: u64,
@@ -54,9 +54,9 @@ pub(super) struct Script<'o, R> {
     statement: Vec<u8>,
     batch: Vec<u8>,
     contents: Contents,
-    /// The server's version.
+    /// Major version of the server.
     major: u32,
-    /// The key of the \\restrict that is open.
+    /// Key of the open `\restrict`.
     restricted: Option<String>,
     complete: bool,
     out: &'o mut Out<'o>,
@@ -80,7 +80,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         }
     }
 
-    /// Reads it to its end.
+    /// Reads the dump to its end.
     pub(super) fn read(mut self) -> Result<Contents, Error> {
         loop {
             let read = self.next(STATEMENT_BYTES_MAX as u64)?;
@@ -88,7 +88,7 @@ impl<'o, R: BufRead> Script<'o, R> {
                 break;
             }
             self.line += 1;
-            // A part of a line could end within a word.
+            // The limit can cut a line within a word.
             if read == STATEMENT_BYTES_MAX {
                 return Err(self.long());
             }
@@ -102,7 +102,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         self.end()
     }
 
-    /// Up to a line end, or so many bytes.
+    /// Reads up to a line end, or so many bytes.
     fn next(&mut self, most: u64) -> Result<usize, Error> {
         self.text.clear();
         let mut input = std::io::Read::take(&mut self.input, most);
@@ -135,7 +135,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         if self.statement.len() >= STATEMENT_BYTES_MAX {
             return Err(self.long());
         }
-        // What lies between statements is not kept until the next.
+        // Blank text between statements is not kept for the next one.
         if self.lexer.rests() && self.statement.trim_ascii().is_empty() {
             self.leave();
         }
@@ -166,7 +166,8 @@ impl<'o, R: BufRead> Script<'o, R> {
         Ok(())
     }
 
-    /// Of psql's commands a dump has two, of which neither is passed on: the stream has its own.
+    /// Accepts the two commands of psql that a dump has, and passes neither on: the stream has its
+    /// own.
     fn command(&mut self, text: &[u8]) -> Result<(), Error> {
         let words = String::from_utf8_lossy(text);
         let mut words = words.split_whitespace();
@@ -190,7 +191,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         Ok(())
     }
 
-    /// What becomes of the statement that has ended. Whether rows follow.
+    /// Judges the statement that has ended. Answers whether rows follow.
     fn judge(&mut self) -> Result<bool, Error> {
         self.complete = false;
         let (tokens, all) = self.lexer.tokens();
@@ -233,7 +234,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         passed
     }
 
-    /// Its lines stay, so that psql counts as we do.
+    /// Replaces the statement by its line ends, so that psql counts the same lines.
     fn leave(&mut self) {
         let lines = self.statement.split(|it| *it == b'\n').count() - 1;
         self.statement.clear();
@@ -254,7 +255,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         done
     }
 
-    /// Rows of COPY, up to the line that ends them.
+    /// Passes on rows of COPY, up to the line that ends them.
     fn rows(&mut self, rest: &[u8]) -> Result<(), Error> {
         if rest != b"\n" && rest != b"\r\n" {
             return Err(self.unclear("has something behind COPY … FROM stdin;"));
@@ -318,14 +319,14 @@ fn is_key(key: &str) -> bool {
     key.bytes().all(|it| it.is_ascii_alphanumeric())
 }
 
-/// Without the comments before it.
+/// The statement without the comments before it.
 fn code(statement: &[u8]) -> Vec<u8> {
     let lines = statement.split(|it| *it == b'\n');
     let code = lines.skip_while(|line| line.starts_with(b"--") || line.trim_ascii().is_empty());
     code.collect::<Vec<_>>().join(&b' ')
 }
 
-/// The beginning of what is told, in one line.
+/// The beginning of a text in one line, for an error.
 fn told(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * TOLD_CHARS)]).into_owned();
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -367,7 +368,7 @@ mod tests {
         assert_eq!(contents.rows[0].rows, 2);
         assert_eq!(contents.bytes, DUMP.len() as u64);
         assert_eq!(contents.left.len(), 2);
-        // What stands in rows stays; lines are where they were.
+        // Rows stay unchanged, and each line keeps its number.
         assert!(!passed.contains("\nSET transaction_timeout"));
         assert!(passed.contains("1\tSET transaction_timeout = 0;\n2\t\\\\! x\n\\.\n"));
         assert!(!passed.contains("restrict") && !passed.contains("OWNER"));
@@ -375,7 +376,7 @@ mod tests {
         assert_eq!(line(&passed, "COPY"), line(DUMP, "COPY"));
     }
 
-    /// Wherever it is cut, it is not taken for a whole one.
+    /// A dump that is cut anywhere is never accepted as complete.
     #[test]
     fn a_dump_is_whole_or_refused() {
         let end = DUMP.find("\n\\unrestrict Kk1").expect("it has one");

@@ -1,27 +1,28 @@
-//! Which statements of a dump are executed.
+//! Decides which statements of a dump are executed.
 //!
-//! A dump is executed by the role whose the database is, which rules it but nothing else. What a dump says of
-//! other roles, of what is there already and of settings that this server lacks is left out, since it could
-//! not succeed; what no dump of one database has is refused.
+//! The dump is executed by the owner of the database, who rules the database and nothing else.
+//! Statements about other roles, existing objects and settings that this server lacks are left out,
+//! because they could not succeed; statements that no dump of one database has are refused.
 
 use serde::Serialize;
 
 use super::lexer::Token;
 
-/// What is done with a statement.
+/// The decision about a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is executed.
+    /// Execute the statement.
     Pass,
-    /// It makes a table.
+    /// Execute the statement, which creates a table.
     Table(String),
-    /// Rows of a table follow.
+    /// Execute the statement; rows of a table follow.
     Copy { schema: String, table: String },
-    /// It is left out.
+    /// Leave the statement out.
     Leave(Left),
-    /// It is about databases or roles: the dump is of several, or names its own.
+    /// Refuse the dump: the statement is about databases or roles, so the dump is of several
+    /// databases, or names its own.
     Databases,
-    /// Nothing of the dump is executed.
+    /// Refuse the dump.
     Refuse,
 }
 
@@ -29,20 +30,20 @@ pub(super) enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Left {
-    /// It says whose something is: all of it is one role's here.
+    /// The statement sets an owner: one role owns everything here.
     Owners,
-    /// It says what other roles may.
+    /// The statement grants privileges to other roles.
     Privileges,
-    /// What it makes is there already, or is not there to be removed.
+    /// The statement creates what exists already, or drops what does not exist.
     Existing,
-    /// A setting that is decided here.
+    /// The statement sets a parameter that is decided here.
     Settings,
-    /// It begins or ends a transaction: all of it is one here.
+    /// The statement begins or ends a transaction: the whole restore is one.
     Transactions,
 }
 
 impl Left {
-    /// In words.
+    /// The reason in words, for people.
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Owners => "owners",
@@ -54,7 +55,7 @@ impl Left {
     }
 }
 
-/// Kinds of objects in a database that a dump makes, alters and removes.
+/// Kinds of objects that a dump creates, alters and drops.
 const KINDS: [&str; 25] = [
     "aggregate",
     "cast",
@@ -82,9 +83,9 @@ const KINDS: [&str; 25] = [
     "type",
     "view",
 ];
-/// Words before a kind.
+/// Words that may precede a kind.
 const BEFORE_KIND: [&str; 4] = ["or", "replace", "unique", "unlogged"];
-/// Settings that concern what follows in the dump.
+/// Parameters that concern the rest of the dump.
 const SETTINGS: [&str; 13] = [
     "check_function_bodies",
     "client_encoding",
@@ -100,9 +101,9 @@ const SETTINGS: [&str; 13] = [
     "transaction_timeout",
     "xmloption",
 ];
-/// The first server that has `transaction_timeout`.
+/// First server version with `transaction_timeout`.
 const TRANSACTION_TIMEOUT_MAJOR: u32 = 17;
-/// Encodings in which a byte of ASCII is never a part of another character: those a server may have.
+/// Encodings of servers: in these an ASCII byte is never a part of another character.
 const ENCODINGS: [&str; 8] = [
     "utf8",
     "unicode",
@@ -123,7 +124,8 @@ const FUNCTIONS: [&str; 6] = [
     "lo_unlink",
 ];
 
-/// Judges a statement by its tokens, of which `all` are there or not; the server's version is `major`.
+/// Judges a statement by its tokens; `all` says whether the tokens are complete, and `major` is the
+/// server's version.
 pub(super) fn judge(tokens: &[Token], all: bool, major: u32) -> Verdict {
     let words: Vec<&str> = tokens.iter().map_while(Token::word).take(8).collect();
     match words.as_slice() {
@@ -184,7 +186,7 @@ fn copy(tokens: &[Token]) -> Verdict {
     Verdict::Copy { schema, table }
 }
 
-/// A name with or without its schema, and what follows.
+/// A name with or without its schema, and the tokens behind it.
 fn named(tokens: &[Token]) -> Option<(String, String, &[Token])> {
     match tokens {
         [first, Token::Symbol(b'.'), second, rest @ ..] => {
@@ -205,7 +207,7 @@ fn create(tokens: &[Token], words: &[&str]) -> Verdict {
         ["schema", "public", ..] | ["language" | "procedural" | "trusted", ..] => {
             Verdict::Leave(Left::Existing)
         }
-        // A body that is no text: psql's versions differ in where it ends.
+        // A body that is not a text literal: versions of psql differ in where it ends.
         ["function" | "procedure", ..] if has("begin") => Verdict::Refuse,
         ["table", "if", "not", "exists", ..] => table(&tokens[before + 5..]),
         ["table", ..] => table(&tokens[before + 2..]),
@@ -242,7 +244,7 @@ fn set(name: &str, tokens: &[Token], major: u32) -> Verdict {
         "transaction_timeout" if major < TRANSACTION_TIMEOUT_MAJOR => {
             Verdict::Leave(Left::Settings)
         }
-        // The lexer reads texts so.
+        // The lexer assumes standard strings.
         "standard_conforming_strings" if value != "on" => Verdict::Refuse,
         "client_encoding" if !ENCODINGS.iter().any(|it| value.starts_with(it)) => Verdict::Refuse,
         name if SETTINGS.contains(&name) => Verdict::Pass,
