@@ -55,7 +55,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 /// Longest text from another machine that is shown, in characters.
 const FOREIGN_MAX: usize = 500;
 
-/// A text from another machine: one line of at most [`FOREIGN_MAX`] characters, without control characters.
+/// A text from another machine: one line of at most `FOREIGN_MAX` characters, without control characters.
 pub fn shown_foreign(text: &str) -> String {
     let end = text.char_indices().nth(FOREIGN_MAX).map(|(at, _)| at);
     let cut = shown(&text[..end.unwrap_or(text.len())]).replace('\t', " ");
