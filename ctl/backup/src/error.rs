@@ -17,7 +17,7 @@ pub enum Error {
     /// A system call failed.
     #[error("cannot {doing}: {error}")]
     Io {
-        /// What was attempted.
+        /// The attempted action, in words.
         doing: String,
         /// The system's error.
         error: io::Error,

@@ -14,7 +14,7 @@ use crate::{
     verify,
 };
 
-/// One backup of the list.
+/// A backup, as `ctl backup list` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listed {
     /// File name of the backup.

@@ -186,6 +186,6 @@ pub struct Report {
     pub files: u64,
     /// Bytes of the dump.
     pub dump_bytes: u64,
-    /// What happened to files while they were read.
+    /// Troubles of the files that were read.
     pub troubles: Troubles,
 }

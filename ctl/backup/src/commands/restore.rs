@@ -202,7 +202,7 @@ fn replaced(
     out + &kept_then(kept)
 }
 
-/// One line about the live database.
+/// The live database in one line: what a restore would replace.
 fn database(here: &Session<'_>, configuration: &Configuration) -> String {
     let installed = &configuration.mattermost_version;
     let installed = installed.as_deref().unwrap_or(UNKNOWN);
@@ -220,7 +220,7 @@ fn database(here: &Session<'_>, configuration: &Configuration) -> String {
     }
 }
 
-/// One line about the live files.
+/// The live files in one line: the directories that a restore would replace.
 fn directories(configuration: &Configuration) -> String {
     let trees = configuration.trees.iter();
     let trees: Vec<_> = trees.map(|it| it.path.display().to_string()).collect();

@@ -46,7 +46,7 @@ pub struct Created {
     /// Manifest of the backup.
     #[serde(skip)]
     pub manifest: Manifest,
-    /// What happened to files while the backup was made.
+    /// Files that changed or could not be read while the backup was made.
     pub report: Report,
 }
 

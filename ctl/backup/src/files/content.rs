@@ -16,7 +16,7 @@ use crate::{
 /// Bytes read per call.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
-/// What happened to a file while it was read, with the system's error if any.
+/// A trouble of a file that is being read, with the system's error if any.
 pub(super) type Told = Option<(Trouble, Option<io::Error>)>;
 
 /// Copies a file of this length into its member.

@@ -31,7 +31,7 @@ const LINKS_MAX: usize = 100_000;
 /// Saves trees into an archive, and gathers what happened to files meanwhile.
 pub struct Saver<'w> {
     writer: &'w mut Writer,
-    /// What happened to files.
+    /// Troubles of the files that were read.
     pub troubles: Troubles,
     /// Number of regular files stored, hard links included.
     pub files: u64,

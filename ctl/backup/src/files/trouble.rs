@@ -1,4 +1,4 @@
-//! What happened to files while they were read: exact numbers, and the first names of each kind.
+//! Troubles of files that are read into a backup: exact numbers, and the first names of each kind.
 
 use std::collections::BTreeMap;
 

@@ -31,7 +31,7 @@ pub struct Verified {
     pub sum: String,
     /// Manifest of the backup.
     pub manifest: Manifest,
-    /// What happened to files while the backup was made.
+    /// Files that changed or could not be read while the backup was made.
     pub report: Report,
     /// How far the dump was checked.
     pub dump: Depth,
