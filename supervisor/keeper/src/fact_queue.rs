@@ -69,7 +69,7 @@ impl FactQueue {
     pub(crate) fn acknowledge(&mut self, seq: u64) -> Vec<RunId> {
         let done = self.queue.partition_point(|fact| fact.seq <= seq);
         let done: Vec<Numbered> = self.queue.drain(..done).collect();
-        let mut runs: Vec<RunId> = done.iter().filter_map(|it| about(&it.fact)).collect();
+        let mut runs: Vec<RunId> = done.iter().filter_map(|it| it.fact.run()).collect();
         runs.sort_unstable();
         runs.dedup();
         runs.retain(|run| !self.mention(*run));
@@ -120,19 +120,7 @@ impl FactQueue {
 
     /// Whether a fact about the run is still kept.
     fn mention(&self, run: RunId) -> bool {
-        self.queue.iter().any(|old| about(&old.fact) == Some(run))
-    }
-}
-
-/// The run that a fact is about.
-fn about(fact: &Fact) -> Option<RunId> {
-    match fact {
-        Fact::Spawned { run, .. }
-        | Fact::Failed { run, .. }
-        | Fact::Exited { run, .. }
-        | Fact::Swept { run, .. }
-        | Fact::Notified { run, .. } => Some(*run),
-        Fact::Signalled { .. } => None,
+        self.queue.iter().any(|old| old.fact.run() == Some(run))
     }
 }
 

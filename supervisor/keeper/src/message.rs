@@ -357,3 +357,18 @@ pub enum Fact {
         signal: i32,
     },
 }
+
+impl Fact {
+    /// The run that the fact is about; none: the daemon itself.
+    #[must_use]
+    pub const fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Spawned { run, .. }
+            | Self::Failed { run, .. }
+            | Self::Exited { run, .. }
+            | Self::Swept { run, .. }
+            | Self::Notified { run, .. } => Some(*run),
+            Self::Signalled { .. } => None,
+        }
+    }
+}

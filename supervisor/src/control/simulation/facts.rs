@@ -65,11 +65,7 @@ impl Keeper {
     pub(super) fn acknowledge(&mut self, seq: u64) {
         assert!(seq <= self.last_fact, "a fact that never was");
         self.facts.retain(|fact| fact.seq > seq);
-        let mentioned: BTreeSet<RunId> = self
-            .facts
-            .iter()
-            .filter_map(|it| run_of(&it.fact))
-            .collect();
+        let mentioned: BTreeSet<RunId> = self.facts.iter().filter_map(|it| it.fact.run()).collect();
         self.runs
             .retain(|id, run| !run.swept || mentioned.contains(id));
     }
@@ -82,15 +78,4 @@ pub(super) fn left(run: RunId) -> Vec<Left> {
         command: "simulated".to_owned(),
         kept: Kept::Unseen,
     }]
-}
-
-const fn run_of(fact: &Fact) -> Option<RunId> {
-    match fact {
-        Fact::Spawned { run, .. }
-        | Fact::Failed { run, .. }
-        | Fact::Exited { run, .. }
-        | Fact::Swept { run, .. }
-        | Fact::Notified { run, .. } => Some(*run),
-        Fact::Signalled { .. } => None,
-    }
 }
