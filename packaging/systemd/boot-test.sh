@@ -4,7 +4,7 @@
 #
 #   boot-test.sh BINARIES [TREE]
 #
-# BINARIES is a directory with supervisor, ctl and mattermost (the stand-in), such as target/debug.
+# BINARIES is a directory with mattervisord, ctl and mattermost (the stand-in), such as target/debug.
 # TREE keeps the Debian tree for the next run; without TREE the script makes a tree and removes it.
 # Needs root, debootstrap, systemd-nspawn. Exit code 0: all held; 77: this machine cannot run it.
 set -euo pipefail
@@ -53,7 +53,7 @@ systemctl --root="$tree" disable postgresql.service nginx.service >/dev/null 2>&
 
 say "installing"
 rm -rf "$tree"/{usr/lib,usr/share,etc,var/lib,var/log}/mattervisor "$tree/opt/mattermost"
-install -D -m 0755 "$binaries/supervisor" "$tree/usr/lib/mattervisor/supervisor"
+install -D -m 0755 "$binaries/mattervisord" "$tree/usr/lib/mattervisor/mattervisord"
 install -D -m 0755 "$binaries/ctl" "$tree/usr/bin/ctl"
 for program in acme backup gitlab import top; do
     install -D -m 0755 "$binaries/mattervisor-$program" "$tree/usr/lib/mattervisor/mattervisor-$program"

@@ -16,7 +16,7 @@ const CATALOG_HELP: &str = "Directory of the shipped service files [env: MATTERV
 /// Without a command it stays in the foreground and runs everything until SIGTERM, SIGINT or SIGQUIT.
 /// SIGHUP applies a changed configuration.
 #[derive(Debug, Parser)]
-#[command(name = "supervisor", version, after_help = EXIT_CODES)]
+#[command(name = "mattervisord", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// Directory that stands before etc/mattervisor and the others
     #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]

@@ -1,4 +1,4 @@
-//! The daemon: `supervisor` is the keeper, `supervisor control` the control process.
+//! The daemon: `mattervisord` is the keeper, `mattervisord control` the control process.
 //!
 //! The keeper holds every process and decides nothing; the control process decides everything and
 //! may die at any moment. Both are this one binary.

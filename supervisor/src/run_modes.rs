@@ -36,9 +36,9 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
     ] {
         if let Err(error) = safe_path::Dir::make(dir, mode) {
             let hint = if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem {
-                "mount it for writing, or give a directory that can be written: supervisor --root DIR"
+                "mount it for writing, or give a directory that can be written: mattervisord --root DIR"
             } else {
-                "run it as root, or give a directory of your own: supervisor --root DIR"
+                "run it as root, or give a directory of your own: mattervisord --root DIR"
             };
             return fail(&format!(
                 "cannot make {}: {error}\n  hint: {hint}",

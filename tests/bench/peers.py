@@ -44,7 +44,7 @@ class Mattervisor(Peer):
         return self.home / "var/log/mattervisor" / name
 
     def start(self):
-        return [self.release / "supervisor", "--root", self.home, "--catalog", self.home / "catalogue"]
+        return [self.release / "mattervisord", "--root", self.home, "--catalog", self.home / "catalogue"]
 
     def status(self, *names):
         return [self.release / "ctl", "--root", self.home, "status", *names]

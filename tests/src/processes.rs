@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn a_root_is_not_taken_for_another_that_begins_like_it() {
-        assert!(names("supervisor --root /tmp/mvabc", "/tmp/mvabc"));
+        assert!(names("mattervisord --root /tmp/mvabc", "/tmp/mvabc"));
         assert!(names("postgres -D /tmp/mvabc/var/data", "/tmp/mvabc"));
-        assert!(!names("supervisor --root /tmp/mvabcd", "/tmp/mvabc"));
+        assert!(!names("mattervisord --root /tmp/mvabcd", "/tmp/mvabc"));
     }
 
     #[test]

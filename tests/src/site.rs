@@ -180,7 +180,7 @@ impl Site {
     /// The command that starts the supervisor here.
     pub fn supervisor(&self) -> Command {
         let program = self.program.clone();
-        let program = program.unwrap_or_else(|| binary("supervisor"));
+        let program = program.unwrap_or_else(|| binary("mattervisord"));
         let mut words = self.prefix.clone();
         if let Some(count) = self.nofile {
             words.push("prlimit".into());

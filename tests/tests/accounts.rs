@@ -50,7 +50,7 @@ pub(crate) fn in_private_etc(site: &mut Site, mounts: &str) {
         fs::write(&path, kept.join("\n") + "\n").unwrap();
     }
     let wrapper = site.path("in-private-etc");
-    let program = mattervisor_tests::binary("supervisor");
+    let program = mattervisor_tests::binary("mattervisord");
     fs::write(
         &wrapper,
         format!(

@@ -162,7 +162,7 @@ fn an_inherited_umask_closes_nothing() {
     let mut site = Site::new();
     site_file(&site, ADMINS, "");
     site.child("a", &["sleep"], "");
-    let program = mattervisor_tests::binary("supervisor");
+    let program = mattervisor_tests::binary("mattervisord");
     let strict = script(
         &site,
         &format!("umask 077\nexec {} \"$@\"", program.display()),
@@ -216,8 +216,8 @@ fn a_supervisor_without_root_is_open_to_its_groups_too() {
     }
     let mut site = Site::new();
     site_file(&site, ADMINS, VIEWERS);
-    let program = site.path("supervisor");
-    mattervisor_tests::install(&mattervisor_tests::binary("supervisor"), &program);
+    let program = site.path("mattervisord");
+    mattervisor_tests::install(&mattervisor_tests::binary("mattervisord"), &program);
     let owner = "setpriv --reuid=4000200 --regid=4000200 --clear-groups";
     let lines = format!("exec {owner} {} \"$@\"", program.display());
     let wrapper = script(&site, &lines);

@@ -34,7 +34,7 @@ fn modes(root: &Path, below: &Path, found: &mut BTreeMap<PathBuf, u32>) {
 fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     let mut site = Site::new();
     let script = site.path("strange");
-    let program = binary("supervisor");
+    let program = binary("mattervisord");
     let lines = format!("#!/bin/sh\n{strange}\nexec {} \"$@\"\n", program.display());
     fs::write(&script, lines).unwrap();
     fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();

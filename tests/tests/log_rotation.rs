@@ -141,7 +141,7 @@ fn files_are_compressed_at_the_lowest_priority_and_without_control() {
     eventually("the compressor has been reaped", || {
         let left = children(keeper).into_iter();
         (left
-            .filter(|pid| status_field(*pid, "Name").as_deref() == Some("supervisor"))
+            .filter(|pid| status_field(*pid, "Name").as_deref() == Some("mattervisord"))
             .count()
             == 1)
             .then_some(())

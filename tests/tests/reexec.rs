@@ -16,8 +16,8 @@ use nix::sys::signal::Signal;
 /// A site whose supervisor is started from a copy of the program, which a package may replace.
 fn packaged() -> (Site, PathBuf) {
     let mut site = Site::new();
-    let program = site.path("supervisor");
-    install(&binary("supervisor"), &program);
+    let program = site.path("mattervisord");
+    install(&binary("mattervisord"), &program);
     site.program(&program);
     (site, program)
 }
@@ -48,7 +48,7 @@ fn the_program_that_is_installed_now_takes_over() {
     });
     let before = site.status();
     fs::remove_file(&program).unwrap();
-    install(&binary("supervisor"), &program);
+    install(&binary("mattervisord"), &program);
     let said = site.ctl(&["reexec"]).ok().stdout;
     let after = site.status();
     let (old, new) = (before.supervisor.pid, after.supervisor.pid);
@@ -141,7 +141,7 @@ fn a_program_that_takes_over_and_dies_is_given_up() {
     assert_eq!(after.pid("a"), before.pid("a"));
     site.ctl(&["restart", "a"]).ok();
     // One that works ends the warning.
-    replace(&site, &program, &binary("supervisor"));
+    replace(&site, &program, &binary("mattervisord"));
     site.ctl(&["reexec"]).ok();
     assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
     // And if there is no end to the deaths, SIGTERM still has one.
@@ -178,7 +178,7 @@ fn either_may_be_killed_in_the_middle() {
     }
     // The program is whole again, and so is the command.
     fs::remove_file(&program).unwrap();
-    install(&binary("supervisor"), &program);
+    install(&binary("mattervisord"), &program);
     site.ctl(&["reexec"]).ok();
     assert_eq!(site.status().pid("a"), pid);
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());

@@ -67,7 +67,7 @@ pub(super) fn search_processes(site: &Site, planted: &mut Planted) {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let line = read("cmdline");
         let name = String::from_utf8_lossy(&line).replace('\0', " ");
-        if name.contains("supervisor") {
+        if name.contains("mattervisord") {
             planted.note(&format!("the environment of {name}"), read("environ"));
         }
         planted.note(&format!("the command line of {pid}"), line);

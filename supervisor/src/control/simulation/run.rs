@@ -379,7 +379,7 @@ impl Drop for Simulation {
                 eprintln!("{line}");
             }
             eprintln!(
-                "the simulation failed; again: MATTERVISOR_SEED={} cargo test -p supervisor --bin supervisor simulation_keeps_every_promise{}",
+                "the simulation failed; again: MATTERVISOR_SEED={} cargo test -p supervisor simulation_keeps_every_promise{}",
                 self.seed,
                 if self.trouble.is_some() {
                     "_although"
