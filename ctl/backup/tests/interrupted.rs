@@ -237,6 +237,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
         state: Some(ServiceState::Stopping),
         pid: None,
         seconds: 0,
+        state_in_full: None,
         detail: "did not end".to_owned(),
     };
     let asked = supervisor(&world, 2, outcome(vec![failed]));

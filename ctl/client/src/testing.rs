@@ -161,6 +161,7 @@ pub fn result(name: &str, verdict: Verdict, state: ServiceState, pid: Option<i32
         state: Some(state),
         pid,
         seconds: 1,
+        state_in_full: None,
         detail: detail.into(),
     }
 }

@@ -166,7 +166,11 @@ pub struct ActionResult {
     pub pid: Option<i32>,
     /// Seconds it has been in that state.
     pub seconds: u64,
-    /// In words: why not, or what was special (`needed SIGKILL`).
+    /// The state together with its cause: `stopped by root at …`, `waiting on nginx (failed)`;
+    /// null: the word for the state says all.
+    pub state_in_full: Option<String>,
+    /// In words: why not, what was special (`needed SIGKILL`), what a job says of itself; may be
+    /// empty.
     pub detail: String,
 }
 
@@ -175,6 +179,14 @@ impl ActionResult {
     #[must_use]
     pub fn state_word(&self) -> &'static str {
         self.state.map_or("unknown", ServiceState::as_str)
+    }
+
+    /// The state, with its cause where that is known.
+    #[must_use]
+    pub fn full_state(&self) -> &str {
+        self.state_in_full
+            .as_deref()
+            .unwrap_or_else(|| self.state_word())
     }
 }
 

@@ -169,7 +169,7 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         "{stopped:?} {ended:?}"
     );
     assert!(
-        ended.results[0].detail.contains("stopped by root"),
+        ended.results[0].full_state().contains("stopped by root"),
         "{ended:?}"
     );
     assert_eq!(runs(&site), 1);

@@ -46,21 +46,14 @@ fn result_line(result: &ActionResult, up: bool) -> String {
         .pid
         .map(|pid| format!(" (pid {pid})"))
         .unwrap_or_default();
+    let state = shown(result.full_state());
     let detail = match result.detail.as_str() {
         "" => String::new(),
         // How to enable it again is not what somebody asks who has just disabled it.
         _ if result.state == Some(ServiceState::Disabled) => String::new(),
         detail => format!("; {}", shown(detail)),
     };
-    // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
-    let word = result.state_word();
-    let again = result.detail.starts_with(&format!("{word} "));
-    let (state, detail) = if again {
-        (shown(&result.detail).into_owned(), String::new())
-    } else {
-        (word.to_owned(), detail)
-    };
-    let ready = if up && !again && result.state == Some(ServiceState::Running) {
+    let ready = if up && result.state == Some(ServiceState::Running) {
         ", ready"
     } else {
         ""
@@ -74,10 +67,7 @@ fn result_line(result: &ActionResult, up: bool) -> String {
         Verdict::Failed => {
             let what = match (result.state, result.detail.as_str()) {
                 (Some(ServiceState::Failed), "") => "failed".to_owned(),
-                (Some(ServiceState::Failed), detail) if !again => {
-                    format!("failed: {}", shown(detail))
-                }
-                _ if again => format!("failed: {state}{pid}"),
+                (Some(ServiceState::Failed), detail) => format!("failed: {}", shown(detail)),
                 _ => format!("failed: {state}{pid}{detail}"),
             };
             (RED, format!("{what}; see: ctl why {name}"))
@@ -92,11 +82,12 @@ mod tests {
     use crate::testing::result;
 
     #[test]
-    fn a_detail_that_begins_with_the_state_stands_alone() {
+    fn a_state_is_told_with_its_cause() {
         let mut held = result("postgresql", Verdict::Done, ServiceState::Stopped, None);
-        held.detail = "stopped by root at 10:00".into();
+        held.state_in_full = Some("stopped by root at 10:00".into());
         let mut waits = result("mattermost", Verdict::Failed, ServiceState::Waiting, None);
-        waits.detail = "waiting on postgresql (backoff)".into();
+        waits.state_in_full = Some("waiting on postgresql (backoff)".into());
+        waits.detail.clear();
         let results = &[held, waits];
         let text = done(results, false) + &failures(results).join("\n");
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"

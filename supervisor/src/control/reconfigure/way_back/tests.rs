@@ -73,6 +73,7 @@ fn it_is_due_once_a_service_has_not_taken_what_the_plan_changed() {
             state: Some(ServiceState::Running),
             pid: None,
             seconds: 0,
+            state_in_full: None,
             detail: String::new(),
         };
         (fixture.id(name), Target::ended(result))
