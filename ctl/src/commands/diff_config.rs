@@ -62,7 +62,7 @@ fn values(text: &mut String, key: &KeyDiff) {
     }
 }
 
-/// The file whose line a value is.
+/// The path in a key `files."PATH"`, whose value may be a line of that file.
 fn file(key: &str) -> Option<&str> {
     key.strip_prefix("files.\"")?.strip_suffix('"')
 }

@@ -1,5 +1,6 @@
 //! For any gitlab.rb in the forms that people use, each variable of Mattermost is the same as in
-//! GitLab's package, or the report names the variable; and no unknown database becomes an empty one.
+//! GitLab's package, or the report names the variable; and an unknown database never becomes an
+//! empty one.
 
 use proptest::prelude::*;
 
