@@ -155,7 +155,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The names that `sv` would have been asked about.
+    /// The services of a command that `sv` has too, for lines in its form.
     pub(crate) fn asked_of_sv(&self) -> &[String] {
         match self {
             Self::Status(it) => &it.names,

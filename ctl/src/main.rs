@@ -19,7 +19,7 @@ use client::{Output, command_line::Stop, complete};
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if complete::asked() {
-        // A shell asks; what it is answered by does not come back.
+        // A shell asks for completions: `execute` returns only an error, `answer` never returns.
         let line: Vec<OsString> = complete::line(arguments.iter().cloned()).collect();
         if let Some(program) = parse_args::program(&line) {
             let error = program.execute(&arguments);

@@ -28,7 +28,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// See [`Known::and_then`].
+    /// [`Known::and_then`] for a function that always has a value.
     pub(super) fn map<U>(self, then: impl FnOnce(T) -> U) -> Known<U> {
         self.and_then(|it| Known::Set(then(it)))
     }

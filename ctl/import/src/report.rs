@@ -45,12 +45,12 @@ pub(crate) enum Disposition {
 }
 
 impl Disposition {
-    /// See [`Disposition::NotNeeded`].
+    /// [`Disposition::NotNeeded`] for this reason.
     pub(crate) fn not_needed(why: impl Into<String>) -> Self {
         Self::NotNeeded(why.into())
     }
 
-    /// See [`Disposition::Person`].
+    /// [`Disposition::Person`] for this reason.
     pub(crate) fn person(why: impl Into<String>) -> Self {
         Self::Person(why.into())
     }

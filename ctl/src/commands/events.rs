@@ -109,7 +109,7 @@ pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Err
         path = if let Some(seen) = &last {
             go_on(asked, seen)
         } else {
-            // There is no event to go on from.
+            // No event was seen from which to resume: the stream goes on from now.
             let gap = "the connection broke; events may be missing here";
             context.output.borrow_mut().note(&styled(YELLOW, gap));
             format!("/v1/events?follow=true&n=0{which}")

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::maintenance;
 
-// What to show of which services.
+// The services to show, and whether with their usage.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Services; none means all
