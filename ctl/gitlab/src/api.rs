@@ -1,7 +1,7 @@
 //! GitLab's REST API of instance-wide applications, and its check of a client's secret.
 //!
-//! Limits: [`REQUEST_MAX`] for a request unless told otherwise, [`ANSWER_BYTES_MAX`] for an answer,
-//! [`PAGES_MAX`] pages. Redirects are not followed: the token is for the given address alone.
+//! Limits: [`REQUEST_MAX`] for a request without `--timeout`, [`ANSWER_BYTES_MAX`] for an answer,
+//! [`PAGES_MAX`] pages. The client follows no redirect: the token is for the given address alone.
 
 use std::{path::Path, time::Duration};
 
@@ -43,7 +43,7 @@ struct Answer {
     body: String,
 }
 
-/// GitLab's address as it is stored and as paths are appended to it.
+/// GitLab's address as stored, without a slash at its end: paths are appended to the address.
 pub(super) fn base_url(text: &str) -> Result<String, Error> {
     let wrong = || {
         Error::new(

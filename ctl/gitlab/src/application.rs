@@ -67,7 +67,7 @@ pub(super) struct Told {
     pub(super) secret: Secret,
 }
 
-/// The application that redirects to these addresses; one named [`NAME`] goes before others.
+/// An application that redirects to these addresses, and the one named [`NAME`] if several do.
 pub(super) fn by_redirects<'a>(
     all: &'a [Application],
     uris: &[String; 2],

@@ -31,7 +31,7 @@ pub(crate) struct AuthorizeWith {
     pub(crate) dry_run: bool,
 }
 
-// Where the virtual host goes, and for whom it is.
+// The file of the virtual host, and the nginx that reads the file.
 #[derive(Debug, Args)]
 pub(crate) struct VhostTo {
     /// Write it to this file [default: standard output]

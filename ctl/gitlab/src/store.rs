@@ -14,7 +14,7 @@ use plan::{
 
 use super::{Secret, local_config::SERVICE};
 
-/// Placeholder for values that GitLab has not revealed yet, as long as the longest of them.
+/// Placeholder for an id or a secret that GitLab has not revealed yet, longer than real ones.
 const PLACEHOLDER: &str =
     "################################################################################";
 

@@ -102,7 +102,7 @@ fn missing(options: &Options) -> Result<Vec<String>, Error> {
         .collect())
 }
 
-/// Writes the file if its text has changed, and tells whether it has.
+/// Writes the file if the text differs, and returns whether it was written.
 fn write(dir: &Dir, name: &OsStr, text: &str) -> Result<bool, Error> {
     let path = &dir.path().join(name);
     match dir.read(name, VHOST_BYTES_MAX) {

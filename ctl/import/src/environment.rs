@@ -2,7 +2,8 @@
 //!
 //! The package set 19 variables from its settings and three constants; `mattermost['env']` came on
 //! top. Each variable was a file: the first line without blanks at its end was the value, and an
-//! empty value unset the variable. A directory of variables, if given, wins over all settings.
+//! empty value unset the variable. If a directory of variables is given, the environment is that of
+//! the directory alone.
 
 use std::collections::BTreeMap;
 

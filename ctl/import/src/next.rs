@@ -35,7 +35,7 @@ pub(super) fn steps(package: &Package<'_>, root: &Path, draft: &Draft) -> Vec<St
     steps.into_iter().flatten().collect()
 }
 
-/// The step that lets Mattermost run, if the draft keeps Mattermost off.
+/// The step that turns Mattermost on, if the draft keeps Mattermost off.
 fn switch(draft: &Draft) -> Option<String> {
     let off = draft.get(&["mattermost", "enable"]);
     if off.is_some_and(|it| it.value.as_bool() == Some(false)) {

@@ -9,7 +9,7 @@ use super::{convert::Converter, draft::Part, report::Origin};
 struct Restriction {
     /// The setting's name in gitlab.rb.
     what: &'static str,
-    /// The key that opens the access. `instead` is its closed value; if empty, the key goes.
+    /// The key that opens the access. `instead` is its closed value; if empty, the key is removed.
     opens: [&'static str; 2],
     instead: &'static [&'static str],
     /// The effect of closing, for the report.

@@ -147,7 +147,7 @@ impl Converter<'_> {
     }
 }
 
-/// Columns of a line of `pg_hba.conf`, as Omnibus names them.
+/// Columns of a line of `pg_hba.conf`, by Omnibus' names.
 const HBA_COLUMNS: [&str; 6] = ["type", "database", "user", "cidr", "method", "option"];
 
 /// Lines of `pg_hba.conf` from Omnibus' form: for each purpose a list with a hash for each line.

@@ -1,6 +1,6 @@
 //! Which values are secret: Mattermost's table of variables decides, else the name, or a value that
-//! shows a password or key. No look of a value makes it public: a secret may be all digits, or
-//! begin with a slash.
+//! shows a password or key. A harmless look proves nothing: a secret may be all digits, or begin
+//! with a slash.
 
 use super::catalogue;
 

@@ -1,4 +1,7 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
+//!
+//! Each action is one request with an id of its own. After a broken connection `operation` asks for
+//! the outcome by that id, so that the supervisor never carries out an action twice.
 
 use api::{Action, ActionRequest, Outcome, Verdict};
 use clap::Args;

@@ -1,5 +1,5 @@
 //! `ctl check-config`: reports every problem of the configuration files. The command reads the
-//! files itself, so that the result is the same with and without a supervisor; it changes nothing.
+//! files itself, so that the result is the same with and without a supervisor, and changes nothing.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 

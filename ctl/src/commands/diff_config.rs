@@ -1,4 +1,5 @@
-//! `ctl diff-config`: what a reconfigure would change, and why. 1 if it would change anything.
+//! `ctl diff-config`: shows what a reconfigure would change, and why. The exit code is 1 if anything
+//! would change.
 
 use std::fmt::Write as _;
 

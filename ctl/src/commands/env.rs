@@ -2,7 +2,7 @@
 //! service's program would ignore or refuse.
 //!
 //! The supervisor tells the running environment, but hands out no secret. Without a supervisor, and
-//! for `--reveal`, the command reads the files. It changes nothing.
+//! for `--reveal`, the command reads the files. The command changes nothing.
 
 mod gather;
 mod print;

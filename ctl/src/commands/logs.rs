@@ -135,7 +135,7 @@ fn first(base: &str, which: &TailArgs, lines: Count, until: Option<Timestamp>) -
     }
 }
 
-/// The request after a broken connection. A service without a cursor has printed nothing yet: it
+/// The request after a broken connection. A service that has printed nothing yet has no cursor, and
 /// resumes from `--since`, or from the start of this command.
 fn again(base: &str, which: &TailArgs, printer: &Printer<'_>, began: Timestamp) -> String {
     let mut after = String::new();

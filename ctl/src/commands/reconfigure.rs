@@ -126,7 +126,7 @@ async fn explain(context: &Context, results: &[ActionResult]) {
     let mut explained = 0;
     for result in failed(results) {
         let path = format!("/v1/why/{}", escaped(&result.service));
-        // Without an explanation, the failure that is printed above has to do.
+        // The failure itself is printed already, so a missing explanation is no error.
         let Ok(why) = context.client.get::<Why>(&path).await else {
             return;
         };

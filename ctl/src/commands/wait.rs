@@ -1,8 +1,8 @@
 //! `ctl wait`: waits until services are ready, healthy or stopped.
 //!
-//! The command subscribes to events before it looks at the status, so that no change is missed in
-//! between. It looks again after each event, and every [`LOOK_AGAIN`] without one, so that a lost
-//! event cannot keep it waiting. `prospect` judges what a look has shown.
+//! The command subscribes to events before a look at the status, so that no change is missed in
+//! between. Another look follows each event, and each [`LOOK_AGAIN`] without an event, so that a
+//! lost event cannot prolong the wait. `prospect` judges the status that a look has found.
 
 mod prospect;
 

@@ -1,8 +1,8 @@
 //! Second names. Ruby copies no hash and no list: `mm = mattermost` makes `mm['x'] = 1` a setting.
 //!
 //! Owner: `Reader::references` and `Reader::shared`. The reader follows a variable that names a
-//! section, or a hash or list in a section. A hash or list with two variables of the file as names
-//! is followed until a statement changes it by one of them: that statement needs a person.
+//! section, or a hash or list in a section. If two variables of the file name the same hash or
+//! list, a statement that changes the hash or list by one of the names needs a person.
 
 use tree_sitter::Node;
 

@@ -1,3 +1,5 @@
+//! `ctl env` with files on disk, or against a supervisor that answers what a test says.
+
 use insta::assert_snapshot;
 use serde_json::json;
 use tempfile::TempDir;
