@@ -1,5 +1,5 @@
-//! `ctl diff-config`: shows what a reconfigure would change, and why. The exit code is 1 if anything
-//! would change.
+//! `ctl diff-config`: shows what a reconfigure would change, and why. The exit code is 1 if a
+//! reconfigure would change anything.
 
 use std::fmt::Write as _;
 
