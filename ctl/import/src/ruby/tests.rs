@@ -1,4 +1,4 @@
-//! What is read from Ruby.
+//! Values and statements that the reader finds in Ruby's forms.
 
 use super::{Said, Value, What, read};
 
@@ -287,7 +287,7 @@ fn depth_and_size_have_limits() {
 }
 
 proptest::proptest! {
-    /// Whatever a file holds, it is read or refused, and neither takes long.
+    /// Any file is read or refused: the reader never panics.
     #[test]
     fn nothing_makes_it_fall(source in "[a-z\\['\\]=> {}\"#\n0-9:%w<~+*.(),|&!?]{0,200}") {
         let _ = read(&source);

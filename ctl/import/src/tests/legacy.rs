@@ -70,7 +70,7 @@ fn value(key: &str, variable: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Imports all of these keys at once, and holds each to its variable.
+/// Imports all of these keys at once, and checks the variable of each.
 fn hold(rows: &[(&str, &str, &str)]) {
     let mut ruby = String::from(
         "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n",
@@ -110,7 +110,7 @@ fn every_key_becomes_the_variable_that_mattermost_has_for_it() {
     hold(document);
 }
 
-/// The very example of GitLab's document, both halves of it.
+/// Both halves of the example in GitLab's document, old style and new, give the same environment.
 #[test]
 fn the_example_of_the_document() {
     let old = "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n\
@@ -171,7 +171,8 @@ fn the_example_of_the_document() {
     ));
 }
 
-/// Wherever it stands: a secret of old must not take the place of the one that was in use.
+/// The variable wins over keys before and after it: an outdated secret must not take the place of
+/// the secret in use.
 #[test]
 fn a_variable_of_the_hash_counts_more_than_a_key_of_old() {
     let (machine, import) = imported(
