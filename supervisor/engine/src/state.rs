@@ -318,7 +318,7 @@ impl State {
         }
     }
 
-    /// The name that people and the API see: the lower-case variant.
+    /// The lower-case variant, for messages of assertions and for tests.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",

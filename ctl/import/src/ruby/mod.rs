@@ -27,7 +27,8 @@ pub(crate) use value::{Pair, Value};
 
 /// Greatest depth of values and statements that the reader follows.
 const MAX_DEPTH: usize = 64;
-/// Most statements that the reader records, far more than a gitlab.rb has.
+/// Most statements of a file, far more than a gitlab.rb has. A longer file is refused: half of it
+/// would be another configuration.
 const MAX_STATEMENTS: usize = 20_000;
 
 /// One statement of the file.
@@ -94,7 +95,14 @@ pub(crate) fn read(source: &str) -> Result<Vec<Said>, SyntaxError> {
         depth: 0,
     };
     reader.statements(root);
-    Ok(reader.said)
+    match reader.said.get(MAX_STATEMENTS) {
+        Some(first_over) => Err(SyntaxError {
+            line: first_over.line,
+            column: 1,
+            what: format!("more than {MAX_STATEMENTS} statements, which no gitlab.rb has"),
+        }),
+        None => Ok(reader.said),
+    }
 }
 
 /// Evaluates a file from its top to its end.
@@ -122,7 +130,7 @@ impl<'t> Reader<'t> {
     }
 
     fn say(&mut self, node: Node<'_>, target: &str, what: What) {
-        if self.said.len() < MAX_STATEMENTS {
+        if self.said.len() <= MAX_STATEMENTS {
             self.said.push(Said {
                 line: line(node),
                 text: redact::redacted(node, self.source, target),

@@ -1,6 +1,6 @@
 //! Values and statements that the reader finds in Ruby's forms.
 
-use super::{Said, Value, What, read};
+use super::{MAX_STATEMENTS, Said, Value, What, read};
 
 fn said(source: &str) -> Vec<Said> {
     read(source).unwrap_or_else(|error| panic!("{}:{}: {}", error.line, error.column, error.what))
@@ -292,4 +292,16 @@ proptest::proptest! {
     fn nothing_makes_it_fall(source in "[a-z\\['\\]=> {}\"#\n0-9:%w<~+*.(),|&!?]{0,200}") {
         let _ = read(&source);
     }
+}
+
+#[test]
+fn a_file_with_too_many_statements_is_refused_and_not_cut() {
+    let whole = "a['b'] = 1\n".repeat(MAX_STATEMENTS);
+    assert_eq!(read(&whole).unwrap().len(), MAX_STATEMENTS);
+    let error = read(&format!("{whole}a['last'] = 2\n")).unwrap_err();
+    assert_eq!((error.line, error.column), (MAX_STATEMENTS + 1, 1));
+    assert_eq!(
+        error.what,
+        "more than 20000 statements, which no gitlab.rb has"
+    );
 }
