@@ -1,4 +1,4 @@
-//! `ctl why`, word for word, with what differs from run to run taken out.
+//! The output of `ctl why`, word for word, except for what differs from run to run.
 
 use mattervisor_tests::{Site, StatusExt};
 
@@ -11,7 +11,7 @@ fn why(site: &Site, name: &str) -> String {
         let words = line.split(' ').map(plain);
         words.collect::<Vec<_>>().join(" ")
     });
-    // Two units of a duration are one.
+    // A duration of two units counts as one.
     let text = lines.collect::<Vec<_>>().join("\n");
     text.replace("SPAN SPAN", "SPAN")
 }
@@ -62,7 +62,7 @@ fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
         advice(&told),
         "  ctl start disk            lifts the stop; what waits for it comes up by itself"
     );
-    // What it says is what helps.
+    // The advised command helps.
     site.ctl(&["start", "disk"]).ok();
     site.wait_for("app is ready", |status| status.ready("app"));
 }
