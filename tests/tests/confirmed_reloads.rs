@@ -238,8 +238,8 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     site.ctl(&["reload", "nginx"]).ok();
 }
 
-/// A line of pg_hba.conf that only `PostgreSQL` can judge fails the reload; left in place, the line
-/// would prevent the next start.
+/// A line of `pg_hba.conf` that only `PostgreSQL` can judge fails the reload; left in place, the
+/// line would prevent the next start.
 #[test]
 fn what_postgresql_leaves_out_is_a_failed_reload() {
     need!(postgres());
@@ -272,7 +272,8 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     entries("host all all 10.0.0.0/8 scram-sha-256");
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(site.status().pid("postgresql"), pid);
-    // An error in postgresql.auto.conf, which is not ours, makes `PostgreSQL` ignore all its files.
+    // An error in postgresql.auto.conf, which is not ours, makes `PostgreSQL` take none of the new
+    // settings.
     let own = site.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
     let auto = fs::read_to_string(&own).unwrap();
     fs::write(&own, format!("{auto}no_such_parameter = 1\n")).unwrap();

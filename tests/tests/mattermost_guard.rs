@@ -124,7 +124,7 @@ fn the_migrations_of_program_and_database_decide() {
     host.refused(AT_NEW, "it does not have migration 149 (add_two)");
     // A patch release without migrations of its own may be replaced by the one before.
     host.install("11.4.0", &[ONE, OLD, NEW]).starts(AT_NEW);
-    // The record names 11.4, but the database is of before 11.4, and the database counts.
+    // The record names 11.4, but the database lacks its migrations, and the database counts.
     host.install("10.11.5", &[ONE, OLD]).starts(AT_OLD);
 }
 

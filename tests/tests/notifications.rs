@@ -102,7 +102,8 @@ fn a_server_that_fails_is_asked_again() {
     assert!(pauses[1] >= Duration::from_millis(1900), "{pauses:?}");
 }
 
-/// Over TLS the server's certificate is verified with the system's, or with those of SSL_CERT_FILE.
+/// Over TLS the server's certificate is verified with the system's, or with those of
+/// `SSL_CERT_FILE`.
 #[test]
 fn a_webhook_over_tls_is_checked_against_the_certificates() {
     need!(nginx());

@@ -137,7 +137,8 @@ fn the_word_of_the_database_wins_over_the_record() {
     let said = refused(&stack);
     assert!(said.contains("migration 7 (posts_rootid)"), "{said}");
 
-    // The restored dump is of before the upgrade, the record of after it: the older release starts.
+    // The restored dump is from before the upgrade, the record from after it: the older release
+    // starts.
     fs::write(&record, "11.6.0 0:0:0:0 7:posts_rootid\n").unwrap();
     stack.site.ctl(&["stop", "mattermost"]).ok();
     restore(&stack, &dump);
@@ -147,7 +148,7 @@ fn the_word_of_the_database_wins_over_the_record() {
     assert_eq!(post(&stack, "one"), 201);
 }
 
-/// A database of before the numbered migrations tells the version of its schema.
+/// A database from before the numbered migrations tells the version of its schema.
 #[test]
 fn a_database_of_before_the_numbered_migrations_tells_its_version() {
     let bin = need!(postgres());

@@ -65,7 +65,7 @@ fn once_that_fails_has_failed() {
     assert_eq!(stamps(file.as_ref()).len(), 1);
 }
 
-/// With exit_when_failed the supervisor stops everything in order, exits with 1 and logs why.
+/// With `exit_when_failed` the supervisor stops everything in order, exits with 1 and logs why.
 #[test]
 fn exit_when_failed_stops_all_in_order_and_ends_with_one() {
     let mut site = Site::new();

@@ -180,7 +180,7 @@ fn accounts_change_and_change_back_with_what_they_have() {
     .unwrap();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
     chown(&lock, Some(uid(DATABASE)), Some(uid(DATABASE))).unwrap();
-    // postgresql was stopped by hand and stays so, which the answer may end with.
+    // postgresql was stopped by hand and stays so, for which the rollback may exit with an error.
     let told = site.ctl(&["reconfigure", "--rollback"]).both();
     assert!(told.contains("back to the configuration"), "{told}");
     site.ctl(&["start", "postgresql"]).ok();
