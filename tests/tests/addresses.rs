@@ -133,8 +133,8 @@ fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     assert_eq!(status.service("b").restarts, 0);
 }
 
-/// Service a does not declare its address, so the holder of the port is found among the processes,
-/// not in the plan.
+/// Service `a` declares no address, so the holder of the port is found among the processes, not in
+/// the plan.
 #[test]
 fn a_port_that_nobody_has_named_is_waited_for_too() {
     let mut site = Site::new();

@@ -16,8 +16,8 @@ use nix::{
 /// The uid of `nobody`: an account of every machine, neither root nor one of ours.
 const ACCOUNT: u32 = 65_534;
 
-/// Service a runs as [`ACCOUNT`] and has a directory of the account's, `OWN` in `more`; service b
-/// runs beside it.
+/// Service `a` runs as [`ACCOUNT`] and has a directory of the account's, `OWN` in `more`; service
+/// `b` runs beside it.
 fn site(more: &str) -> Site {
     let site = Site::new();
     fs::set_permissions(site.root(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -99,7 +99,7 @@ fn one_service_s_directory_vetoes_nobody_else_s_change() {
     assert!(said.contains("b restarts"), "{said}");
     assert!(said.contains("a cannot start any more"), "{said}");
     assert!(running(&site, "a") && running(&site, "b"));
-    // A restart of a names the fault; once the directory is gone, a reconfigure mends the service.
+    // `ctl restart a` names the fault; once the directory is gone, a reconfigure mends the service.
     let said = site.ctl(&["restart", "a"]).expect_code(1).both();
     assert!(said.contains("cannot write"), "{said}");
     fs::remove_dir(&conf).unwrap();

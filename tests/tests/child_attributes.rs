@@ -15,9 +15,9 @@ fn identity(site: &Site, service: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A service without such keys is a clean child: a session of its own, no signal ignored or
-/// blocked, no descriptors but the three standard ones, and no trace of the supervisor's own notify
-/// socket.
+/// A service whose file sets no attribute is a clean child: a session of its own, no signal ignored
+/// or blocked, no descriptors but the three standard ones, and no trace of the supervisor's own
+/// notify socket.
 #[test]
 fn a_plain_child_is_clean() {
     let mut site = Site::new();

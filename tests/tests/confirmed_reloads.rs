@@ -282,7 +282,8 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
         told.contains("postgresql.auto.conf") && told.contains("no_such_parameter"),
         "{told}"
     );
-    // A value there that needs a restart is its owner's affair and fails no reload.
+    // A value of postgresql.auto.conf that needs a restart is its owner's affair and fails no
+    // reload.
     fs::write(&own, format!("{auto}max_connections = 41\n")).unwrap();
     site.ctl(&["reload", "postgresql"]).ok();
     assert_eq!(site.status().pid("postgresql"), pid);

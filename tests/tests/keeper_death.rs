@@ -147,8 +147,8 @@ fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
     }
 }
 
-/// A service that is to be down has failed while a process of an earlier supervisor is left of it,
-/// and is stopped once that process is gone.
+/// A service that is to be down counts as failed while one of its processes from an earlier
+/// supervisor lives, and as stopped once that process is gone.
 #[test]
 fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     let mut site = Site::new();

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const HOST: &str = "chat.mv.test";
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// An authority with a DNS server of its own, by which every name is this machine.
+/// An authority with a DNS server of its own, which resolves every name to this machine.
 struct Authority {
     program: PathBuf,
     dir: TempDir,

@@ -37,8 +37,7 @@ fn texts(lines: &[String]) -> Vec<&str> {
         .collect()
 }
 
-/// Behaviour 44: rotation keeps every line, once and whole, with two writers; a deleted file is
-/// made again.
+/// Behaviour 44: rotation keeps every line, once and whole; a deleted file is made again.
 #[test]
 fn b44_rotation_keeps_every_line_once_and_whole() {
     const LINES: usize = 4000;

@@ -170,7 +170,7 @@ fn a_migration_is_known_by_its_whole_name() {
         host.install("10.11.5", &[ONE, others])
             .refused(AT_OLD, "it does not have migration 141 (add_one)");
     }
-    // Its name identifies a migration; the number may be another.
+    // A migration is identified by its name; its number may differ.
     host.install("10.11.5", &[ONE, "000150_add_one"])
         .starts(AT_OLD);
     let dots = Some("echo newest=142:add.one");

@@ -127,8 +127,8 @@ fn the_bad_one_stays_away(site: &mut Site) {
     site.ctl(&["diff-config"]).ok();
 }
 
-/// A service without a readiness check is ready as soon as it is executed. A reconfigure waits
-/// whether the service stays up, and fails if not, also when the command is repeated.
+/// A service without a readiness check is ready as soon as it is executed. A reconfigure waits to
+/// see whether the service stays up, and fails if not, also when the command is repeated.
 #[test]
 fn what_dies_right_after_its_start_is_no_success() {
     let mut site = Site::new();

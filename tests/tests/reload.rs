@@ -156,7 +156,7 @@ fn b46_environment_is_literal_and_a_removed_key_vanishes() {
     );
 }
 
-/// A rendered file is checked before it replaces the old one, and reloads where it can.
+/// A rendered file is checked before it replaces the old one, and the service reloads if it can.
 #[test]
 fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
     let mut site = Site::new();

@@ -286,7 +286,7 @@ fn a_lost_database_is_degraded_not_restarted() {
     assert_eq!(status.pid("mattermost"), pid);
 }
 
-/// The install directory may be a symlink, as in distributions.
+/// The install directory may be a symlink, as in some distributions.
 #[test]
 fn an_install_directory_may_be_a_symlink() {
     let bin = need!(postgres());

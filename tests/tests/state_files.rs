@@ -1,5 +1,5 @@
-//! A path in the place of a state file that is no such file is reported and put aside, and the
-//! supervisor waits for none.
+//! A corrupt file, a fifo or a directory in the place of a state file is reported and put aside,
+//! and the supervisor does not block on it.
 
 use std::{
     fs,
@@ -69,7 +69,8 @@ fn aside(site: &Site, file: &str) -> Vec<std::path::PathBuf> {
     aside.map(|it| it.path()).collect()
 }
 
-/// With each of them at its start, the supervisor starts, warns, and keeps what was there.
+/// With each of these in the place of its state files, the supervisor starts, warns, and keeps what
+/// was there.
 #[test]
 fn what_is_no_state_file_is_told_and_put_aside() {
     for (what, plant) in PLANTERS {
@@ -128,7 +129,7 @@ fn few_of_those_put_aside_are_kept() {
     assert!((1..=3).contains(&kept), "{kept}");
 }
 
-/// A path that is no segment of the history delays neither a query nor a change.
+/// A path in the directory of the history that is no segment delays neither a query nor a change.
 #[test]
 fn a_segment_of_the_history_that_is_none_is_put_aside() {
     for (what, plant) in PLANTERS.into_iter().skip(3) {

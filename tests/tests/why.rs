@@ -30,12 +30,12 @@ fn plain(word: &str) -> String {
     }
 }
 
-/// The part before what happened, which differs with the speed of the machine.
+/// The part before the list of events, which differs with the speed of the machine.
 fn head(told: &str) -> &str {
     told.split("\n\n").next().unwrap_or(told)
 }
 
-/// The part with what to do.
+/// The advice at the end of the answer.
 fn advice(told: &str) -> &str {
     told.split_once("what to do:\n").map_or("", |(_, it)| it)
 }
@@ -201,7 +201,7 @@ fn all_well_is_one_line() {
     );
 }
 
-/// A command that goes into the background is swept with what it left there.
+/// A command that goes into the background is swept with the process that it left there.
 #[test]
 fn a_command_that_puts_itself_into_the_background_is_told_to_stay() {
     let mut site = Site::new();

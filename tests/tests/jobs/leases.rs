@@ -1,4 +1,5 @@
-//! Leases: a job's right to keep services stopped. A lease ends with its job, whatever dies.
+//! Leases: a job's right to keep services stopped. A lease ends with its job, whatever process
+//! dies.
 
 use std::fs;
 
