@@ -1,4 +1,4 @@
-//! How far a job is, in one line: the step, how much of it, how fast, and the time left.
+//! The progress line of a job: the step, how much of it is done, the rate, and the time left.
 
 use std::{
     fmt::Write as _,
@@ -9,7 +9,7 @@ use api::{JobProgress, JobUnit};
 
 use crate::render::shown;
 
-/// No rate is told before a step has taken so long.
+/// Least time in a step before its rate is shown.
 const RATE_AFTER: Duration = Duration::from_secs(1);
 
 /// The progress line of a job, from its last report.
