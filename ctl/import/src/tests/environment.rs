@@ -1,5 +1,5 @@
-//! Mattermost has the environment here that GitLab's package gave it, but for what is listed here
-//! with its reason.
+//! Mattermost gets the same environment here as from GitLab's package, except for the variables
+//! listed here with their reasons.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 
 type Environment = BTreeMap<String, String>;
 
-/// What differs for a good reason, and which. A name that is not here must be the same.
+/// Variables whose values may differ, and why. Every other variable must be the same.
 const DIFFERENT: [(&str, &str); 7] = [
     ("MM_LOGSETTINGS_FILELOCATION", "a path"),
     ("MM_FILESETTINGS_DIRECTORY", "a path"),
@@ -33,7 +33,7 @@ const DIFFERENT: [(&str, &str); 7] = [
     ),
 ];
 
-/// What is there besides, and why.
+/// Additional variables, and why they exist.
 const BESIDES: [(&str, &str); 8] = [
     ("PATH", "the package's supervisor gave one too"),
     ("MM_CONFIG", "the package named config.json by an argument"),
@@ -51,7 +51,8 @@ const BESIDES: [(&str, &str); 8] = [
     ("MM_SERVICESETTINGS_LOCALMODESOCKETLOCATION", "the same"),
 ];
 
-/// What the package computed for every installation, from omnibus-gitlab 18.11.
+/// The package's environment for every installation (omnibus-gitlab 18.11), with the variables of
+/// one test.
 fn package(own: &[(&str, &str)]) -> Environment {
     let always = [
         ("MM_SERVICESETTINGS_LISTENADDRESS", "127.0.0.1:8065"),
@@ -91,12 +92,12 @@ fn package(own: &[(&str, &str)]) -> Environment {
     all
 }
 
-/// What Mattermost will have after the import, as the plan of the files on disk says.
+/// Mattermost's environment after the import, by the plan of the files on disk.
 pub(super) fn imported(machine: &Machine) -> Environment {
     imported_with(machine, "").unwrap_or_else(|problems| panic!("{problems}\n{}", machine.site()))
 }
 
-/// The same with these lines at the top of the site file.
+/// Like [`imported`], with these lines at the top of the site file.
 pub(super) fn imported_with(machine: &Machine, more: &str) -> Result<Environment, Problems> {
     let plan = machine.load(more)?;
     let service = &plan.services["mattermost"];
@@ -107,7 +108,7 @@ pub(super) fn imported_with(machine: &Machine, more: &str) -> Result<Environment
         .collect())
 }
 
-/// Whether the report says of a variable more than which key it has become.
+/// Whether the report says more about a variable than the key that it has become.
 pub(super) fn told(import: &Import, name: &str) -> bool {
     import.report.lines.iter().any(|line| {
         let named = line.what.contains(name) || line.text.contains(name);
@@ -117,7 +118,7 @@ pub(super) fn told(import: &Import, name: &str) -> bool {
     })
 }
 
-/// Holds both to each other, and the report to what differs.
+/// Compares both environments; the report must explain every difference.
 #[track_caller]
 fn same(machine: &Machine, import: &Import, wanted: &Environment) {
     let got = imported(machine);
@@ -137,7 +138,7 @@ fn same(machine: &Machine, import: &Import, wanted: &Environment) {
             machine.site()
         );
     }
-    // The path aside, it is the same database.
+    // The database is the same except for the path of its socket.
     let source = &got["MM_SQLSETTINGS_DATASOURCE"];
     let without_host = |source: &str| {
         let words = source.split(' ').filter(|it| !it.starts_with("host="));
@@ -179,7 +180,7 @@ fn the_least_that_turns_mattermost_on() {
 
 #[test]
 fn beside_gitlab_with_the_automatic_authorization() {
-    // What the package wrote into its secrets when it had authorized Mattermost by itself.
+    // The secrets that the package wrote after it had authorized Mattermost automatically.
     let machine = Machine::new(
         "external_url 'https://gitlab.example.com'\n\
          mattermost_external_url 'https://mattermost.example.com'\n",
@@ -216,7 +217,7 @@ fn beside_gitlab_with_the_automatic_authorization() {
         ),
     ]);
     same(&machine, &import, &wanted);
-    // GitLab's nginx has the ports, and certificates are where it looks for them.
+    // GitLab's nginx has the ports, and the certificates lie where that nginx looks for them.
     assert!(!machine.plan().services["nginx"].enabled);
     assert!(machine.site().contains("mattermost_nginx.enable = false"));
     assert!(
@@ -332,7 +333,7 @@ fn an_empty_variable_took_it_away() {
     let got = imported(&machine);
     assert!(!got.contains_key("HTTP_PROXY") && !got.contains_key("Y"));
     assert_eq!(got["Z"], "0");
-    // The package passed on the first line alone. Here the value is whole, and the report says so.
+    // The package passed only the first line on. Here the value is whole, and the report says so.
     assert_eq!(got["X"], "kept  \nlost");
     let remark = line(&import, "mattermost['env']['X']").remark.as_deref();
     assert!(
@@ -391,7 +392,8 @@ fn the_directory_of_variables_is_the_truth() {
     assert!(source.starts_with("user=chat ") && source.ends_with("dbname=chat_db"));
     let why = for_a_person(&import, "MM_TEAMSETTINGS_SITENAME");
     assert!(why.contains("reconfigure"), "{why}");
-    // GitLab 11.0 and later ignored this style: what the System Console says has counted since.
+    // GitLab 11.0 and later ignored the old style, so the System Console's value has been in effect
+    // since.
     let why = for_a_person(&import, "mattermost['team_max_users_per_team']");
     assert!(why.contains("11.0"), "{why}");
     assert!(!got.contains_key("MM_TEAMSETTINGS_MAXUSERSPERTEAM"));

@@ -1,4 +1,4 @@
-//! Against a supervisor that says what it is told.
+//! `ctl logs` against a fake supervisor with prepared answers.
 
 use super::*;
 use crate::testing::{Answer, Fake, ctl, ctl_unread};
