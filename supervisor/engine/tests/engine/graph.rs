@@ -296,7 +296,7 @@ fn oneshot_runs_again_when_a_dependency_was_stopped_by_command_and_not_when_it_c
     assert_eq!(names(&rig), ["running", "spawning"]);
 }
 
-/// A thousand services boot and stop with a number of effects that stays proportional to theirs.
+/// A thousand services boot and stop with a bounded number of effects per service.
 #[test]
 fn thousand_services_boot_and_stop() {
     let mut specs = vec![daemon()];

@@ -172,7 +172,7 @@ pub(crate) fn check_liveness(rig: &Rig) {
     for mood in [Mood::Obedient, Mood::NeverReady] {
         reaches(rig, mood, "the end of a reload", |rig| label(rig) != 6);
     }
-    // In every mood the leases end at last.
+    // Leases end at last, and then the leased service is up again.
     for mood in [Mood::Obedient, Mood::Stubborn, Mood::DiesAtOnce] {
         reaches(rig, mood, "the end of its leases", |rig| {
             !rig.engine.has_leases()
