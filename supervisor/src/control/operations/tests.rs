@@ -13,7 +13,7 @@ use crate::{
 
 const ID: &str = "operation 1";
 
-/// Operations with what is lent to them, and one that is asked for.
+/// Operations with the state that they borrow, and an operation that a client requested.
 struct Begun {
     fixture: Fixture,
     operations: Operations,
@@ -74,7 +74,7 @@ impl Begun {
         self.operations.end(cx, disk);
     }
 
-    /// The history takes all lines.
+    /// The history accepts all lines.
     fn written(&mut self) {
         let cx = &mut self.fixture.cx;
         self.audit.write(cx);
@@ -82,7 +82,7 @@ impl Begun {
         self.operations.on_written(&mut self.audit, written);
     }
 
-    /// Looks at all services, and takes in how each has ended.
+    /// Judges all services, and concludes the operations that have ended.
     fn judge(&mut self) {
         let services = Services {
             cx: &self.fixture.cx,
