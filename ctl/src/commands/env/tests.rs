@@ -1,3 +1,6 @@
+//! `ctl env` with the files alone and against a fake supervisor. Invariant: a secret appears only
+//! with `--reveal`.
+
 use insta::assert_snapshot;
 use serde_json::json;
 use tempfile::TempDir;

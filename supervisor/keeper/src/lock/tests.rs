@@ -1,3 +1,5 @@
+//! The locks of a keeper. Invariant: either lock alone keeps a second keeper out.
+
 use std::{fs, io::Read};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Certificates of services: what is reported of a missing, unusable or expiring one.
+
 use insta::assert_snapshot;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 

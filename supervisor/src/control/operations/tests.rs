@@ -1,3 +1,6 @@
+//! Operations from request to end. Invariant: a client hears of acceptance and end only once the
+//! history has them.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{KeptPlan, Progress};

@@ -1,3 +1,5 @@
+//! Writes of the secrets file: none is lost, and owner, mode and links of the file stay.
+
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},

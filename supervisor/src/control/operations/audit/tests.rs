@@ -1,3 +1,6 @@
+//! The audit lines of operations on their way to the disk. Invariant: each operation has an end in
+//! the history.
+
 use api::{Action, ChangeOutcome};
 
 use super::*;

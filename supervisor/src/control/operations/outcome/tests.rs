@@ -1,3 +1,5 @@
+//! When an operation has ended for one service, and with which verdict.
+
 use engine::{Detail, StopCause, StopPhase, StopTarget};
 
 use super::*;

@@ -1,3 +1,6 @@
+//! The stages of a reconfigure. Invariant: a plan is applied only once it is in place, and a dry
+//! run leaves nothing behind.
+
 use std::collections::BTreeMap;
 
 use api::Progress;

@@ -1,3 +1,5 @@
+//! When a plan counts as proven: once every service that it changed has stayed up.
+
 use engine::{Command, Hold};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! When a reconfigure goes back to the previous configuration after a failed reload.
+
 use api::{ActionResult, ServiceState, Verdict};
 
 use super::*;
