@@ -15,7 +15,7 @@ pub enum Kind {
     Usage,
     /// A service is not running or not ready.
     NotReady,
-    /// There is no service of that name.
+    /// No service has this name.
     UnknownService,
     /// Nothing answers at the socket.
     Unreachable,
@@ -48,7 +48,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// Decides the exit code.
+    /// The kind, which decides the exit code.
     pub kind: Kind,
     /// What could not be done, lower case, no full stop.
     pub message: String,

@@ -22,7 +22,7 @@ pub(crate) struct JobLine {
 }
 
 impl JobLine {
-    /// Takes a report of the job. True: another step has begun.
+    /// Takes a progress report. Returns whether another step has begun.
     pub(crate) fn hear(&mut self, at: JobProgress, now: Instant) -> bool {
         let is_new = self.at.as_ref().is_none_or(|before| before.step != at.step);
         if is_new {

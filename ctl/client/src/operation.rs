@@ -169,7 +169,7 @@ async fn follow(
         .hint("look at the supervisor's log, then give the command again"))
 }
 
-/// Sends the operation and follows it to its end. None: the operation never arrived.
+/// Sends the operation and follows it to its end; `None` if the operation never arrived.
 async fn send(
     context: &Context,
     operation: &Operation,
@@ -226,7 +226,7 @@ async fn send(
     }
 }
 
-/// Asks how the operation ended, after its connection broke. None: the operation never arrived.
+/// Asks how the operation ended after its connection broke; `None` if the operation never arrived.
 async fn outcome(
     context: &Context,
     operation: &Operation,

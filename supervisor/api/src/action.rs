@@ -107,8 +107,8 @@ pub struct Outcome {
     /// For a reconfigure: the configuration that `ctl reconfigure --rollback` would restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<KeptPlan>,
-    /// For a reconfigure: a reload failed, and the supervisor went back to the previous
-    /// configuration.
+    /// For a reconfigure with a failed reload: how the supervisor went back to the previous
+    /// configuration, or failed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_back: Option<Box<GoneBack>>,
     /// For a job: the result that the job left; absent: the job left no result for this request.

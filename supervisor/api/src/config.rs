@@ -22,9 +22,9 @@ pub struct PlanReply {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceConfig {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
-    /// Its keys, in the order of the reference.
+    /// Keys of the service, in the order of the reference.
     pub keys: Vec<ConfigKey>,
 }
 
@@ -58,7 +58,7 @@ pub struct DiffReply {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceDiff {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
     /// The effect on the service's process.
     pub action: PlanImpact,
@@ -75,7 +75,7 @@ pub struct ServiceDiff {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VariableDiff {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
     /// The change.
     pub change: VariableChange,
@@ -141,7 +141,7 @@ pub struct Preview {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceChange {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
     /// The effect on the service's process.
     pub action: PlanImpact,
@@ -214,7 +214,7 @@ pub struct FileCheck {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeptPlan {
-    /// When it was applied, RFC 3339 in UTC.
+    /// When the configuration was applied, RFC 3339 in UTC.
     pub at: String,
     /// Who asked for the configuration.
     pub by: String,

@@ -23,9 +23,9 @@ pub struct ServiceEvent {
     pub state: Option<ServiceState>,
     /// Whether the service is up and ready, or completed.
     pub ready: bool,
-    /// Main process.
+    /// Main process of the service, if there is one.
     pub pid: Option<i32>,
-    /// In words; may be empty.
+    /// Details in words; may be empty.
     pub detail: String,
     /// For a `change`: who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,14 +41,14 @@ pub struct ServiceEvent {
 pub struct ChangeRecord {
     /// The id that the client made.
     pub id: String,
-    /// When it was asked for, RFC 3339 in UTC.
+    /// When the client asked, RFC 3339 in UTC.
     pub at: String,
     /// Who asked, for people: `root`, `alice (uid 1000)`.
     pub by: String,
     /// User id of the caller.
     pub uid: u32,
-    /// `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`, `job`, `lease for
-    /// NAME`, `release by NAME`.
+    /// The change: `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`,
+    /// `job`, `lease for NAME`, `release by NAME`.
     pub what: String,
     /// The services of the change.
     pub services: Vec<String>,
@@ -174,7 +174,7 @@ impl ChangeOutcome {
     /// Every outcome.
     pub const ALL: [Self; 4] = [Self::Accepted, Self::Done, Self::Failed, Self::Refused];
 
-    /// The word for it.
+    /// The word for the outcome.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -28,7 +28,7 @@ pub struct ExitRecord {
     /// Whether the process left a core dump.
     #[serde(default)]
     pub core: bool,
-    /// How long it ran, in milliseconds; null: not known.
+    /// How long the run lasted, in milliseconds; null: not known.
     pub ran_ms: Option<u64>,
     /// Why the run was sent SIGKILL while it stopped; null: it was not.
     pub killed: Option<KillReason>,
@@ -55,7 +55,7 @@ pub enum ExitCause {
         id: String,
         /// By whom, for people: `root`, `alice (uid 1000)`.
         by: String,
-        /// `stop`, `restart`, `signal KILL`, `reconfigure`.
+        /// The change: `stop`, `restart`, `signal KILL`, `reconfigure`.
         what: String,
     },
     /// A change asked for the end; the supervisor no longer knows which change.

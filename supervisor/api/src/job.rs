@@ -133,8 +133,8 @@ pub struct JobStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeasedBy {
-    /// The job.
+    /// The job that holds the lease.
     pub job: String,
-    /// Since when, RFC 3339 in UTC.
+    /// When the lease began, RFC 3339 in UTC.
     pub since: String,
 }

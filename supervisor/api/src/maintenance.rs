@@ -44,8 +44,8 @@ pub struct MaintenanceReply {
     /// Why these files, or the files that users read, are not up to date; null: they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<String>,
-    /// Services of this host that tell users, by name; empty: no service does, or another web
-    /// server does.
+    /// Services of this host that tell users, by name; empty: no service here tells users, or
+    /// another web server does.
     #[serde(default)]
     pub told_by: BTreeMap<String, Told>,
     /// Why the state of maintenance would not survive a restart of the supervisor; null: it would.

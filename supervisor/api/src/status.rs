@@ -47,7 +47,7 @@ pub struct SupervisorStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceStatus {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
     /// Description for people.
     pub description: String,
@@ -143,7 +143,7 @@ pub struct FailedRun {
 pub struct HeldBy {
     /// Who stopped the service, for people.
     pub by: String,
-    /// When, RFC 3339 in UTC.
+    /// When the service was stopped, RFC 3339 in UTC.
     pub at: String,
 }
 
@@ -190,6 +190,6 @@ pub struct LastExit {
     pub signal: Option<String>,
     /// In words: `exit code 1`, `killed by KILL`, `stopped as asked`.
     pub reason: String,
-    /// When, RFC 3339 in UTC.
+    /// When the run ended, RFC 3339 in UTC.
     pub at: String,
 }

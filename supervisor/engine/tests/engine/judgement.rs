@@ -15,7 +15,7 @@ fn notifying() -> Spec {
     }
 }
 
-/// A service that waits for something, its phase, and its phase once its time is over.
+/// Services that wait for something: the phase, the world, and the phase once the time is over.
 fn awaited() -> [(&'static str, Rig, &'static str); 6] {
     let starting = || {
         let mut rig = Rig::with(&[notifying()]);
