@@ -122,7 +122,7 @@ fn imported(ruby: &str) -> (Machine, Import) {
     (machine, import)
 }
 
-/// The line of the report about a setting.
+/// The report's line about a setting.
 #[track_caller]
 fn line<'i>(import: &'i Import, what: &str) -> &'i Line {
     let lines = &import.report.lines;

@@ -1,4 +1,4 @@
-//! The outcome of an action as lines, one for each service.
+//! Renders the outcome of an action, one line for each service.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use api::{ActionResult, ServiceState, Verdict};
 
 use super::{GREEN, RED, YELLOW, shown, styled};
 
-/// What became of each service, one line for each that has not failed. `up`: the action brings services up.
+/// Results of services that have not failed, one line each. `up`: the action brings services up.
 pub fn done(results: &[ActionResult], up: bool) -> String {
     let mut text = String::new();
     for result in results
@@ -18,7 +18,7 @@ pub fn done(results: &[ActionResult], up: bool) -> String {
     text
 }
 
-/// One line for each service that a signal was sent to.
+/// Results of a signal, one line for each service that got the signal.
 pub fn signalled(results: &[ActionResult], signal: &str) -> String {
     let mut text = String::new();
     for result in results
@@ -32,7 +32,7 @@ pub fn signalled(results: &[ActionResult], signal: &str) -> String {
     text
 }
 
-/// What became of each service that has failed, one line for each.
+/// Results of services that have failed, one line each.
 pub fn failures(results: &[ActionResult]) -> Vec<String> {
     let failed = results
         .iter()
@@ -49,7 +49,8 @@ fn result_line(result: &ActionResult, up: bool) -> String {
     let state = shown(result.full_state());
     let detail = match result.detail.as_str() {
         "" => String::new(),
-        // How to enable it again is not what somebody asks who has just disabled it.
+        // The detail of a disabled service says how to enable it, which nobody asks who has just
+        // disabled it.
         _ if result.state == Some(ServiceState::Disabled) => String::new(),
         detail => format!("; {}", shown(detail)),
     };
@@ -61,7 +62,7 @@ fn result_line(result: &ActionResult, up: bool) -> String {
     let (style, text) = match result.verdict {
         Verdict::Done => (GREEN, format!("{state}{pid}{ready}{detail}")),
         Verdict::Already => (GREEN, format!("already {state}{pid}{detail}")),
-        // Not waited for: nothing is known yet.
+        // The command did not wait, so no state is known.
         Verdict::Pending if result.state.is_none() => (YELLOW, "under way".to_owned()),
         Verdict::Pending => (YELLOW, format!("{state}{pid}, still under way{detail}")),
         Verdict::Failed => {

@@ -6,7 +6,7 @@ fn said(source: &str) -> Vec<Said> {
     read(source).unwrap_or_else(|error| panic!("{}:{}: {}", error.line, error.column, error.what))
 }
 
-/// The last value that a file gives a setting.
+/// The last value that a file assigns to a setting.
 fn value_of(source: &str, wanted: &str) -> Value {
     let all = said(source);
     let found = all.iter().rev().find_map(|it| match &it.what {
@@ -21,7 +21,7 @@ fn value_of(source: &str, wanted: &str) -> Value {
     found.unwrap_or_else(|| panic!("nothing sets {wanted}"))
 }
 
-/// The value of one expression.
+/// The value of an expression.
 fn value(expression: &str) -> Value {
     value_of(&format!("s['x'] = {expression}\n"), "s.x")
 }

@@ -333,7 +333,7 @@ fn an_empty_variable_took_it_away() {
     let got = imported(&machine);
     assert!(!got.contains_key("HTTP_PROXY") && !got.contains_key("Y"));
     assert_eq!(got["Z"], "0");
-    // The package passed on the first line alone. Here the value is whole, and the report says so.
+    // The package passed only the first line on. Here the value is whole, and the report says so.
     assert_eq!(got["X"], "kept  \nlost");
     let remark = line(&import, "mattermost['env']['X']").remark.as_deref();
     assert!(

@@ -1,4 +1,4 @@
-//! Every key of the style before GitLab 11.0.
+//! Every key of the settings style before GitLab 11.0.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::report::Disposition;
 
 const ROWS: &str = include_str!("../fixtures/legacy.tsv");
 
-/// Keys in the spelling of GitLab's document, with the one of its template.
+/// Keys in the spelling of GitLab's document, with the spelling of its template.
 const SPELLINGS: [(&str, &str); 2] = [
     (
         "ratelimit_enable_ratelimiter",
@@ -19,7 +19,7 @@ const SPELLINGS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Key, variable, and the last version with it.
+/// Key, variable, and the last version that had the key.
 fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
     let lines = ROWS.lines().filter(|line| !line.starts_with('#'));
     let rows = lines.map(|line| {
@@ -35,7 +35,7 @@ fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
     rows
 }
 
-/// A value that the setting may have, in Ruby and as a variable.
+/// A valid value of the setting, in Ruby and as a variable.
 fn value(key: &str, variable: &str) -> (&'static str, &'static str) {
     match key {
         "service_address" => ("'127.0.0.3'", "127.0.0.3:8070"),

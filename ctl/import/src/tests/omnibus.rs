@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// A value of Ruby.
+/// A Ruby value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ruby {
     Nil,
@@ -41,9 +41,9 @@ pub(super) struct Setting {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Site {
     pub(super) settings: Vec<Setting>,
-    /// `mattermost['env']`.
+    /// The hash `mattermost['env']`.
     pub(super) env: Vec<Setting>,
-    /// The block of gitlab-secrets.json.
+    /// Mattermost's block of gitlab-secrets.json.
     pub(super) secrets: BTreeMap<&'static str, Ruby>,
     /// Whether the directory of variables is given too.
     pub(super) directory: bool,
@@ -59,7 +59,7 @@ impl Site {
             .map_or(Ruby::Nil, |it| it.value.clone())
     }
 
-    /// `Gitlab['mattermost'][key] ||= secret`, and then the default of the cookbook for `nil`.
+    /// `Gitlab['mattermost'][key] ||= secret`, then the cookbook's default for `nil`.
     fn mattermost(&self, key: &str, default: &str) -> String {
         let said = self.get("mattermost", key);
         let secret = self.secrets.get(key).cloned().unwrap_or(Ruby::Nil);
@@ -81,7 +81,7 @@ impl Site {
         }
     }
 
-    /// The environment that Mattermost had.
+    /// Mattermost's environment under GitLab's package.
     pub(super) fn environment(&self) -> Environment {
         let of_settings = [
             self.of_service(),

@@ -145,7 +145,7 @@ fn site(tape: &mut Tape<'_>) -> Site {
     site
 }
 
-/// The machine with the files of a site.
+/// A machine with the files of a site.
 fn machine(site: &Site, ruby: &str) -> Machine {
     let json = |value: &Ruby| match value {
         Ruby::Nil => serde_json::Value::Null,

@@ -64,7 +64,7 @@ fn without_a_supervisor_the_files_are_asked_and_secrets_are_hidden() {
     );
     let out = said(&root, "chat");
     assert!(!out.contains("hunter2") && !out.contains("made-secret") && !out.contains("s3cr3t"));
-    // The alignment depends on the length of the root.
+    // The column widths depend on the length of the root's path.
     let lines: Vec<String> = out
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
