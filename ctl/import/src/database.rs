@@ -20,6 +20,10 @@ pub(super) const PORT: &str = "5432";
 const OFF: &str =
     "postgresql['enable'] is false, and nothing says where Mattermost's database was instead";
 
+/// Why a setting for a part of the data source is left out.
+pub(super) const SOURCE_COUNTS: &str =
+    "it had no effect: the data source that Mattermost had names the database";
+
 /// How Mattermost reached its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Database {
@@ -109,6 +113,16 @@ impl Package<'_> {
             .map_or(Known::Unset, |it| package::known_text(&it.value))
             .not_empty()
             .or(|| self.mattermost("sql_data_source").not_empty())
+    }
+
+    /// Whether a known data source names the database, so that the settings for its parts (role and
+    /// name) had no effect.
+    pub(super) fn source_counts(&self) -> bool {
+        match self.source_of_ruby() {
+            Known::Set(_) => true,
+            Known::Unknown(_) => self.in_directory(DATA_SOURCE).is_some(),
+            Known::Unset => false,
+        }
     }
 
     /// The database in GitLab's own PostgreSQL, if that PostgreSQL ran.

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{
     coerce,
     convert::{Converter, Verdict, near},
-    database::Database,
+    database::{Database, SOURCE_COUNTS},
     draft::Part,
     known::Known,
     legacy, package,
@@ -75,6 +75,9 @@ impl Converter<'_> {
         Some(match key {
             "enable" => self.mattermost_switch(setting),
             "sql_data_source" => self.data_source(setting),
+            "database_name" if self.package.source_counts() => {
+                Disposition::not_needed(SOURCE_COUNTS)
+            }
             "sql_driver_name" => match coerce::variable(&setting.value) {
                 Ok(Some(driver))
                     if driver != "postgres"

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{
     coerce,
     convert::{Converter, near},
-    database::{Database, SOCKET_DIR},
+    database::{Database, SOCKET_DIR, SOURCE_COUNTS},
     draft::Part,
     gitlab,
     report::Disposition,
@@ -46,6 +46,9 @@ impl Converter<'_> {
     pub(super) fn postgresql(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         if key == "sql_mattermost_user" {
+            if self.package.source_counts() {
+                return Disposition::not_needed(SOURCE_COUNTS);
+            }
             return match coerce::typed(&setting.value, "string") {
                 Ok(Some(user)) => {
                     let path = ["mattermost", "sql_user"];

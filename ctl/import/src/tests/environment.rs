@@ -342,6 +342,40 @@ fn an_empty_variable_took_it_away() {
     );
 }
 
+/// The parts stand after the source, so that their order is no help.
+#[test]
+fn a_data_source_counts_more_than_settings_for_its_parts() {
+    let source = "user=own host=/var/opt/gitlab/postgresql port=5432 dbname=own_db";
+    let hidden = "ENV['SOURCE']".to_owned();
+    for (said, directory) in [(hidden, true), (format!("'{source}'"), false)] {
+        let mut machine = Machine::new(&format!(
+            "mattermost_external_url 'http://m.example.com'\n\
+             mattermost['sql_data_source'] = {said}\n\
+             mattermost['database_name'] = 'part_db'\n\
+             postgresql['sql_mattermost_user'] = 'part'\n"
+        ));
+        if directory {
+            machine = machine.variables(&[("MM_SQLSETTINGS_DATASOURCE", source)]);
+        }
+        let import = machine.imported();
+        let got = &imported(&machine)["MM_SQLSETTINGS_DATASOURCE"];
+        assert!(
+            got.starts_with("user=own ") && got.ends_with("dbname=own_db"),
+            "{got}"
+        );
+        for what in [
+            "mattermost['database_name']",
+            "postgresql['sql_mattermost_user']",
+        ] {
+            let fate = &line(&import, what).fate;
+            assert!(
+                matches!(fate, Disposition::NotNeeded(_)),
+                "{what}: {fate:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_directory_of_variables_is_the_truth() {
     let machine = Machine::new(
