@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::binaries::binary;
 
-/// One `file=` or `stop-file=` of a `testchild`.
+/// A line that a `testchild` has written to its `file=` or `stop-file=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Pid of the writer.

@@ -73,13 +73,14 @@ impl Pty {
         sent.expect("a terminal takes keys");
     }
 
-    /// What is on the screen.
+    /// The text on the screen.
     pub fn screen(&self) -> String {
         let screen = self.screen.lock().expect("nobody panics with it");
         screen.screen().contents()
     }
 
-    /// The program has the screen to itself, or every key.
+    /// Whether the program has the screen to itself, has hidden the cursor, or gets every key
+    /// unedited or unechoed.
     pub fn is_taken(&self) -> bool {
         let screen = self.screen.lock().expect("nobody panics with it");
         let modes = tcgetattr(&self.slave).expect("it is a terminal");
@@ -99,7 +100,7 @@ impl Pty {
         found.unwrap_or_else(|| panic!("{what}: not on the screen:\n{}", self.screen()))
     }
 
-    /// Waits for the end of the program; its exit code.
+    /// Waits for the end of the program; returns its exit code.
     #[track_caller]
     pub fn finish(&mut self) -> Option<i32> {
         let child = &mut self.child;
