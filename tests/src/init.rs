@@ -13,8 +13,8 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    /// Binds the socket, and reads it on a thread: promptly, as an init does, lest the queue be
-    /// full.
+    /// Binds the socket, and reads it on a thread: promptly, as an init does, so that the queue
+    /// does not fill.
     pub(crate) fn bind(path: &Path) -> Self {
         let socket = Arc::new(UnixDatagram::bind(path).expect("a socket can be made"));
         let messages = Arc::<Mutex<Vec<String>>>::default();

@@ -58,7 +58,7 @@ impl Answer {
 /// A daemon on a site of its own.
 pub(super) struct Subject {
     keeper: Mutex<Option<Child>>,
-    /// Grows whenever the keeper is about to die, and when another is up.
+    /// Grows when the keeper is about to be killed, and when another keeper is started.
     epoch: AtomicU64,
     pub(super) site: Site,
 }

@@ -31,7 +31,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// It still lives.
+    /// Whether the process still lives.
     pub(super) fn lives(&self) -> bool {
         stat(self.pid).is_some_and(|it| it.lives && it.start == self.start)
     }
