@@ -1,4 +1,4 @@
-//! Asking a [`Site`]: through `ctl`, its event stream and its log files.
+//! Asks a [`Site`]: through `ctl`, its event stream and its log files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

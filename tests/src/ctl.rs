@@ -61,7 +61,7 @@ pub fn run_for(command: &mut Command, limit: Duration) -> Ctl {
     Running::start(command).finish_within(limit)
 }
 
-/// A program that runs beside the test. Dropping it kills it.
+/// A program that runs beside the test. Dropping the value kills the program.
 pub struct Running {
     child: Option<Child>,
     what: String,

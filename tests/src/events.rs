@@ -1,4 +1,4 @@
-//! Following the event stream, as `ctl events --follow` prints it.
+//! Follows the event stream, as `ctl events --follow` prints it.
 
 use std::{
     cell::RefCell,

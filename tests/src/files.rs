@@ -1,4 +1,4 @@
-//! The files through which `testchild` tells what happened, and its command line.
+//! The files in which `testchild` reports what happened, and its command line.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A program on a terminal, and what a person would see there.
+//! A program on a terminal, and the screen that a person would see there.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use crate::{processes, wait};
 const ROWS: NonZero<u16> = NonZero::new(24).expect("not zero");
 const COLUMNS: NonZero<u16> = NonZero::new(80).expect("not zero");
 
-/// A terminal of 80 columns and 24 rows with a program on it. Dropping it kills the program.
+/// A terminal of 80 columns and 24 rows with a program on it. Dropping the value kills the program.
 pub struct Pty {
     child: Child,
     master: File,

@@ -203,7 +203,7 @@ impl Site {
         self.catalog.clone().unwrap_or_else(|| self.path("catalog"))
     }
 
-    /// Starts the supervisor and does not wait for anything; the caller looks after it.
+    /// Starts the supervisor and waits for nothing; the caller reaps the process.
     pub fn spawn_supervisor(&self) -> Child {
         let log = fs::OpenOptions::new()
             .append(true)

@@ -1,4 +1,4 @@
-//! Reading a status.
+//! Reads a status.
 
 use api::{ServiceStatus, StatusReply};
 

@@ -50,7 +50,7 @@ pub(super) struct Gate {
     /// Clients operate under the read lock; the holder of the write lock is alone.
     turn: RwLock<()>,
     stop: AtomicBool,
-    /// Whether each service is held. Nobody knows it of a service that is not in this map.
+    /// Whether each service is held. A service that is not in this map is in an unknown state.
     held: Mutex<BTreeMap<String, bool>>,
 }
 
@@ -186,9 +186,9 @@ impl<'a> Client<'a> {
         };
     }
 
-    /// How the processes contradict an operation that is reported as done. After a stop they must
-    /// be gone at once. After other operations the main process may still be in its exec, or
-    /// between two runs if this client has killed it before.
+    /// How the processes contradict an operation that is reported as done. After a stop every
+    /// process must be gone at once. After other operations the main process may still be in its
+    /// exec, or between two runs if this client has killed it before.
     fn untrue(&self, what: &str, name: &str, before: Option<&Process>) -> Option<String> {
         let mut last = None;
         let limit = if what == "stop" {

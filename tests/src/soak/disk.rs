@@ -1,4 +1,4 @@
-//! A small file system for state and logs that a move can fill.
+//! A file system for state and logs that a move can fill.
 
 use std::{
     fs, io,

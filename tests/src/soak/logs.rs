@@ -2,8 +2,8 @@
 //!
 //! Lines of one lane (see [`super::line`]) come in order, life after life. A hole between two lines
 //! is accounted for if a mark stands there: that lines may be missing, or how many. A keeper that
-//! dies in the middle of a line leaves it cut, and such a mark follows: the cut line counts as
-//! missing, not as split.
+//! dies in the middle of a line leaves a cut line, which a mark that lines may be missing follows:
+//! the cut line counts as missing, not as split.
 
 use std::{
     collections::BTreeMap,

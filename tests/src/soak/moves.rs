@@ -183,7 +183,7 @@ impl Mover<'_> {
         let Some(disk) = self.disk else {
             return Ok(());
         };
-        // Another client's operation would store all holds, the hold under test among them.
+        // No client operates meanwhile: a hold stored by a client would bring this hold to the disk.
         let gate = self.gate;
         let _alone = gate.alone();
         let filled = disk.fill();

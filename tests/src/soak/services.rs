@@ -1,17 +1,18 @@
-//! The services of a soak: what each does, whose it is, and what it leaves.
+//! The services of a soak: what each service does, which client operates on it, and which processes
+//! it leaves.
 
 use std::time::Duration;
 
 use crate::{binaries::binary, site::Site};
 
-/// How much of everything a soak has.
+/// The size of a soak: services, clients and lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Services that nobody touches and that write lines.
     pub still: u32,
     /// Clients that operate on services.
     pub clients: u32,
-    /// Services of each client; nobody else touches those.
+    /// Services of each client; no other client touches these.
     pub operated: u32,
     /// Lines of one burst of a service.
     pub burst: u32,
@@ -28,7 +29,7 @@ impl Scale {
         burst: 5,
         pause_ms: 20,
     };
-    /// For `./dev soak`: 28 services, some 25,000 lines a second.
+    /// For `./dev soak`: 27 or 28 services, some 25,000 lines a second.
     pub const LONG: Self = Self {
         still: 6,
         clients: 4,
@@ -38,7 +39,7 @@ impl Scale {
     };
 }
 
-/// The service that is stopped by hand before faults, and must stay so.
+/// The service that is stopped while the disk is full, and must stay held.
 pub(super) const KEPT: &str = "kept";
 /// The service that leaves processes which nobody can attribute without cgroups.
 pub(super) const STRAY: &str = "stray";

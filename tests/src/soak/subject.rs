@@ -1,5 +1,4 @@
-//! The daemon under attack. A failure here is a value that the caller judges; no function fails the
-//! test.
+//! The daemon under attack. A failure here is a value that the caller judges, and fails no test.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -204,7 +203,7 @@ impl Subject {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last lines of that output, in one line.
+    /// The last lines of all output, in one line.
     pub(super) fn last_said(&self) -> String {
         let said = self.said();
         let lines: Vec<&str> = said.lines().collect();

@@ -102,7 +102,7 @@ impl<'n> Both<'n> {
         (told("application_id"), told("secret"))
     }
 
-    /// Mattermost's site file, as GitLab's documentation has it.
+    /// Writes Mattermost's site file, as GitLab's documentation shows it.
     pub(super) fn site_file(&self, secret: &str, trusting: bool) {
         let (gitlab, id) = (&self.gitlab.url, &self.id);
         let environment = if trusting {

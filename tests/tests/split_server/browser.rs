@@ -80,7 +80,7 @@ impl Page {
             .collect()
     }
 
-    /// Where a redirect leads; anything else fails the test.
+    /// Where a redirect leads; an answer that is no redirect fails the test.
     #[track_caller]
     pub(super) fn leads_to(&self) -> String {
         assert!([301, 302, 303, 307].contains(&self.status), "{self:?}");
@@ -88,7 +88,7 @@ impl Page {
         (*to.first().expect("a redirect has a place")).to_owned()
     }
 
-    /// Where the form with this button goes, and its hidden fields.
+    /// Address to which the form with this button goes, and its hidden fields.
     #[track_caller]
     pub(super) fn form(&self, button: &str) -> (String, Vec<(String, String)>) {
         let end = format!(">{button}</button>");

@@ -18,7 +18,7 @@ pub(super) struct Authority {
 impl Authority {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // Services read the certificate.
+        // Services under other accounts read the certificate.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let authority = Self { directory };
         let mut openssl = request("/CN=An authority of the test");

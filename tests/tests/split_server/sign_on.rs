@@ -126,7 +126,7 @@ fn wrong_turns_sign_nobody_on() {
         "{page:?}"
     );
 
-    // Deny.
+    // A user who denies the request.
     let question = both.sign_in(&browser, &authorize);
     let denied = both.choose(&browser, &question, "Deny");
     let to = browser.get(&denied).leads_to();

@@ -49,9 +49,9 @@ pub(crate) struct Application {
     pub(crate) name: String,
     /// The client's secret.
     pub(crate) secret: String,
-    /// Redirect URIs, parted by white space.
+    /// Redirect URIs, separated by white space.
     pub(crate) redirect_uri: String,
-    /// Scopes, parted by spaces.
+    /// Scopes, separated by spaces.
     pub(crate) scopes: String,
     /// Whether the client can keep a secret.
     pub(crate) confidential: bool,
@@ -116,7 +116,7 @@ pub(crate) struct Grant {
 pub(crate) struct Access {
     /// Owner of the token.
     pub(crate) user: User,
-    /// Scopes, parted by spaces.
+    /// Scopes, separated by spaces.
     pub(crate) scopes: String,
 }
 

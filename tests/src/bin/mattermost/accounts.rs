@@ -16,7 +16,7 @@ const INSERT: &str = "INSERT INTO users (id, username, email, auth_service, auth
      RETURNING id, username, email, auth_service, roles";
 
 impl Database {
-    /// Finds or makes the account of somebody whom GitLab vouches for, and begins a session.
+    /// Finds or makes the account of a person whom GitLab vouches for, and begins a session.
     pub(crate) async fn sign_on(&self, arrival: &Arrival) -> Result<Session, String> {
         let guard = self.client().await;
         let client = guard.as_ref().ok_or("no connection")?;

@@ -9,7 +9,7 @@ use crate::{log::Log, moods::Moods};
 
 /// Longest wait for one connection or one ping, as in the real server.
 const PING_LIMIT: Duration = Duration::from_secs(10);
-/// Oldest `PostgreSQL` that is accepted, as `server_version_num` says it.
+/// Oldest `PostgreSQL` that the server accepts, as a `server_version_num`.
 const OLDEST: i32 = 140_000;
 
 /// A database, with at most one connection.

@@ -27,7 +27,7 @@ use crate::{
 /// Length of an id, as Mattermost's own.
 const ID_LENGTH: usize = 26;
 
-/// Why an upload is not kept.
+/// Why an upload is not stored.
 enum Trouble {
     TooLarge,
     /// The body ended too soon, or the disk refused.

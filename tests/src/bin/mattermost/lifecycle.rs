@@ -1,4 +1,5 @@
-//! From exec to exit: load, wait for the database, migrate, listen, be ready, stop.
+//! The life of the server from exec to exit: load, wait for the database, migrate, listen, be
+//! ready, stop.
 
 use std::{
     fs::Permissions,

@@ -1,4 +1,4 @@
-//! The server's log: JSON or plain lines on stdout, and a file if one is asked for.
+//! The server's log: JSON or plain lines on stdout, and a file if the settings ask for a file.
 
 use std::{
     fs::{File, OpenOptions},

@@ -1,4 +1,4 @@
-//! A mail as the mail server gets it.
+//! A mail in the form in which the mail server gets it.
 
 use crate::schema::random_text;
 
@@ -16,7 +16,7 @@ pub(crate) struct Message<'m> {
     pub(crate) to: &'m str,
     /// Subject of the mail.
     pub(crate) subject: &'m str,
-    /// Lines of text.
+    /// Body of the mail, as lines of text.
     pub(crate) body: &'m str,
 }
 

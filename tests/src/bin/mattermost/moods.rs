@@ -44,7 +44,7 @@ pub(crate) struct Moods {
     pub(crate) batch: Option<Duration>,
     /// Exit code of a crash at the start.
     pub(crate) crash_at_start: Option<u8>,
-    /// Time from the start to a panic.
+    /// Time until a panic.
     pub(crate) crash_after: Option<Duration>,
     constant: Mood,
     file: Option<PathBuf>,

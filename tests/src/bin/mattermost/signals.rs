@@ -25,7 +25,7 @@ pub(crate) fn at_start(ignore_term: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tells that a stop has been asked for.
+/// Says that a stop has been asked for.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Notify>);
 

@@ -42,7 +42,7 @@ use nix::{
     sys::signal::{SigHandler, Signal},
 };
 
-/// Longest pause, for a process that has nothing to do.
+/// Pause of a process that was given no `pause=`.
 const NAP: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -131,7 +131,7 @@ pub(crate) fn write_or_rest(writer: &mut Writer, burst: u64) {
     }
 }
 
-/// Waits; signals do what they do by default.
+/// Waits; a signal has its default effect unless the process ignores it.
 pub(crate) fn nap(time: Duration) {
     let _ = poll(
         &mut [],

@@ -63,7 +63,7 @@ fn plain(path: &str, then: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     note(path, pid.as_raw())
 }
 
-/// A grandchild in a session of its own, whose parent is gone when this returns.
+/// A grandchild in a session of its own; its parent is gone when this function returns.
 fn daemon(path: &str, then: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let middle = child(|| {
         setsid()?;

@@ -26,13 +26,13 @@ pub(crate) enum Action {
     Notify(String),
     /// Append a stamp to a file.
     Stamp(String),
-    /// Copy a file to another place, unless there is a word in it.
+    /// Copy a file to another place, unless a word is in it.
     Copy {
         from: String,
         to: String,
         unless: Option<String>,
     },
-    /// Let time pass, deaf to everything.
+    /// Let time pass without reacting to any signal.
     Pause(Duration),
 }
 

@@ -11,7 +11,7 @@ use crate::{
     wait,
 };
 
-/// No wait of a campaign takes longer, on a busy machine.
+/// No wait for an operation or its recovery takes longer, on a busy machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(600);
 
 /// A participant of an operation.

@@ -13,7 +13,7 @@ const LINE_MAX: usize = 64 << 10;
 /// Most lines of one answer.
 const LINES_MAX: usize = 1000;
 
-/// Connects and signs in, up to the point at which mail could be handed over.
+/// Connects, and signs in where the settings ask for that: whether mail could be handed over.
 pub(crate) fn test(relay: &Relay) -> Result<(), String> {
     Client::connect(relay).map_err(|why| format!("unable to connect: {why}"))?;
     Ok(())
