@@ -183,7 +183,7 @@ impl Mover<'_> {
         let Some(disk) = self.disk else {
             return Ok(());
         };
-        // No client operates meanwhile: a hold stored by a client would bring this hold to the disk.
+        // No client operates meanwhile: a hold stored by a client would store this hold too.
         let gate = self.gate;
         let _alone = gate.alone();
         let filled = disk.fill();
