@@ -313,12 +313,10 @@ impl Mover<'_> {
         for it in &left {
             kill(it.pid, Signal::SIGKILL);
         }
-        if !left.is_empty() {
-            let words: Vec<String> = left.iter().map(words).collect();
-            let detail = format!("{when}: {}", words.join(", "));
-            self.found
-                .broken(Promise::NothingLeft, left.len() as u64, detail);
-        }
+        let words: Vec<String> = left.iter().map(words).collect();
+        let detail = format!("{when}: {}", words.join(", "));
+        self.found
+            .broken(Promise::NothingLeft, left.len() as u64, detail);
     }
 
     /// Kills the strays that a dead keeper has left: nobody can know of them any more.
