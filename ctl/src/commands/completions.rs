@@ -1,4 +1,4 @@
-//! `ctl completions`: what a shell reads to complete our command lines.
+//! `ctl completions`: prints the script with which a shell completes command lines of ctl.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ pub(crate) enum Shell {
     Fish,
 }
 
-// For which shell.
+// The shell that reads the script.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// Shell
@@ -34,8 +34,8 @@ Examples:
   ctl completions zsh > /usr/local/share/zsh/site-functions/_ctl
   ctl completions fish > ~/.config/fish/completions/ctl.fish";
 
-/// Prints it, for the name that this program was run by. Run by a path, it makes the shell ask that very
-/// program, else whichever of that name is found.
+/// Prints the script for the name that this program was called by. If it was called by a path, the shell
+/// asks that very program for completions, else the program of that name in its search path.
 pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
     let called = std::env::args().next().unwrap_or_default();
     let name = called.rsplit('/').next().filter(|it| !it.is_empty());
@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// Writes what a shell reads to learn to ask about lines that begin with `name`; `program` is whom it asks.
+/// Writes the script for a shell; `program` is the program that the shell asks about lines of `name`.
 fn registration(shell: Shell, name: &str, program: &str, to: &mut dyn Write) -> io::Result<()> {
     let shell = match shell {
         Shell::Bash => "bash",
@@ -82,7 +82,7 @@ mod tests {
         clap_mangen::Man::new(with_global_options(cli::command()).name("ctl"))
             .render(&mut page)
             .unwrap();
-        // One page for all: the generator refers to a page for each command.
+        // The generator refers to a page for each command, but there is only one page.
         let page = String::from_utf8(page).unwrap();
         let page = page
             .lines()

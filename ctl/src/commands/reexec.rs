@@ -1,4 +1,4 @@
-//! `ctl reexec`: another control process, of the program that is installed now, takes over.
+//! `ctl reexec`: replaces the running control process with one of the installed program.
 
 use std::fmt::Write as _;
 
@@ -14,10 +14,10 @@ If the new one does not answer in time, the old one goes on.
 Examples:
   ctl reexec && ctl version                 after an upgrade of the package";
 
-/// Events of the daemon itself, not of a service.
+/// Path of the status, which has the control process's pid, version and count of restarts.
 const STATUS: &str = "/v1/services";
 
-/// Asks for it once, and looks who answers afterwards.
+/// Requests the replacement once, and checks which control process answers afterwards.
 pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let before = supervisor(context).await?;
     let path = format!("/v1/reexec?id={}", operation::new_id());
@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
                         }
                     }
                 }
-                // It has ended, which is what it was asked for.
+                // The old control process has ended, as requested.
                 Ok(None) => break None,
                 Err(failure) => break Some(failure),
             }

@@ -1,8 +1,8 @@
-//! `ctl wait`: until services are ready, healthy or stopped.
+//! `ctl wait`: waits until services are ready, healthy or stopped.
 //!
-//! The command subscribes to events before it looks at the status, so that nothing falls between; it looks
-//! again at each event, and now and then without one, so that a lost event cannot keep it waiting.
-//! `prospect` judges what a look has shown.
+//! The command subscribes to events before a look at the status, so that no change is missed in
+//! between. Another look follows each event, and each [`LOOK_AGAIN`] without an event, so that a
+//! lost event cannot prolong the wait. `prospect` judges the status that a look has found.
 
 mod prospect;
 
@@ -60,7 +60,7 @@ Examples:
 /// Longest time between two looks at the status.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Pause before events are asked for again after their stream broke.
+/// Pause before the next subscription after the stream of events broke.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Exit code for a main process that a signal ended.
@@ -72,7 +72,7 @@ enum Look {
     Pending { names: String },
 }
 
-/// Waits; 3 if that cannot come about by itself, 7 at the end of `--timeout`.
+/// Waits; exit code 3 if the condition cannot come about by itself, 7 at the end of `--timeout`.
 pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error> {
     let until = match (asked.healthy, asked.stopped) {
         (true, _) => Until::Healthy,
@@ -132,7 +132,7 @@ fn left_the_plan(error: Error, known: bool) -> Error {
     Error::new(Kind::UnknownService, message).hint("who changed what: ctl events --changes")
 }
 
-/// As `systemctl wait` would tell it: the exit code of the main process, 255 for a signal.
+/// The exit code of the service's last main process, or 255 if a signal ended the process.
 fn exit_status(service: &ServiceStatus) -> Result<u8, Error> {
     let Some(exit) = &service.last_exit else {
         let message = format!(
@@ -153,7 +153,7 @@ fn left(give_up: Option<Instant>) -> Duration {
     })
 }
 
-/// Subscribes where that is not done yet, then looks: nothing falls between.
+/// Subscribes to events if not subscribed yet, then looks: no change is missed in between.
 async fn step(
     context: &Context,
     names: &[String],
@@ -223,7 +223,7 @@ fn arrived(context: &Context, reply: &StatusReply, named: bool) -> Result<u8, Er
     Ok(0)
 }
 
-/// Until the supervisor answers again; fails as `get` does.
+/// Waits until the supervisor answers again; fails as `get` does.
 pub(super) async fn reachable(context: &Context) -> Result<(), Error> {
     context
         .client

@@ -18,10 +18,11 @@ use tokio::sync::oneshot;
 
 use crate::control::{
     Context, Job,
-    api::{answers::Answer, status::service_state},
+    api::answers::Answer,
     on_disk::{Durability, OnDisk},
     record_keys::Key,
     runs::network_probe::No,
+    service_state::service_state,
     status_files::{StatusFiles, maintenance_files},
     text,
 };

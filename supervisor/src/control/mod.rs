@@ -28,6 +28,7 @@ mod router;
 mod runs;
 mod schedule;
 mod service_ids;
+mod service_state;
 mod settle;
 mod shutdown;
 #[cfg(test)]

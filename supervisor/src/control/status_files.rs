@@ -14,6 +14,7 @@ use crate::{
     control::{
         Context, Job,
         on_disk::{Durability, OnDisk},
+        service_state::service_state,
         work::Work,
     },
     status_files::Situations,
@@ -157,7 +158,7 @@ fn situation(
 ) -> Option<Situation> {
     let view = cx.engine.view(cx.names.id(name)?)?;
     Some(Situation {
-        state: view.state.name().to_owned(),
+        state: service_state(&view.state).as_str().to_owned(),
         ready: view.ready,
         held: view.hold.is_some(),
         blocked: is_blocked(cx, &view),

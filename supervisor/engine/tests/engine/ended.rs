@@ -1,4 +1,4 @@
-//! The end of a main run is told: how, why, and what follows.
+//! The end of a main run is reported with how, why, and what follows.
 
 use engine::*;
 
@@ -75,7 +75,7 @@ fn what_outlives_sigkill_is_told_when_it_has_ended() {
     assert_eq!(rig.ended.len(), 1);
 }
 
-/// A command that comes while the rest is swept is not the cause of the end.
+/// A command that comes while leftovers are swept is not the cause of the end.
 #[test]
 fn a_start_after_a_crash_is_not_its_cause() {
     for command in [Command::Start(set(&[0])), Command::Restart(set(&[0]))] {
@@ -101,7 +101,7 @@ fn end_of(rig: &mut Rig, n: u32) -> StopCause {
     told(rig).cause
 }
 
-/// 0, what requires it, and what requires that; and one that is bound to 0.
+/// Service 0, a chain of two that require it, and a service bound to 0.
 fn family() -> [Spec; 4] {
     let bound = Spec {
         binds_to: set(&[0]),
@@ -124,7 +124,7 @@ fn who_goes_down_along_says_with_what() {
         let own = StopCause::Asked(order);
         assert_eq!(causes, [along(0), along(1), along(0), own]);
     }
-    // What is restarted may be down itself.
+    // The restarted service may be down itself.
     let mut rig = Rig::up(&family());
     for _ in 0..2 {
         rig.exit(0, Exit::Code(1));
@@ -170,7 +170,7 @@ fn sigkill_says_why_it_was_sent() {
         },
         ..daemon()
     };
-    // 1 stops first, and 0 is not even asked before the time is over.
+    // Service 1 stops first, so the deadline passes before service 0 is even asked.
     let mut rig = Rig::up(&[
         slow.clone(),
         Spec {

@@ -27,7 +27,7 @@ pub(super) use self::{
 };
 use self::{outbox::Outbox, trouble::Trouble};
 use crate::{
-    control::{Context, Purpose, Run, record_keys::TROUBLE, text},
+    control::{Context, Purpose, Run, record_keys::TROUBLE, service_state::service_state, text},
     deliver::Message,
 };
 
@@ -355,7 +355,9 @@ fn message(cx: &Context, service: &str, cause: NotifyOn, text: String) -> Messag
     Message {
         service: service.to_owned(),
         cause,
-        state: view.map_or("", |view| view.state.name()).to_owned(),
+        state: view
+            .map_or("", |view| service_state(&view.state).as_str())
+            .to_owned(),
         text,
         at_unix_ms: cx.now.unix_ms,
         count: 1,

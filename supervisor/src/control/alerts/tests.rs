@@ -1,4 +1,4 @@
-//! Messages about one service, on a test clock.
+//! Alerts about a service, on a test clock.
 
 use engine::Moment;
 use plan::NotifyOn::{Failed, Recovered, Restarted, Unhealthy};
@@ -9,7 +9,7 @@ use crate::control::alerts::trouble::{
 
 const FIRST: u64 = 1_000_000;
 
-/// A trouble and its clock; every timeout that is due on the way is carried out.
+/// A trouble with its clock. When time passes, every due timeout is carried out.
 struct Clock {
     trouble: Trouble,
     now: u64,
@@ -137,7 +137,7 @@ fn of_one_cause_there_is_one_message_a_minute_and_then_a_number() {
 fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     let mut clock = Clock::new();
     let mut restarts = 0;
-    // One restart a second, for an hour; ready in between each time.
+    // One restart per second for an hour; the service is ready in between.
     for _ in 0..3600 {
         restarts += 1;
         clock.look(starting(restarts)).look(up(restarts)).pass(1000);
@@ -159,7 +159,7 @@ fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     );
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(clock.trouble.flapping(), Some(3600));
-    // The service stays up: well again once the last restarts are long enough ago, and not before.
+    // The service stays up: it recovers once the last restarts are long enough ago, and not before.
     assert!(!clock.trouble.is_calm(Moment(clock.now)));
     clock.pass(2 * QUIET_MS);
     assert!(clock.trouble.flapping().is_some() && clock.trouble.is_calm(Moment(clock.now)));
@@ -229,7 +229,7 @@ fn each_failed_run_of_what_runs_by_the_clock_is_told() {
     assert_eq!(clock.told(), times);
     clock.pass(QUIET_MS * 2).look(starting(0)).look(up(0));
     assert_eq!(clock.told(), [(240_000, Tell::Cause(Recovered, 1))]);
-    // One that is started again by hand, with somebody before it, is told once.
+    // A failed service that somebody starts by hand and watches fail again is reported once.
     clock
         .look(FAILED)
         .pass(QUIET_MS * 2)
@@ -246,7 +246,7 @@ fn a_start_by_hand_is_a_new_beginning() {
     }
     assert_eq!(clock.trouble.flapping(), Some(9));
     clock.told();
-    // `ctl restart` sets the count back.
+    // `ctl restart` resets the count.
     clock.look(starting(0));
     assert_eq!(clock.trouble.flapping(), None);
     clock.look(up(0));

@@ -268,8 +268,20 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
             state: Some(ServiceState::Gone),
             pid: None,
             seconds: 0,
+            state_in_full: None,
             detail: String::new(),
         };
+    };
+    let reason = status.reason.unwrap_or_default();
+    // Of these two the reason begins with the state.
+    let names_state = match status.state {
+        ServiceState::Stopped => status.held.is_some(),
+        state => state == ServiceState::Waiting,
+    };
+    let (state_in_full, detail) = if names_state {
+        (Some(reason), String::new())
+    } else {
+        (None, reason)
     };
     ActionResult {
         service: name.to_owned(),
@@ -277,7 +289,8 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
         state: Some(status.state),
         pid: status.pid,
         seconds: status.uptime_seconds.unwrap_or(0),
-        detail: status.reason.unwrap_or_default(),
+        state_in_full,
+        detail,
     }
 }
 

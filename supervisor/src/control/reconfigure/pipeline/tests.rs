@@ -1,3 +1,6 @@
+//! The stages of a reconfigure. Invariant: a plan is applied only once it is in place, and a dry
+//! run leaves nothing behind.
+
 use std::collections::BTreeMap;
 
 use api::Progress;
@@ -25,7 +28,7 @@ use crate::{
 
 const SERVICES: [(&str, &str); 1] = [("web", "command = ['/bin/web']\n")];
 
-/// An attempt to apply a plan that says something else of `web`.
+/// An attempt to apply a plan that changes `web`.
 struct Begun {
     fixture: Fixture,
     reconfigure: Reconfigure,
@@ -107,7 +110,7 @@ impl Begun {
         self.reconfigure.weigh(&mut self.fixture.cx, &known, staged)
     }
 
-    /// An attempt up to the point at which the plan is to be weighed.
+    /// An attempt that has reached the decision about its plan.
     fn checked(dry_run: bool) -> (Self, StagedPlan) {
         let mut begun = Self::new(dry_run);
         assert!(matches!(begun.load(), Next::Wait));
