@@ -16,6 +16,8 @@ mod control;
 mod daemon;
 #[path = "keeper/descriptors.rs"]
 mod descriptors;
+#[path = "keeper/frozen.rs"]
+mod frozen;
 #[path = "keeper/leftovers.rs"]
 mod leftovers;
 #[path = "keeper/liveness.rs"]
