@@ -148,8 +148,7 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     site.site_file("a.word = 'good'\n");
     site.ctl(&["reconfigure"]).ok();
     word("good");
-    let warnings = site.status().supervisor.warnings;
-    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(site.status().warnings(), [""; 0]);
 }
 
 fn verdicts(results: &[ActionResult]) -> Vec<(&str, Verdict)> {
