@@ -13,7 +13,7 @@ pub fn must_run_all() -> bool {
 /// Prints that the test, or a part of it, is not run, and notes it in the file that
 /// `MATTERVISOR_SKIPPED` names, from which `./dev test` lists what was not run.
 ///
-/// By itself for what not every machine of root has; else by [`skip!`].
+/// By itself where root cannot get what is missing on every machine; else by [`skip!`].
 pub fn note(reason: &str) {
     eprintln!("skipped: {reason}");
     let Some(path) = std::env::var_os("MATTERVISOR_SKIPPED") else {
