@@ -1,6 +1,7 @@
 //! A control process that hangs, dies soon after its take-over, or does not do what it is asked to.
 
 use std::{
+    fs,
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
