@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use mattervisor_tests::{Events, Site, eventually, skip, stamps};
+use mattervisor_tests::{Events, Site, StatusExt, eventually, skip, stamps};
 
 /// A site whose processes get no inotify instance.
 fn site() -> Site {
