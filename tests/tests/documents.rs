@@ -94,8 +94,10 @@ fn typed(stack: &Stack, command: &str) -> String {
         .env("NO_COLOR", "1")
         .env("MATTERVISOR_ROOT", site.root())
         .env("MATTERVISOR_CATALOG", site.catalog());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let said = run(&mut shell).both();
     said.replace(&url, URL)
+        .replace(&format!(" on {}:", host.trim()), " on mattermost:")
         .replace(&site.root().display().to_string(), "")
 }
 

@@ -1,4 +1,4 @@
-//! Generates `docs/reference/api.md` from `api/openapi.json`, and compares the page there, because
+//! Generates `docs/api.md` from `api/openapi.json`, and compares the page there, because
 //! the API is described once.
 //!
 //! `UPDATE_OPENAPI=1 cargo nextest run -p supervisor api_page` rewrites the page.
@@ -9,7 +9,10 @@ use serde_json::{Map, Value};
 
 use super::{super::openapi::DOCUMENT, openapi::UPDATE};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/api.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md");
+
+/// The longest line, in columns.
+const WIDTH: usize = 100;
 
 const HEAD: &str = "\
 <!-- Made from supervisor/api/openapi.json; run: UPDATE_OPENAPI=1 cargo nextest run -p supervisor api_page -->
@@ -18,12 +21,13 @@ const HEAD: &str = "\
 What `ctl` asks, any program may ask: HTTP/1.1 and JSON on the control socket,
 `/run/mattervisor/ctl.sock`. There is no port.
 
-    curl --unix-socket /run/mattervisor/ctl.sock http://localhost/v1/services
-    curl --unix-socket /run/mattervisor/ctl.sock -X POST http://localhost/v1/services/mattermost/restart
-    curl --unix-socket /run/mattervisor/ctl.sock http://localhost/v1/openapi.json
+    ask() { curl --unix-socket /run/mattervisor/ctl.sock \"$@\"; }
+    ask http://localhost/v1/services
+    ask -X POST http://localhost/v1/services/mattermost/restart
+    ask http://localhost/v1/openapi.json
 
 - **Who may** is decided by the user and groups of the process that connects, as for `ctl`:
-  [who may](../operate.md#who-may). No password, no token.
+  [who may](operate.md#who-may). No password, no token.
 - **Streams** have one JSON value a line (NDJSON). A stream of a change ends once it has settled.
 - **A change** carries an `id` that the client makes: 1 to 128 characters out of `a-z A-Z 0-9 - _ .`.
   A second request with the same id changes nothing and tells how the first ends; after a broken
@@ -38,8 +42,7 @@ What `ctl` asks, any program may ask: HTTP/1.1 and JSON on the control socket,
 
 /// The page as the file of the API says.
 fn page(file: &Value) -> String {
-    let mut page = HEAD.to_owned();
-    page.push_str("\n## Requests\n");
+    let mut page = "\n## Requests\n".to_owned();
     for (path, methods) in object(&file["paths"]) {
         for (method, operation) in object(methods) {
             let _ = write!(page, "\n### `{} {path}`\n\n", method.to_uppercase());
@@ -51,7 +54,8 @@ fn page(file: &Value) -> String {
         let _ = write!(page, "\n### {name}\n\n{}\n", sentence(schema));
         page.push_str(&fields(schema));
     }
-    page
+    let lines: Vec<String> = page.lines().map(wrapped).collect();
+    format!("{HEAD}{}\n", lines.join("\n"))
 }
 
 /// What an operation does, takes and answers.
@@ -162,6 +166,30 @@ fn kind(schema: &Value) -> String {
     }
 }
 
+/// A paragraph or an item in lines that a screen has room for; further lines of an item are below
+/// its words.
+fn wrapped(line: &str) -> String {
+    let words = line.trim_start();
+    let indent = line.len() - words.len();
+    let below = indent + if words.starts_with("- ") { 2 } else { 0 };
+    let mut text = " ".repeat(indent);
+    let mut column = indent;
+    for word in words.split(' ') {
+        let length = word.chars().count();
+        if column + 1 + length > WIDTH {
+            text.push('\n');
+            text.push_str(&" ".repeat(below));
+            column = below;
+        } else if column > indent {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text
+}
+
 /// A description on one line. Links of Rust's documentation lead nowhere here.
 fn sentence(schema: &Value) -> String {
     let text = schema["description"].as_str().unwrap_or_default();
@@ -185,7 +213,7 @@ fn the_page_is_what_the_file_says() {
     }
     assert!(
         std::fs::read_to_string(PAGE).unwrap_or_default() == page,
-        "docs/reference/api.md is not up to date; write it anew: {UPDATE}=1 cargo nextest run -p supervisor api_page"
+        "docs/api.md is not up to date; write it anew: {UPDATE}=1 cargo nextest run -p supervisor api_page"
     );
 }
 
