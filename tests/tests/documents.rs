@@ -125,6 +125,14 @@ fn alike(line: &str) -> String {
         words.remove(ACCOUNT_COLUMN);
     }
     let line = words.join(" ");
+    // How a distribution calls its build of PostgreSQL.
+    let line = match line.split_once("PostgreSQL T (") {
+        Some((before, rest)) => {
+            let after = rest.split_once(')').map_or("", |(_, after)| after);
+            format!("{before}PostgreSQL T{after}")
+        }
+        None => line,
+    };
     // The name of the user depends on that, too.
     match (line.find(" by "), line.find(" at N")) {
         (Some(by), Some(at)) if by < at => format!("{} by root{}", &line[..by], &line[at..]),
@@ -255,6 +263,10 @@ fn every_toml_block_checks() {
 #[test]
 fn lines_are_compared_without_what_differs() {
     assert_eq!(alike("a  running   yes  13656  1h17m"), "a running yes N T");
+    assert_eq!(
+        alike("PostgreSQL 15.18 (Debian 15.18-0+deb12u1), 5 files"),
+        "PostgreSQL T, N files"
+    );
     assert_eq!(
         alike("by root at 2026-11-23T00:19:16.089Z"),
         "by root at N-N-NTN:N:N.NZ"
