@@ -27,12 +27,12 @@ What `ctl` asks, any program may ask: HTTP/1.1 and JSON on the control socket,
     ask http://localhost/v1/openapi.json
 
 - **Who may** is decided by the user and groups of the process that connects, as for `ctl`:
-  [who may](operate.md#who-may). No password, no token.
+  [permissions](operate.md#permissions). No password, no token.
 - **Streams** have one JSON value a line (NDJSON). A stream of a change ends once it has settled.
-- **A change** carries an `id` that the client makes: 1 to 128 characters out of `a-z A-Z 0-9 - _ .`.
-  A second request with the same id changes nothing and tells how the first ends; after a broken
-  connection `GET /v1/changes/{id}` tells it too. A request without an id gets one that its client
-  does not learn.
+- **A change** carries an `id` that the client makes: 1 to 128 characters, letters, digits, `-`, `_`
+  and `.`. A second request with the same id changes nothing and tells how the first ends; after a
+  broken connection `GET /v1/changes/{id}` tells it too. A request without an id gets one that its
+  client does not learn.
 - **Errors** have a fitting status and an [ErrorReply](#errorreply) as body.
 - **Fields to come**: a client should ignore fields of an answer that it does not know. The server
   refuses unknown fields of a request.
