@@ -134,7 +134,7 @@ fn no_key_of_mattermost_is_missing() {
         .filter(|key| !key.starts_with("mattermost.logrotate_"))
         .map(|key| (key, false))
         .collect();
-    for theirs in rows().into_iter().flat_map(|row| row.into_iter().next()) {
+    for theirs in rows().into_iter().filter_map(|row| row.into_iter().next()) {
         for text in theirs {
             let key = text
                 .split_once("['")
