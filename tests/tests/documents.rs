@@ -12,6 +12,7 @@ use std::{
     process::Command,
 };
 
+use mattervisor_backup::Step;
 use mattervisor_tests::{Site, binary, need, nginx, postgres, run};
 
 use crate::stack::Stack;
@@ -101,6 +102,14 @@ fn typed(stack: &Stack, command: &str) -> String {
         .replace(&site.root().display().to_string(), "")
 }
 
+/// Whether a line depends on who runs the tests, or on how fast: the steps of a backup are printed a
+/// few times a second.
+fn differs_by_run(line: &str) -> bool {
+    let without_root = ["warning: runs without root", "warning: without root"];
+    let a_step = Step::CREATE.iter().any(|step| step.words() == line);
+    a_step || without_root.iter().any(|it| line.contains(it))
+}
+
 /// The line with every number as `N`, every duration as `T`, and single blanks.
 fn alike(line: &str) -> String {
     let words = line.split_whitespace().map(|word| {
@@ -150,10 +159,7 @@ fn every_console_block_is_true() {
     for document in documents() {
         for shown in shown(&std::fs::read_to_string(&document).unwrap()) {
             let said = typed(&stack, &shown.command);
-            let without_root = ["warning: runs without root", "warning: without root"];
-            let printed = said
-                .lines()
-                .filter(|line| !without_root.iter().any(|it| line.contains(it)));
+            let printed = said.lines().filter(|line| !differs_by_run(line));
             let said: Vec<String> = printed.map(alike).collect();
             let wanted: Vec<String> = shown.output.iter().map(|line| alike(line)).collect();
             if said != wanted {
