@@ -58,6 +58,7 @@ mod notifications;
 mod older_mattermost;
 mod once;
 mod openapi;
+mod other_inits;
 mod other_names;
 mod owners;
 mod planted_secrets;
