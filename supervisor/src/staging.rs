@@ -1,12 +1,12 @@
-//! Brings directories and rendered files to the disk, in two steps: candidates first, then swap.
-//! A rehearsal writes candidates alone, and says what else there would be to do.
+//! Brings directories and rendered files to the disk, in two steps: candidates first, then swap. A
+//! rehearsal writes candidates alone, and reports the remaining work.
 //!
-//! The first step adds, and changes nothing that is there: neither content nor mode nor owner. It
-//! makes directories that are missing and writes candidates; both are gone again when nothing comes
-//! of it. Files and modes of directories change by the swap, after all has been checked. What
-//! belongs to another account than the plan says changes hands when its service starts
-//! ([`ownership`]). What is there as it is wanted is left alone, wherever it lies. All else goes by
-//! [`place`].
+//! The first step only adds: it creates missing directories and writes candidates, and changes
+//! neither content nor mode nor owner of an existing file. If the plan is given up, both are
+//! removed again. The swap changes files and modes of directories, after all checks. A directory
+//! that belongs to another account than the plan says changes its owner when its service starts
+//! ([`ownership`]). A file or directory that already is as the plan says is left alone, wherever it
+//! lies; [`place`] decides where and with whose rights every other one is written.
 
 mod missing;
 mod ownership;

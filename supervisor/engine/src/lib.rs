@@ -12,6 +12,21 @@
 //!
 //! A deadline is a field of the state that needs it, so it dies with that state. Those by which a
 //! run is judged for its silence are in `judgement`.
+//!
+//! # Modules
+//!
+//! Read `state`, `machine`, `stop` and `propagate` first.
+//!
+//! * `event`, `effect`, `ended`, `view`, `ids`: what goes in and what comes out.
+//! * `engine`, `step`, `propagate`: one event, from its service to all others that it concerns.
+//! * `command`, `restart`, `apply`, `job`, `leases`, `shutdown`: commands, one kind in each file.
+//! * `machine`, `notified`: the tables; a row is a `phase`, a column an `input` or a notification.
+//!   `context` is all that a service's machine sees of other services.
+//! * `start`, `readiness`, `running`, `reload`, `watchdog`, `stop`, `leftovers`, `after_exit`,
+//!   `report_end`: the transitions that the tables name.
+//! * `probe`, `backoff`, `patience`, `judgement`: when a deadline is due, and when it counts.
+//! * `service`, `spec`, `record`, `state`, `up`, `detail`, `order`, `lease`: data of one service.
+//! * `node`, `graph`: the place of a service among the others.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -23,7 +23,8 @@ pub enum Goal {
     Down,
 }
 
-/// An administrator's explicit stop. Only an explicit start lifts it.
+/// An administrator's explicit stop. A start, a restart or a request for a job's work lifts the
+/// hold; nothing else does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Who asked, for people: `root`, `alice (uid 1000)`.

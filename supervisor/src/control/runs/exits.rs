@@ -1,12 +1,12 @@
 //! Ends of main runs: published as events, and on their way to the history on disk.
 //!
-//! The engine says once that a run is over. The keeper then remembers its record, under the name of
-//! the service, before it hears of anything that follows, and until the record is on the disk: it
-//! is neither lost nor doubled, whatever dies. A successor writes what its predecessor may not have
-//! written; readers take a run once. One job at a time writes. What cannot be written is tried
-//! again by time.
+//! The engine reports the end of a run once. The keeper remembers the record of the end, under the
+//! name of the service, before it hears of any consequence, and until the record is on the disk: no
+//! end is lost or doubled, whichever process dies. A successor writes the records that its
+//! predecessor may not have written; readers count a run once. One job at a time writes; a failed
+//! write is repeated later.
 //!
-//! A service that ends again and again has only some of its ends kept (`unwritten.rs`).
+//! Of a service that ends again and again only some ends are kept (`unwritten.rs`).
 
 mod cause;
 mod unwritten;

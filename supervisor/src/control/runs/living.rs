@@ -1,12 +1,13 @@
 //! Main runs that are alive, on disk for the next daemon, should this daemon not see them end.
 //!
-//! Owner: the control process. A run is added when it executes, and taken away once its end is in
-//! the history on disk (`exits.rs`), or is left out of it: so a power cut between the two files
-//! loses none. A run that is in both is passed over at the next start (`boot.rs`). What a daemon
-//! before this one had in the file ended with that one, or was ended by this one at its start: it
-//! goes to the history as ended unseen, and stays in the file until it is there. One job at a time
-//! writes the file, at most every [`PACE_MS`], until it is there (`on_disk.rs`). Limit: a run that
-//! began within that time before the machine went down may not be in the file.
+//! Owner: the control process. A run is added when it executes, and removed once its end is in the
+//! history on disk (`exits.rs`) or is left out of the history, so a power cut between the two files
+//! loses no end. The next start skips a run that is in both (`boot.rs`). A run that an earlier
+//! daemon has left in the file ended with that daemon, or was ended at the start of this one: it
+//! goes to the history as ended unseen, and stays in the file until the history has it. One job at
+//! a time writes the file, at most every [`PACE_MS`], and is repeated until the write succeeds
+//! (`on_disk.rs`). Limit: a run that began within that time before the machine went down may be
+//! missing in the file.
 
 use api::{ExitCause, ExitRecord, NextRun};
 use engine::{Moment, RunId};

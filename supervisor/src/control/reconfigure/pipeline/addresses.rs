@@ -1,11 +1,11 @@
-//! The fifth step: addresses that a plan gives to services anew are looked at before anything is
+//! The fifth step: addresses that a plan gives to services anew are checked before anything is
 //! touched.
 //!
 //! A plan is refused, also in a dry run, if a process has such an address and is no service that
 //! gives the address up by the same plan. A process that ends by the same plan may still have its
-//! address; the start waits for that (`control/runs/address_waits.rs`). For the daemon's first plan
-//! each start checks its own addresses. After the plan is applied, the services must listen where
-//! the plan says (`control/monitors/listening.rs`).
+//! address; the start waits for that end (`control/runs/starts/address_waits.rs`). For the daemon's
+//! first plan each start checks its own addresses. After the plan is applied, the services must
+//! listen where the plan says (`control/monitors/listening.rs`).
 
 use std::collections::BTreeMap;
 

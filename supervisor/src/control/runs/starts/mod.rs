@@ -1,24 +1,23 @@
-//! Starts: from a run that the engine wants to a process that the keeper is asked for.
+//! Starts: from a run that the engine wants to the request for its process to the keeper.
 //!
-//! Owner of every start until then, and of what keeps services from starting. A start goes through
-//! these steps, and can be given up at each:
+//! Owner of every start until that request, and of the reasons that keep services from starting. A
+//! start goes through these steps, and can be given up at each:
 //!
-//! 1. [`Starts::prepare`] asks what the run needs: ids, program, addresses, directories. A job
-//!    finds that out and makes what is missing; all that one input asks for goes into one job
-//!    ([`Starts::ask`]). What the plan that is just being applied has looked up
-//!    ([`Starts::begin_plan`]) is as good as new, and asked for again by nobody.
-//! 2. `prepared.rs` takes the answer, which may come when nobody wants the run any more, or under
+//! 1. [`Starts::prepare`] asks for the needs of the run: ids, program, addresses, directories. A
+//!    job looks them up and makes missing files; all starts of one input share one job
+//!    ([`Starts::ask`]). Look-ups for the plan that is just being applied ([`Starts::begin_plan`])
+//!    are fresh, and are not repeated.
+//! 2. `prepared.rs` takes the answer, which may come when the run is no longer wanted, or under
 //!    another plan.
-//! 3. `directory_waits.rs` and `address_waits.rs`: a run that is on its way down still has a
-//!    directory or an address.
+//! 3. `directory_waits.rs` and `address_waits.rs` wait for a run that is on its way down and still
+//!    has a directory or an address.
 //! 4. `spawn.rs` makes the request to the keeper.
 //!
-//! What a main run was started with stays with it: its probes and reload commands act as the
-//! account that it has, not as the one that its name means by now, and ask no name server each
-//! time.
+//! A main run keeps the ids with which it was started: its probes and reload commands act as that
+//! account, even if the account's name means other ids by now, and ask no name server each time.
 //!
-//! Each step says by [`Next`] what follows for others; a start never waits. Limit: one preparation
-//! for each run.
+//! Each step returns by [`Next`] what follows for other components; a start never blocks. Limit:
+//! one preparation for each run.
 
 mod address_waits;
 mod directory_waits;
