@@ -97,14 +97,20 @@ fn packaged(name: &str) -> PathBuf {
     Path::new(root).join(name)
 }
 
-/// The packaged completion files are what `ctl completions` prints.
+/// The packaged completion files are what `ctl completions` prints, by each of its names.
 #[test]
 fn the_packaged_files_are_those_of_the_definition() {
-    for (shell, name) in [("bash", "ctl.bash"), ("zsh", "_ctl"), ("fish", "ctl.fish")] {
+    for (called, shell, name) in [
+        ("ctl", "bash", "ctl.bash"),
+        ("ctl", "zsh", "_ctl"),
+        ("ctl", "fish", "ctl.fish"),
+        ("mattervisorctl", "bash", "mattervisorctl.bash"),
+        ("mattervisorctl", "zsh", "_mattervisorctl"),
+        ("mattervisorctl", "fish", "mattervisorctl.fish"),
+    ] {
         let mut ctl = Command::new(binary("ctl"));
-        // The printed script names the program as argv[0] does; a packaged script must find `ctl`
-        // by PATH.
-        ctl.arg0("ctl").args(["completions", shell]);
+        // The printed script names the program as argv[0] does; a packaged script must find it by PATH.
+        ctl.arg0(called).args(["completions", shell]);
         let printed = run(&mut ctl).ok().stdout;
         let path = packaged(name);
         if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
@@ -113,7 +119,7 @@ fn the_packaged_files_are_those_of_the_definition() {
         let kept = std::fs::read_to_string(&path).unwrap();
         assert!(
             kept == printed,
-            "{} is out of date: ctl completions {shell}",
+            "{} is out of date; write it anew: MATTERVISOR_UPDATE=1 cargo test -p mattervisor-tests packaged_files",
             path.display()
         );
         if run(Command::new("sh").args(["-c", &format!("command -v {shell}")])).code == 0 {

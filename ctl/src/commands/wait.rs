@@ -67,7 +67,7 @@ const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 const SIGNALLED: u8 = 255;
 
 /// Result of one look at the status.
-enum Look {
+enum Observation {
     Arrived(StatusReply),
     Pending { names: String },
 }
@@ -100,14 +100,14 @@ pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error
         let look = look.map_err(|error| left_the_plan(error, known))?;
         known = true;
         match look {
-            Look::Arrived(reply) => {
+            Observation::Arrived(reply) => {
                 drop(spinner);
                 if let (true, [service]) = (asked.exit_status, reply.services.as_slice()) {
                     return exit_status(service);
                 }
                 return arrived(context, &reply, !asked.names.is_empty());
             }
-            Look::Pending { names } => {
+            Observation::Pending { names } => {
                 spinner.say(|| format!("waiting for {names}"));
                 pending = names;
             }
@@ -159,7 +159,7 @@ async fn step(
     names: &[String],
     until: Until,
     events: &mut Option<Lines<ServiceEvent>>,
-) -> Result<Look, Error> {
+) -> Result<Observation, Error> {
     if events.is_none() {
         *events = match context.client.follow("/v1/events?follow=true&n=0").await {
             Ok(lines) => Some(lines),
@@ -192,9 +192,9 @@ async fn step(
     let named = |service: &&ServiceStatus| format!("{} ({})", service.name, table::state(service));
     let names = missing.iter().map(named).collect::<Vec<_>>().join(", ");
     Ok(if missing.is_empty() {
-        Look::Arrived(reply)
+        Observation::Arrived(reply)
     } else {
-        Look::Pending {
+        Observation::Pending {
             names: shown(&names).into_owned(),
         }
     })

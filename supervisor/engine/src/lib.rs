@@ -53,12 +53,12 @@ mod leftovers;
 mod machine;
 mod node;
 mod notified;
-mod order;
 mod patience;
 mod phase;
 mod probe;
 mod propagate;
 mod readiness;
+mod reasons;
 mod record;
 mod reload;
 mod report_end;
@@ -77,12 +77,12 @@ mod watchdog;
 
 pub use detail::Detail;
 pub use effect::{Effect, ProbeKind, SignalPurpose};
-pub use ended::{Ended, Next};
+pub use ended::{AfterRun, Ended};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Fact, Notification, ProcessImpact, Refusal};
 pub use ids::{Moment, RunId, ServiceId};
 pub use lease::Lease;
-pub use order::Order;
+pub use reasons::StopReason;
 pub use record::Record;
 pub use run_model::{Escalation, Exit, Stop};
 pub use spec::{

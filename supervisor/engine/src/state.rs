@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     detail::Detail,
     ids::{Moment, RunId, ServiceId},
-    order::Order,
+    reasons::StopReason,
     up::{Probing, ReloadOutcome, ReportedProbe, Up},
 };
 
@@ -201,7 +201,7 @@ pub enum Kill {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopCause {
     /// The run was told to.
-    Asked(Order),
+    Asked(StopReason),
     /// The run ended by itself.
     Exited,
     /// The run was not ready in time.

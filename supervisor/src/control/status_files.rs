@@ -12,7 +12,7 @@ use plan::{JobSituation, MaintenanceSituation, Plan, Situation, When};
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         on_disk::{Durability, OnDisk},
         service_state::service_state,
         work::Work,
@@ -135,7 +135,7 @@ impl StatusFiles {
         if let Some(situations) = self.disk.due(cx.now.moment) {
             self.writing = true;
             let plan = Arc::clone(&cx.plan);
-            cx.job(Job::WriteStatusFiles { plan, situations });
+            cx.queue_task(Task::WriteStatusFiles { plan, situations });
         }
     }
 

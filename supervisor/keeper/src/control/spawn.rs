@@ -24,7 +24,7 @@ use crate::{
     message::SpawnStage,
     poller::Source,
     signals,
-    sys::child::{Plan, Program, SpawnError, c_string},
+    sys::child::{ChildSpec, Program, SpawnError, c_string},
     timers::Timer,
 };
 
@@ -93,7 +93,7 @@ impl Control {
         };
         let badness = kit.original.oom_score_adj.as_ref();
         let fds = [&theirs, &self.stdout, &self.stderr].map(AsRawFd::as_raw_fd);
-        let plan = Plan {
+        let plan = ChildSpec {
             argv: strings(&mut kit.config.control_argv.iter().cloned())?,
             env: strings(&mut variables)?,
             oom_score_adj: badness.map(|_| OOM_SCORE_ADJ.to_owned()),
@@ -103,7 +103,7 @@ impl Control {
                 .into_iter()
                 .chain(locks.iter().copied())
                 .collect(),
-            ..Plan::plain(Program::Fd(binary.as_raw_fd()))
+            ..ChildSpec::plain(Program::Fd(binary.as_raw_fd()))
         };
         let pid = kit.make_own(&plan)?;
         drop(theirs);

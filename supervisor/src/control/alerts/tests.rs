@@ -4,7 +4,7 @@ use engine::Moment;
 use plan::NotifyOn::{Failed, Recovered, Restarted, Unhealthy};
 
 use crate::control::alerts::trouble::{
-    FLAPPING_MS, FLAPPING_RESTARTS, Look, QUIET_MS, Tell, Trouble,
+    Condition, FLAPPING_MS, FLAPPING_RESTARTS, QUIET_MS, Tell, Trouble,
 };
 
 const FIRST: u64 = 1_000_000;
@@ -30,7 +30,7 @@ impl Clock {
         self.told.extend(tells.into_iter().map(|tell| (at, tell)));
     }
 
-    fn look(&mut self, look: Look) -> &mut Self {
+    fn look(&mut self, look: Condition) -> &mut Self {
         let tells = self.trouble.look(Moment(self.now), &look);
         self.note(tells);
         self
@@ -55,22 +55,22 @@ impl Clock {
     }
 }
 
-fn up(restarts: u32) -> Look {
-    Look {
+fn up(restarts: u32) -> Condition {
+    Condition {
         well: true,
         restarts,
-        ..Look::default()
+        ..Condition::default()
     }
 }
 
-fn starting(restarts: u32) -> Look {
-    Look {
+fn starting(restarts: u32) -> Condition {
+    Condition {
         restarts,
-        ..Look::default()
+        ..Condition::default()
     }
 }
 
-const FAILED: Look = Look {
+const FAILED: Condition = Condition {
     failed: true,
     each_run: false,
     unhealthy: false,
@@ -114,9 +114,9 @@ fn one_restart_is_told_at_once_and_needs_no_recovery() {
 #[test]
 fn of_one_cause_there_is_one_message_a_minute_and_then_a_number() {
     let mut clock = Clock::new();
-    let sick = Look {
+    let sick = Condition {
         unhealthy: true,
-        ..Look::default()
+        ..Condition::default()
     };
     for _ in 0..4 {
         clock.look(sick).pass(1000).look(up(0)).pass(1000);
@@ -194,10 +194,10 @@ fn few_restarts_over_a_long_time_are_no_flapping() {
 #[test]
 fn a_service_that_died_early_is_well_again_only_after_a_while() {
     let mut clock = Clock::new();
-    let waits = Look {
+    let waits = Condition {
         crashing: true,
         restarts: 1,
-        ..Look::default()
+        ..Condition::default()
     };
     clock
         .look(waits)
@@ -215,7 +215,7 @@ fn a_service_that_died_early_is_well_again_only_after_a_while() {
 
 #[test]
 fn each_failed_run_of_what_runs_by_the_clock_is_told() {
-    let failed = Look {
+    let failed = Condition {
         each_run: true,
         ..FAILED
     };
@@ -257,9 +257,9 @@ fn a_start_by_hand_is_a_new_beginning() {
 fn a_stop_by_hand_ends_the_trouble_without_a_word() {
     let mut clock = Clock::new();
     clock.look(FAILED).told();
-    let down = Look {
+    let down = Condition {
         down: true,
-        ..Look::default()
+        ..Condition::default()
     };
     clock
         .look(down)
@@ -276,7 +276,7 @@ fn a_failure_is_told_also_while_it_flaps() {
         clock.look(starting(restarts));
     }
     clock.told();
-    clock.look(Look {
+    clock.look(Condition {
         restarts: 9,
         ..FAILED
     });
@@ -287,7 +287,7 @@ fn a_failure_is_told_also_while_it_flaps() {
 #[test]
 fn what_was_told_is_known_to_the_next_control_process() {
     let mut clock = Clock::new();
-    clock.look(Look {
+    clock.look(Condition {
         restarts: 3,
         ..FAILED
     });
@@ -295,7 +295,7 @@ fn what_was_told_is_known_to_the_next_control_process() {
     let record = serde_json::to_string(&clock.trouble).unwrap();
     let mut next = Clock::new();
     next.trouble = serde_json::from_str(&record).unwrap();
-    let now = Look {
+    let now = Condition {
         restarts: 3,
         ..FAILED
     };

@@ -92,7 +92,7 @@ impl Begun {
             listening: &self.fixture.listening,
             heard: Moment(0),
         };
-        for ended in self.operations.judge(services, Look::All) {
+        for ended in self.operations.judge(services, JudgeScope::All) {
             self.operations.conclude(&self.fixture.cx, &ended, None);
         }
     }

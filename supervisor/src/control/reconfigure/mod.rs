@@ -10,11 +10,13 @@
 //! one is refused.
 //!
 //! [`Reconfigure`] owns the stage of the attempt, whether the running plan has worked, and the plan
-//! to go back to. A step that needs another component ends with a [`next::Next`]: `routing.rs`
-//! carries it out and continues the attempt. The steps name each other and never this file.
+//! to go back to. A step that needs another component ends with an [`attempt_step::AttemptStep`]:
+//! `routing.rs` carries it out and continues the attempt. The steps name each other and never this
+//! file.
 
 mod apply;
 mod attempt;
+mod attempt_step;
 mod begin;
 mod finish;
 mod go_back;
@@ -22,7 +24,6 @@ mod hangup;
 mod impact;
 mod last_word;
 mod load_result;
-mod next;
 mod pipeline;
 mod probation;
 mod request;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         monitors::listening::{Listening, Progress},
         record_keys::Key,
         stability::PROOF_MS,
@@ -227,7 +227,7 @@ impl Probation {
         self.proven_at = None;
         self.changed.clear();
         let (plan, mark) = (Arc::clone(&cx.plan), self.by.clone());
-        cx.job(Job::Keep { plan, mark });
+        cx.queue_task(Task::Keep { plan, mark });
         self.remember(cx);
     }
 

@@ -14,7 +14,7 @@ use engine::{Moment, RunId};
 
 use crate::{
     control::{
-        Context, Job, Purpose,
+        Context, Purpose, Task,
         on_disk::{Durability, News, OnDisk},
         runs::exits::Exits,
         text,
@@ -92,7 +92,7 @@ impl RunningOnDisk {
     /// Has the file written if a write is due.
     pub(in crate::control) fn store(&mut self, cx: &mut Context) {
         if let Some(running) = self.disk.due(cx.now.moment) {
-            cx.job(Job::StoreRunning { running });
+            cx.queue_task(Task::StoreRunning { running });
         }
     }
 

@@ -1,6 +1,8 @@
 //! Invariants of every engine state, checked after every event and at every spawn, stop and end.
 
-use engine::{Effect, Goal, Order, Probing, RunId, ServiceId, Settled, State, StopCause, Up, View};
+use engine::{
+    Effect, Goal, Probing, RunId, ServiceId, Settled, State, StopCause, StopReason, Up, View,
+};
 
 use super::{Phase, Proc, Rig, Role};
 
@@ -110,15 +112,15 @@ impl Rig {
         let view = self.engine.view(service).expect("known");
         let spec = self.specs.get(&service);
         let is_so = match order {
-            Order::Stop => view.goal == Goal::Down && view.hold.is_some(),
-            Order::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
-            Order::Restart | Order::Plan => view.goal == Goal::Up && view.hold.is_none(),
-            Order::Removed => view.goal == Goal::Up || view.hold.is_some(),
-            Order::Shutdown => self.engine.settled(service) != Some(Settled::Ready),
-            Order::Requirement(on) => {
+            StopReason::Stop => view.goal == Goal::Down && view.hold.is_some(),
+            StopReason::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
+            StopReason::Restart | StopReason::Plan => view.goal == Goal::Up && view.hold.is_none(),
+            StopReason::Removed => view.goal == Goal::Up || view.hold.is_some(),
+            StopReason::Shutdown => self.engine.settled(service) != Some(Settled::Ready),
+            StopReason::Requirement(on) => {
                 spec.is_some_and(|spec| spec.requires.contains(&on) || spec.binds_to.contains(&on))
             }
-            Order::Binding(on) => {
+            StopReason::Binding(on) => {
                 let up = self.engine.view(on).is_some_and(|on| on.ready);
                 !up && spec.is_some_and(|spec| spec.binds_to.contains(&on))
             }

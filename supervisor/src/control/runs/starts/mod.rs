@@ -16,7 +16,7 @@
 //! A main run keeps the ids with which it was started: its probes and reload commands act as that
 //! account, even if the account's name means other ids by now, and ask no name server each time.
 //!
-//! Each step returns by [`Next`] what follows for other components; a start never blocks. Limit:
+//! Each step returns by [`StartStep`] what follows for other components; a start never blocks. Limit:
 //! one preparation for each run.
 
 mod address_waits;
@@ -39,7 +39,7 @@ use address_waits::AddressWaits;
 pub(in crate::control) use directory_waits::in_use as directories_in_use;
 
 use crate::{
-    control::{Context, Job, Purpose, Run, runs::spawn},
+    control::{Context, Purpose, Run, Task, runs::spawn},
     prepare::{self, Needs, Prepared, Resolved, Start},
     staging::{Broken, Resolutions},
     unready::Unready,
@@ -73,7 +73,7 @@ pub(in crate::control) struct Starts {
 /// The consequence of a step of a start for other components.
 #[must_use = "the run goes no further without it"]
 #[derive(Debug)]
-pub(in crate::control) enum Next {
+pub(in crate::control) enum StartStep {
     /// Nothing yet: the run waits, or its helper has been asked for.
     Nothing,
     /// A lookup is about to read files of a main process.
@@ -93,9 +93,9 @@ impl Starts {
         cx: &mut Context,
         id: ServiceId,
         run: RunId,
-    ) -> Next {
+    ) -> StartStep {
         let Some(service) = cx.service(id).cloned() else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         cx.add_run(run, Run::new(id, Purpose::Main));
         match service.broken.as_ref().or_else(|| self.broken.get(&id)) {
@@ -114,9 +114,9 @@ impl Starts {
         id: ServiceId,
         run: RunId,
         purpose: Purpose,
-    ) -> Next {
+    ) -> StartStep {
         let Some(service) = cx.service(id).cloned() else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         let known = known_of_run(cx, &service, &purpose);
         cx.add_run(run, Run::new(id, purpose));
@@ -127,9 +127,9 @@ impl Starts {
     }
 
     /// Finds out, and makes, what a run needs; it goes on in [`Self::on_prepared`].
-    fn prepare(&mut self, cx: &mut Context, run: RunId, service: &plan::Service) -> Next {
+    fn prepare(&mut self, cx: &mut Context, run: RunId, service: &plan::Service) -> StartStep {
         let Some(known) = cx.run(run) else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         let main = known.purpose == Purpose::Main;
         let validator = known.purpose == Purpose::Validator;
@@ -167,9 +167,9 @@ impl Starts {
             unwanted,
         });
         if main {
-            Next::Prepares(run)
+            StartStep::Prepares(run)
         } else {
-            Next::Nothing
+            StartStep::Nothing
         }
     }
 
@@ -184,7 +184,7 @@ impl Starts {
             }
         }
         if !starts.is_empty() {
-            cx.job(Job::Prepare(starts));
+            cx.queue_task(Task::Prepare(starts));
         }
     }
 
@@ -196,7 +196,7 @@ impl Starts {
 
     /// The run waits no longer for what it would have needed. That may never be found out, where a
     /// name service or a file server does not answer.
-    pub(in crate::control) fn give_up(&mut self, cx: &mut Context, run: RunId) -> Next {
+    pub(in crate::control) fn give_up(&mut self, cx: &mut Context, run: RunId) -> StartStep {
         if let Some(unwanted) = self.preparing.remove(&run) {
             unwanted.store(true, Ordering::Relaxed);
         }
@@ -272,9 +272,9 @@ impl Starts {
 }
 
 /// The main process is not started.
-fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> Next {
+fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> StartStep {
     cx.remove_run(run);
-    Next::Refused(Fact::SpawnFailed {
+    StartStep::Refused(Fact::SpawnFailed {
         run,
         transient,
         reason,
@@ -282,17 +282,17 @@ fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> Next
 }
 
 /// Drops a run that is not to be started any more.
-fn drop_start(cx: &mut Context, run: RunId) -> Next {
+fn drop_start(cx: &mut Context, run: RunId) -> StartStep {
     match cx.run(run).map(|known| &known.purpose) {
         Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.into()),
         Some(Purpose::Validator) => {
             cx.remove_run(run);
             let verdict = Err(NOT_STARTED.to_owned());
-            Next::Refused(Fact::Validated { run, verdict })
+            StartStep::Refused(Fact::Validated { run, verdict })
         }
         _ => {
             cx.remove_run(run);
-            Next::Nothing
+            StartStep::Nothing
         }
     }
 }
@@ -303,13 +303,13 @@ fn spawn_helper(
     service: &plan::Service,
     run: RunId,
     resolved: &Resolved,
-) -> Next {
+) -> StartStep {
     match spawn::helper(cx, service, run, resolved) {
         Ok(request) => {
             cx.tell(request);
-            Next::Nothing
+            StartStep::Nothing
         }
-        Err(reason) => Next::HelperEnded(run, Err(reason)),
+        Err(reason) => StartStep::HelperEnded(run, Err(reason)),
     }
 }
 
