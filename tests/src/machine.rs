@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     binaries::binary,
+    control_groups::remove_groups,
     ctl::{Ctl, run_for},
     processes::{children, kill, spawn},
     programs::{Missing, program},
@@ -28,14 +29,22 @@ const DOWN: Duration = Duration::from_secs(60);
 
 /// Mounts the overlay and boots it, in a mount namespace that ends with the machine.
 /// `systemd-nspawn` needs a /run in memory, which not every machine has, and neither `machined` nor
-/// a scope. `$0` is the tree, `$1` the machine's directory, `$2` what is to be done in it before.
+/// a scope. `$0` is the tree, `$1` the machine's directory, `$2` what is to be done in it before; the
+/// other arguments are the machine's control groups.
 const BOOT: &str = r#"
+    tree=$0 machine=$1 before=$2
+    shift 2
+    for group; do
+        mkdir -p "$group"
+        echo $$ >"$group/cgroup.procs"
+    done
     mount -t tmpfs -o mode=0755 tmpfs /run
     mkdir /run/systemd
-    mount -t overlay overlay -o "lowerdir=$0,upperdir=$1/written,workdir=$1/work" "$1/root"
-    chroot "$1/root" /bin/sh -euc "$2"
+    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$machine/written,workdir=$machine/work" \
+        "$machine/root"
+    chroot "$machine/root" /bin/sh -euc "$before"
     exec systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \
-        --boot --directory="$1/root" --machine="mattervisor-init-$$"
+        --boot --directory="$machine/root" --machine="mattervisor-init-$$"
 "#;
 
 /// A machine, down at first.
@@ -118,6 +127,7 @@ impl Machine {
             .args(["--mount", "--propagation", "private", "sh", "-euc", BOOT])
             .args([&self.tree, self.directory.path()])
             .arg(before)
+            .args(self.control_groups())
             .stdin(Stdio::null())
             .stdout(console)
             .stderr(errors);
@@ -156,6 +166,26 @@ impl Machine {
         String::from_utf8_lossy(&fs::read(self.console()).unwrap_or_default()).into_owned()
     }
 
+    /// Groups of the machine's own, in the hierarchies that `systemd-nspawn` groups by: the daemons
+    /// of two machines in one group would take the same names below it.
+    fn control_groups(&self) -> Vec<PathBuf> {
+        let name = self.directory.path().file_name().expect("it has a name");
+        let name = format!("mattervisor-init-{}", name.to_string_lossy());
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mounts = [
+            ("0::", "/sys/fs/cgroup/unified"),
+            ("0::", "/sys/fs/cgroup"),
+            ("name=systemd:", "/sys/fs/cgroup/systemd"),
+        ];
+        let groups = mounts.iter().filter_map(|(kind, mount)| {
+            let (_, path) = own.lines().find_map(|line| line.split_once(kind))?;
+            let group = Path::new(mount).join(path.trim_start_matches('/'));
+            let exists = group.join("cgroup.procs").is_file();
+            exists.then(|| group.join(&name))
+        });
+        groups.collect()
+    }
+
     fn console(&self) -> PathBuf {
         self.directory.path().join("console")
     }
@@ -184,6 +214,13 @@ impl Drop for Machine {
         if let Some(mut nspawn) = self.nspawn.take() {
             let _ = nspawn.kill();
             let _ = nspawn.wait();
+        }
+        for group in self.control_groups() {
+            // Its processes are gone, which the kernel may note a moment later.
+            within(DOWN, || {
+                remove_groups(&group);
+                (!group.exists()).then_some(())
+            });
         }
     }
 }
