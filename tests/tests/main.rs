@@ -17,6 +17,7 @@ mod cli_errors;
 mod completed;
 mod completions;
 mod confirmed_reloads;
+mod container;
 mod control_process_death;
 mod control_socket;
 mod data_in_place;
