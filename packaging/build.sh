@@ -44,9 +44,8 @@ deb() {
     mkdir "$work/deb"
     cp -r "$packaging/debian" "$work/deb/"
     # The LSB script is also that of sysvinit's users elsewhere.
-    if [ -e "$packaging/sysvinit/mattervisor" ]; then
-        cp "$packaging/sysvinit/mattervisor" "$work/deb/debian/mattervisor.init"
-    fi
+    cp "$packaging/sysvinit/mattervisor" "$work/deb/debian/mattervisor.init"
+    cp "$packaging/logrotate/mattervisor" "$work/deb/debian/mattervisor.logrotate"
     cat >"$work/deb/debian/changelog" <<TEXT
 mattervisor ($version-1) unstable; urgency=medium
 

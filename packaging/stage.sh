@@ -57,6 +57,13 @@ file "$completions/_mattervisorctl" /usr/share/zsh/vendor-completions/_mattervis
 file "$completions/mattervisorctl.fish" /usr/share/fish/vendor_completions.d/mattervisorctl.fish
 files /usr/share/mattervisor/completions "$completions/ctl.bash" "$completions/_ctl" "$completions/ctl.fish"
 
+# For inits other than systemd and sysvinit, whose script each package has by its own helper.
+program "$packaging/openrc/mattervisor" /usr/share/mattervisor/openrc/mattervisor
+for name in run finish check log/run; do
+    program "$packaging/runit/$name" "/usr/share/mattervisor/runit/$name"
+done
+file "$packaging/container/Containerfile" /usr/share/mattervisor/container/Containerfile
+
 doc=/usr/share/doc/mattervisor
 files "$doc" "$repo/README.md"
 files "$doc/docs" "$repo"/docs/*.md

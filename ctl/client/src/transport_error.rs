@@ -87,7 +87,7 @@ impl Client {
                 .hint("its keeper has died, and what is left of it stops its services")
                 .hint(log),
             None => error(format!("the supervisor is not running: {what}"))
-                .hint("start it: systemctl start mattervisor"),
+                .hint("start it: systemctl start mattervisor, or service mattervisor start without systemd"),
         }
     }
 }

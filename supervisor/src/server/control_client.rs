@@ -37,7 +37,7 @@ impl Shared {
             return Failure::new(
                 api::ErrorKind::Internal,
                 "the keeper is gone, so every service is being stopped, in order",
-                "start the supervisor again when it has ended: systemctl restart mattervisor",
+                "start the supervisor again when it has ended: systemctl restart mattervisor, or service mattervisor restart without systemd",
             );
         }
         Failure::new(
