@@ -61,7 +61,7 @@ use nix::sys::stat::{Mode, umask};
 fn main() -> ExitCode {
     // Whatever it was started with: what is made has the mode that is asked for.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| run_modes::refuse(&error));
     match cli.command {
         None => run_modes::keeper(&cli),
         Some(Command::Control) => run_modes::child(&cli, "control", control::run),

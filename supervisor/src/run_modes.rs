@@ -10,9 +10,14 @@ use std::{
     process::ExitCode,
 };
 
-use keeper::{stderr, stderr_log::Voice};
+use keeper::{
+    journal::{self, Severity},
+    stderr,
+    stderr_log::Voice,
+};
 use nix::sys::stat::{Mode, umask};
 use plan::{Options, Paths};
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     cli::{Cli, LogFormat},
@@ -155,7 +160,8 @@ fn environment(name: &str) -> Option<PathBuf> {
 }
 
 fn fail(why: &str) -> ExitCode {
-    stderr::write(format!("supervisor: {why}\n").as_bytes());
+    // Nothing but memory is written to, which cannot fail.
+    let _ = writeln!(stderr::Message(Severity::Error), "supervisor: {why}");
     stderr::flush();
     ExitCode::from(exit::FAILURE)
 }
@@ -167,19 +173,54 @@ fn hash(root: &Path) -> String {
     format!("{:08x}", hasher.finish() & 0xffff_ffff)
 }
 
+/// Refuses a command line. In the journal this is an error, as whatever keeps the daemon from its
+/// start.
+pub(crate) fn refuse(error: &clap::Error) -> ! {
+    if error.use_stderr() && journal::is_stderr() {
+        let text = error.to_string();
+        stderr::write(journal::with_priority(Severity::Error, text.trim_end()).as_bytes());
+        stderr::flush();
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
 /// Whatever becomes of a line, the process that says it goes on at once.
 fn log_to_stderr(name: &'static str, format: LogFormat) {
     let json = format == LogFormat::Json;
     keeper::stderr_log::speak_as(Voice { name, json });
     stderr::say_panics();
     let lines = tracing_subscriber::fmt()
-        .with_writer(|| stderr::Line)
+        .with_writer(BySeverity)
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(false);
     if json {
         lines.json().init();
+    } else if journal::is_stderr() {
+        // The journal has the time and the level beside the text.
+        lines.without_time().with_level(false).init();
     } else {
         lines.init();
+    }
+}
+
+/// Makes a writer for each message that knows how important the message is.
+struct BySeverity;
+
+impl MakeWriter<'_> for BySeverity {
+    type Writer = stderr::Message;
+
+    fn make_writer(&self) -> Self::Writer {
+        stderr::Message(Severity::Info)
+    }
+
+    fn make_writer_for(&self, about: &tracing::Metadata<'_>) -> Self::Writer {
+        stderr::Message(match *about.level() {
+            tracing::Level::ERROR => Severity::Error,
+            tracing::Level::WARN => Severity::Warning,
+            tracing::Level::INFO => Severity::Info,
+            tracing::Level::DEBUG | tracing::Level::TRACE => Severity::Debug,
+        })
     }
 }

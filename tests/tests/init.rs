@@ -110,3 +110,61 @@ fn a_control_process_that_hangs_is_replaced() {
     assert_ne!(site.control_pid(), control);
     assert_eq!(site.status().services[0].pid, service);
 }
+
+/// The status line says what is not simply up, and is sent again when that changes.
+#[test]
+fn the_status_line_says_who_is_stopped_or_degraded() {
+    let mut site = Site::new();
+    let well = site.file("well");
+    std::fs::write(&well, "").unwrap();
+    let probe = format!(
+        r#"
+            [health]
+            exec = ["test", "-e", "{well}"]
+            interval = "50ms"
+            failures = 1
+        "#
+    );
+    site.child("a", &["sleep"], "");
+    site.child("sick", &["sleep"], &probe);
+    site.start_ready();
+    site.ctl(&["stop", "a"]).ok();
+    told(&site, "a is stopped", |line| line == "STATUS=stopped: a");
+    std::fs::remove_file(&well).unwrap();
+    told(&site, "sick is degraded", |line| {
+        line == "STATUS=degraded: sick; stopped: a"
+    });
+    std::fs::write(&well, "").unwrap();
+    site.ctl(&["start", "a"]).ok();
+    told(&site, "both are well", |line| {
+        line == "STATUS=all services are up"
+    });
+}
+
+/// Init limits a reload by the command as it limits a start: while services of the change come up,
+/// it is asked for more time.
+#[test]
+fn more_time_is_asked_for_while_a_reload_works() {
+    let mut site = Site::new();
+    let gate = site.file("gate");
+    std::fs::write(&gate, "").unwrap();
+    let verbs = [&format!("wait-file={gate}"), "notify=READY=1", "sleep"];
+    let ready = "[ready]\nnotify = true\ntimeout = '1m'\n";
+    site.child("slow", &verbs, ready);
+    site.start_ready();
+    std::fs::remove_file(&gate).unwrap();
+    site.child("slow", &verbs, &format!("{ready}[env]\nNEW = '1'\n"));
+    site.ctl(&["--no-wait", "reconfigure"]).ok();
+    let lines = told(&site, "slow starts again", |line| {
+        line == "STATUS=waiting for: slow"
+    });
+    let asks = |line: &str| line.starts_with("EXTEND_TIMEOUT_USEC=");
+    let begun = lines.iter().position(|line| line == "RELOADING=1");
+    if !begun.is_some_and(|begun| lines[begun..].iter().any(|line| asks(line))) {
+        told(&site, "more time is asked for", asks);
+    }
+    std::fs::write(&gate, "").unwrap();
+    told(&site, "the end", |line| {
+        line == "STATUS=all services are up"
+    });
+}

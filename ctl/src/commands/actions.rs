@@ -42,8 +42,9 @@ Examples:
 
 /// Text after the help of `stop`.
 pub(crate) const STOP_EXAMPLES: &str = "\
-A stopped service stays so until it is started. What requires it stops first, and comes back with
-it.
+A stopped service stays so until it is started, also over a restart of the supervisor. A reboot
+starts it again, unless its restart policy is unless-stopped. What requires it stops first, and
+comes back with it.
 
 Examples:
   ctl stop nginx

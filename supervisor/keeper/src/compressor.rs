@@ -20,10 +20,11 @@ use nix::{errno::Errno, libc};
 use crate::{
     clock::now_ms,
     exit_text::exit_text,
+    journal,
     kit::Kit,
     message::{Exit, SpawnStage},
     runs::Runs,
-    stderr_log::say,
+    stderr_log::error,
     sys::{
         child::{ChildSpec, Program, SpawnError, c_string},
         pidfd,
@@ -136,8 +137,11 @@ impl Compressor {
         argv.push(dir.as_os_str().as_bytes().to_vec());
         let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>();
         let (null, (program, stderr)) = (kit.null.as_raw_fd(), program);
+        let journal = journal::variable().map(|it| c_string(it.into_bytes()));
+        let env: Result<_, _> = journal.into_iter().collect();
         let plan = ChildSpec {
             argv: argv.map_err(|errno| (SpawnStage::Arguments, errno))?,
+            env: env.map_err(|errno| (SpawnStage::Arguments, errno))?,
             nice: Some(NICE),
             io_priority: Some(IO_PRIORITY),
             oom_score_adj: kit.original.oom_score_adj.clone(),
@@ -179,7 +183,7 @@ impl Compressor {
 
     fn has_failed(&mut self, kit: &Kit, service: &str, why: &str) {
         if self.failed.insert(service.to_owned()) {
-            say!("{service}: could not compress rotated log files: {why}");
+            error!("{service}: could not compress rotated log files: {why}");
             let text = format!("rotated files could not be compressed and stay as they are: {why}");
             kit.log.mark(service, &text);
         }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::now_ms, stderr_log::say};
+use crate::{clock::now_ms, stderr_log::error};
 
 /// Variables that init has set for the keeper alone.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
@@ -83,7 +83,7 @@ impl Init {
             let _ = socket.set_nonblocking(true);
         }
         if let Err(error) = sent {
-            say!("could not tell init {message:?}: {error}");
+            error!("could not tell init {message:?}: {error}");
         }
     }
 }

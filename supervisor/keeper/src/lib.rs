@@ -20,7 +20,7 @@
 //! | `cgroup`, `traces`, `cookie`, `left`; the crate `proc` | what the kernel shows of processes, and whose they are |
 //! | `message`, `link`, `hello` | what the two processes say to each other, and how |
 //! | `log` | the log thread |
-//! | `exit_text`, `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
+//! | `exit_text`, `stderr_log`, `stderr`, `journal` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
 //! | `spawn_watchdog` | frees the main thread from a child that does not reach its exec |
 //! | `sys` | the only `unsafe` |
 //! | `keeper_lost` | for a control process whose keeper has died |
@@ -38,6 +38,7 @@ mod fact_queue;
 pub mod hello;
 mod in_place;
 mod init;
+pub mod journal;
 mod keeper;
 pub mod keeper_lost;
 mod kit;
@@ -117,7 +118,7 @@ pub fn run(config: Config) -> ExitCode {
         Ok(keeper) => keeper.run(),
         Err(keeper::start::StartError::Interrupted) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr_log::say!("{error}");
+            stderr_log::error!("{error}");
             ExitCode::FAILURE
         }
     };

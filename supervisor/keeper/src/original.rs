@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet};
 
 use nix::libc::rlimit;
 
-use crate::stderr_log::say;
+use crate::stderr_log::warning;
 
 /// Values that children get from those that the daemon was started with.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Original {
     /// Logs a text once, however often its cause recurs.
     pub(crate) fn say_once(&self, text: String, more: &str) {
         if !self.told.borrow().contains(&text) {
-            say!("{text}{more}");
+            warning!("{text}{more}");
             self.told.borrow_mut().insert(text);
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     record::Records,
     removals::{Of, Watch},
     runs::Runs,
-    stderr_log::say,
+    stderr_log::{error, warning},
     timers::Timer,
 };
 
@@ -157,12 +157,12 @@ impl Places {
         }
         runs.check_notify_sockets(kit);
         for path in &look.made {
-            say!("{} was removed or replaced: made again", path.display());
+            warning!("{} was removed or replaced: made again", path.display());
         }
         for what in &look.failed {
             // Only the first failed attempt is reported.
             if !self.failed.contains(what) {
-                say!("could not make again what was removed: {what}; tries again");
+                error!("could not make again what was removed: {what}; tries again");
             }
         }
         if !look.failed.is_empty() {

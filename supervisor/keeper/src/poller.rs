@@ -10,7 +10,7 @@ use nix::{
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 
-use crate::{message::RunId, stderr_log::say};
+use crate::{message::RunId, stderr_log::error};
 
 /// Events taken in one turn.
 const EVENTS_PER_TURN: usize = 64;
@@ -110,7 +110,7 @@ impl Poller {
     pub(crate) fn watch(&self, fd: impl AsFd, source: Source) {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
         if let Err(error) = self.epoll.add(fd, event) {
-            say!("could not watch {source:?}: {error}");
+            error!("could not watch {source:?}: {error}");
         }
     }
 
@@ -125,7 +125,7 @@ impl Poller {
         flags.set(EpollFlags::EPOLLOUT, writing);
         let mut event = EpollEvent::new(flags, source.token());
         if let Err(error) = self.epoll.modify(fd, &mut event) {
-            say!("could not watch the link: {error}");
+            error!("could not watch the link: {error}");
         }
     }
 

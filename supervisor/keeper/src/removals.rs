@@ -17,7 +17,7 @@ use nix::{
     sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
 };
 
-use crate::stderr_log::say;
+use crate::stderr_log::warning;
 
 /// The directory itself is removed or moved away.
 const ITSELF: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF.union(AddWatchFlags::IN_MOVE_SELF);
@@ -53,7 +53,7 @@ impl Removals {
     pub(crate) fn new() -> Self {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
         if let Err(error) = &inotify {
-            say!(
+            warning!(
                 "does not notice at once when something of its directories is removed: no inotify: {error}"
             );
         }

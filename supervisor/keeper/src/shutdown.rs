@@ -17,7 +17,7 @@ use crate::{
     kit::{Kit, Life, NO_CONTROL_MS},
     message::{Role, RunId},
     runs::Runs,
-    stderr_log::say,
+    stderr_log::warning,
     timers::Timer,
 };
 
@@ -177,7 +177,7 @@ impl Shutdown {
         } else {
             control.close_link(kit);
             for run in runs.living() {
-                say!("run {run} was not stopped; kills it");
+                warning!("run {run} was not stopped; kills it");
                 runs.kill_tree(kit, run);
             }
         }
@@ -204,7 +204,7 @@ impl Shutdown {
         }
         stopping.kill_at = u64::MAX;
         if runs.lives(id) {
-            say!("run {id} did not stop in time; kills it");
+            warning!("run {id} did not stop in time; kills it");
             runs.kill_tree(kit, id);
         }
     }

@@ -27,7 +27,10 @@ use nix::{
     sys::signal::SigSet,
 };
 
-use crate::stderr_log;
+use crate::{
+    journal::{self, Severity},
+    stderr_log,
+};
 
 /// Most bytes that wait to be written; one line alone may be longer.
 const QUEUE_BYTES_MAX: usize = 64 << 10;
@@ -55,7 +58,7 @@ pub fn say_panics() {
         let what = panic.payload();
         let text = what.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| what.downcast_ref::<&str>().copied());
-        stderr_log::say!(
+        stderr_log::error!(
             "panics at {}: {}",
             place.unwrap_or_default(),
             text.unwrap_or("without a word")
@@ -64,14 +67,19 @@ pub fn say_panics() {
     }));
 }
 
-/// A writer for a library that writes each line as a whole.
+/// A writer for a library that writes each message as a whole, with one severity.
 #[derive(Clone, Copy, Debug)]
-pub struct Line;
+pub struct Message(pub Severity);
 
-impl io::Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write(line);
-        Ok(line.len())
+impl io::Write for Message {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        if journal::is_stderr() {
+            let text = String::from_utf8_lossy(message);
+            write(journal::with_priority(self.0, &text).as_bytes());
+        } else {
+            write(message);
+        }
+        Ok(message.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -201,7 +209,10 @@ impl Writer<'_> {
                 "{} lines were lost here: standard error took nothing",
                 self.lost
             );
-            if self.send(&stderr_log::formatted(&text)).is_ok() {
+            if self
+                .send(&stderr_log::formatted(Severity::Warning, &text))
+                .is_ok()
+            {
                 self.lost = 0;
             }
         }

@@ -14,7 +14,7 @@ use crate::{
     kit::Kit,
     message::{Notice, Stray},
     runs::Runs,
-    stderr_log::say,
+    stderr_log::warning,
 };
 
 /// Strays beyond this number are not named.
@@ -44,7 +44,9 @@ impl Strays {
             }
             let stray = self.known.remove(&pid).unwrap_or_else(|| {
                 let name = proc::name(pid);
-                say!("pid {pid} ({name}) belongs to no service that can be told; leaves it alone");
+                warning!(
+                    "pid {pid} ({name}) belongs to no service that can be told; leaves it alone"
+                );
                 Stray {
                     pid,
                     command: name,

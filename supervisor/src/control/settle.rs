@@ -142,7 +142,7 @@ impl Control {
             Step::Trouble if any => self.look_for_trouble(touched),
             Step::AdvanceOperations if any => self.advance_operations(touched),
             Step::JudgePlan if any => self.judge_plan(touched),
-            Step::TellInit if any => self.tell_init(),
+            Step::TellInit if any || !self.reconfigure.is_idle() => self.tell_init(),
             Step::Outcomes
             | Step::Trouble
             | Step::AdvanceOperations

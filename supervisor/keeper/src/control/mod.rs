@@ -38,7 +38,7 @@ use crate::{
     link::{Link, LinkError},
     message::{Hello, Notice, Request},
     poller::Source,
-    stderr_log::say,
+    stderr_log::error,
     sys::pidfd,
 };
 
@@ -186,7 +186,7 @@ impl Control {
         };
         // A control process that has just ended closes its side too; reaping reports the reason.
         if !matches!(error, LinkError::Eof) {
-            say!("lost the control process (pid {pid}): {error}");
+            error!("lost the control process (pid {pid}): {error}");
         }
         if !kit.is_shutting_down() {
             let _ = pidfd::kill(pid, libc::SIGKILL);
@@ -229,7 +229,7 @@ impl Control {
 /// receiver has done nothing wrong.
 fn tell(link: &mut Link, notice: &Notice, fds: Vec<OwnedFd>) {
     if let Err(error) = link.queue(notice, fds) {
-        say!("could not tell the control process: {error}");
+        error!("could not tell the control process: {error}");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     listener::Listener,
     message::Notice,
     poller::Source,
-    stderr_log::say,
+    stderr_log::error,
     timers::Timer,
 };
 
@@ -61,7 +61,7 @@ impl Control {
         if self.liveness.take_rearm()
             && let Err(error) = kit.poller.watch_once(listener, Source::Client)
         {
-            say!("could not watch the control socket: {error}");
+            error!("could not watch the control socket: {error}");
         }
         if self.owes_a_word(kit)
             && let Some(at) = self.liveness.time(patience_ms(kit))
@@ -97,11 +97,11 @@ impl Control {
                 at
             }
             Due::NotTakenOver => {
-                say!("the control process (pid {pid}) has not taken over in time; kills it");
+                error!("the control process (pid {pid}) has not taken over in time; kills it");
                 return Some(pid);
             }
             Due::Silent(silent) => {
-                say!(
+                error!(
                     "the control process (pid {pid}) has not answered {MISSED_MAX} questions in {silent:?}; kills it"
                 );
                 return Some(pid);

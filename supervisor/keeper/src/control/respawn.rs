@@ -5,7 +5,7 @@ use nix::libc;
 
 use super::{Control, standing::Loss, successor::Retired};
 use crate::{
-    clock::now_ms, exit_text::exit_text, kit::Kit, message::Request, stderr_log::say, sys::pidfd,
+    clock::now_ms, exit_text::exit_text, kit::Kit, message::Request, stderr_log::error, sys::pidfd,
     timers::Timer,
 };
 
@@ -49,7 +49,7 @@ impl Control {
         };
         let proven = self.standing.is_proven();
         if proven {
-            say!("the control process (pid {pid}) has died ({how}); starts another");
+            error!("the control process (pid {pid}) has died ({how}); starts another");
             kit.timers.add(now_ms(), Timer::Control);
         } else if !is_hopeless {
             self.follow_early_death(pid, loss, &how);
@@ -62,7 +62,7 @@ impl Control {
     fn follow_early_death(&mut self, pid: i32, loss: Loss, how: &str) {
         let took_over_at = self.standing.took_over_at();
         if let Some(earlier) = self.standing.lost_early(loss) {
-            say!(
+            error!(
                 "the control process (pid {pid}) of the program that was installed last does not work ({how}); \
                  goes back to the program that worked before: install one that works, then give the command ctl reexec"
             );
@@ -71,12 +71,12 @@ impl Control {
         }
         let pause = self.standing.next_pause();
         match took_over_at {
-            None => say!(
+            None => error!(
                 "the control process (pid {pid}) ended before it took over ({how}); next try in {pause:?}"
             ),
             Some(at) => {
                 let lived_ms = now_ms() - at;
-                say!(
+                error!(
                     "the control process (pid {pid}) has died {lived_ms} ms after it took over ({how}); \
                      next try in {pause:?}"
                 );

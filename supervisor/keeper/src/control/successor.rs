@@ -21,7 +21,7 @@ use crate::{
     link::{Link, LinkError},
     message::{Hello, Notice, Request},
     poller::Source,
-    stderr_log::say,
+    stderr_log::{error, say},
     sys::pidfd,
     timers::Timer,
 };
@@ -127,7 +127,7 @@ impl Control {
 
     /// Reports to the control process in charge that it stays so.
     pub(crate) fn not_replaced(&mut self, why: String) {
-        say!("no other control process takes over: {why}");
+        error!("no other control process takes over: {why}");
         self.notice(&Notice::NotReplaced { why }, Vec::new());
     }
 

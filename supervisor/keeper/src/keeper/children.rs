@@ -11,7 +11,7 @@ use crate::{
     control::Loss,
     exit_text::exit_text,
     message::Exit,
-    stderr_log::say,
+    stderr_log::error,
     sys::wait::{self, Ended},
 };
 
@@ -40,7 +40,7 @@ impl Keeper {
                     return;
                 }
                 Err(error) => {
-                    say!("could not look for ended children: {error}");
+                    error!("could not look for ended children: {error}");
                     return;
                 }
             }

@@ -9,7 +9,7 @@ use crate::{
     control::{Heard, Loss, greet, is_gone},
     link::{Link, LinkError},
     message::{Hello, Notice, VERSION},
-    stderr_log::say,
+    stderr_log::error,
 };
 
 /// Most processes of an earlier supervisor that a hello names.
@@ -34,7 +34,7 @@ impl Keeper {
                 }
             }
             Err((stage, error)) => {
-                say!("could not start the control process: {stage}: {error}");
+                error!("could not start the control process: {stage}: {error}");
                 self.control.retry(&mut self.kit);
             }
         }

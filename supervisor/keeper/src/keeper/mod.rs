@@ -39,7 +39,7 @@ use crate::{
     shutdown::{Shutdown, Teardown},
     signals::{Meaning, Signals},
     stderr,
-    stderr_log::say,
+    stderr_log::error,
     strays::Strays,
     sys::{memory, pidfd, wait},
     timers::Timer,
@@ -98,7 +98,7 @@ impl Keeper {
                 // After a stop too; events that came meanwhile show at the next wait.
                 Err(Errno::EINTR) => continue,
                 Err(error) => {
-                    say!("could not wait for events: {error}");
+                    error!("could not wait for events: {error}");
                     Vec::new()
                 }
             };
@@ -288,7 +288,7 @@ impl Keeper {
         // A control process that is spawned later inherits the new locks.
         match self.places.notice(&made) {
             Ok((notice, fds)) => self.control.notice(&notice, fds),
-            Err(error) => say!("could not hand over what was made again: {error}"),
+            Err(error) => error!("could not hand over what was made again: {error}"),
         }
         if let Ok((notice, fds)) = self.places.notice(&made) {
             self.control.notice_to_successor(&notice, fds);
@@ -315,7 +315,7 @@ impl Keeper {
 
     /// Stops the runs, since no control process will.
     fn stop_alone_because(&mut self, why: &str) {
-        say!("{why}; stops all runs by itself");
+        error!("{why}; stops all runs by itself");
         self.end(Teardown::alone());
     }
 
@@ -336,7 +336,7 @@ impl Keeper {
     fn end_records(&self) {
         let unswept = self.runs.unswept();
         if !unswept.is_empty() {
-            say!(
+            error!(
                 "ends with {} runs of which something is left",
                 unswept.len()
             );

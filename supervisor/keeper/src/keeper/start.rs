@@ -40,7 +40,7 @@ use crate::{
     runs::Runs,
     shutdown::Shutdown,
     signals::Signals,
-    stderr_log::say,
+    stderr_log::warning,
     strays::Strays,
     sys::{fd_setup::FDS_RESERVED, file::duplicate_above, inherited, spawn::ChildStack},
     timers::Timers,
@@ -173,7 +173,7 @@ fn hide_memory() -> Result<(), Errno> {
     }
     prctl::set_dumpable(false)?;
     if proc::suid_dumpable() == "1" {
-        say!(
+        warning!(
             "fs.suid_dumpable is 1: for a moment before its exec a service's process can be read by others of \
              its user, and with it what all services are told; set it to 0 with sysctl"
         );
@@ -207,11 +207,11 @@ fn raise_limits() -> Original {
     if soft < hard
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
-        say!("could not raise the limit of open files to {hard}: {error}");
+        warning!("could not raise the limit of open files to {hard}: {error}");
     }
     let core = getrlimit(Resource::RLIMIT_CORE).unwrap_or((0, 0));
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, NO_CORE.min(core.1), core.1) {
-        say!("could not forbid cores of the supervisor itself: {error}");
+        warning!("could not forbid cores of the supervisor itself: {error}");
     }
     let before = fs::read_to_string(proc::OWN_OOM_SCORE).unwrap_or_default();
     let lowered = fs::write(proc::OWN_OOM_SCORE, OOM_SCORE_ADJ).is_ok();

@@ -31,7 +31,7 @@ use crate::{
     lock::Locks,
     message::{Remaining, Role, RunId},
     record::Records,
-    stderr_log::say,
+    stderr_log::{error, warning},
     sys::pidfd,
     timers::{Timer, Timers},
     traces::main_lives,
@@ -87,7 +87,7 @@ impl Leftovers {
         let (mut records, aside) = files.read();
         for name in aside {
             let path = files.dir().join(name);
-            say!(
+            warning!(
                 "{} is no run's record: what that run has left may not be found",
                 path.display()
             );
@@ -107,7 +107,7 @@ impl Leftovers {
         let remaining = stop.until_over(found, init);
         for (pid, left) in &remaining {
             let service = &left.service;
-            say!("{service}: pid {pid} of an earlier supervisor could not be ended");
+            error!("{service}: pid {pid} of an earlier supervisor could not be ended");
         }
         let stopped = stop.seen.into_iter();
         let stopped = stopped.filter(|((pid, _), _)| !remaining.contains_key(pid));
@@ -272,7 +272,7 @@ impl<'e> Stop<'e> {
             .iter()
             .map(|(pid, it)| line(*pid, &it.service))
             .collect();
-        say!(
+        warning!(
             "stops processes of an earlier supervisor: {}",
             all.join(", ")
         );

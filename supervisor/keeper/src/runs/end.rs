@@ -13,7 +13,7 @@ use crate::{
     clock::now_ms,
     kit::Kit,
     message::{Exit, Fact, RunId},
-    stderr_log::say,
+    stderr_log::error,
     sys::{pidfd, wait},
 };
 
@@ -126,7 +126,7 @@ impl Runs {
                 Err(Errno::EINTR) => {}
                 Err(error) => {
                     let fd = output.pipe.as_raw_fd();
-                    say!("could not read a helper's output (descriptor {fd}): {error}");
+                    error!("could not read a helper's output (descriptor {fd}): {error}");
                     return;
                 }
             }

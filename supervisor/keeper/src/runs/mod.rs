@@ -42,7 +42,7 @@ use crate::{
     leftovers::Leftovers,
     message::{Notice, Remaining, Role, RunId, Stop},
     record::Record,
-    stderr_log::say,
+    stderr_log::{error, say},
     sys::pidfd,
 };
 
@@ -200,7 +200,7 @@ impl Runs {
         };
         if let Err(error) = pidfd::signal(&run.pidfd, signal) {
             let (service, pid) = (&run.service, run.main);
-            say!("{service}: could not send signal {signal} to pid {pid}: {error}");
+            error!("{service}: could not send signal {signal} to pid {pid}: {error}");
         }
         if cont {
             let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);

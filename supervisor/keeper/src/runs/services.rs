@@ -24,7 +24,7 @@ use crate::{
     kit::Kit,
     log::{self, Spec},
     message::{Notice, Open},
-    stderr_log::say,
+    stderr_log::{error, warning},
 };
 
 /// Services in one [`Notice::Opened`]: a message carries 253 descriptors.
@@ -49,7 +49,7 @@ impl Runs {
             self.services_made += 1;
             let group = kit.cgroups.as_ref().map(|groups| groups.service(&name));
             if let Some(Err(error)) = &group {
-                say!("{name}: goes without a cgroup: {error}");
+                warning!("{name}: goes without a cgroup: {error}");
             }
             let service = Service {
                 open,
@@ -63,7 +63,7 @@ impl Runs {
             self.services.insert(name.clone(), Box::new(service));
         }
         if let Err(error) = self.make_pipe(kit, &name) {
-            say!("{name}: no log pipe yet: {error}");
+            error!("{name}: no log pipe yet: {error}");
         }
     }
 
@@ -174,7 +174,7 @@ fn own(pipe: impl AsFd, open: &Open) {
         return;
     }
     if let Err(error) = fchown(pipe, Some(uid), Some(gid)) {
-        say!(
+        error!(
             "{}: could not give the log pipe to uid {uid}: {error}",
             open.service
         );

@@ -26,7 +26,7 @@ use crate::{
     kit::Kit,
     left::{self, kill_exactly},
     message::{Fact, Role, RunId},
-    stderr_log::say,
+    stderr_log::error,
     sys::pidfd,
     timers::Timer,
 };
@@ -161,7 +161,7 @@ impl Runs {
             return;
         }
         run.left.clone_from(&left);
-        say!("{}: processes that will not go: {pids:?}", run.service);
+        error!("{}: processes that will not go: {pids:?}", run.service);
         kit.facts.push(Fact::Swept { run: id, left });
     }
 

@@ -29,7 +29,14 @@ impl Control {
     /// Sorts the services that an input has touched by how they stand, and takes in who stopped
     /// them.
     pub(in crate::control) fn sort_touched(&mut self, touched: &BTreeSet<ServiceId>) {
-        self.daemon.init_notify.sort(&self.cx, touched);
+        let views = self.views();
+        let all = touched.union(self.daemon.init_notify.waiting());
+        let unhealthy = all.filter(|id| {
+            let view = self.cx.engine.view(**id);
+            view.is_some_and(|view| views.healthy(**id, &view) == Some(false))
+        });
+        let unhealthy = unhealthy.copied().collect();
+        self.daemon.init_notify.sort(&self.cx, touched, &unhealthy);
         self.holds.note_touched(&mut self.cx, touched);
     }
 

@@ -42,7 +42,8 @@ impl Control {
         self.running.timeout(now);
         self.maintenance.timeout(now);
         self.status_files.timeout(now);
-        self.daemon.init_notify.timeout(&mut self.cx);
+        let idle = self.reconfigure.is_idle();
+        self.daemon.init_notify.timeout(&mut self.cx, idle);
         self.alerts_timeout();
         self.monitors.host_checks.timeout(&mut self.cx);
         self.monitors.file_watch.timeout(&mut self.cx);

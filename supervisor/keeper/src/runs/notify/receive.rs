@@ -18,7 +18,7 @@ use crate::{
         Runs,
         run::{Run, Service},
     },
-    stderr_log::say,
+    stderr_log::{error, warning},
     sys::{
         pidfd,
         socket::{Peeked, peek, sender_pidfd},
@@ -114,7 +114,7 @@ impl Runs {
                 Ok(path) => format!("is made again: {path}"),
                 Err(error) => format!("could not be made again: {error}"),
             };
-            say!("{name}: its notify socket was removed and {outcome}");
+            warning!("{name}: its notify socket was removed and {outcome}");
         }
     }
 
@@ -138,7 +138,7 @@ impl Runs {
         if let Some(directory) = self.directories.in_place(socket.place())
             && let Err(error) = socket.give_to(directory, owner)
         {
-            say!(
+            error!(
                 "{name}: could not give its notify socket to uid {}: {error}",
                 owner.0
             );
@@ -229,7 +229,7 @@ impl Runs {
     fn dropped(&mut self, name: &str, what: &str) {
         let service = self.services.get_mut(name);
         if let Some(count) = service.and_then(|one| one.dropped.add(now_ms())) {
-            say!(
+            warning!(
                 "{name}: drops notifications ({count} since this was last said), the last one {what}"
             );
         }

@@ -44,7 +44,7 @@ use nix::{
 use super::directory::{Directory, Place};
 use crate::{
     poller::{Poller, Source},
-    stderr_log::say,
+    stderr_log::error,
 };
 
 /// Threads of one service that take messages away. With so many hanging, the service's next run is
@@ -197,7 +197,7 @@ impl Socket {
             Err(error) => {
                 // A lost descriptor is better than a keeper that hangs.
                 std::mem::forget(self.fd);
-                say!(
+                error!(
                     "could not start a thread that closes a notify socket, which stays open: {error}"
                 );
             }
