@@ -71,6 +71,10 @@ impl Keeper {
             self.runs.main_ended(&mut self.kit, run, pid, exit, core);
             return false;
         }
+        if self.trial_ended(pid, exit) {
+            self.reap_one(pid);
+            return false;
+        }
         if self.compressor.is(pid) {
             self.reap_one(pid);
             let (runs, program) = (&self.runs, self.control.program());
