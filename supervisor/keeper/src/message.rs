@@ -24,6 +24,11 @@ pub use spawn_stage::SpawnStage;
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
+/// Exit code of a control process that finds another version of the message set.
+pub const EXIT_OTHER_MESSAGES: u8 = 76;
+/// Exit code of a control process that finds another version of the records, or of the files in the
+/// state directory.
+pub const EXIT_OTHER_FORMAT: u8 = 65;
 /// A longer frame ends the connection.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// Output of a probe or validator that is kept: its last bytes.
@@ -253,6 +258,8 @@ pub struct Hello {
     pub keeper_version: String,
     /// Times that the keeper has become another program since it started.
     pub keeper_execs: u32,
+    /// Why the program that was installed last did not become the keeper's.
+    pub keeper_refusal: Option<KeeperRefusal>,
     /// Pid of the keeper.
     pub keeper_pid: i32,
     /// When the keeper started, milliseconds on `CLOCK_MONOTONIC`.

@@ -42,6 +42,8 @@ pub(crate) struct Reexec {
     stage: Stage,
     /// Times that this process has executed another program.
     pub(crate) execs: u32,
+    /// Why the program that was installed last did not become this process's.
+    pub(crate) refusal: Option<KeeperRefusal>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,7 @@ impl Reexec {
         Self {
             stage: Stage::None,
             execs,
+            refusal: None,
         }
     }
 

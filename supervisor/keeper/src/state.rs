@@ -54,7 +54,8 @@ pub(crate) struct State {
     /// Times that this process has executed another program.
     pub(crate) execs: u32,
     pub(crate) started_ms: u64,
-    pub(crate) state_hash: String,
+    /// Names this state on the machine.
+    pub(crate) hash: String,
     pub(crate) original: SavedOriginal,
     /// The daemon's cgroup.
     pub(crate) cgroup: Option<PathBuf>,

@@ -50,7 +50,7 @@ pub(crate) enum Loss {
 }
 
 /// The same for the next image of this process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedStanding {
     took_over_at: Option<u64>,
     proven: bool,

@@ -46,6 +46,7 @@ impl Keeper {
             version: VERSION,
             keeper_version: crate::PROGRAM_VERSION.to_owned(),
             keeper_execs: self.reexec.execs,
+            keeper_refusal: self.reexec.refusal.clone(),
             keeper_pid: i32::try_from(std::process::id()).unwrap_or(0),
             started_ms: self.started_ms,
             next_run: self.runs.next_run(),

@@ -77,6 +77,9 @@ impl Keeper {
 
     fn refuse_reexec(&mut self, why: KeeperRefusal) {
         say!("goes on with the program that it has: {why}");
+        if why.is_about_the_program() {
+            self.reexec.refusal = Some(why.clone());
+        }
         self.tell(&Notice::KeeperNotReplaced { why });
     }
 
@@ -152,7 +155,7 @@ impl Keeper {
             messages: VERSION,
             execs: self.reexec.execs,
             started_ms: self.started_ms,
-            state_hash: kit.config.state_hash.clone(),
+            hash: kit.config.state_hash.clone(),
             original: kit.original.saved(),
             cgroup: kit.cgroups.as_ref().map(crate::cgroup::Cgroups::saved),
             places,

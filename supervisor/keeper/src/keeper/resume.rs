@@ -115,7 +115,7 @@ fn resumed(mut config: Config, memory: &mut File) -> Result<(Keeper, Inherited),
     let signals = Signals::take().map_err(doing("take signals"))?;
     hide_memory().map_err(doing("hide the keeper's memory"))?;
     prctl::set_child_subreaper(true).map_err(doing("become the parent of orphans"))?;
-    config.state_hash.clone_from(&state.state_hash);
+    config.state_hash.clone_from(&state.hash);
     let made = make().map_err(|(step, error)| doing(step)(error))?;
     let files = Records::at(&config.run_dir);
     adopt(config, state, made, (null, signals, files)).map_err(doing("take up what was left"))

@@ -82,6 +82,23 @@ pub enum KeeperRefusal {
     },
 }
 
+impl KeeperRefusal {
+    /// Whether the installed program is at fault, so that the same follows if it is tried again.
+    #[must_use]
+    pub const fn is_about_the_program(&self) -> bool {
+        match self {
+            Self::NotOpened { .. }
+            | Self::NotStarted { .. }
+            | Self::State { .. }
+            | Self::Ended { .. }
+            | Self::Silent { .. }
+            | Self::NotExecuted { .. }
+            | Self::WentBack { .. } => true,
+            Self::Busy | Self::Ending | Self::NotWritten { .. } | Self::Working { .. } => false,
+        }
+    }
+}
+
 /// Work that ends by itself, unless it hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]

@@ -43,7 +43,7 @@ use crate::{
     kit::Kit,
     leftovers::Leftovers,
     message::{Notice, Remaining, Role, RunId, Stop},
-    record::Record,
+    record::{self, Record},
     stderr_log::say,
     sys::pidfd,
 };
@@ -249,6 +249,7 @@ impl Runs {
         let leader = self.by_pid.get(&run.leader).filter(|owner| **owner == id);
         let start = leader.and_then(|_| proc::stat(run.leader));
         Some(Record {
+            version: record::VERSION,
             run: id,
             service: run.service.clone(),
             role: run.role,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
-    io::Read,
+    io::{Read, Write},
     os::{
         fd::{AsFd, FromRawFd, OwnedFd},
         unix::{
@@ -128,6 +128,13 @@ pub(crate) struct Successor {
     control: UnixStream,
     link: Link,
     notices: VecDeque<(Notice, Vec<OwnedFd>)>,
+}
+
+impl Successor {
+    /// It ends with this exit code.
+    pub(crate) fn end(mut self, code: u8) {
+        self.control.write_all(&[code]).unwrap();
+    }
 }
 
 impl Daemon {

@@ -366,7 +366,11 @@ fn gives_up() {
     let why = ResumeFailure::State(StateRefusal::Foreign);
     assert_eq!(it.refused(), KeeperRefusal::WentBack { why });
     let exe = fs::read_link(format!("/proc/{}/exe", it.keeper())).unwrap();
-    assert!(exe.to_string_lossy().contains("program"), "{exe:?}");
+    assert!(
+        exe.to_string_lossy().contains("program"),
+        "{}",
+        exe.display()
+    );
     assert!(!gone(pid));
     fs::write(it.daemon.dir.path().join("go"), "").unwrap();
     assert_eq!(it.daemon.exited(2).0, Exit::Code(7));

@@ -16,7 +16,7 @@ use crate::control::{
     monitors::file_restarts::FileRestarts,
     record_keys::{Key, is_a_services},
     succession::{
-        reexec,
+        keeper_reexec, reexec,
         takeover::{KnownRuns, LostRun},
     },
     text,
@@ -90,6 +90,7 @@ impl Control {
         self.restore_reconfigure(hello, boot.applied, is_unfinished);
         let record = Key::Reexec.of(&hello.records);
         reexec::conclude(&mut self.cx, &mut self.audit, record);
+        keeper_reexec::conclude(&mut self.cx, &mut self.audit, hello);
         // Operations requested from the earlier process whose outcome no client has heard.
         self.resume_operations();
         self.tell_init();

@@ -53,14 +53,13 @@ impl Worker {
         self.parked = logs;
         for batch in batches {
             let Bytes(lines) = &batch.lines;
-            match self.forwarding.route(&batch.service, batch.forward) {
-                Ok(mut route) => drop(route.send(lines)),
-                Err(_) => {
-                    let count = memchr::memchr_iter(b'\n', lines).count() as u64;
-                    let log = self.parked.entry(batch.service).or_default();
-                    log.not_forwarded = log.not_forwarded.map(|before| before + count);
-                }
+            if let Ok(mut route) = self.forwarding.route(&batch.service, batch.forward) {
+                route.send(lines);
+                continue;
             }
+            let count = memchr::memchr_iter(b'\n', lines).count() as u64;
+            let log = self.parked.entry(batch.service).or_default();
+            log.not_forwarded = log.not_forwarded.map(|before| before + count);
         }
     }
 
