@@ -1,5 +1,5 @@
-//! Puts the catalogue into the program: `ctl import` checks what it writes against it, wherever it
-//! runs, and needs no file for that.
+//! Embeds the catalogue in the program, so that `ctl import` can check its output on any machine,
+//! without a catalogue on disk.
 
 use std::{
     env,

@@ -52,7 +52,7 @@ pub(crate) type Cli = client::command_line::Cli<Command>;
 
 /// What to do. Help lists these by [`GROUPS`].
 #[derive(Debug, Subcommand)]
-// Only the command that is asked for is defined in full.
+// clap defines only the requested command in full.
 #[command(defer = true)]
 pub(crate) enum Command {
     /// Show what runs, whether it is ready, since when, and why not
@@ -151,13 +151,13 @@ pub(crate) enum Command {
     /// Show the versions of ctl and of the supervisor
     #[command(after_help = version::EXAMPLES)]
     Version,
-    // Whatever is no command of ctl may be a tool: its name and its arguments, untouched.
+    // A word that is no command of ctl may be a tool: its name and its arguments, untouched.
     #[command(external_subcommand)]
     Tool(Vec<OsString>),
 }
 
 impl Command {
-    /// The names that `sv` would have been asked about.
+    /// The services of a command that `sv` has too, for lines in its form.
     pub(crate) fn asked_of_sv(&self) -> &[String] {
         match self {
             Self::Status(it) => &it.names,
@@ -240,7 +240,7 @@ fn global_options() -> String {
     text.trim_end().to_owned()
 }
 
-/// The place in the help of a command that another program has.
+/// The entry in the help for a command that another program carries out.
 fn elsewhere(program: &Program) -> clap::Command {
     clap::Command::new(program.command).about(program.about)
 }

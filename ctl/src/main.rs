@@ -1,6 +1,6 @@
-//! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
-//! for `check-config`, `env` and, without a supervisor, the tools of services: these read the files. What is big
-//! is in programs beside it.
+//! `ctl`, the client of the supervisor. Its commands get everything over the control socket, except
+//! `check-config`, `env` and, without a supervisor, the tools of services, which read the files.
+//! Large commands are programs of their own beside `ctl`.
 
 mod cli;
 mod commands;
@@ -19,14 +19,14 @@ use client::{Output, command_line::Stop, complete};
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if complete::asked() {
-        // A shell asks; what it is answered by does not come back.
+        // A shell asks for completions: `execute` returns only an error, `answer` never returns.
         let line: Vec<OsString> = complete::line(arguments.iter().cloned()).collect();
         if let Some(program) = parse_args::program(&line) {
             let error = program.execute(&arguments);
             return ExitCode::from(error.kind.exit_code());
         }
         if parse_args::is_past_tool(&line) {
-            // What a tool takes it knows itself.
+            // Only the tool itself knows its arguments.
             return ExitCode::SUCCESS;
         }
         complete::answer(cli::command);
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     ExitCode::from(run(&arguments, Output::standard()))
 }
 
-/// Does what the arguments ask and answers the exit code.
+/// Carries out the arguments and returns the exit code.
 fn run(arguments: &[OsString], output: Output) -> u8 {
     if let Some(program) = parse_args::program(arguments) {
         let error = program.execute(arguments);

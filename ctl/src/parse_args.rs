@@ -1,4 +1,5 @@
-//! Parses the arguments into a [`Cli`], or into the answer to a wrong command line or a request for help.
+//! Parses the arguments into a [`Cli`], or into the answer to a wrong command line or to a request
+//! for help.
 
 use std::ffi::OsString;
 

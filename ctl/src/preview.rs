@@ -1,4 +1,4 @@
-//! What a reconfigure would do, for people: services first, then what else would be made or written.
+//! The text of a dry run: services first, then other changes of the host, then checks of files.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use client::render::{
 
 use crate::commands::check_config::write_problem;
 
-/// The whole of it.
+/// The whole text of a dry run.
 pub(crate) fn text(preview: &Preview) -> String {
     let mut text = String::new();
     for remark in &preview.remarks {

@@ -1,4 +1,4 @@
-//! Runs `ctl` in a test, alone or against a supervisor that says what it is told.
+//! Runs `ctl` in a test, alone or against a supervisor that answers what the test says.
 
 pub(crate) use client::testing::{
     Answer, Ran, every_state, exit, result, root, service, socket_of, supervisor,
@@ -12,18 +12,18 @@ impl Fake {
         Self(client::testing::Fake::new(answers))
     }
 
-    /// Runs ctl against it.
+    /// Runs ctl against this supervisor.
     pub(crate) fn ctl(&self, line: &str) -> Ran {
         let root = self.root().display();
         ctl(&format!("ctl --root {root} {line}"))
     }
 
-    /// Its root.
+    /// The supervisor's root.
     pub(crate) fn root(&self) -> &std::path::Path {
         self.0.root.path()
     }
 
-    /// The requests it got: first line, and body after a space.
+    /// The requests that came: first line, and body after a space.
     pub(crate) fn requests(self) -> Vec<String> {
         self.0.requests()
     }
@@ -34,7 +34,7 @@ pub(crate) fn ctl(line: &str) -> Ran {
     client::testing::ran(crate::run, line)
 }
 
-/// The same, with a stdout that nobody reads.
+/// [`ctl`] with a stdout that nobody reads; returns the exit code.
 pub(crate) fn ctl_unread(line: &str) -> u8 {
     client::testing::ran_unread(crate::run, line)
 }

@@ -1,4 +1,4 @@
-//! What `ctl` says where it gets no answer.
+//! What `ctl` says if no supervisor answers, or the answer makes no sense.
 
 use std::os::unix::net::UnixListener;
 

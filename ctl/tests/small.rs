@@ -1,9 +1,10 @@
-//! `ctl` stays small: what is big, or speaks with the world, is in programs beside it.
+//! `ctl` stays small: big dependencies, and those that reach the network, belong to the programs
+//! beside it.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 use std::{collections::BTreeSet, process::Command};
 
-/// TLS, and who asks by it; parsers of Ruby; what draws on a terminal.
+/// TLS and its users, parsers of Ruby, and terminal libraries.
 const ELSEWHERE: [&str; 8] = [
     "crossterm",
     "instant-acme",
@@ -15,7 +16,7 @@ const ELSEWHERE: [&str; 8] = [
     "ureq",
 ];
 
-/// The crates that a crate of the workspace is built of.
+/// The crates that a workspace crate is built of.
 fn built_of(name: &str) -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
     tree.current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -46,7 +47,7 @@ fn ctl_has_neither_tls_nor_ruby_nor_a_terminal_library() {
         big, [""; 0],
         "`cargo tree -p ctl -i CRATE` says what brings it"
     );
-    // The list is of names that there are.
+    // Every listed crate exists in some program, so the list is not out of date.
     let programs = ["mattervisor-acme", "mattervisor-import", "mattervisor-top"];
     let all: BTreeSet<String> = programs.into_iter().flat_map(built_of).collect();
     let gone: Vec<&str> = ELSEWHERE

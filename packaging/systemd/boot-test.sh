@@ -48,7 +48,7 @@ if [ ! -e "$tree/usr/lib/systemd/systemd" ]; then
     debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,postgresql,nginx-light,procps \
         "$suite" "$tree" "$mirror" >"$work/debootstrap" 2>&1 || { tail "$work/debootstrap" >&2; cannot "debootstrap failed"; }
 fi
-# Units that the distribution would start itself.
+# The distribution would start these units itself.
 systemctl --root="$tree" disable postgresql.service nginx.service >/dev/null 2>&1 || true
 
 say "installing"
@@ -103,9 +103,9 @@ rm -f "$tree/boot-test-result"
 
 say "booting"
 started=$EPOCHREALTIME
-# No network of the host's: port 80 is the container's own.
+# The container has no network of the host's, so port 80 is its own.
 # systemd-nspawn needs a /run in memory, which not every machine has: this mount namespace gets one.
-# No machined and no scope: this machine may have no systemd.
+# systemd-nspawn uses neither machined nor a scope: this machine may have no systemd.
 # shellcheck disable=SC2016 # for the inner shell
 unshare --mount --propagation private sh -c '
     mount -t tmpfs -o mode=0755 tmpfs /run && mkdir /run/systemd &&

@@ -77,7 +77,7 @@ pub(crate) fn taken(wanted: &[Wanted], running: &[Target], keeper: i32) -> Vec<T
 
 /// A service that is to be seen to listen.
 #[derive(Clone, Debug)]
-pub(crate) struct Look {
+pub(crate) struct ListenCheck {
     /// Its name.
     pub(crate) service: String,
     /// Its main run.
@@ -127,7 +127,7 @@ pub(crate) enum Fault {
 }
 
 /// Looks at all of them.
-pub(crate) fn look(looks: &[Look], keeper: i32) -> Vec<Seen> {
+pub(crate) fn look(looks: &[ListenCheck], keeper: i32) -> Vec<Seen> {
     let targets: Vec<Target> = looks
         .iter()
         .map(|it| Target {
@@ -144,7 +144,7 @@ pub(crate) fn look(looks: &[Look], keeper: i32) -> Vec<Seen> {
     seen.collect()
 }
 
-fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
+fn sight(look: &ListenCheck, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
     let listeners = match sockets::listeners(look.pid) {
         Ok(listeners) => listeners,
         Err(error) => return Sight::Hidden(format!("cannot read which sockets listen: {error}")),
@@ -229,7 +229,7 @@ mod tests {
     /// As if a service of this process were to listen.
     fn seen(wanted: &[&str], given_up: &[&str], pids: &[i32]) -> Sight {
         let list = |all: &[&str]| all.iter().map(|&it| it.to_owned()).collect();
-        let look = Look {
+        let look = ListenCheck {
             service: "a".to_owned(),
             run: RunId(1),
             pid: own_pid(),

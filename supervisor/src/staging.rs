@@ -1,12 +1,12 @@
-//! Brings directories and rendered files to the disk, in two steps: candidates first, then swap.
-//! A rehearsal writes candidates alone, and says what else there would be to do.
+//! Brings directories and rendered files to the disk, in two steps: candidates first, then swap. A
+//! rehearsal writes candidates alone, and reports the remaining work.
 //!
-//! The first step adds, and changes nothing that is there: neither content nor mode nor owner. It
-//! makes directories that are missing and writes candidates; both are gone again when nothing comes
-//! of it. Files and modes of directories change by the swap, after all has been checked. What
-//! belongs to another account than the plan says changes hands when its service starts
-//! ([`ownership`]). What is there as it is wanted is left alone, wherever it lies. All else goes by
-//! [`place`].
+//! The first step only adds: it creates missing directories and writes candidates, and changes
+//! neither content nor mode nor owner of an existing file. If the plan is given up, both are
+//! removed again. The swap changes files and modes of directories, after all checks. A directory
+//! that belongs to another account than the plan says changes its owner when its service starts
+//! ([`ownership`]). A file or directory that already is as the plan says is left alone, wherever it
+//! lies; [`place`] decides where and with whose rights every other one is written.
 
 mod missing;
 mod ownership;
@@ -99,21 +99,21 @@ fn stage_directories(
         let owners = owners.map_err(|error| without_account(&what, &error))?;
         let broken = |error: io::Error| owners.broken(path, &what, &error);
         match look(directory, &owners, changes).map_err(broken)? {
-            Look::Fits => {}
-            Look::Missing if waits(path, changes) => {}
-            Look::Missing => {
+            DirectoryMatch::Fits => {}
+            DirectoryMatch::Missing if waits(path, changes) => {}
+            DirectoryMatch::Missing => {
                 let missing = missing_of(service, directory);
                 make_directory(directory, &owners).map_err(broken)?;
                 staged.made.extend(missing);
                 let change = rehearsal::of_directory(service, directory, true);
                 staged.host.push(change);
             }
-            Look::OtherMode => {
+            DirectoryMatch::OtherMode => {
                 let change = rehearsal::of_directory(service, directory, false);
                 staged.host.push(change);
                 staged.modes.push(staged_directory(service, directory));
             }
-            Look::OtherOwner(what) => what.check().map_err(broken)?,
+            DirectoryMatch::OtherOwner(what) => what.check().map_err(broken)?,
         }
     }
     Ok(())
@@ -214,7 +214,7 @@ pub(crate) fn discard(files: &[StagedFile], made: &[StagedDirectory]) {
 }
 
 /// The thing at a directory's place.
-enum Look<'a> {
+enum DirectoryMatch<'a> {
     /// The directory is as wanted, or a link of root's, which is taken as it is.
     Fits,
     Missing,
@@ -227,15 +227,15 @@ fn look<'a>(
     directory: &Directory,
     owners: &Owners,
     changes: &'a [OwnerChange],
-) -> io::Result<Look<'a>> {
+) -> io::Result<DirectoryMatch<'a>> {
     let path = &directory.path;
     let Some(now) = safe_path::stat(path)? else {
-        return Ok(Look::Missing);
+        return Ok(DirectoryMatch::Missing);
     };
     if now.is_symlink() {
         // An administrator may have moved it to another disk: a link of root's is taken as it is.
         Dir::open_for(path, owners.account)?;
-        return Ok(Look::Fits);
+        return Ok(DirectoryMatch::Fits);
     }
     if !now.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -243,14 +243,14 @@ fn look<'a>(
     let above = changes.iter().filter(|it| path.starts_with(&it.path));
     let nearest = above.max_by_key(|it| it.path.components().count());
     if let Some(change) = nearest.filter(|_| !owners.fit(path, &now)) {
-        return Ok(Look::OtherOwner(change));
+        return Ok(DirectoryMatch::OtherOwner(change));
     }
     if now.mode() & 0o7777 == directory.mode {
-        return Ok(Look::Fits);
+        return Ok(DirectoryMatch::Fits);
     }
     // The directory can be changed where it is.
     Dir::open_for(path.parent().unwrap_or(path), owners.account)?;
-    Ok(Look::OtherMode)
+    Ok(DirectoryMatch::OtherMode)
 }
 
 /// A directory and those above it that are not there, the first of them first.

@@ -1,9 +1,9 @@
-//! Unix sockets that a killed run has left behind: removed before the next run binds them, which it
-//! could not while they are there.
+//! Unix sockets that a killed run has left behind: removed before the next run, which could not
+//! bind them otherwise.
 //!
-//! Owner: the job that prepares a start (`prepare.rs`), when nothing of the run before is left. A
-//! socket where somebody listens is not stale: it stays, and the start is tried again later. In a
-//! directory of the service's account a socket is removed with that account's rights.
+//! Owner: the job that prepares a start (`prepare/mod.rs`), once no process of the previous run is
+//! left. A socket where a process listens is not stale: it stays, and the start is tried again
+//! later. In a directory of the service's account a socket is removed with that account's rights.
 
 use std::{fs::File, io, os::fd::AsRawFd as _, path::Path};
 

@@ -1,4 +1,4 @@
-//! Asking a [`Site`]: through `ctl`, its event stream and its log files.
+//! Asks a [`Site`]: through `ctl`, its event stream and its log files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +36,7 @@ impl Site {
         command
     }
 
-    /// The same on a host of a network, for what it does there itself.
+    /// A `ctl` on a host of a network, for commands that do something there themselves.
     pub fn ctl_command_on(&self, host: &Namespace) -> Command {
         let here = self.ctl_command();
         let mut command = host.command(here.get_program());
@@ -65,7 +65,7 @@ impl Site {
             .unwrap_or_else(|error| panic!("ctl status --format json: {error}: {}", answer.stdout))
     }
 
-    /// The last `n` events and all that follow.
+    /// Follows the events: the last `n`, and all later events.
     pub fn events(&self, n: u32) -> Events {
         let mut command = self.ctl_command();
         command.args([
@@ -85,7 +85,8 @@ impl Site {
         self.wait_for_within(wait::LIMIT, what, wanted)
     }
 
-    /// The supervisor writes down what runs a moment after it has begun or ended.
+    /// Waits until `running.json` lists the running processes: the supervisor writes the file a
+    /// moment after a run has begun or ended.
     #[track_caller]
     pub fn wait_until_stored(&self) {
         let path = self.path("var/lib/mattervisor/running.json");
@@ -175,7 +176,7 @@ impl Site {
         })
     }
 
-    /// What the supervisor itself has said.
+    /// The last lines of the supervisor's own output.
     pub fn supervisor_log(&self) -> String {
         let lines = files::lines(&self.path("supervisor.log"));
         let last = lines.len().saturating_sub(60);

@@ -1,8 +1,8 @@
-//! Where the programs under test are.
+//! Finds the programs under test.
 
 use std::{path::PathBuf, sync::OnceLock};
 
-/// Where somebody has said that they are.
+/// The directory that was given to [`use_binaries_in`].
 static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
 
 /// Takes binaries from this directory, for the life of this process. Only the first call counts.
@@ -10,10 +10,10 @@ pub fn use_binaries_in(directory: PathBuf) {
     let _ = CHOSEN.set(directory);
 }
 
-/// A binary of this workspace: where [`use_binaries_in`] or `MATTERVISOR_BIN_DIR` says, else beside
-/// the running test or program.
+/// A binary of this workspace: from the directory of [`use_binaries_in`] or `MATTERVISOR_BIN_DIR`,
+/// else from beside the running test or program.
 ///
-/// Panics where it is missing: a test that cannot find its subject has failed.
+/// Panics if the binary is missing: a test that cannot find its subject has failed.
 pub fn binary(name: &str) -> PathBuf {
     let path = directory().join(name);
     assert!(

@@ -18,7 +18,7 @@ pub(crate) fn control_group(pid: i32) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_dir())
 }
 
-/// Removes groups from the leaves up; one that is not empty stays.
+/// Removes groups from the leaves up; a group that is not empty stays.
 pub(crate) fn remove_groups(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -1,4 +1,4 @@
-//! Running a program to its end and keeping what it said.
+//! Runs a program to its end and keeps its output.
 
 use std::{
     io::Read,
@@ -13,13 +13,13 @@ use crate::{processes, wait};
 /// Exit code and output of a program that has ended.
 #[derive(Clone, Debug)]
 pub struct Ctl {
-    /// Exit code; 128 + the signal's number if a signal ended it.
+    /// Exit code; 128 + the signal's number if a signal ended the program.
     pub code: i32,
     /// All of its standard output.
     pub stdout: String,
     /// All of its standard error.
     pub stderr: String,
-    /// How long it took.
+    /// How long the program ran.
     pub took: Duration,
 }
 
@@ -61,7 +61,7 @@ pub fn run_for(command: &mut Command, limit: Duration) -> Ctl {
     Running::start(command).finish_within(limit)
 }
 
-/// A program that runs beside the test. Dropping it kills it.
+/// A program that runs beside the test. Dropping the value kills the program.
 pub struct Running {
     child: Option<Child>,
     what: String,
@@ -100,7 +100,7 @@ impl Running {
         child.try_wait().ok().flatten().is_some()
     }
 
-    /// Waits for its end; fails the test if that does not come in time.
+    /// Waits for the end of the program; fails the test if the program has not ended in time.
     pub fn finish_within(mut self, limit: Duration) -> Ctl {
         let child = self.child.as_mut().expect("it is taken at the end only");
         let Some(status) = wait::within(limit, || child.try_wait().ok().flatten()) else {
@@ -137,8 +137,8 @@ fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> JoinHandle<String> {
     })
 }
 
-/// Copies a program by `cp`: a descriptor of ours that is open for writing could slip into a
-/// child that another thread starts, and the program would be "busy".
+/// Copies a program by `cp`: a descriptor of this process that is open for writing could slip into
+/// a child that another thread starts, and the program would be "busy".
 pub fn install(from: &std::path::Path, to: &std::path::Path) {
     let _ = run(Command::new("cp").arg(from).arg(to)).ok();
 }

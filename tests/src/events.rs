@@ -1,4 +1,4 @@
-//! Following the event stream, as `ctl events --follow` prints it.
+//! Follows the event stream, as `ctl events --follow` prints it.
 
 use std::{
     cell::RefCell,
@@ -12,13 +12,13 @@ use api::ServiceEvent;
 
 use crate::processes;
 
-/// A stream of events. It ends when the control process does.
+/// A stream of events. The stream ends when the control process does.
 pub struct Events {
     child: Child,
     lines: Receiver<String>,
 }
 
-/// Lines of a command that goes on.
+/// Lines of a command that keeps running.
 pub struct Lines {
     events: Events,
     seen: RefCell<Vec<String>>,
@@ -46,11 +46,11 @@ impl Lines {
 
 /// Result of waiting for the next event.
 pub enum Next {
-    /// One event.
+    /// The next event.
     Event(Box<ServiceEvent>),
-    /// None in time.
+    /// No event in time.
     Quiet,
-    /// The stream is over.
+    /// The stream has ended.
     End,
 }
 
@@ -83,7 +83,7 @@ impl Events {
         }
     }
 
-    /// The next event. A line that is none fails the test.
+    /// The next event. A line that is no event fails the test.
     pub fn next_within(&mut self, limit: Duration) -> Next {
         match self.lines.recv_timeout(limit) {
             Ok(line) => match serde_json::from_str(&line) {
@@ -95,7 +95,7 @@ impl Events {
         }
     }
 
-    /// All events until one that is wanted; fails the test if there is none in time.
+    /// All events up to the wanted event; fails the test if that event does not come in time.
     #[track_caller]
     pub fn until(
         &mut self,

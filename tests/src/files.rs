@@ -1,10 +1,10 @@
-//! The files through which `testchild` tells what happened, and its command line.
+//! The files in which `testchild` reports what happened, and its command line.
 
 use std::path::Path;
 
 use crate::binaries::binary;
 
-/// One `file=` or `stop-file=` of a `testchild`.
+/// A line that a `testchild` has written to its `file=` or `stop-file=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Pid of the writer.

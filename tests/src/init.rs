@@ -1,4 +1,4 @@
-//! The init of a site: takes what the supervisor sends to `NOTIFY_SOCKET`.
+//! The init of a site: takes the supervisor's messages to `NOTIFY_SOCKET`.
 
 use std::{
     os::unix::net::UnixDatagram,
@@ -6,15 +6,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A notify socket and the messages that have come. Dropping it ends its thread.
+/// A notify socket and the messages that have come. Dropping the value ends its thread.
 pub(crate) struct Init {
     socket: Arc<UnixDatagram>,
     messages: Arc<Mutex<Vec<String>>>,
 }
 
 impl Init {
-    /// Binds the socket, and reads it on a thread: promptly, as an init does, lest the queue be
-    /// full.
+    /// Binds the socket, and reads it on a thread: promptly, as an init does, so that the queue
+    /// does not fill.
     pub(crate) fn bind(path: &Path) -> Self {
         let socket = Arc::new(UnixDatagram::bind(path).expect("a socket can be made"));
         let messages = Arc::<Mutex<Vec<String>>>::default();

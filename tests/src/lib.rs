@@ -1,8 +1,9 @@
 //! Drives the real binaries and real services from outside.
 //!
 //! A test makes a [`Site`], writes service files into it, starts it, and asks it through `ctl`.
-//! Everything that a site has started is gone when it is dropped, also after a panic. The binaries
-//! are built beforehand (`./dev test` does that); a missing one fails the test with how to make it.
+//! When a site is dropped, also by a panic, everything that it has started is gone. The binaries
+//! are built beforehand (`./dev test` does that); a missing binary fails the test with how to build
+//! it.
 
 mod ask;
 mod binaries;

@@ -1,4 +1,4 @@
-//! Release archives of the stand-in for Mattermost, unpacked.
+//! Unpacks releases of the stand-in for Mattermost.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -8,12 +8,13 @@ use crate::{binaries::binary, ctl::install};
 const MARK: &str = "standin-release ";
 const MARKED: usize = 32;
 
-/// Unpacks the newest release into a directory: the program, and what it needs beside it.
+/// Unpacks the newest release into a directory: the programs, and the directories that they need
+/// beside them.
 pub fn unpack_mattermost(directory: &Path) {
     unpack(directory, &binary("mattermost"));
 }
 
-/// Unpacks another release: of this version, and without the migrations after number `newest`.
+/// Unpacks another release: with this version, and without the migrations after number `newest`.
 pub fn unpack_mattermost_as(directory: &Path, version: &str, newest: usize) {
     let mut bytes = fs::read(binary("mattermost")).expect("the program can be read");
     let marked = format!("{MARK}{version:<width$}", width = MARKED - MARK.len());
@@ -21,7 +22,7 @@ pub fn unpack_mattermost_as(directory: &Path, version: &str, newest: usize) {
     bytes[place..place + MARKED].copy_from_slice(marked.as_bytes());
     let mut number = newest + 1;
     while let Some(place) = find(&bytes, &format!("postgres/{number:06}_")) {
-        // Neither the stand-in nor whoever looks into the file finds a migration there any more.
+        // Neither the stand-in nor another reader of the file finds this migration any more.
         let name = bytes[place..].iter_mut().skip_while(|byte| **byte != b'/');
         let name = name.skip(1).take_while(|byte| **byte != b'.');
         name.for_each(|byte| *byte = b'-');

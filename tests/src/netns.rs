@@ -1,8 +1,8 @@
 //! Two hosts on one machine: network namespaces with a cable between them.
 //!
-//! Each has a name, an address, and its own `/etc/hosts` in which it finds the other. They are gone
-//! when the [`Network`] is dropped, also after a panic, once nothing runs in them any more: drop it
-//! after the sites that live in it. Only what was made here is ever touched. Needs root.
+//! Each host has a name, an address, and its own `/etc/hosts` that lists both hosts. Dropping the
+//! [`Network`], also by a panic, removes the hosts once nothing runs in them any more: drop the
+//! network after the sites that live in it. Nothing else of the machine is touched. Needs root.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -120,16 +120,17 @@ impl Drop for Network {
 }
 
 impl Namespace {
-    /// Its address, an IPv4 one.
+    /// The IPv4 address of the host.
     pub const fn address(&self) -> &str {
         self.address
     }
 
-    /// What starts a program on this host when put before it. The program takes the place of these,
-    /// so that their pid is its own.
+    /// The words that run a program on this host when put before its command. The program replaces
+    /// their process, so the pid stays.
     pub(crate) fn enter(&self) -> Vec<OsString> {
         let net = format!("--net=/run/netns/{}", self.name);
-        // Mounts of its own: /etc/hosts is this network's. What the machine mounts later is seen.
+        // A mount namespace of its own, in which /etc/hosts is this network's. As a slave, the
+        // namespace still sees later mounts of the machine.
         let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
         let words = [
             "nsenter",
@@ -154,7 +155,7 @@ impl Namespace {
         command
     }
 
-    /// The TCP ports that somebody listens on, in order, each once.
+    /// The TCP ports with a listener, in order, each once.
     pub fn ports(&self) -> Vec<u16> {
         let said = run(self.command("ss").args(["-H", "-l", "-t", "-n"])).ok();
         let lines = said.stdout.lines();
@@ -181,7 +182,7 @@ fn hosts_file(names: &[&str; 2], addresses: [&str; 2]) -> NamedTempFile {
     file
 }
 
-/// `ip` with these words, which must succeed.
+/// Runs `ip` with these words; `ip` must succeed.
 fn ip(words: &str) {
     let _ = run(Command::new("ip").args(words.split(' '))).ok();
 }

@@ -1,4 +1,5 @@
-//! Certificates for tests, made with the openssl of the machine, but for those with a past.
+//! Certificates for tests. The machine's openssl makes them, except for certificates that began in
+//! the past.
 
 use std::{
     path::Path,
@@ -8,7 +9,8 @@ use std::{
 
 use crate::run;
 
-/// A self-signed certificate with its key, RSA, for these names (`DNS:…`, `IP:…`) and so many days.
+/// A self-signed RSA certificate with its key, for these names (`DNS:…`, `IP:…`), valid for `days`
+/// days.
 #[track_caller]
 pub fn self_signed(certificate: &Path, key: &Path, names: &str, days: i32) {
     let mut openssl = Command::new("openssl");
@@ -19,7 +21,7 @@ pub fn self_signed(certificate: &Path, key: &Path, names: &str, days: i32) {
     run(&mut openssl).ok();
 }
 
-/// A self-signed certificate for a host that has so many days behind it and before it.
+/// A self-signed certificate for a host that began `behind` days ago and has `before` days left.
 pub fn aged(certificate: &Path, key: &Path, host: &str, behind: u64, before: u64) {
     let days = |count: u64| Duration::from_secs(count * 86_400);
     let pair = rcgen::KeyPair::generate().expect("a key can be made");
@@ -32,8 +34,8 @@ pub fn aged(certificate: &Path, key: &Path, host: &str, behind: u64, before: u64
     std::fs::write(key, pair.serialize_pem()).expect("the directory is the test's");
 }
 
-/// A certificate for these names, signed by an authority of its own; `DIR/ca.crt` is that of the
-/// authority, `DIR/server.crt` and `DIR/server.key` what it signed.
+/// A certificate for these names, signed by an authority of its own: `DIR/ca.crt` is the
+/// authority's certificate, `DIR/server.crt` and `DIR/server.key` are the server's.
 #[track_caller]
 pub fn signed(dir: &Path, names: &str) {
     let at = |name: &str| dir.join(name);

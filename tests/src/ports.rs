@@ -1,4 +1,4 @@
-//! Ports on 127.0.0.1, and asking them.
+//! Ports on 127.0.0.1, and requests to them.
 
 use std::{
     io::{Read, Write},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// A port that nobody listens on at this moment.
+/// A port on which nobody listens at this moment.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be had");
     listener.local_addr().expect("it has an address").port()

@@ -1,8 +1,9 @@
 //! A real mail server: Postfix on ports of 127.0.0.1, in a directory of its own.
 //!
-//! Three services: one that takes mail from this machine without a password, as one on port 25
-//! does; one with STARTTLS and one with TLS from the first byte, as on 587 and 465, both for who
-//! signs in. All mail for `example.com` gets into one inbox, and goes nowhere else.
+//! Three services: the first takes mail from this machine without a password, as on port 25; the
+//! second offers STARTTLS, and the third TLS from the first byte, as on ports 587 and 465, both
+//! only for clients that sign in. All mail for `example.com` arrives in one inbox, and goes nowhere
+//! else.
 
 use std::{
     fs::{self, Permissions},
@@ -27,27 +28,27 @@ use crate::{
     wait::{eventually, within},
 };
 
-/// Account that may sign in, and the only sender that it may use.
+/// Name and password of the account that may sign in; its only sender is `NAME@example.com`.
 pub const ACCOUNT: (&str, &str) = ("chat", "hunter2");
 /// The account that owns the inbox.
 const NOBODY: u32 = 65_534;
-/// Limit of an orderly stop.
+/// Time limit of an orderly stop.
 const ORDERLY: Duration = Duration::from_secs(5);
 
-/// A mail server that is up. Dropping it ends it.
+/// A running mail server. Dropping this value ends the server.
 pub struct Postfix {
     directory: TempDir,
     master: Child,
-    /// Takes mail from this machine without a password, and offers no TLS.
+    /// Port that takes mail from this machine without a password, and offers no TLS.
     pub plain: u16,
-    /// STARTTLS, then a password, by PLAIN or LOGIN.
+    /// Port with STARTTLS, then a password, by PLAIN or LOGIN.
     pub submission: u16,
-    /// TLS from the first byte, then a password, by LOGIN alone.
+    /// Port with TLS from the first byte, then a password, by LOGIN alone.
     pub tls: u16,
 }
 
 impl Postfix {
-    /// Starts one whose certificate is for `localhost` and no other name.
+    /// Starts a server whose certificate is for `localhost` and no other name.
     pub fn start() -> Result<Self, Missing> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Missing::new(
@@ -92,7 +93,7 @@ impl Postfix {
         Ok(server)
     }
 
-    /// The certificate of the authority that has signed its own.
+    /// The certificate of the authority that has signed the server's certificate.
     pub fn authority(&self) -> PathBuf {
         self.directory.path().join("ca.crt")
     }
@@ -111,7 +112,7 @@ impl Postfix {
             .collect()
     }
 
-    /// Waits for a mail with these words in it.
+    /// Waits for a mail that contains these words.
     #[track_caller]
     pub fn wait_mail(&self, words: &str) -> String {
         eventually(&format!("mail with {words:?}"), || {
@@ -203,7 +204,7 @@ fn configure(root: &Path, [plain, submission, tls]: [u16; 3]) {
     }
 }
 
-/// The one account, in a file that the mail server may read.
+/// Makes the account, in a file that the mail server may read.
 fn accounts(root: &Path, saslpasswd2: &Path) {
     let file = root.join("etc/sasl/sasldb2");
     let (name, password) = ACCOUNT;

@@ -1,4 +1,4 @@
-//! What /proc says, and starting the programs under test.
+//! Reads /proc, and starts the programs under test.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ pub(crate) fn spawn(command: &mut Command) -> Child {
         .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
 }
 
-/// Whether there is such a process and it is no zombie.
+/// Whether the process exists and is no zombie.
 pub fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
@@ -35,14 +35,14 @@ pub fn kill(pid: i32, signal: Signal) {
     let _ = signal::kill(Pid::from_raw(pid), signal);
 }
 
-/// Direct children, zombies too.
+/// Direct children of a process, zombies included.
 pub fn children(parent: i32) -> Vec<i32> {
     let all = pids().into_iter();
     all.filter(|pid| stat(*pid).is_some_and(|(_, above)| above == parent))
         .collect()
 }
 
-/// The command line, blanks between the words; empty for a zombie or nobody.
+/// The command line, with blanks between the words; empty for a zombie or a missing process.
 pub fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes)
@@ -51,7 +51,7 @@ pub fn command_line(pid: i32) -> String {
         .to_owned()
 }
 
-/// One field of `/proc/PID/status`.
+/// The value of a field in `/proc/PID/status`.
 pub fn status_field(pid: i32, name: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text
@@ -92,7 +92,7 @@ pub fn processes_of(root: &Path) -> BTreeSet<i32> {
     ours
 }
 
-/// Whether a command line names the root itself, and not one whose name begins like it.
+/// Whether a command line names the root itself, and not a path whose name begins like the root's.
 fn names(line: &str, root: &str) -> bool {
     line.match_indices(root).any(|(at, _)| {
         let next = line[at + root.len()..].chars().next();
@@ -107,7 +107,7 @@ pub(crate) fn pids() -> Vec<i32> {
         .collect()
 }
 
-/// State and parent.
+/// State and parent of a process.
 fn stat(pid: i32) -> Option<(char, i32)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut rest = text.rsplit(')').next()?.split_whitespace();

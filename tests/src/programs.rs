@@ -23,7 +23,7 @@ impl Missing {
     }
 }
 
-/// A program of one of the system's own directories, which a package of Debian has.
+/// A program in one of the system's own directories, which a Debian package installs.
 pub fn program(name: &str, package: &str) -> Result<PathBuf, Missing> {
     let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
     let mut paths = places.iter().map(|place| PathBuf::from(place).join(name));
@@ -31,8 +31,8 @@ pub fn program(name: &str, package: &str) -> Result<PathBuf, Missing> {
     found.ok_or_else(|| Missing(format!("no {name}: install the package {package}")))
 }
 
-/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that
-/// `./dev` gets.
+/// Programs of each version of `PostgreSQL` that is installed: the distribution's, and the versions
+/// that `./dev` fetches.
 pub(crate) fn postgres_versions() -> BTreeMap<u32, PathBuf> {
     let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("../var/postgresql");
     let mut all = BTreeMap::new();

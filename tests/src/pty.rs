@@ -1,4 +1,4 @@
-//! A program on a terminal, and what a person would see there.
+//! A program on a terminal, and the screen that a person would see there.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use crate::{processes, wait};
 const ROWS: NonZero<u16> = NonZero::new(24).expect("not zero");
 const COLUMNS: NonZero<u16> = NonZero::new(80).expect("not zero");
 
-/// A terminal of 80 columns and 24 rows with a program on it. Dropping it kills the program.
+/// A terminal of 80 columns and 24 rows with a program on it. Dropping the value kills the program.
 pub struct Pty {
     child: Child,
     master: File,
@@ -73,13 +73,14 @@ impl Pty {
         sent.expect("a terminal takes keys");
     }
 
-    /// What is on the screen.
+    /// The text on the screen.
     pub fn screen(&self) -> String {
         let screen = self.screen.lock().expect("nobody panics with it");
         screen.screen().contents()
     }
 
-    /// The program has the screen to itself, or every key.
+    /// Whether the program has the screen to itself, has hidden the cursor, or gets every key
+    /// unedited or unechoed.
     pub fn is_taken(&self) -> bool {
         let screen = self.screen.lock().expect("nobody panics with it");
         let modes = tcgetattr(&self.slave).expect("it is a terminal");
@@ -99,7 +100,7 @@ impl Pty {
         found.unwrap_or_else(|| panic!("{what}: not on the screen:\n{}", self.screen()))
     }
 
-    /// Waits for the end of the program; its exit code.
+    /// Waits for the end of the program; returns its exit code.
     #[track_caller]
     pub fn finish(&mut self) -> Option<i32> {
         let child = &mut self.child;

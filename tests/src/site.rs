@@ -23,14 +23,15 @@ use crate::{
     wait,
 };
 
-/// Limit of the orderly stop of a site that is dropped.
+/// Time limit of the orderly stop of a dropped site.
 const ORDERLY: Duration = Duration::from_secs(2);
 
-/// A root with a configuration and, once started, a supervisor. Dropping it ends everything.
+/// A root with a configuration and, once started, a supervisor. Dropping the site ends every
+/// process on the root.
 pub struct Site {
     directory: TempDir,
     catalog: Option<PathBuf>,
-    /// The supervisor to start, if it is not the one that was built.
+    /// The supervisor to start, if not the binary that was built.
     program: Option<PathBuf>,
     environment: Vec<(String, String)>,
     init: Init,
@@ -52,7 +53,7 @@ impl Default for Site {
 impl Site {
     /// An empty root: no site settings, no services, no catalogue.
     pub fn new() -> Self {
-        // A socket's path may have 107 bytes: not under a long TMPDIR.
+        // A socket's path may have at most 107 bytes: not under a long TMPDIR.
         let directory = tempfile::Builder::new()
             .prefix("mv")
             .tempdir_in("/tmp")
@@ -112,7 +113,7 @@ impl Site {
         self
     }
 
-    /// Lets the supervisor have so many open files at most.
+    /// Limits the number of files that the supervisor may have open.
     pub const fn nofile(&mut self, count: u64) -> &mut Self {
         self.nofile = Some(count);
         self
@@ -124,14 +125,13 @@ impl Site {
         self
     }
 
-    /// Lets the supervisor run on this host. `ctl` reaches it from everywhere: its socket is a
-    /// file.
+    /// Runs the supervisor on this host. `ctl` reaches it from everywhere: its socket is a file.
     pub fn on(&mut self, host: &Namespace) -> &mut Self {
         self.prefix = host.enter();
         self
     }
 
-    /// Starts the supervisor by another command before its own (`unshare`, `nsenter`).
+    /// Puts another command (`unshare`, `nsenter`) before the supervisor's own.
     pub fn behind(&mut self, words: &[&str]) -> &mut Self {
         self.prefix = words.iter().map(OsString::from).collect();
         self
@@ -203,7 +203,7 @@ impl Site {
         self.catalog.clone().unwrap_or_else(|| self.path("catalog"))
     }
 
-    /// Starts the supervisor and does not wait for anything; the caller looks after it.
+    /// Starts the supervisor and waits for nothing; the caller reaps the process.
     pub fn spawn_supervisor(&self) -> Child {
         let log = fs::OpenOptions::new()
             .append(true)
@@ -245,7 +245,7 @@ impl Site {
         self
     }
 
-    /// Whether the services that are configured are known already.
+    /// Whether the supervisor knows the configured services already.
     fn has_plan(&self) -> bool {
         let files = fs::read_dir(self.path("etc/mattervisor/services.d"))
             .into_iter()
@@ -279,7 +279,7 @@ impl Site {
         self
     }
 
-    /// What the supervisor has told its init since the last call.
+    /// The supervisor's messages to its init since the last call.
     pub fn init_messages(&self) -> Vec<String> {
         self.init.take()
     }
@@ -302,7 +302,7 @@ impl Site {
         kill(self.keeper_pid(), signal);
     }
 
-    /// Waits for the end of the keeper; its exit code, or 128 + the number of the signal.
+    /// Waits for the end of the keeper; returns its exit code, or 128 + the number of the signal.
     #[track_caller]
     pub fn wait_end(&mut self, limit: Duration) -> i32 {
         use std::os::unix::process::ExitStatusExt;
@@ -320,7 +320,7 @@ impl Site {
             .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
     }
 
-    /// SIGTERM and the exit code.
+    /// Sends SIGTERM and returns the exit code.
     #[track_caller]
     pub fn stop(&mut self) -> i32 {
         self.signal(Signal::SIGTERM);
@@ -342,7 +342,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Groups of a daemon that does not stop in order, and so leaves them.
+        // A daemon that does not stop in order leaves its groups.
         let processes = self.processes().into_iter();
         let groups: BTreeSet<PathBuf> = processes.filter_map(control_group).collect();
         if let Some(keeper) = &mut self.keeper {
@@ -353,7 +353,7 @@ impl Drop for Site {
             let _ = keeper.kill();
             let _ = keeper.wait();
         }
-        // Processes that are left, and those that they start meanwhile.
+        // Kills the processes that are left, and those that they start meanwhile.
         let _ = wait::within(Duration::from_secs(10), || {
             let left = processes::processes_of(self.directory.path());
             for pid in &left {

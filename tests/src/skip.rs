@@ -1,4 +1,5 @@
-//! Tests that need what is not everywhere say so and pass; with `MATTERVISOR_TESTS=all` they fail.
+//! A test whose prerequisite is missing says so and passes; with `MATTERVISOR_TESTS=all` the test
+//! fails.
 
 use std::{fs::OpenOptions, io::Write as _};
 
@@ -7,7 +8,8 @@ pub fn must_run_all() -> bool {
     std::env::var_os("MATTERVISOR_TESTS").is_some_and(|value| value == "all")
 }
 
-/// Tells `./dev test`, which lists what was not run, in the file that `MATTERVISOR_SKIPPED` names.
+/// Notes a skipped test in the file that `MATTERVISOR_SKIPPED` names, from which `./dev test` lists
+/// the tests that were not run.
 pub fn note(reason: &str) {
     let Some(path) = std::env::var_os("MATTERVISOR_SKIPPED") else {
         return;
@@ -34,7 +36,7 @@ macro_rules! skip {
     }};
 }
 
-/// The value, or the end of the test with the reason.
+/// The value of a `Result`; an error ends the test and is the reason.
 #[macro_export]
 macro_rules! need {
     ($found:expr) => {

@@ -1,4 +1,4 @@
-//! Asking the control socket itself, as curl would.
+//! Requests on the control socket itself, as curl would send them.
 
 use std::{
     io::{self, Read, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{site::Site, wait};
 
-/// What the control socket has answered.
+/// A reply of the control socket.
 #[derive(Debug)]
 pub struct Reply {
     /// Status code.
@@ -27,21 +27,22 @@ impl Site {
         read_reply(&answer.expect("it answers in time, in UTF-8"))
     }
 
-    /// `POST PATH` on the control socket, without a body; fails if that is not answered in time.
+    /// `POST PATH` on the control socket, without a body; an error if no answer comes in time.
     #[track_caller]
     pub fn post(&self, path: &str, limit: Duration) -> io::Result<Reply> {
         let answer = self.send("POST", path, "", limit)?;
         Ok(read_reply(&answer))
     }
 
-    /// `POST PATH` with JSON on the control socket, or another method.
+    /// A request with JSON on the control socket, by any method.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, body: &serde_json::Value) -> Reply {
         let answer = self.send(method, path, &body.to_string(), wait::LIMIT);
         read_reply(&answer.expect("it answers in time"))
     }
 
-    /// All that comes back; an error if the other side goes away in between.
+    /// Sends a request and returns the whole answer; an error if the other side goes away in
+    /// between.
     fn send(&self, method: &str, path: &str, body: &str, limit: Duration) -> io::Result<String> {
         let socket = self.path("run/mattervisor/ctl.sock");
         let mut stream = UnixStream::connect(socket)?;

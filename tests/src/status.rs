@@ -1,18 +1,18 @@
-//! Reading a status.
+//! Reads a status.
 
 use api::{ServiceStatus, StatusReply};
 
 /// Shorthands for what tests read in a status.
 pub trait StatusExt {
-    /// One service; fails the test if there is none of that name.
+    /// A service by name; fails the test if the status does not list that service.
     fn service(&self, name: &str) -> &ServiceStatus;
 
-    /// Its state.
+    /// The state of a service.
     fn state(&self, name: &str) -> &'static str {
         self.service(name).state.as_str()
     }
 
-    /// Its main process; fails the test if there is none.
+    /// The main process of a service; fails the test if the service has none.
     fn pid(&self, name: &str) -> i32 {
         let service = self.service(name);
         service
@@ -20,7 +20,7 @@ pub trait StatusExt {
             .unwrap_or_else(|| panic!("{name} has no process: {service:#?}"))
     }
 
-    /// Whether it runs (or has completed) and is ready.
+    /// Whether a service runs (or has completed) and is ready.
     fn ready(&self, name: &str) -> bool {
         self.service(name).ready
     }

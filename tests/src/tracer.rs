@@ -5,7 +5,8 @@ use std::{sync::mpsc, thread};
 
 use nix::libc;
 
-/// A thread that traces a process. Dropped, it lets go, and the process ends if it was killed.
+/// A thread that traces a process. Dropping the tracer releases the process, which ends if it was
+/// killed.
 #[derive(Debug)]
 pub struct Tracer {
     hold: Option<mpsc::Sender<()>>,
@@ -13,7 +14,7 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// From now on the process stops when it is about to end.
+    /// Makes the process stop when it is about to end.
     #[expect(
         unsafe_code,
         reason = "there is no safe ptrace without a feature of its own"
@@ -27,7 +28,7 @@ impl Tracer {
             // SAFETY: takes integers, touches no memory of ours.
             let done = unsafe { libc::ptrace(PTRACE_SEIZE as _, pid, 0, PTRACE_O_TRACEEXIT) };
             let _ = seized.send(done);
-            // The kernel lets go when the thread ends that traces.
+            // The kernel releases the process when the tracing thread ends.
             let _ = wait.recv();
         });
         assert_eq!(is_seized.recv().ok(), Some(0), "cannot trace {pid}");

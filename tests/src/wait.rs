@@ -1,6 +1,6 @@
-//! Waiting for what sends no event, such as a line in a file or an entry in /proc.
+//! Waits for changes that send no event, such as a line in a file or an entry in /proc.
 //!
-//! Where there is an event to wait for, wait for the event: [`crate::Site::wait_for`].
+//! Where an event exists, wait for the event: [`crate::Site::wait_for`].
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// Pause between two looks.
 const STEP_MS: u16 = 5;
 
-/// Looks until there is something, for at most [`LIMIT`]; then fails, saying what was waited for.
+/// Looks until `look` finds something, for at most [`LIMIT`]; then fails and names `what`.
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(LIMIT, look).unwrap_or_else(|| panic!("{what}: not within {LIMIT:?}"))
 }
 
-/// Looks until there is something, or the time is over.
+/// Looks until `look` finds something, or the time is over.
 pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {

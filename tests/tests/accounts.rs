@@ -1,7 +1,7 @@
-//! Users, groups and directories that services name: made where they are missing, refused where a
-//! number is another's.
+//! Users, groups and directories that services name: the supervisor makes those that are missing,
+//! and refuses a uid or gid that belongs to another account.
 //!
-//! Each supervisor here sees a copy of /etc in a mount namespace of its own: the machine's accounts
+//! Each supervisor here runs in a mount namespace with a copy of /etc, so the machine's accounts
 //! stay as they are.
 
 mod starts;
@@ -16,7 +16,7 @@ use mattervisor_tests::{Site, StatusExt, need, nginx, postgres, run, status_fiel
 
 use crate::stack::Stack;
 
-/// Whether a supervisor can have an /etc of its own here.
+/// `Ok` where this machine can give a supervisor its own /etc; `Err` says what is missing.
 pub(crate) fn private_etc() -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("needs root to make accounts".to_owned());
@@ -28,8 +28,8 @@ pub(crate) fn private_etc() -> Result<(), String> {
     }
 }
 
-/// Gives the supervisor a copy of /etc without the accounts that the tests make, and perhaps more
-/// mounts: shell commands.
+/// Starts the supervisor with a copy of /etc that lacks the accounts which the tests make. `mounts`
+/// holds further shell commands for the namespace, each ending in `&&`.
 pub(crate) fn in_private_etc(site: &mut Site, mounts: &str) {
     run(Command::new("cp").args(["-a", "/etc"]).arg(site.root())).ok();
     fs::rename(site.path("etc"), site.path("machine-etc")).unwrap();
@@ -65,7 +65,7 @@ pub(crate) fn in_private_etc(site: &mut Site, mounts: &str) {
     site.program(&wrapper);
 }
 
-/// A site with /etc of its own and one service that runs.
+/// A site with its own /etc and one service, `neighbour`, that names no account.
 fn site_with_a_neighbour() -> Site {
     let mut site = Site::new();
     in_private_etc(&mut site, "");
@@ -86,8 +86,9 @@ fn databases(site: &Site) -> [String; 2] {
     ["passwd", "group"].map(|name| fs::read_to_string(site.path("machine-etc").join(name)).unwrap())
 }
 
-/// The example of GitLab's page, `mattermost.uid = 1234` and `mattermost.gid = 1234`, with the
-/// shipped catalogue from nothing to the page, and again.
+/// The example of GitLab's documentation, `mattermost.uid = 1234` and `mattermost.gid = 1234`: the
+/// shipped catalogue makes the accounts, serves its page, and finds the accounts at its second
+/// start.
 #[test]
 fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_file() {
     need!(private_etc());
@@ -137,7 +138,7 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
         let seen = (found.uid(), found.gid(), found.mode() & 0o7777);
         assert_eq!(seen, (1234, 1234, mode), "{path}");
     }
-    // Accounts are made once; those that exist are as configured.
+    // A reconfigure and a second start leave the accounts that the first start has made.
     let before = databases(site);
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(stack.site.stop(), 0);
@@ -146,7 +147,8 @@ fn the_accounts_of_the_shipped_services_are_made_with_the_numbers_of_the_site_fi
     assert_eq!(stack.site.stop(), 0);
 }
 
-/// Every way in which numbers clash is found before anything is applied, and names who has it.
+/// Every clash of a uid or gid is found before anything is applied, and the message names the
+/// account that holds the number.
 #[test]
 fn a_clash_refuses_the_change_and_names_who_has_the_number() {
     need!(private_etc());
@@ -203,7 +205,7 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
     let status = site.status();
     assert_eq!(status.pid("neighbour"), pid);
     assert_eq!(status.services.len(), 1);
-    // Once they agree, it is applied, and both run as the account.
+    // Once both services agree on the uid, the change is applied, and both run as that account.
     site.child("other", &["sleep"], "user = 'app'\n");
     site.ctl(&["reconfigure"]).ok();
     let status = site.wait_for("both run", |status| {
@@ -216,8 +218,8 @@ fn a_clash_refuses_the_change_and_names_who_has_the_number() {
     assert_ne!(status.pid("neighbour"), pid);
 }
 
-/// At the daemon's start a clash fails that service alone, also for a control process that takes
-/// over; the others run.
+/// At the start of the supervisor a clash fails its service alone; the other services run. The same
+/// holds for a control process that takes over.
 #[test]
 fn at_the_start_a_clash_fails_the_service_that_has_it_and_no_other() {
     need!(private_etc());
@@ -267,14 +269,15 @@ fn accounts_are_left_alone_where_they_are_not_to_be_managed() {
     assert!(entry(&site, "passwd", "app").is_some());
 }
 
-/// What groupadd and useradd say is what the administrator reads.
+/// The administrator reads the messages of groupadd and useradd themselves.
 #[test]
 fn a_tool_that_fails_or_is_missing_refuses_the_change_in_its_own_words() {
     need!(private_etc());
     let mut site = site_with_a_neighbour();
     site.start_ready();
     let pid = site.status().pid("neighbour");
-    // A directory service may have such a long name; useradd makes none.
+    // A name of 40 letters is valid, since a directory service may hold such an account; useradd
+    // refuses to make it.
     let long = "a".repeat(40);
     let refused = format!("cannot create user {long}");
     let text = format!("user = '{long}'\ngroup = 'nogroup'\n");
@@ -286,7 +289,7 @@ fn a_tool_that_fails_or_is_missing_refuses_the_change_in_its_own_words() {
     let status = site.status();
     assert_eq!((status.services.len(), status.pid("neighbour")), (1, pid));
     assert_eq!(site.stop(), 0);
-    // At the start it fails the service alone.
+    // At the start the refusal of useradd fails the service alone.
     site.start();
     let status = site.wait_state("app", "failed");
     let reason = status.service("app").reason.clone().unwrap_or_default();
@@ -333,8 +336,9 @@ fn app_with(site: &Site, tables: &str) {
     site.child("app", &["sleep"], &keys);
 }
 
-/// A directory gets mode and owner as declared, one that is there too; root's link to another disk
-/// is taken as it is, another's is not followed.
+/// A declared directory gets its mode and owner, whether it is new or was there before. A symbolic
+/// link of root's to another disk is followed, and the directory behind it keeps owner and mode; a
+/// link of another account's is refused.
 #[test]
 fn directories_have_the_modes_and_owners_that_are_declared() {
     need!(private_etc());
@@ -376,7 +380,7 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
         (disk_now.uid(), disk_now.mode()),
         (disk_before.uid(), disk_before.mode())
     );
-    // What somebody has changed since is put right.
+    // A reconfigure restores a mode that somebody has changed.
     fs::set_permissions(&old, fs::Permissions::from_mode(0o700)).unwrap();
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(seen(&old), (1234, gid("web"), 0o2770));

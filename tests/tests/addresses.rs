@@ -1,4 +1,5 @@
-//! Addresses that services listen on: names that are looked up, and ports that change hands.
+//! Addresses that services listen on: host names that must be resolved, and ports that pass from
+//! one service to another.
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use crate::accounts::{in_private_etc, private_etc};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A name server that says nothing, on an address of its own.
+/// A name server that never answers, on a loopback address of this process's own.
 fn silent_name_server() -> Option<UdpSocket> {
     let [_, _, low, last] = std::process::id().to_be_bytes();
     let address = Ipv4Addr::new(127, 77, low, last);
@@ -21,7 +22,7 @@ fn silent_name_server() -> Option<UdpSocket> {
     Some(socket)
 }
 
-/// A resolver that does not answer holds up who needs it, and nobody else.
+/// A resolver that does not answer delays the service that needs it, and no other service.
 #[test]
 fn a_name_in_listens_is_looked_up_without_holding_up_anybody_else() {
     need!(private_etc());
@@ -52,12 +53,13 @@ fn a_name_in_listens_is_looked_up_without_holding_up_anybody_else() {
     let status = site.status();
     assert!(status.ready("a"));
     assert_eq!(status.state("named"), "spawning", "{status:#?}");
-    // Nobody there any more: the resolver gives up, and the service meets that by itself.
+    // Without the server's socket the resolver fails at once, and the service starts all the same.
     drop(server);
     site.wait_state("named", "running");
 }
 
-/// The command of one that listens, and ends only when a file is there.
+/// A service file: the service listens on `port` and, after SIGTERM, ends only once the file `gate`
+/// exists.
 fn slow_to_go(site: &Site, port: u16, gate: &str) -> String {
     let child = binary("testchild");
     format!(
@@ -73,8 +75,8 @@ fn slow_to_go(site: &Site, port: u16, gate: &str) -> String {
     )
 }
 
-/// A port that goes from one service to another in one change: the new one waits until the old
-/// one has let go, and says so.
+/// A port passes from one service to another in one change: the new service waits until the old one
+/// has released the port, and its status says so.
 #[test]
 fn a_port_goes_from_one_service_to_another_in_one_change() {
     let mut site = Site::new();
@@ -131,7 +133,8 @@ fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     assert_eq!(status.service("b").restarts, 0);
 }
 
-/// An address that no service file names: its holder is found by looking, not by the plan.
+/// Service `a` declares no address, so the holder of the port is found among the processes, not in
+/// the plan.
 #[test]
 fn a_port_that_nobody_has_named_is_waited_for_too() {
     let mut site = Site::new();
@@ -153,7 +156,7 @@ fn a_port_that_nobody_has_named_is_waited_for_too() {
     assert_eq!(site.status().service("b").restarts, 0);
 }
 
-/// A child of the last run that has not heard of its end is gone before the next run looks.
+/// A child of the last run that ignores SIGTERM is gone before the next run checks the port.
 #[test]
 fn a_restart_finds_its_own_port_free() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! What an account lays out in its own directories hangs nothing, has nothing given to it, and
-//! breaks its own service alone.
+//! Attacks by an unprivileged account through its own directories: no file or link there hangs the
+//! supervisor, gives the account another's file, or breaks any service but the account's own.
 
 use std::{
     fs,
@@ -13,10 +13,11 @@ use nix::{
     unistd::{geteuid, mkfifo},
 };
 
-/// An account of every machine, neither root's nor ours.
+/// The uid of `nobody`: an account of every machine, neither root nor one of ours.
 const ACCOUNT: u32 = 65_534;
 
-/// A service of that account's with a directory of its own, `OWN`, and another service beside it.
+/// Service `a` runs as [`ACCOUNT`] and has a directory of the account's, `OWN` in `more`; service
+/// `b` runs beside it.
 fn site(more: &str) -> Site {
     let site = Site::new();
     fs::set_permissions(site.root(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -41,7 +42,7 @@ const CONF: &str = "
     content = 'one'
 ";
 
-/// Makes something in place of what is there, as the account itself would.
+/// Replaces `path` by what `make` makes and gives it to the account, as the account itself could.
 fn lay(path: &Path, make: impl FnOnce(&Path)) {
     if path.is_dir() && !path.is_symlink() {
         fs::remove_dir_all(path).unwrap();
@@ -61,8 +62,8 @@ fn running(site: &Site, service: &str) -> bool {
     said.both().contains("running")
 }
 
-/// A fifo where the supervisor reads neither hangs a dry run, nor a reconfigure, nor the next
-/// start.
+/// A fifo in place of a file that the supervisor reads hangs neither a dry run, nor a reconfigure,
+/// nor the next start.
 #[test]
 fn a_fifo_in_a_service_s_directory_hangs_nothing() {
     if !geteuid().is_root() {
@@ -82,7 +83,8 @@ fn a_fifo_in_a_service_s_directory_hangs_nothing() {
     assert_eq!(fs::read_to_string(&conf).unwrap(), "one");
 }
 
-/// A directory where a file goes breaks that service, and no other service's change.
+/// A directory in place of a rendered file breaks its own service alone; a change of another
+/// service is applied.
 #[test]
 fn one_service_s_directory_vetoes_nobody_else_s_change() {
     if !geteuid().is_root() {
@@ -97,7 +99,7 @@ fn one_service_s_directory_vetoes_nobody_else_s_change() {
     assert!(said.contains("b restarts"), "{said}");
     assert!(said.contains("a cannot start any more"), "{said}");
     assert!(running(&site, "a") && running(&site, "b"));
-    // Its own restart says what is wrong, and is mended by whoever mends the directory.
+    // `ctl restart a` names the fault; once the directory is gone, a reconfigure mends the service.
     let said = site.ctl(&["restart", "a"]).expect_code(1).both();
     assert!(said.contains("cannot write"), "{said}");
     fs::remove_dir(&conf).unwrap();
@@ -105,7 +107,8 @@ fn one_service_s_directory_vetoes_nobody_else_s_change() {
     assert!(running(&site, "a"));
 }
 
-/// A link on the way to a directory of a service gives nothing of root's away.
+/// A symbolic link within the path of a declared directory does not lead the supervisor to change
+/// the owner or mode of a directory of root's.
 #[test]
 fn a_link_on_the_way_gives_no_directory_away() {
     if !geteuid().is_root() {
@@ -131,7 +134,8 @@ fn a_link_on_the_way_gives_no_directory_away() {
     assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (0, 0, 0o700));
 }
 
-/// What an account has laid out before its directory changes hands takes nothing of others' along.
+/// A recursive change of owner takes only the old account's files that have no other name: links
+/// are not followed, and hard links and files of other accounts keep their owner.
 #[test]
 fn a_directory_that_changes_hands_takes_nothing_else_along() {
     if !geteuid().is_root() {
@@ -183,7 +187,8 @@ fn a_directory_that_changes_hands_takes_nothing_else_along() {
     );
 }
 
-/// The version that an account's file says is looked for without waiting and through no link.
+/// The version file lies in the account's directory, so reading it neither blocks on a fifo nor
+/// prints what a link leads to.
 #[test]
 fn a_version_file_of_an_account_hangs_no_check_and_shows_no_secret() {
     if !geteuid().is_root() {
@@ -223,7 +228,8 @@ fn a_version_file_of_an_account_hangs_no_check_and_shows_no_secret() {
     assert!(running(&site, "b"));
 }
 
-/// A log directory that was given to the account is taken back: its links lead nowhere.
+/// A log directory that was given to the account is root's again at the next start, and links in it
+/// are not followed.
 #[test]
 fn a_log_directory_of_an_account_takes_no_line_elsewhere() {
     if !geteuid().is_root() {

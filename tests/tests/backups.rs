@@ -1,4 +1,4 @@
-//! Backups under the whole: asked for, by the clock, and told of when there is none.
+//! Backups of the whole stack: on request, by schedule, and the alert where none was made.
 
 mod schedule;
 
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use crate::{faults::Disk, stack::Stack};
 
 const LIMIT: Duration = Duration::from_secs(180);
-/// What stands in the site file as a secret, and must stand in nothing that is without.
+/// A secret of the site file, which neither a backup without secrets nor the output of `ctl` may
+/// contain.
 const PLANTED: &str = "planted-w3c-secret";
 
 fn stack(bin: PathBuf, more: &str) -> Stack {
@@ -31,7 +32,7 @@ fn stack(bin: PathBuf, more: &str) -> Stack {
     stack
 }
 
-/// Fills the database and the files, so that a backup takes long enough to be interrupted.
+/// Fills the database, so that a backup takes long enough to be interrupted.
 fn fill(stack: &Stack) {
     stack.sql(
         "INSERT INTO posts (id, message, rootid) SELECT left(md5(n::text) || md5(n::text), 26), \
@@ -48,7 +49,7 @@ fn made(said: &Ctl) -> PathBuf {
     path.unwrap_or_else(|| panic!("{said:?}")).into()
 }
 
-/// Name and state of each, oldest first.
+/// Name and state of each backup, oldest first.
 fn listed(stack: &Stack) -> Vec<(String, String)> {
     let all = ctl(stack, &["backup", "list", "--format", "json"]).ok();
     let all: Value = serde_json::from_str(&all.stdout).unwrap();
@@ -107,7 +108,7 @@ fn backups_are_made_listed_verified_and_pruned() {
     ctl(&stack, &["backup", "prune", "--keep", "1"]).ok();
     assert_eq!(listed(&stack), [(name(&second), "good".to_owned())]);
 
-    // The newest is damaged: nothing is removed any more, and verify and list say so.
+    // With the newest backup damaged, verify and list report it, and prune removes nothing.
     let third = made(&ctl(&stack, &["backup", "create"]).ok());
     let mut bytes = fs::read(&third).unwrap();
     let middle = bytes.len() / 2;
@@ -121,7 +122,7 @@ fn backups_are_made_listed_verified_and_pruned() {
     assert_eq!(listed(&stack).len(), 2);
 }
 
-/// The bytes of the whole archive, the database included.
+/// The uncompressed bytes of the whole archive, the database included.
 fn bytes_of(backup: &Path) -> Vec<u8> {
     let mut zstd = Command::new("zstd");
     zstd.arg("-dcq").arg(backup);
@@ -165,8 +166,8 @@ fn without_secrets_no_byte_of_the_file_is_one() {
     }
 }
 
-/// Whatever is killed while Mattermost is stopped for a backup: it runs again, and the next backup
-/// is made.
+/// Whichever processes are killed while Mattermost is stopped for a backup, Mattermost runs again
+/// and the next backup succeeds.
 #[test]
 fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
     let bin = need!(postgres());
@@ -268,10 +269,10 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     }
     drop(disk);
     assert_eq!(starts(&stack), began, "nothing was stopped");
-    // A backup elsewhere that fails is no matter of the schedule's.
+    // A failed backup to another directory is no failure of the schedule, so status does not warn.
     assert_eq!(stack.site.status().supervisor.warnings, [""; 0]);
 
-    // Another user.
+    // An unprivileged user may neither make, list nor prune backups.
     for arguments in [
         &["backup", "create"][..],
         &["backup", "list"],
@@ -300,7 +301,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     ctl(&stack, &["backup", "verify", made.to_str().unwrap()]).ok();
 }
 
-/// The site file of a machine that has just been installed.
+/// The current content of the site file.
 fn site_file_of(stack: &Stack) -> String {
     let path = stack.site.path("etc/mattervisor/mattervisor.toml");
     fs::read_to_string(path).unwrap()
@@ -333,7 +334,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
         "{said:?}"
     );
 
-    // What does not fit this machine is put back.
+    // A configuration that does not fit this machine is refused, and the old files are put back.
     let port = old.nginx_port;
     let clash = format!("{own}listens = ['127.0.0.1:{port}']\n");
     new.site.service("clash", &clash);
@@ -349,7 +350,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     new.site.without("clash");
     ctl(&new, &["reconfigure"]).ok();
 
-    // There is no terminal to ask on.
+    // Without --yes and without a terminal, the command shows the change and refuses.
     let said = ctl(&new, &all[..3]).expect_code(2);
     assert!(
         said.stderr.contains("+ mattermost_external_url = "),
@@ -379,7 +380,7 @@ fn a_new_machine_gets_configuration_and_data_by_one_command() {
     let restored = fs::read_to_string(new.site.path(attachment)).unwrap();
     assert_eq!(restored, "saved");
 
-    // Again: the configuration is already there.
+    // A second restore finds the configuration already in place.
     let said = ctl(&new, &all).ok().both();
     assert!(said.contains("that of this machine already"), "{said}");
 }

@@ -1,8 +1,9 @@
-//! Broken files before a supervisor that runs: each is refused in words, and nothing that runs
-//! notices.
+//! Broken configuration files under a running supervisor: each is refused with a message, and no
+//! service notices.
 //!
-//! The files are those of `tests/broken/`, whose messages `plan` holds to snapshots, and what a
-//! disk can have besides: no file at all, one that is too large, a directory, a pipe.
+//! The files are those of `tests/broken/`, whose messages `plan` compares with snapshots, and paths
+//! without a readable file: a directory, a dangling link, a pipe, a device, a file that is too
+//! large.
 
 mod refusal;
 
@@ -20,11 +21,11 @@ use refusal::{Refusal, check};
 const SITE: &str = "etc/mattervisor/mattervisor.toml";
 const SERVICES: &str = "etc/mattervisor/services.d";
 
-/// The address that the broken service files ask for.
+/// The address that a broken service file claims as well.
 const NEIGHBOURS: &str = "127.77.7.7";
 
-/// Two services, one with a rendered file, over the catalogue that ships. The address is no other
-/// test's: it is tried before the start.
+/// Two services, one with a rendered file, beside the shipped catalogue. The address comes from the
+/// process id, since tests run in parallel and the supervisor tries an address before a start.
 fn site() -> Site {
     let [high, low] = [8, 0].map(|shift| std::process::id() >> shift & 0xff);
     site_at(&format!("127.78.{high}.{low}"))
@@ -64,7 +65,7 @@ fn site_at(address: &str) -> Site {
 /// Where a broken file belongs, and its content.
 type Broken = (PathBuf, Vec<u8>);
 
-/// The broken files of a kind by name.
+/// The broken files of a kind, each case with its name.
 fn broken(kind: &str) -> Vec<(String, Vec<Broken>)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("broken")
@@ -129,7 +130,8 @@ fn a_broken_service_file_changes_nothing_that_runs() {
     every_file_is_refused("service");
 }
 
-/// What is not a file, or more than one may be, in the place of each file that is read.
+/// A path that is no regular file, or a file that is too large or too deeply nested, in place of
+/// each configuration file.
 #[test]
 fn what_is_no_file_changes_nothing_that_runs() {
     let mut site = site();
@@ -192,7 +194,7 @@ fn what_is_no_file_changes_nothing_that_runs() {
     }
 }
 
-/// Files with secrets that others can read.
+/// A file with a secret that other accounts can read is refused.
 #[test]
 fn secrets_that_others_can_read_are_refused() {
     let mut site = site();
@@ -219,7 +221,7 @@ fn secrets_that_others_can_read_are_refused() {
     refusal.nothing_has_changed(&site, "secrets");
 }
 
-/// SIGHUP does as little as a client, and says so until it is mended.
+/// SIGHUP with broken files changes nothing, and status warns until the files are mended.
 #[test]
 fn sighup_with_broken_files_changes_nothing_and_is_shown() {
     let mut site = site();
@@ -264,8 +266,8 @@ fn sighup_with_broken_files_changes_nothing_and_is_shown() {
     refusal.nothing_has_changed(&site, "mended");
 }
 
-/// At the start the last good plan runs, with the message in the log; without one the supervisor
-/// ends with 78.
+/// With a broken site file the supervisor starts with the last good plan and logs the message;
+/// without a stored plan it exits with 78.
 #[test]
 fn at_the_start_the_last_good_plan_runs_or_there_is_none() {
     let mut site = site();
@@ -292,8 +294,8 @@ fn at_the_start_the_last_good_plan_runs_or_there_is_none() {
     assert!(log.contains(said) && log.contains("ever worked"), "{log}");
 }
 
-/// A port that somebody has is found before exec, and its holder is named; once it is free, the
-/// service starts.
+/// A port in use is found before exec and its holder is named; once the port is free, the service
+/// starts.
 #[test]
 fn a_port_in_use_names_its_holder() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -313,7 +315,8 @@ fn a_port_in_use_names_its_holder() {
     site.wait_state("app", "running");
 }
 
-/// What exec cannot do is said by the name of what is missing, and `check-config` warns of it.
+/// A failed start names the interpreter, directory or program that is missing; `check-config` warns
+/// of a missing directory or program beforehand.
 #[test]
 fn what_a_program_lacks_is_named() {
     let mut site = Site::new();
@@ -352,7 +355,7 @@ fn what_a_program_lacks_is_named() {
         let reason = status.service(name).reason.clone().unwrap_or_default();
         assert!(reason.contains(said), "{name}: {reason}");
     }
-    // Mended, a reconfigure starts it.
+    // A reconfigure starts a service whose script is mended.
     let path = site.path("foreign");
     fs::write(path, "#!/bin/sh\nexec sleep 1000\n").unwrap();
     site.ctl(&["reconfigure"]).ok();

@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 
-/// Begins the reason of a behaviour in the list that no test holds.
+/// Marks a behaviour of the list that has no test; the reason follows.
 const UNTESTED: &str = "No test:";
 
-/// Adds the sources below a directory.
+/// Adds the text of each source file below a directory.
 fn sources(dir: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -27,7 +27,7 @@ fn number(word: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// The behaviours that a line of source names: a test `bNN_…`, or a comment that counts some.
+/// The behaviours that a line of source names: a test `bNN_…`, or a comment that lists numbers.
 fn named(line: &str) -> Vec<u32> {
     let line = line.trim_start();
     if let Some(name) = line.strip_prefix("fn ") {
@@ -44,7 +44,7 @@ fn named(line: &str) -> Vec<u32> {
     numbers.filter_map(|it| it.parse().ok()).collect()
 }
 
-/// The behaviours of a document, with what it says of each.
+/// The behaviours of a document, with the text of each.
 fn listed(document: &str) -> BTreeMap<u32, String> {
     let items = document.split("\n- **").skip(1);
     let items = items.filter_map(|item| {

@@ -1,5 +1,5 @@
-//! GitLab and Mattermost on one machine: GitLab's nginx holds the ports, ours says so, and GitLab's
-//! then serves both by their names.
+//! GitLab and Mattermost on one machine: our nginx reports that GitLab's nginx holds its port, and
+//! then GitLab's nginx serves both sites by name.
 
 use std::{
     net::TcpListener,
@@ -15,8 +15,8 @@ use nix::sys::signal::Signal;
 
 use crate::stack::Stack;
 
-/// An nginx as GitLab configures its own: its names in the http block, its virtual host, and a
-/// place for more.
+/// An nginx as GitLab configures its own: its log formats and maps in the http block, its virtual
+/// host, and an include for further virtual hosts.
 struct GitlabNginx {
     running: Running,
     port: u16,
@@ -69,7 +69,7 @@ impl GitlabNginx {
         it
     }
 
-    /// Asks by a name that leads here.
+    /// Requests a path under a host name that resolves to this nginx.
     fn curl(&self, name: &str, path: &str, more: &[&str]) -> Ctl {
         let mut curl = Command::new("curl");
         curl.args([
@@ -93,7 +93,7 @@ fn certificate(dir: &Path, file: &str, name: &str) {
     openssl::self_signed(&at("crt"), &at("key"), &format!("DNS:{name}"), 90);
 }
 
-/// A stack whose site file leads users to GitLab's nginx, by a name of its own.
+/// A stack whose external URL is a name of its own at the port of GitLab's nginx.
 fn stack_beside(bin: PathBuf, program: &Path, tls: bool) -> (Stack, GitlabNginx, String) {
     let stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let gitlab = GitlabNginx::start(&stack.site, program, tls);
@@ -103,7 +103,7 @@ fn stack_beside(bin: PathBuf, program: &Path, tls: bool) -> (Stack, GitlabNginx,
         &format!("http://127.0.0.1:{}", stack.nginx_port),
         &format!("{}://mattermost.test:{}", gitlab.scheme, gitlab.port),
     );
-    // As it is unless somebody changes it: every address.
+    // The default: our nginx listens on every address.
     let site_file = site_file.replace("nginx.listen_addresses = [\"127.0.0.1\"]\n", "");
     stack.site.site_file(&site_file);
     if tls {
@@ -114,7 +114,7 @@ fn stack_beside(bin: PathBuf, program: &Path, tls: bool) -> (Stack, GitlabNginx,
     (stack, gitlab, site_file)
 }
 
-/// Ours is refused, with who has the port and what to do.
+/// Our nginx does not start; its reason names the holder of the port and the command that helps.
 fn refused_with_hint(site: &Site, port: u16) {
     let status = site.wait_for("nginx finds the port in use", |status| {
         status.state("nginx") == "backoff" || status.state("nginx") == "failed"
@@ -127,7 +127,7 @@ fn refused_with_hint(site: &Site, port: u16) {
     assert!(why.contains("mattermost_nginx.enable = false"), "{why}");
 }
 
-/// Writes the virtual host, lets GitLab's nginx take it in, and returns where requests are logged.
+/// Writes the virtual host, reloads GitLab's nginx, and returns the path of the access log.
 fn take_in(site: &Site, gitlab: &GitlabNginx, program: &Path) -> String {
     let vhost = gitlab.vhost.display().to_string();
     let (log, program) = (
@@ -168,8 +168,8 @@ fn take_in(site: &Site, gitlab: &GitlabNginx, program: &Path) -> String {
     log
 }
 
-/// The whole way: refused with who has the port and what to do; done; both names lead to the right
-/// server, websockets too.
+/// The whole way: our nginx reports the holder of the port, the test follows the hint, and both
+/// names lead to the right server, websockets too.
 fn both_are_served(tls: bool) {
     let bin = need!(postgres());
     let program = need!(nginx());
@@ -207,7 +207,7 @@ fn both_are_served(tls: bool) {
     told_by_gitlabs_nginx(&stack.site, &gitlab);
 }
 
-/// GitLab's nginx reads the same files as ours would.
+/// GitLab's nginx tells users of maintenance and of a stop from the same files as our nginx would.
 fn told_by_gitlabs_nginx(site: &Site, gitlab: &GitlabNginx) {
     let page = || gitlab.curl("mattermost.test", "/", &[]).stdout;
     let on = site
@@ -241,7 +241,7 @@ fn told_by_gitlabs_nginx(site: &Site, gitlab: &GitlabNginx) {
     });
 }
 
-/// The upgrade gets through, and so does what the server says first.
+/// The websocket upgrade passes the proxy, and so does the server's first message.
 fn websocket(gitlab: &GitlabNginx) {
     let headers = [
         "Connection: Upgrade",
@@ -250,7 +250,7 @@ fn websocket(gitlab: &GitlabNginx) {
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     ];
     let mut more: Vec<&str> = headers.iter().flat_map(|it| ["-H", *it]).collect();
-    // It never ends by itself.
+    // The websocket never ends by itself.
     more.extend(["--max-time", "3"]);
     let said = gitlab
         .curl("mattermost.test", "/api/v4/websocket", &more)
@@ -271,8 +271,8 @@ fn both_names_are_served_by_https() {
     both_are_served(true);
 }
 
-/// Where ours is still on, it says what comes first; a certificate that is missing is named; a file
-/// that is another's is left alone; standard output has nothing but the configuration.
+/// `ctl gitlab vhost` reports that our nginx is still enabled and that the certificate is missing,
+/// overwrites no other file, and prints nothing but the configuration to standard output.
 #[test]
 fn the_virtual_host_is_written_with_care() {
     let mut site = Site::new();
@@ -294,7 +294,8 @@ fn the_virtual_host_is_written_with_care() {
         text.contains("/var/log/gitlab/nginx/mattermost_access.log"),
         "{text}"
     );
-    // GitLab's nginx is not here: what every version understands.
+    // GitLab's nginx is not installed, so the file uses the directives that every version
+    // understands.
     assert!(
         text.contains(" ssl http2;") && !text.contains("http2 on"),
         "{text}"
@@ -315,7 +316,8 @@ fn the_virtual_host_is_written_with_care() {
     assert_eq!(std::fs::read_to_string(&other).unwrap(), "# GitLab\n");
 }
 
-/// The hint is any service's, and only where it has one.
+/// Any service may have a `listens_hint`: start, status and `ctl why` add it to the message of a
+/// port in use.
 #[test]
 fn a_port_in_use_is_told_with_the_hint_of_the_service_file() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! A standard error that takes nothing is a nuisance to whoever wants to read it, and to nobody
-//! else: whatever it is, services come back, every command works, and the end is in order.
+//! A standard error that takes no output hinders nothing but its reader: whatever its kind,
+//! services come back, every command works, and the shutdown is in order.
 
 use std::{
     fs::{self, File},
@@ -29,7 +29,7 @@ fn site() -> Site {
     site
 }
 
-/// Every kind of change works, and nobody has had to be replaced for it.
+/// Every kind of change works, and no control process has had to be replaced.
 fn everything_works(site: &Site) {
     let pid = site.status().pid("a");
     kill(pid, Signal::SIGKILL);
@@ -45,7 +45,7 @@ fn everything_works(site: &Site) {
     assert_eq!(status.supervisor.control_restarts, 0);
 }
 
-/// It stops in order and with success.
+/// The supervisor stops its services in order and exits with 0.
 fn ends(mut site: Site) {
     let status = site.status();
     let running = [status.pid("b"), status.pid("a")];
@@ -64,7 +64,7 @@ fn goes_on_with(stderr: impl Into<OwnedFd>) {
     ends(site);
 }
 
-/// Fills a pipe or a socket to the brim, and leaves it as it was.
+/// Fills a pipe or a socket completely, and leaves it in blocking mode.
 fn fill(to: impl AsFd) {
     fcntl(&to, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
     for size in [4096, 1] {
@@ -130,7 +130,7 @@ fn a_terminal_that_is_held_is_no_trouble() {
     ends(site);
 }
 
-/// A small disk, gone with the test.
+/// A small tmpfs, unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -148,7 +148,8 @@ impl Drop for Disk {
     }
 }
 
-/// A disk that was full: what was said meanwhile is counted, and lines are not glued together.
+/// Once a full disk has room again, the log tells that lines were lost, and no two lines are
+/// joined.
 #[test]
 fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
     if !nix::unistd::geteuid().is_root() {
@@ -181,7 +182,8 @@ fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
     ends(site);
 }
 
-/// A log reader that is restarted: the next one reads on, and learns what is missing.
+/// When a log reader is restarted, the new reader gets the later lines and learns that lines were
+/// lost.
 #[test]
 fn what_a_reader_has_missed_is_told_to_the_next_one() {
     let mut site = site();
@@ -210,7 +212,8 @@ fn what_a_reader_has_missed_is_told_to_the_next_one() {
     ends(site);
 }
 
-/// What an earlier supervisor has left is stopped, said in vain, and everything is started.
+/// Processes that an earlier supervisor left are stopped and every service starts, although no
+/// message about them can be written.
 #[test]
 fn leftovers_are_dealt_with_although_nobody_can_be_told() {
     let mut site = site();

@@ -1,5 +1,5 @@
-//! Certificates and other files that somebody else writes: noticed when they change, checked before
-//! they are used, told of before they end.
+//! Certificates and other files that other programs write: a change is noticed, a pair is checked
+//! before its use, and an expiry is announced beforehand.
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
@@ -8,7 +8,8 @@ use mattervisor_tests::{
     openssl::{aged, fingerprint, self_signed, served},
 };
 
-/// nginx with one HTTPS server, as a service with a certificate; its file is of the test's making.
+/// A site with the service `web`, an nginx with one HTTPS server and a declared certificate; the
+/// test itself writes nginx's configuration.
 struct Web {
     site: Site,
     port: u16,
@@ -56,7 +57,7 @@ impl Web {
         Self { site, port }
     }
 
-    /// A pair of files for the host, in `ssl`.
+    /// Makes a certificate for the host and its key, in `ssl`.
     fn pair(&self, name: &str, host: &str, days: i32) -> (PathBuf, PathBuf) {
         let at = |end: &str| self.site.path(&format!("ssl/{name}.{end}"));
         let pair = (at("crt"), at("key"));
@@ -148,8 +149,8 @@ fn a_renewed_pair_is_loaded_once_however_it_comes() {
     assert_eq!(site.status().pid("web"), pid);
 }
 
-/// A certificate whose key is not there yet is not loaded, and what runs goes on; once the key has
-/// come, both are.
+/// A certificate that does not match the key is not loaded, and nginx serves the old pair; once the
+/// new key is in place, the new pair is loaded.
 #[test]
 fn half_a_pair_is_told_and_not_loaded() {
     need!(nginx());
@@ -180,8 +181,8 @@ fn half_a_pair_is_told_and_not_loaded() {
     });
 }
 
-/// A certificate that has expired, or is for another host, starts and is degraded; check-config
-/// says so too. One that ends soon is told, and the service is well.
+/// A service whose certificate is for another host starts and is degraded, and `check-config`
+/// warns. A certificate that expires soon is announced once, and the service is healthy.
 #[test]
 fn what_clients_would_not_trust_degrades_and_does_not_block() {
     need!(nginx());
@@ -220,14 +221,15 @@ fn what_clients_would_not_trust_degrades_and_does_not_block() {
         "{}",
         web.reason()
     );
-    // The next control process knows what was told.
+    // The next control process does not repeat the notification.
     web.site.ctl(&["reexec"]).ok();
     web.told("the certificate expires in 19 days");
     let text = fs::read_to_string(&told).unwrap();
     assert_eq!(text.matches("expires in 19 days").count(), 1, "{text}");
 }
 
-/// Files of `[[watches]]` do what they ask for, and nothing else does.
+/// A change of a file in `[[watches]]` restarts, reloads or does nothing, as configured; a change
+/// of any other file does nothing.
 #[test]
 fn watched_files_restart_reload_or_do_nothing() {
     let mut site = Site::new();
@@ -263,7 +265,7 @@ fn watched_files_restart_reload_or_do_nothing() {
     };
     let told = reloads(1);
     assert!(told.contains("/reload changed on disk"), "{told}");
-    // The same once more is no change.
+    // Writing the same content again is no change.
     fs::write(site.path("reload"), "1").unwrap();
     fs::write(site.path("reload"), "2").unwrap();
     reloads(2);
@@ -282,7 +284,7 @@ fn watched_files_restart_reload_or_do_nothing() {
     );
 }
 
-/// A change while no control process watches is not lost; without one nothing is loaded again.
+/// A change that comes while no control process runs is loaded by the next one.
 #[test]
 fn what_changes_while_control_is_away_is_loaded_when_it_is_back() {
     need!(nginx());

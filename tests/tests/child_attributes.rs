@@ -1,11 +1,11 @@
-//! What a process is given: ids, limits, masks, environment.
+//! Attributes of a service's process: ids, limits, masks, environment.
 
 use std::collections::BTreeMap;
 
 use mattervisor_tests::{Site, StatusExt, command_line, skip};
 use nix::unistd::geteuid;
 
-/// What the `id` verb of a service has printed.
+/// The values that the `id` verb of a service has printed.
 fn identity(site: &Site, service: &str) -> BTreeMap<String, String> {
     site.wait_log(service, |line| line == "id-end");
     let log = site.log(service);
@@ -15,8 +15,9 @@ fn identity(site: &Site, service: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A service without any wish is a clean child: a session of its own, nothing ignored or blocked,
-/// no descriptors but its three, no controlling environment.
+/// A service whose file sets no attribute is a clean child: a session of its own, no signal ignored
+/// or blocked, no descriptors but the three standard ones, and no trace of the supervisor's own
+/// notify socket.
 #[test]
 fn a_plain_child_is_clean() {
     let mut site = Site::new();
@@ -74,7 +75,7 @@ fn limits_and_masks_are_as_asked() {
     assert_eq!(id["cwd"], cwd);
 }
 
-/// Standard input, CPUs, turn at the disk.
+/// Standard input, CPU affinity and I/O priority.
 #[test]
 fn turns_and_standard_input_are_as_asked() {
     let mut site = Site::new();
@@ -115,7 +116,8 @@ fn turns_and_standard_input_are_as_asked() {
     site.wait_log("turns", |line| line == "best-effort: prio 6");
 }
 
-/// User and group are dropped for good, without any supplementary group of ours.
+/// A process runs with the ids of its user, without capabilities and without any supplementary
+/// group of the supervisor's.
 #[test]
 fn user_and_groups_are_dropped() {
     if !geteuid().is_root() {
@@ -165,7 +167,7 @@ fn user_and_groups_are_dropped() {
     assert_eq!(site.status().service("a").user.as_deref(), Some("nobody"));
 }
 
-/// A capability that is asked for is there after the change of user, and no other.
+/// After the change of user the process has the capability that its service names, and no other.
 #[test]
 fn a_low_port_needs_one_capability() {
     if !geteuid().is_root() {
@@ -184,7 +186,7 @@ fn a_low_port_needs_one_capability() {
     assert_eq!(id["CapBnd"], "0000000000000400");
 }
 
-/// A user that does not exist is that service's own trouble, and is named.
+/// A user that does not exist fails its own service alone, and the reason names the user.
 #[test]
 fn an_unknown_user_fails_that_service_alone() {
     if !nix::unistd::geteuid().is_root() {
@@ -210,7 +212,7 @@ fn an_unknown_user_fails_that_service_alone() {
     assert!(status.ready("b"));
 }
 
-/// A port that somebody holds is noticed before exec, and whoever holds it is named.
+/// A port in use is noticed before exec, and the reason names its holder.
 #[test]
 fn a_port_in_use_is_named_with_its_holder() {
     let mut site = Site::new();

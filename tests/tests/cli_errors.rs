@@ -26,7 +26,7 @@ fn an_unknown_name_is_four_with_the_nearest_name() {
     );
 }
 
-/// A typo in a command is usage, with the nearest command.
+/// A mistyped command is a usage error, with the nearest command.
 #[test]
 fn a_typo_in_a_command_is_two() {
     let site = Site::new();
@@ -36,7 +36,7 @@ fn a_typo_in_a_command_is_two() {
     site.ctl(&["reload"]).expect_code(2);
 }
 
-/// No supervisor is 5, and says where it was looked for.
+/// Without a supervisor the exit code is 5, and the message says where ctl looked for it.
 #[test]
 fn no_supervisor_is_five() {
     let site = Site::new();
@@ -49,7 +49,7 @@ fn no_supervisor_is_five() {
     }
 }
 
-/// Somebody without rights is told so.
+/// A user without permission gets exit code 6 and a message.
 #[test]
 fn no_permission_is_six() {
     if !nix::unistd::geteuid().is_root() {
@@ -60,7 +60,7 @@ fn no_permission_is_six() {
     site.start_ready();
     let mut ctl = std::process::Command::new("setpriv");
     ctl.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
-    // nobody cannot enter the build's own directory, perhaps.
+    // `nobody` may be unable to enter the build directory, so ctl is copied out of it.
     let copy = site.path("ctl");
     mattervisor_tests::install(&mattervisor_tests::binary("ctl"), &copy);
     ctl.arg(copy)
@@ -72,8 +72,8 @@ fn no_permission_is_six() {
     assert_eq!(site.status().services[0].state, api::ServiceState::Running);
 }
 
-/// Status without names is 3 if something that should run does not; completed oneshots and
-/// disabled services do not count against it.
+/// Status without names is 3 if a service that should run does not; completed oneshots and disabled
+/// services do not count.
 #[test]
 fn status_is_three_when_something_is_down() {
     let mut site = Site::new();
@@ -124,8 +124,8 @@ fn check_config_reports_everything_at_once_without_a_supervisor() {
     site.ctl(&["check-config"]).ok();
 }
 
-/// The first answer that anybody gets is the truth: a client that comes while the supervisor is
-/// starting waits, and is not told that nothing is configured.
+/// A client that comes while the supervisor is starting waits for the configuration, and is not
+/// told that nothing is configured.
 #[test]
 fn the_first_answer_is_the_truth() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! Work that is done: daemons that end with success, and oneshots that a command or a plan runs
-//! again.
+//! Services that complete: daemons that end with success, and oneshots that a command or a plan
+//! runs again.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use mattervisor_tests::{Site, StatusExt, stamps};
 
 use crate::reconfigure::{actions, dry_run, outcome};
 
-/// One that ends with success, and is not restarted, has not failed: nothing calls it a failure,
-/// nothing that requires it is held back, and the daemon goes on.
+/// A daemon that ends with success and is not restarted has not failed: no notification calls it a
+/// failure, services that require it start, and `exit_when_failed` does not end the supervisor.
 #[test]
 fn a_daemon_that_ends_with_success_is_no_failure() {
     let mut site = Site::new();
@@ -39,7 +39,7 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
     site.ctl(&["status"]).ok();
     let told_late = site.ctl(&["restart", "late"]).ok();
     assert!(told_late.both().contains("late: running"), "{told_late:#?}");
-    // The same for one that comes with a plan.
+    // The same holds for a service that a reconfigure adds.
     let never = "[restart]\npolicy = 'never'";
     site.child("added", &["exit=0"], never);
     let added = outcome(&site.ctl(&["reconfigure", "--format", "json"]).ok());
@@ -48,7 +48,8 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
         "{added:#?}"
     );
     site.wait_state("added", "completed");
-    // Something that does fail is told; all that was to be told before it has been by then.
+    // Notifications go out in order: were a success taken for a failure, a line for it would come
+    // before this one.
     site.child("bad", &["exit=1"], never);
     site.ctl(&["reconfigure"]);
     mattervisor_tests::eventually("a failure is told", || {
@@ -60,8 +61,8 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
     assert!(again.both().contains("p: running"), "{again:#?}");
 }
 
-/// What a command or a plan runs again is named, waited for, foretold, and its failure is one of
-/// the command.
+/// A oneshot that a command or a plan runs again is named, predicted by the dry run and waited for;
+/// its failure fails the command.
 #[test]
 fn a_oneshot_that_runs_again_is_named_and_waited_for() {
     let mut site = Site::new();
@@ -106,7 +107,7 @@ fn a_oneshot_that_runs_again_is_named_and_waited_for() {
     assert!(told.contains("setup runs again when"), "{told}");
 }
 
-/// What was restarted because of another is not said to run already.
+/// A service that restarts because of another is reported as restarted, not as already running.
 #[test]
 fn what_restarts_with_another_is_not_running_already() {
     let mut site = Site::new();
@@ -120,7 +121,8 @@ fn what_restarts_with_another_is_not_running_already() {
     assert_eq!(hard.verdict, api::Verdict::Done, "{told:#?}");
 }
 
-/// What is completed is stopped once what requires it is down, and is said to be so then.
+/// A completed oneshot is stopped once the services that require it are down, and the command
+/// reports it as stopped only then.
 #[test]
 fn a_stop_of_what_is_completed_waits_for_who_requires_it() {
     let mut site = Site::new();

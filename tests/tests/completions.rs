@@ -1,4 +1,4 @@
-//! What a shell is told when somebody presses Tab.
+//! The completions that a shell offers when a user presses Tab.
 
 use std::{
     os::unix::{net::UnixListener, process::CommandExt},
@@ -9,7 +9,7 @@ use std::{
 
 use mattervisor_tests::{Site, binary, run};
 
-/// What bash offers for this line, the cursor at its end.
+/// The words that bash offers for this line, with the cursor at its end.
 fn offered(root: &Path, line: &str) -> Vec<String> {
     let script = r#"
         source <("$1" completions bash)
@@ -33,7 +33,7 @@ fn offered(root: &Path, line: &str) -> Vec<String> {
     names.filter(|it| !it.is_empty()).collect()
 }
 
-/// Bash offers commands, flags and the services that there are.
+/// Bash offers commands, flags and the names of the services.
 #[test]
 fn bash_knows_the_services() {
     let mut site = Site::new();
@@ -60,21 +60,21 @@ fn bash_knows_the_services() {
     assert!(offered("ctl --root ROOT why ").contains(&"nginx".to_owned()));
     assert_eq!(offered("ctl wait --heal"), ["--healthy"]);
     assert_eq!(offered("ctl --format r"), ["runit"]);
-    // Programs beside ctl are asked themselves.
+    // The programs beside ctl complete their own arguments.
     assert_eq!(offered("ctl --root ROOT top ng"), ["nginx"]);
     assert_eq!(offered("ctl import --sec"), ["--secrets"]);
     assert_eq!(offered("ctl gitlab v"), ["vhost"]);
-    // Tools are offered; what they take they know themselves.
+    // The name of a tool is offered, but no arguments, which only the tool knows.
     assert_eq!(offered("ctl --root ROOT basel"), ["baseline"]);
     assert_eq!(offered("ctl --root ROOT baseline --he"), [""; 0]);
     assert_eq!(offered("ctl --root ROOT baseline "), [""; 0]);
     let stopped = site.stop();
     assert_eq!(stopped, 0);
-    // Without a supervisor nothing is offered, with or without its socket.
+    // Without a supervisor no service is offered.
     assert_eq!(offered("ctl --root ROOT restart mat"), [""; 0]);
 }
 
-/// A supervisor that hangs keeps nobody at the keyboard waiting.
+/// Completion does not wait for a supervisor that does not answer.
 #[test]
 fn a_silent_supervisor_is_not_waited_for() {
     let directory = tempfile::tempdir_in("/tmp").unwrap();
@@ -97,13 +97,20 @@ fn packaged(name: &str) -> PathBuf {
     Path::new(root).join(name)
 }
 
-/// What is packaged is what `ctl completions` prints.
+/// The packaged completion files are what `ctl completions` prints, by each of its names.
 #[test]
 fn the_packaged_files_are_those_of_the_definition() {
-    for (shell, name) in [("bash", "ctl.bash"), ("zsh", "_ctl"), ("fish", "ctl.fish")] {
+    for (called, shell, name) in [
+        ("ctl", "bash", "ctl.bash"),
+        ("ctl", "zsh", "_ctl"),
+        ("ctl", "fish", "ctl.fish"),
+        ("mattervisorctl", "bash", "mattervisorctl.bash"),
+        ("mattervisorctl", "zsh", "_mattervisorctl"),
+        ("mattervisorctl", "fish", "mattervisorctl.fish"),
+    ] {
         let mut ctl = Command::new(binary("ctl"));
-        // The completion finds `ctl` by PATH.
-        ctl.arg0("ctl").args(["completions", shell]);
+        // The printed script names the program as argv[0] does; a packaged script must find it by PATH.
+        ctl.arg0(called).args(["completions", shell]);
         let printed = run(&mut ctl).ok().stdout;
         let path = packaged(name);
         if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
@@ -112,7 +119,7 @@ fn the_packaged_files_are_those_of_the_definition() {
         let kept = std::fs::read_to_string(&path).unwrap();
         assert!(
             kept == printed,
-            "{} is out of date: ctl completions {shell}",
+            "{} is out of date; write it anew: MATTERVISOR_UPDATE=1 cargo test -p mattervisor-tests packaged_files",
             path.display()
         );
         if run(Command::new("sh").args(["-c", &format!("command -v {shell}")])).code == 0 {

@@ -1,5 +1,5 @@
-//! A reload of the shipped nginx or `PostgreSQL` is done when the program says so: with the
-//! configuration that it runs with, not with what was written for it.
+//! A reload of the shipped nginx or `PostgreSQL` is done once the program confirms it from the
+//! configuration that it runs with, not once the files are written.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 
 use crate::stack::Stack;
 
-/// The site file of the stack, and more.
+/// Appends a line to the site file of the stack.
 fn with(stack: &Stack, line: &str) {
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
@@ -42,8 +42,8 @@ fn stack(environment: &str) -> Option<Stack> {
     Some(stack)
 }
 
-/// nginx says only in its log that it could not bind an address, and goes on with the workers that
-/// it has.
+/// nginx reports an address that it cannot bind only in its log, and goes on with its old workers:
+/// the reload fails, and the old configuration is put back.
 #[test]
 fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     need!(postgres());
@@ -57,7 +57,8 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
         site.status().pid("nginx"),
     );
     let site_file = fs::read_to_string(site.path("etc/mattervisor/mattervisor.toml")).unwrap();
-    // nginx -t is content, and no `listens` knows of it.
+    // `nginx -t` accepts this address and no `listens` declares it, so only the reload can find it
+    // taken.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let more = "mattermost_nginx.custom_nginx_config";
@@ -76,7 +77,7 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
         let plan = applied["plan"].to_string();
         assert!(!plan.contains(&format!("listen 127.0.0.1:{port}")));
     };
-    // The one that works is in place again, each time.
+    // After each attempt the working configuration is in place again.
     for _ in 0..2 {
         let told = site.ctl(&["reconfigure"]).expect_code(1).both();
         assert!(told.contains("the reload was not confirmed"), "{told}");
@@ -100,7 +101,7 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(204));
     site.site_file(&site_file);
     site.ctl(&["reconfigure"]).ok();
-    // nginx's old workers have the socket until they have ended.
+    // nginx's old workers keep the socket until they end.
     eventually("nobody listens there any more", || {
         TcpStream::connect(("127.0.0.1", port)).err()
     });
@@ -119,7 +120,8 @@ fn without_token(text: &str) -> String {
     text.replace(token(text), "")
 }
 
-/// From all addresses to one, and back: what is told is what is so.
+/// nginx may fail to narrow its addresses from all to one by a reload: `ctl` succeeds exactly when
+/// the new addresses are in force.
 #[test]
 fn a_narrowed_listen_is_narrowed_or_told() {
     need!(postgres());
@@ -144,7 +146,8 @@ fn a_narrowed_listen_is_narrowed_or_told() {
     }
 }
 
-/// A certificate is renewed by nobody's command, so nobody looks whether nginx has taken it.
+/// No user waits for the renewal of a certificate, so the supervisor itself must confirm that nginx
+/// has loaded it.
 #[test]
 fn a_renewed_certificate_is_confirmed() {
     need!(postgres());
@@ -193,7 +196,8 @@ fn a_renewed_certificate_is_confirmed() {
     assert_eq!(site.status().pid("nginx"), pid);
 }
 
-/// What a killed nginx leaves does not keep the next one from its start, whoever that is.
+/// The socket that a killed nginx leaves does not prevent the next start, under the same account or
+/// another.
 #[test]
 fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     need!(postgres());
@@ -210,7 +214,7 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     let socket = own(account).join("reload.sock");
     let directory = |account: &str| fs::metadata(own(account)).unwrap();
     assert_eq!(directory(account).permissions().mode() & 0o7777, 0o700);
-    // A new process can have the pid of the old one.
+    // The pid may be reused, so the time of the socket tells two processes apart.
     let made = || fs::metadata(&socket).and_then(|it| it.modified()).ok();
     for signal in [Signal::SIGKILL, Signal::SIGQUIT] {
         let (pid, before) = (site.status().pid("nginx"), made());
@@ -223,7 +227,7 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    // The next account has a directory of its own, for what it is checked with.
+    // A new account gets a directory of its own for the socket.
     let file = site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
     let pid = site.status().pid("nginx");
@@ -234,7 +238,8 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     site.ctl(&["reload", "nginx"]).ok();
 }
 
-/// A line that only `PostgreSQL` itself can judge: it would keep it from its next start.
+/// A line of `pg_hba.conf` that only `PostgreSQL` can judge fails the reload; left in place, the
+/// line would prevent the next start.
 #[test]
 fn what_postgresql_leaves_out_is_a_failed_reload() {
     need!(postgres());
@@ -267,7 +272,8 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     entries("host all all 10.0.0.0/8 scram-sha-256");
     site.ctl(&["reconfigure"]).ok();
     assert_eq!(site.status().pid("postgresql"), pid);
-    // By a file that is not ours: none of it is taken, ours neither.
+    // An error in postgresql.auto.conf, which is not ours, makes `PostgreSQL` take none of the new
+    // settings.
     let own = site.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
     let auto = fs::read_to_string(&own).unwrap();
     fs::write(&own, format!("{auto}no_such_parameter = 1\n")).unwrap();
@@ -276,15 +282,16 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
         told.contains("postgresql.auto.conf") && told.contains("no_such_parameter"),
         "{told}"
     );
-    // What waits for a restart there is its owner's affair, and in the log.
+    // A value of postgresql.auto.conf that needs a restart is its owner's affair and fails no
+    // reload.
     fs::write(&own, format!("{auto}max_connections = 41\n")).unwrap();
     site.ctl(&["reload", "postgresql"]).ok();
     assert_eq!(site.status().pid("postgresql"), pid);
 }
 
-/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a
-/// function in the database must not come in between, since it would run with the rights of the
-/// superuser.
+/// The query that confirms a reload copes with a line that cannot be parsed and so has no name, and
+/// with a version of `PostgreSQL` that lacks a view. It calls no function of the database's own,
+/// since such a function would run with the rights of the superuser.
 #[test]
 fn the_question_to_postgresql_stands_what_it_meets() {
     need!(postgres());

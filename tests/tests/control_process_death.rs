@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, lines, stamps, within};
 use nix::sys::signal::Signal;
 
-/// Kills the control process and returns once another one answers.
+/// Kills the control process, and returns how long the next one took to answer.
 fn replace_control(site: &Site) -> Duration {
     let old = site.control_pid();
     kill(old, Signal::SIGKILL);
@@ -60,7 +60,7 @@ fn kill_9_of_control_leaves_every_service_alone() {
     assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
-/// What ends while there is no control process is noticed by the next one.
+/// The next control process learns of an exit and of readiness that came while none ran.
 #[test]
 fn exits_and_readiness_meanwhile_are_not_lost() {
     let mut site = Site::new();
@@ -81,7 +81,8 @@ fn exits_and_readiness_meanwhile_are_not_lost() {
         status.ready("a") && status.state("slow") == "starting"
     });
     let (control, pid) = (site.control_pid(), site.status().pid("a"));
-    // Stopped first, so that all this happens while nobody listens.
+    // SIGSTOP comes first, so that the exit and the readiness happen while no control process
+    // listens.
     kill(control, Signal::SIGSTOP);
     kill(pid, Signal::SIGKILL);
     std::fs::write(go, "").unwrap();
@@ -102,7 +103,7 @@ fn exits_and_readiness_meanwhile_are_not_lost() {
     site.wait_for("slow is ready", |status| status.ready("slow"));
 }
 
-/// A pause before a restart goes on where it was.
+/// The delay before a restart goes on under the next control process.
 #[test]
 fn backoff_survives_the_control_process() {
     let mut site = Site::new();
@@ -127,7 +128,7 @@ fn backoff_survives_the_control_process() {
     assert_eq!(lines(file.as_ref()).len(), starts);
 }
 
-/// A stop that was under way comes to its end.
+/// The next control process completes a stop that was under way.
 #[test]
 fn a_stop_under_way_is_carried_through() {
     let mut site = Site::new();
@@ -146,7 +147,7 @@ fn a_stop_under_way_is_carried_through() {
     assert!(!alive(pid));
 }
 
-/// `ctl` that waits for a change learns its outcome from the next control process.
+/// A `ctl` that waits for a change learns its outcome from the next control process.
 #[test]
 fn a_waiting_ctl_learns_the_outcome_all_the_same() {
     let mut site = Site::new();
@@ -168,12 +169,11 @@ fn a_waiting_ctl_learns_the_outcome_all_the_same() {
     );
 }
 
-/// It is replaced within this after something has begun to wait for it; the rest is a busy
-/// machine's.
+/// Time within which a control process that hangs is replaced; generous, for a busy machine.
 const REPLACED: Duration = Duration::from_secs(60);
 
-/// One that hangs is replaced although no init has a watchdog: a service that died comes back, and
-/// a client that waits is answered.
+/// A control process that hangs is replaced although no init has a watchdog: a service that died
+/// comes back, and a waiting client is answered.
 #[test]
 fn one_that_hangs_is_replaced_without_a_watchdog() {
     let mut site = Site::new();
@@ -191,7 +191,7 @@ fn one_that_hangs_is_replaced_without_a_watchdog() {
     let after = site.wait_reborn("a", before.pid("a"));
     assert_eq!(after.supervisor.control_restarts, 1);
     assert_eq!(after.pid("b"), before.pid("b"));
-    // The next control process only has to answer.
+    // This time only a client, and no service, waits for the control process.
     kill(after.supervisor.pid, Signal::SIGSTOP);
     let answer = within(REPLACED, || {
         let status = site.ctl(&["--timeout", "5s", "status"]);
@@ -202,7 +202,8 @@ fn one_that_hangs_is_replaced_without_a_watchdog() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// SIGTERM is obeyed although the control process hangs: the keeper does it alone, and in order.
+/// SIGTERM is obeyed although the control process hangs: the keeper alone stops the services, in
+/// order.
 #[test]
 fn sigterm_is_obeyed_although_control_hangs() {
     let mut site = Site::new();
@@ -240,7 +241,7 @@ fn stray_signals_do_no_harm() {
             kill(pid, signal);
         }
     }
-    // Both have taken them in once they answer.
+    // A restart needs both processes, so both have handled the signals when it ends.
     site.ctl(&["restart", "a"]).ok();
     let after = site.status();
     assert_eq!(after.supervisor.pid, before.supervisor.pid);
@@ -252,14 +253,14 @@ fn stray_signals_do_no_harm() {
     assert_eq!(site.wait_end(REPLACED), 0, "{}", site.supervisor_log());
 }
 
-/// Changes that are asked for while the keeper does not run; all that control has to tell it of
-/// them is more than the socket between the two takes.
+/// Number of requests while the keeper is stopped: more than the socket from control to the keeper
+/// can hold records of.
 const CHANGES: usize = 300;
-/// Whoever is not answered for so long is not answered before the keeper runs.
+/// A request without an answer for this long gets none until the keeper runs.
 const UNANSWERED: Duration = Duration::from_secs(2);
 
-/// What a client heard to be accepted is in the history, though control died before the keeper read
-/// of it.
+/// Every change that was accepted is in the history, although control died before the keeper read
+/// its record.
 #[test]
 fn what_was_accepted_is_in_the_history_though_the_keeper_did_not_run() {
     let mut site = Site::new();

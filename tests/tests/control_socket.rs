@@ -1,4 +1,5 @@
-//! Who can reach the control socket: its groups, and nobody else; and no client holds it up.
+//! Access to the control socket: root and the groups of the site file, nobody else. No client
+//! blocks another.
 
 use std::{
     fs,
@@ -25,15 +26,15 @@ use nix::{
     },
 };
 
-/// Numbers that no machine gives out.
+/// Group and user ids that no machine assigns.
 const ADMINS: &str = "4000001";
 const VIEWERS: &str = "4000002";
 const OTHERS: &str = "4000003";
 const SOMEBODY: &str = "4000100";
 
-/// `ctl` for a user with these supplementary groups.
+/// Runs `ctl` as a user with these supplementary groups.
 fn ctl_in(site: &Site, groups: &str, arguments: &[&str]) -> Ctl {
-    // The build's own directory may be closed to others.
+    // The build directory may be closed to other users.
     let copy = site.path("ctl");
     if !copy.exists() {
         mattervisor_tests::install(&mattervisor_tests::binary("ctl"), &copy);
@@ -50,7 +51,7 @@ fn ctl_in(site: &Site, groups: &str, arguments: &[&str]) -> Ctl {
     run(command.args(arguments))
 }
 
-/// Waits until somebody in these groups gets this exit code from `ctl status`.
+/// Waits until a user in these groups gets this exit code from `ctl status`.
 fn until(site: &Site, groups: &str, code: i32) -> Ctl {
     eventually(&format!("exit code {code} for {groups}"), || {
         let told = ctl_in(site, groups, &["status"]);
@@ -66,7 +67,7 @@ fn site_file(site: &Site, admins: &str, viewers: &str) {
     site.site_file(&(line("admin_group", admins) + &line("viewer_group", viewers)));
 }
 
-/// A program of a shell's lines.
+/// Writes an executable shell script of these lines.
 fn script(site: &Site, lines: &str) -> PathBuf {
     let path = site.path("script");
     fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
@@ -172,7 +173,8 @@ fn an_inherited_umask_closes_nothing() {
     until(&site, ADMINS, 0);
 }
 
-/// Who waits at the one that was removed is served, and the new one is open to whom that was.
+/// A client that waits at a removed socket is served, and the new socket is open to the same
+/// groups.
 #[test]
 fn a_socket_that_is_made_again_is_open_to_its_groups_and_nobody_waits_in_vain() {
     if !nix::unistd::geteuid().is_root() {
@@ -208,7 +210,8 @@ fn a_socket_that_is_made_again_is_open_to_its_groups_and_nobody_waits_in_vain() 
     assert_eq!(site.control_pid(), control);
 }
 
-/// It may not give the socket to a group that it is not in, but it may name one in the list.
+/// A supervisor without root may not give the socket to a group of which it is no member, but may
+/// name that group in the access control list.
 #[test]
 fn a_supervisor_without_root_is_open_to_its_groups_too() {
     if !nix::unistd::geteuid().is_root() {
@@ -232,8 +235,8 @@ fn a_supervisor_without_root_is_open_to_its_groups_too() {
     assert!(told.stderr.contains(expected), "{}", told.stderr);
 }
 
-/// A descriptor whose closing waits for an hour: the kernel refuses it, or it is closed where it
-/// holds nobody up.
+/// A client passes a descriptor whose close blocks for an hour: the kernel refuses to pass it, or
+/// the supervisor closes it where the close delays no client.
 #[test]
 fn descriptors_that_a_client_sends_hold_nobody_up() {
     let mut site = Site::new();
@@ -248,7 +251,8 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
 
     let mut client = UnixStream::connect(site.path("run/mattervisor/ctl.sock")).unwrap();
     client.set_read_timeout(Some(LIMIT)).unwrap();
-    // Finished before our copy is closed, so that the last close is the supervisor's.
+    // The option is set before our copy is closed, so that the last close, which lingers, is the
+    // supervisor's.
     let linger_on = |l_onoff| {
         let l_linger = 3600;
         setsockopt(&ours, Linger, &linger { l_onoff, l_linger }).unwrap();
@@ -270,7 +274,7 @@ fn descriptors_that_a_client_sends_hold_nobody_up() {
     kill(control, Signal::SIGCONT);
     match sent {
         Err(error) => assert_eq!(error, Errno::EPERM),
-        // Before Linux 6.16.
+        // Linux before 6.16 passes the descriptor, and the supervisor hangs up on its client.
         Ok(_) => assert_eq!(client.read(&mut [0; 64]).unwrap_or(0), 0, "hung up on"),
     }
     assert_eq!(site.get("/healthz").status, 200);

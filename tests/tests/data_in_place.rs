@@ -1,6 +1,6 @@
-//! Data that lie where another package has laid them, under its own account: they are used there,
-//! go from one account to another and back, and in a directory of a third account they are left
-//! alone.
+//! Data in a directory of another package, under that package's account: `PostgreSQL` uses them in
+//! place, they pass from one account to another and back, and below a directory of a third account
+//! they are left alone.
 
 use std::{
     fs,
@@ -21,7 +21,8 @@ fn uid(name: &str) -> u32 {
     User::from_name(name).unwrap().unwrap().uid.as_raw()
 }
 
-/// A machine with a directory such as GitLab's, `PLACE/postgresql/data` below root's.
+/// A machine with a directory such as GitLab's, `PLACE/postgresql/data` below a directory of
+/// root's.
 struct Machine {
     site: Site,
     bin: PathBuf,
@@ -64,7 +65,7 @@ impl Machine {
         run(&mut command).ok().stdout.trim().to_owned()
     }
 
-    /// Account of the server's process and of all its data.
+    /// Asserts that the server's process and all its data belong to `account`.
     fn is_of(&self, account: &str, dir: &str) {
         let pid = self.site.status().pid("postgresql");
         let ids = status_field(pid, "Uid").unwrap();
@@ -100,8 +101,8 @@ fn data_of_another_package_go_from_its_account_to_ours_and_back() {
     assert_eq!(fs::metadata(&it.place).unwrap().uid(), 0);
 }
 
-/// In a directory of a third account nothing changes hands: that account could replace it. What
-/// runs goes on.
+/// Below a directory of a third account nothing changes its owner, since that account could replace
+/// the data. The running server goes on.
 #[test]
 fn data_in_a_directory_of_a_third_account_are_left_alone_and_it_is_said() {
     if !geteuid().is_root() {

@@ -1,5 +1,5 @@
-//! Names of roles, databases and accounts, held against a real `PostgreSQL`: a name is only a name,
-//! and being called like a role of somebody else's gives nobody that role.
+//! Names of roles, databases and accounts, tried on a real `PostgreSQL`: any characters are
+//! allowed, and an account gains no role of another's by having its name.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,7 +7,7 @@ use mattervisor_tests::{Ctl, Site, StatusExt as _, need, nginx, postgres, run, s
 
 use crate::stack::Stack;
 
-/// Asks the database of a site, as an account and a role.
+/// Runs a query in the database of a site, as an account and a role.
 fn psql(site: &Site, bin: &Path, account: &str, role: &str, query: &str) -> Ctl {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={account}"), "--regid=nogroup"]);
@@ -19,8 +19,8 @@ fn psql(site: &Site, bin: &Path, account: &str, role: &str, query: &str) -> Ctl 
     run(command.current_dir("/"))
 }
 
-/// PostgreSQL runs as `daemon` and lets in its superuser and Mattermost's role, each as one
-/// account.
+/// PostgreSQL runs as `daemon` and admits its superuser and Mattermost's role from one account
+/// each.
 #[test]
 fn an_account_called_like_a_role_is_not_that_role() {
     if !nix::unistd::geteuid().is_root() {
@@ -42,7 +42,7 @@ fn an_account_called_like_a_role_is_not_that_role() {
     let make = "create role games login; create role bin login; create role gamesx login";
     psql(&site, &bin, "daemon", "postgres", make).ok();
     psql(&site, &bin, "root", "games", "select 1").ok();
-    // An account is still the role of its own name, where that is nobody's in particular.
+    // Any other role is still open to the account of the same name.
     psql(&site, &bin, "bin", "bin", "select 1").ok();
     for (account, role) in [
         ("postgres", "postgres"),
@@ -60,7 +60,7 @@ fn an_account_called_like_a_role_is_not_that_role() {
     }
 }
 
-/// Quotes, blanks and all: role and database are made, and Mattermost gets in.
+/// Names with quotes and blanks: role and database are made, and Mattermost can log in.
 #[test]
 fn odd_names_are_only_names() {
     let bin = need!(postgres());
@@ -79,10 +79,10 @@ fn odd_names_are_only_names() {
     let status = stack.site.status();
     assert_eq!(status.state("mattermost-database"), "completed");
     assert!(status.ready("mattermost"));
-    // Whoever asks the database before the start got in, too.
+    // The check of the database's version before the start could log in, too.
     let told = stack.site.supervisor_log();
     assert!(!told.contains("may be older than its database"), "{told}");
-    // Another role gets nothing of what the first one has, and the log says so.
+    // A second role gets no rights to the first role's database, and the log says so.
     stack.site.site_file(&format!(
         "{site_file}mattermost.database_name = 'Db with = Blank host=evil.example'\n"
     ));

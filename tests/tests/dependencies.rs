@@ -1,8 +1,8 @@
-//! What waits for what, in both directions.
+//! The order of starts and stops along dependencies.
 
 use mattervisor_tests::{Site, StatusExt, eventually, stamps};
 
-/// A service that is ready when the file `go` exists.
+/// A service is ready once it sends READY=1.
 const READY_WHEN_TOLD: &str = r#"
     [ready]
     notify = true
@@ -44,8 +44,8 @@ fn b01_starting_a_service_starts_its_dependencies() {
     );
 }
 
-/// Behaviour 2: stopping a dependency stops its dependents first, in reverse order; they say what
-/// they wait for, keep their goal, and come back with it.
+/// Behaviour 2: stopping a dependency stops its dependents first, in reverse order; the dependents
+/// show which service they wait for, keep their goal, and come back with the dependency.
 #[test]
 fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
     let mut site = Site::new();
@@ -88,7 +88,7 @@ fn b02_stopping_a_dependency_stops_dependents_first_and_they_come_back() {
     });
 }
 
-/// Behaviour 7: a stop of what only waits is done at once.
+/// Behaviour 7: a stop of a service that only waits is done at once.
 #[test]
 fn b07_stop_while_waiting_for_dependencies_returns_at_once() {
     let mut site = Site::new();
@@ -102,7 +102,7 @@ fn b07_stop_while_waiting_for_dependencies_returns_at_once() {
     assert_eq!(site.status().state("base"), "starting");
 }
 
-/// Behaviour 8: a restart of what waits neither starts early nor hangs.
+/// Behaviour 8: a restart of a waiting service neither starts it early nor hangs.
 #[test]
 fn b08_restart_while_waiting_on_a_dependency_does_not_start_early() {
     let mut site = Site::new();
@@ -127,8 +127,8 @@ fn b08_restart_while_waiting_on_a_dependency_does_not_start_early() {
     assert_eq!(stamps(top.as_ref()).len(), 1);
 }
 
-/// Behaviour 14: an end before readiness is a failed start; what requires it waits, what merely
-/// wants it goes on.
+/// Behaviour 14: an end before readiness is a failed start; a service that requires the failed one
+/// waits, a service that wants it runs.
 #[test]
 fn b14_exit_before_readiness_holds_back_only_what_requires_it() {
     let mut site = Site::new();
@@ -156,7 +156,7 @@ fn b14_exit_before_readiness_holds_back_only_what_requires_it() {
     assert_eq!(status.state("easy"), "running");
 }
 
-/// Behaviour 16: a wanted service that is not ready in time does not fail what wants it.
+/// Behaviour 16: a wanted service that is not ready in time does not fail its dependent.
 #[test]
 fn b16_start_timeout_of_a_soft_dependency_does_not_fail_its_dependent() {
     let mut site = Site::new();
@@ -178,7 +178,8 @@ fn b16_start_timeout_of_a_soft_dependency_does_not_fail_its_dependent() {
     assert_eq!(status.state("top"), "running");
 }
 
-/// Behaviour 35: a dependency that crashes and is restarted bounces only what is bound to it.
+/// Behaviour 35: the restart of a crashed dependency restarts only the services that are bound to
+/// it.
 #[test]
 fn b35_crash_of_a_dependency_bounces_only_what_binds_to_it() {
     let mut site = Site::new();
@@ -195,7 +196,8 @@ fn b35_crash_of_a_dependency_bounces_only_what_binds_to_it() {
     assert_eq!(after.service("loose").restarts, 0);
 }
 
-/// A hold is lifted by an explicit start alone, not by a start of something that wants it.
+/// A start lifts the holds of the services that the started one requires, and says so; a restart
+/// over a held requirement is refused.
 #[test]
 fn a_start_lifts_the_holds_of_what_it_requires_and_says_so() {
     let mut site = Site::new();
@@ -216,7 +218,8 @@ fn a_start_lifts_the_holds_of_what_it_requires_and_says_so() {
     assert!(status.service("base").held.is_none());
 }
 
-/// Behaviour 41: a cycle of twenty is reported with its loop, and neither hung on nor half-applied.
+/// Behaviour 41: a cycle of twenty services is reported with all its members, and none of them is
+/// applied.
 #[test]
 fn b41_a_cycle_of_twenty_is_reported_not_hung() {
     let mut site = Site::new();

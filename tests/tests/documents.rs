@@ -1,7 +1,8 @@
-//! What the documents show is what the programs print: every console block is run.
+//! The documents are true: each console block is run and its output compared, each TOML block is
+//! checked, and each link leads to a file and a heading.
 //!
-//! Numbers, times and durations differ from machine to machine and count as alike; so do runs of
-//! blanks, which depend on them.
+//! Numbers, times and durations differ from machine to machine and compare as equal; so do runs of
+//! blanks, since the width of a column depends on them.
 
 use std::{
     fs::Permissions,
@@ -17,7 +18,7 @@ use crate::stack::Stack;
 const READY_COLUMN: usize = 2;
 const ACCOUNT_COLUMN: usize = 6;
 
-/// One command of a console block, and what stands below it.
+/// One command of a console block, and the output below it.
 struct Shown {
     arguments: Vec<String>,
     output: Vec<String>,
@@ -86,7 +87,7 @@ fn alike(line: &str) -> String {
         words.remove(ACCOUNT_COLUMN);
     }
     let line = words.join(" ");
-    // Who it was depends on that, too.
+    // The name of the user depends on that, too.
     match (line.find(" by "), line.find(" at N")) {
         (Some(by), Some(at)) if by < at => format!("{} by root{}", &line[..by], &line[at..]),
         _ => line,
@@ -123,7 +124,7 @@ fn every_console_block_is_true() {
     assert!(count > 0, "no document has a console block");
 }
 
-/// Columns of a line.
+/// The longest allowed line, in columns.
 const WIDTH: usize = 100;
 
 /// Every document of the repository that is not written by a program.
@@ -139,8 +140,8 @@ fn all_documents() -> Vec<PathBuf> {
     documents().into_iter().chain(others).collect()
 }
 
-/// What programs print or write cannot be wrapped: ```text, ```console, and the engine's state
-/// table.
+/// Output of programs cannot be wrapped, so ```text, ```console and the engine's state table are
+/// exempt.
 #[test]
 fn no_line_is_longer_than_a_screen_is_wide() {
     let mut long = Vec::new();
@@ -232,8 +233,8 @@ fn toml_blocks(text: &str) -> Vec<(usize, String)> {
     blocks
 }
 
-/// What the documents tell people to write is accepted: as the site file, or as the file that the
-/// block's first line names.
+/// `check-config` accepts each TOML block, as the site file or as the file that the block's first
+/// line names.
 #[test]
 fn every_toml_block_checks() {
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
@@ -250,7 +251,7 @@ fn every_toml_block_checks() {
             };
             let site_file = site.path("etc/mattervisor/mattervisor.toml");
             if site_file.exists() {
-                // Some hold a secret.
+                // A block may hold a secret, which others must not be able to read.
                 std::fs::set_permissions(&site_file, Permissions::from_mode(0o600)).unwrap();
             }
             let said = site.ctl(&["check-config"]);

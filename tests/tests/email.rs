@@ -1,5 +1,5 @@
-//! docs/email.md against a real mail server, Postfix, with the stand-in as Mattermost: what it
-//! tells people to write sends mail, and what goes wrong shows up where it says.
+//! docs/email.md against a real mail server, Postfix, with the stand-in as Mattermost: the
+//! documented settings send mail, and each failure shows up where the document says.
 
 use std::{
     fs::{self, Permissions},
@@ -16,18 +16,18 @@ use crate::stack::Stack;
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyz";
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/email.md");
 
-/// Its blocks, in order.
+/// The TOML blocks of the document, in order.
 const SUBMISSION: usize = 0;
 const PASSWORD: usize = 1;
 const SENDMAIL: usize = 2;
 
-/// Variables of `EmailSettings`, by what stands behind `MM_EMAILSETTINGS_`.
+/// Names without `MM_EMAILSETTINGS_`, and values, of variables.
 type Settings = Vec<(String, String)>;
 
-/// One of them in the place of what it was.
+/// A variable and its new value.
 type Change<'c> = (&'c str, &'c str);
 
-/// A stack with an administrator, and a mail server that it is to use.
+/// A stack with an administrator, and the mail server that it uses.
 struct Office {
     stack: Stack,
     mail: Postfix,
@@ -90,7 +90,8 @@ impl Office {
         }
     }
 
-    /// Applies these settings and no others, and gives what was said of them.
+    /// Applies these settings and no others, and returns the output of the reconfigure. No output
+    /// may contain the password.
     fn set(&self, settings: &Settings) -> String {
         // A mail server of a busy machine may take its time.
         let longer = [("SMTPSERVERTIMEOUT".to_owned(), "60".to_owned())];
@@ -114,7 +115,7 @@ impl Office {
         told
     }
 
-    /// What the console's test says: its status, and its message.
+    /// Runs the mail test of the System Console, and returns its HTTP status and message.
     fn test(&self) -> (u16, String) {
         let agent = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = agent.build().new_agent();
@@ -186,7 +187,7 @@ fn what_the_document_says_sends_mail() {
         "{mail}"
     );
 
-    // TLS from the first byte, and a server that knows LOGIN alone.
+    // TLS from the first byte, and a server that offers only LOGIN.
     let port = office.here("465");
     let tls = [("SMTPPORT", port.as_str()), ("CONNECTIONSECURITY", "TLS")];
     office.set(&with(signed_in, &tls));
@@ -197,7 +198,7 @@ fn what_the_document_says_sends_mail() {
         "{mail}"
     );
 
-    // The machine's own, without a password.
+    // The machine's own mail server, without a password.
     let said = office.set(&office.documented(SENDMAIL));
     assert!(!said.contains("warning"), "{said}");
     office.post("@ada by sendmail");
@@ -219,7 +220,8 @@ fn what_the_document_says_sends_mail() {
     assert!(!log.contains(ACCOUNT.1), "{log}");
 }
 
-/// The words of the server, in the answer to the test and in the log, as the document has them.
+/// The server's error message is in the answer to the test and in the log, as the document quotes
+/// it.
 #[test]
 fn what_goes_wrong_is_told() {
     let bin = need!(postgres());
@@ -285,8 +287,8 @@ fn what_goes_wrong_is_told() {
     assert_eq!(office.mail.inbox(), Vec::<String>::new());
 }
 
-/// An authority that nobody has told Mattermost of; and whoever answers, if it is to look at no
-/// certificate.
+/// Mattermost rejects a certificate of an unknown authority, unless the settings tell it to verify
+/// no certificate.
 #[test]
 fn certificates_are_looked_at_unless_they_are_not() {
     let bin = need!(postgres());
@@ -301,7 +303,7 @@ fn certificates_are_looked_at_unless_they_are_not() {
     let (status, said) = office.test();
     let why = "x509: certificate signed by unknown authority";
     assert!(status == 500 && said.contains(why), "{said}");
-    // The connection is of no use any more, which is noticed by what comes next.
+    // The failed handshake shows up as a failure of the next step, the authentication.
     assert!(said.contains("authentication failed: tls: "), "{said}");
     office.set(&with(
         settings,
@@ -311,7 +313,7 @@ fn certificates_are_looked_at_unless_they_are_not() {
     office.mail.wait_mail("To: admin@example.com\n");
 }
 
-/// Without a password nobody notices that a server offers no STARTTLS.
+/// Without a password Mattermost sends mail unencrypted to a server that offers no STARTTLS.
 #[test]
 fn starttls_is_not_enforced() {
     let bin = need!(postgres());
@@ -324,7 +326,7 @@ fn starttls_is_not_enforced() {
     assert!(!mail.contains("using TLS"), "{mail}");
 }
 
-/// One mail for several mentions, and none before its time.
+/// Several mentions within one interval arrive as one mail.
 #[test]
 fn batched_notifications_are_one_mail() {
     let bin = need!(postgres());

@@ -1,5 +1,5 @@
-//! Environments: what a process has is what the files say, what its program will make of it is told
-//! beforehand, and `ctl env` explains both.
+//! Environments: a process has the variables of the files, `check-config` tells beforehand which of
+//! them its program ignores or misreads, and `ctl env` explains both.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::stack::Stack;
 
-/// The environment of a living process.
+/// The environment of a running process.
 fn environ(pid: i32) -> BTreeMap<String, String> {
     let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
     let text = String::from_utf8(bytes).unwrap();
@@ -50,8 +50,8 @@ fn variable(all: &Value, name: &str) -> Value {
         .clone()
 }
 
-/// The proxy example of GitLab's documentation: the server has the variables, exactly; what they
-/// set wins over config.json, and what is removed is gone and config.json counts again.
+/// The proxy example of GitLab's documentation: the server has exactly these variables. Their
+/// settings win over config.json; once a variable is removed, config.json counts again.
 #[test]
 fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
     let bin = need!(postgres());
@@ -107,7 +107,8 @@ fn the_environment_map_reaches_the_server_and_wins_over_config_json() {
     removed(site, &before);
 }
 
-/// What runs is shown with its sources, and secrets to those alone who can read the files.
+/// `ctl env` shows the variables of the running process with their sources, and secrets only with
+/// `--reveal`.
 fn shown_without_secrets(site: &Site) {
     let secret =
         environ(site.status().pid("mattermost"))["MM_SQLSETTINGS_ATRESTENCRYPTKEY"].clone();
@@ -165,7 +166,7 @@ fn removed(site: &Site, before: &mattervisor_tests::StatusReply) {
     }
 }
 
-/// A site with the shipped catalogue, and these lines beside the URL.
+/// A site with the shipped catalogue, and a site file of the URL and these lines.
 fn shipped(lines: &str) -> Site {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
@@ -175,7 +176,8 @@ fn shipped(lines: &str) -> Site {
     site
 }
 
-/// The mistakes that documents have, GitLab's own among them, with what is meant.
+/// Wrong names that stand in documentation, GitLab's own included, are reported with the right
+/// name.
 #[test]
 fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
     let names = [
@@ -229,7 +231,7 @@ fn names_that_mattermost_ignores_are_told_with_the_right_ones() {
     assert!(!told.contains("mattermost.env."), "{told}");
 }
 
-/// The version that is installed decides what is gone, and what is not there yet.
+/// The installed version decides which variables are dropped and which do not exist yet.
 #[test]
 fn variables_are_held_to_the_installed_version() {
     let told = |version: &str, name: &str| {
@@ -252,8 +254,8 @@ fn variables_are_held_to_the_installed_version() {
     assert_eq!(told("11.6.0", new), None);
 }
 
-/// Values that the server would ignore are warnings, values that it would die of are errors, and a
-/// running stack is not touched by them.
+/// Values that the server would ignore are warnings; values that would keep it from starting are
+/// errors.
 #[test]
 fn values_are_found_wrong_before_the_server_is() {
     let site = shipped(
@@ -324,7 +326,7 @@ fn any_service_has_an_environment_that_can_be_asked_for() {
     site.ctl(&["env"]).expect_code(2);
 }
 
-/// A user who may not read the secrets is told so.
+/// `--reveal` exits with 6 for a user who may not read the secrets.
 #[test]
 fn reveal_without_the_right_to_read_is_six() {
     if !nix::unistd::geteuid().is_root() {

@@ -1,16 +1,16 @@
-//! `ctl events`: what has happened, and who changed what.
+//! `ctl events`: the events of services, and the history of who changed what.
 
 use mattervisor_tests::{Site, StatusExt, eventually, kill};
 use nix::sys::signal::Signal;
 
-/// The records of changes once they are as wanted.
+/// The records of changes, once `wanted` holds for them.
 fn changes(
     site: &Site,
     arguments: &[&str],
     wanted: impl Fn(&[api::ChangeRecord]) -> bool,
 ) -> Vec<api::ChangeRecord> {
     let all = [&["events", "--changes", "--format", "json"], arguments].concat();
-    // They are written beside the change, not before its end.
+    // A record is written concurrently with its change, so it may come after the end of `ctl`.
     eventually("the changes are recorded", || {
         let told = site.ctl(&all).ok();
         let records: Vec<api::ChangeRecord> = told
@@ -34,7 +34,8 @@ fn whats(records: &[api::ChangeRecord]) -> Vec<String> {
     records.iter().map(word).collect()
 }
 
-/// Who changed what, when, and how it ended: also after the control process and the daemon died.
+/// The history says who changed what and how it ended, also after the death of the control process
+/// and a restart of the supervisor.
 #[test]
 fn changes_are_kept_with_who_and_how_they_ended() {
     let mut site = Site::new();
@@ -90,8 +91,8 @@ fn changes_are_kept_with_who_and_how_they_ended() {
     site.ctl(&["events", "--changes", "nobody"]).expect_code(4);
 }
 
-/// A history that cannot be written delays and fails no change; it is told once, and nothing of it
-/// is lost when it can be written again.
+/// A history that cannot be written fails no change. The failure is reported once, and no record is
+/// missing once writing works again.
 #[test]
 fn a_history_that_cannot_be_written_fails_no_change() {
     let mut site = Site::new();
@@ -123,7 +124,7 @@ fn a_history_that_cannot_be_written_fails_no_change() {
     assert_eq!(told().0, 1);
 }
 
-/// Events of some services, since some time, and those to come.
+/// Events filtered by service and by time, and followed.
 #[test]
 fn events_are_filtered_by_name_and_time() {
     let mut site = Site::new();
@@ -151,8 +152,8 @@ fn events_are_filtered_by_name_and_time() {
     assert!(!follow.has_ended());
 }
 
-/// A reconfigure that nobody waited for ends in the history as what it became, though the control
-/// process that took it died.
+/// A reconfigure without a waiting client has its outcome in the history, although the control
+/// process that accepted it died.
 #[test]
 fn a_reconfigure_that_was_left_alone_ends_in_the_history() {
     let mut site = Site::new();
@@ -182,8 +183,8 @@ fn a_reconfigure_that_was_left_alone_ends_in_the_history() {
     }
 }
 
-/// Who follows events loses none, gets none twice and is told of no gap when the control process
-/// dies.
+/// A client that follows events misses none, gets none twice and sees no gap when the control
+/// process dies.
 #[test]
 fn events_are_followed_over_the_death_of_control() {
     let mut site = Site::new();

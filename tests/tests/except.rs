@@ -1,4 +1,4 @@
-//! `start-except`, `stop-except`, `restart-except`: what is named is left as it is.
+//! `start-except`, `stop-except`, `restart-except`: the named services are left as they are.
 
 use mattervisor_tests::{Site, StatusExt, stamps};
 
@@ -63,7 +63,7 @@ fn what_is_excepted_is_not_started_and_who_needs_it_says_so() {
         "stopped",
         "nothing was started"
     );
-    // What the excepted service requires is one of the others.
+    // A service that only an excepted one requires is started like any other.
     site.ctl(&["start-except", "data", "app"]).ok();
     let status = site.status();
     assert_eq!(status.state("data"), "stopped");

@@ -1,4 +1,4 @@
-//! How and why runs ended: as events, in the history of a year, in `ctl why`, and in the log.
+//! How and why runs ended: as events, in the history of exits, in `ctl why`, and in the log.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use api::{ExitCause, ExitRecord, NextRun};
 use mattervisor_tests::{Site, StatusExt, alive, eventually, kill};
 use nix::sys::signal::Signal;
 
-/// The ends of runs of a service once there are so many.
+/// The records of ended runs of a service, once there are `count`.
 fn exits(site: &Site, name: &str, count: usize) -> Vec<ExitRecord> {
     let ask = [
         "events", "--exits", "--since", "1h", "--format", "json", name,
@@ -23,7 +23,7 @@ fn exits(site: &Site, name: &str, count: usize) -> Vec<ExitRecord> {
     })
 }
 
-/// Kills the main process, and waits for the next.
+/// Kills the main process, waits for the next, and returns the pid of the killed one.
 fn kill_main(site: &Site, name: &str) -> i32 {
     let pid = site.status().pid(name);
     kill(pid, Signal::SIGKILL);
@@ -65,12 +65,12 @@ fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_d
         ("restart", &NextRun::Start)
     );
 
-    // As events, in words.
+    // The events say the same in words.
     let told = site.ctl(&["events", "a"]).ok().stdout;
     assert!(told.contains("killed by KILL after "), "{told}");
     assert!(told.contains("; starts again at once"), "{told}");
 
-    // Later, after a restart of the daemon.
+    // The records are there after a restart of the supervisor.
     assert_eq!(site.stop(), 0);
     site.start_ready();
     let again = exits(&site, "a", 4);
@@ -106,7 +106,7 @@ fn a_log_has_a_mark_behind_each_run() {
     );
 }
 
-/// The end of a run that nobody saw is reported as such, once.
+/// The next supervisor records the end of a run that died unobserved with its supervisor, once.
 #[test]
 fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
     let mut site = Site::new();
@@ -129,13 +129,13 @@ fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
         (Some(pid), None, None)
     );
     assert_eq!(record.cause, ExitCause::SupervisorKilled);
-    // An orderly end tells of its own run alone.
+    // An orderly shutdown adds one record, of its own run.
     assert_eq!(site.stop(), 0);
     site.start_ready();
     assert_eq!(exits(&site, "a", 2)[1].cause, ExitCause::Shutdown);
 }
 
-/// After a signal by `ctl` the history names who sent it.
+/// After a signal by `ctl` the history names that command as the cause.
 #[test]
 fn a_signal_by_command_is_the_cause() {
     let mut site = Site::new();
@@ -190,7 +190,8 @@ fn a_restart_for_a_file_that_changed_says_which() {
     assert!(why.contains(&because), "{why}");
 }
 
-/// The end is in the history, and the power goes before the other file knows: it is told once.
+/// The power may fail when an end is in the history and not yet in `running.json`: the end is
+/// recorded once.
 #[test]
 fn an_end_that_is_in_the_history_is_not_found_out_again() {
     let mut site = Site::new();

@@ -1,4 +1,4 @@
-//! A database elsewhere: Mattermost uses it, and nothing of the one that ships is there.
+//! A database on another machine: Mattermost uses it, and nothing of the shipped database is there.
 
 use std::{
     fs,
@@ -65,7 +65,8 @@ impl Elsewhere {
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// One of its programs, as the account that may run it.
+    /// Runs one of PostgreSQL's programs, as `postgres` where the test runs as root, which they
+    /// refuse.
     fn run(&self, program: &str, arguments: &[&str]) -> String {
         let path = self.bin.join(program);
         let mut command = if nix::unistd::geteuid().is_root() {
@@ -105,7 +106,7 @@ impl Drop for Elsewhere {
     }
 }
 
-/// Whether the directory exists.
+/// The first of these paths that exists.
 fn any<'p>(site: &Site, paths: &[&'p str]) -> Option<&'p str> {
     paths.iter().copied().find(|path| site.path(path).exists())
 }
@@ -160,8 +161,8 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     stack.site.stop();
 }
 
-/// The one that runs here may go on beside it, and says nothing of the other: not what schema that
-/// has.
+/// The shipped database may go on beside the external one. Its schema, here newer than Mattermost,
+/// says nothing of the external one's.
 #[test]
 fn the_database_here_says_nothing_of_one_elsewhere() {
     let bin = need!(postgres());
@@ -179,7 +180,7 @@ fn the_database_here_says_nothing_of_one_elsewhere() {
     assert!(stack.site.status().ready("postgresql"));
 }
 
-/// Data of the shipped PostgreSQL stay where they are.
+/// Disabling the shipped PostgreSQL leaves its data where they are.
 #[test]
 fn data_of_a_disabled_database_stay() {
     let bin = need!(postgres());

@@ -1,4 +1,4 @@
-//! What the machine may do to the daemon: it goes on, and says what it cannot do.
+//! Faults of the machine, such as a full disk: the supervisor goes on, and says what it cannot do.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use nix::{
     sys::signal::Signal,
 };
 
-/// A small disk, gone with the test.
+/// A tmpfs, unmounted on drop.
 pub(crate) struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
@@ -30,7 +30,7 @@ impl<'a> Disk<'a> {
         Self(path)
     }
 
-    /// Fills it to the last byte.
+    /// Fills the disk to the last byte.
     pub(crate) fn fill(&self) {
         let mut block = 64 << 10;
         let mut count = 0;
@@ -62,7 +62,7 @@ impl Drop for Disk<'_> {
     }
 }
 
-/// Logs and state on a full disk: services run, stop and start all the same, and it is said.
+/// With logs and state on a full disk, services run, stop and start all the same, and status warns.
 #[test]
 fn a_full_disk_stops_nothing_and_is_said() {
     if !nix::unistd::geteuid().is_root() {
@@ -86,7 +86,7 @@ fn a_full_disk_stops_nothing_and_is_said() {
     site.ctl(&["start", "a"]).ok();
     site.ctl(&["restart", "b"]).ok();
     disk.clear();
-    // What is written from now on is there again, and so is a word on what is missing.
+    // Lines that are written from now on are in the log.
     site.ctl(&["restart", "a"]).ok();
     eventually("the log goes on", || {
         site.log("a")
@@ -94,15 +94,15 @@ fn a_full_disk_stops_nothing_and_is_said() {
             .any(|line| line == "hello")
             .then_some(())
     });
-    // What is stopped from now on stays so, and nobody is warned any more.
+    // A stop is stored again, and status no longer warns.
     site.ctl(&["stop", "a"]).ok();
     assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     drop(disk);
 }
 
-/// Too few descriptors for all services: those that cannot be started are tried again, the daemon
-/// goes on and can be asked.
+/// Too few descriptors for all services: the supervisor retries the services that it cannot start,
+/// and answers requests.
 #[test]
 fn too_few_descriptors_end_nothing() {
     const SERVICES: usize = 60;
@@ -138,7 +138,7 @@ fn too_few_descriptors_end_nothing() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// Keeper and control process die at the same moment.
+/// Kills keeper and control process as if both died at the same moment.
 fn kill_both(site: &mut Site) {
     let control = site.control_pid();
     kill(control, Signal::SIGSTOP);
@@ -148,8 +148,8 @@ fn kill_both(site: &mut Site) {
     eventually("control is gone", || (!alive(control)).then_some(()));
 }
 
-/// A stop that a full disk keeps no record of is said to be none that lasts; room on the disk is
-/// enough to make it one, with nobody asking again.
+/// A stop that a full disk cannot store is reported as not stored. Once the disk has room, the
+/// supervisor stores the stop without another command.
 #[test]
 fn a_stop_that_is_on_no_disk_is_said_and_stored_as_soon_as_there_is_room() {
     if !nix::unistd::geteuid().is_root() {
@@ -172,7 +172,7 @@ fn a_stop_that_is_on_no_disk_is_said_and_stored_as_soon_as_there_is_room() {
     let outcome: api::Outcome = serde_json::from_str(&told.stdout).unwrap();
     let why = outcome.unstored.holds.unwrap_or_default();
     assert!(why.contains("No space left"), "{why}");
-    // What changes no hold has nothing to say of it.
+    // A restart changes no hold, so its output does not mention storage.
     let told = site.ctl(&["restart", "c"]).ok();
     assert!(
         !told.stderr.contains("a restart of the supervisor"),
@@ -198,7 +198,7 @@ fn a_stop_that_is_on_no_disk_is_said_and_stored_as_soon_as_there_is_room() {
     drop(disk);
 }
 
-/// What is on no disk when the daemon is told to end is stored once more before it does.
+/// A stop that is not stored yet is stored during the shutdown.
 #[test]
 fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
     if !nix::unistd::geteuid().is_root() {
@@ -212,7 +212,7 @@ fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
     site.start_ready();
     disk.fill();
     for _ in 0..4 {
-        // Each attempt in vain makes the pause before the next one longer.
+        // Each failed attempt to store makes the delay before the next one longer.
         site.ctl(&["stop", "a"]).ok();
         site.ctl(&["start", "a"]).ok();
     }
@@ -226,8 +226,8 @@ fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
     drop(disk);
 }
 
-/// Control dies again and again while changes are asked for: each is done, once, and in the
-/// history.
+/// Control is killed again and again while restarts are requested: each restart happens exactly
+/// once and is in the history.
 #[test]
 fn each_change_is_done_once_though_control_dies_all_the_time() {
     const CHANGES: usize = 20;
@@ -241,7 +241,7 @@ fn each_change_is_done_once_though_control_dies_all_the_time() {
             while !over.load(std::sync::atomic::Ordering::Relaxed) {
                 let old = site.control_pid();
                 kill(old, Signal::SIGKILL);
-                // Answered by the next one, which has lived for a moment then.
+                // The next control process answers, so each one lives for a moment.
                 let _ = site.ctl(&["status"]);
             }
         });

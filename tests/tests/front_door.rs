@@ -1,4 +1,4 @@
-//! nginx is there from the beginning, whatever Mattermost does behind it.
+//! nginx answers from the beginning, whatever Mattermost does behind it.
 
 use std::time::Duration;
 
@@ -6,8 +6,7 @@ use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
 
 use crate::stack::Stack;
 
-/// Mattermost never becomes ready here: users get an answer all the same, also over a restart of
-/// nginx.
+/// Mattermost never becomes ready here: users get a 503, also after a restart of nginx.
 #[test]
 fn nginx_answers_while_mattermost_starts() {
     let bin = need!(postgres());

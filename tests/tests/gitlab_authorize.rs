@@ -1,5 +1,5 @@
-//! `ctl gitlab authorize` and `reauthorize` against the stand-in GitLab: what it makes there, what
-//! it stores here, and what it says when that cannot be.
+//! `ctl gitlab authorize` and `reauthorize` against the stand-in GitLab: the application that they
+//! make in GitLab, the values that they store here, and what they say when either is impossible.
 
 mod gitlab;
 mod refusals;
@@ -10,8 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use serde_json::Value;
 
 use gitlab::{Gitlab, SITE_URL, agree, ask, both_uris, host, secrets};
-/// From nothing: a dry run does nothing; the application is as Mattermost needs it; what is stored
-/// is private and a good configuration; again, nothing has to change.
+/// From nothing: a dry run changes nothing; the application is as Mattermost needs it; the stored
+/// values are private and a valid configuration; a second run has nothing to change.
 #[test]
 fn the_application_is_made_once_and_found_again() {
     let site = host("");
@@ -56,7 +56,7 @@ fn the_application_is_made_once_and_found_again() {
     site.ctl(&["check-config"]).ok();
 
     let text = std::fs::read(&file).unwrap();
-    // The address is known by now.
+    // No --url: the stored configuration tells GitLab's address by now.
     let again = ask(&site, "authorize", &[]).ok();
     assert!(
         again.stdout.contains("nothing had to change"),
@@ -67,8 +67,8 @@ fn the_application_is_made_once_and_found_again() {
     assert_eq!(gitlab.applications().len(), 3);
 }
 
-/// The secret is renewed, the id stays; an older GitLab gets another application instead, and so
-/// does one whose addresses are wrong. The old one is removed.
+/// The secret is renewed, and the id stays. An older GitLab gets another application instead, as
+/// does an application with wrong addresses; the old application is removed.
 #[test]
 fn reauthorize_renews_or_replaces() {
     for (environment, keeps) in [(&[][..], true), (&[("GITLAB_STANDIN_OLD", "1")][..], false)] {
@@ -108,8 +108,9 @@ fn reauthorize_renews_or_replaces() {
     }
 }
 
-/// By hand, with the lines of the manual: it is found to be right, and left alone; what the site
-/// file says cannot be replaced in secrets.toml, which is said before anything is renewed.
+/// An application that was made by hand, with the lines of the manual, is found to be right and
+/// left alone. secrets.toml cannot replace a value of the site file: `reauthorize` says so before
+/// it renews anything.
 #[test]
 fn what_was_authorized_by_hand_is_found() {
     let site = host("");
@@ -149,7 +150,8 @@ fn what_was_authorized_by_hand_is_found() {
     assert!(!site.path("etc/mattervisor/secrets.toml").exists());
 }
 
-/// A Mattermost of which it is known that it needs a licence for this.
+/// `authorize` warns of a Mattermost version that is known to need a licence for sign-on with
+/// GitLab.
 #[test]
 fn a_mattermost_without_gitlab_sign_on_is_told() {
     let site = host("");
@@ -168,7 +170,7 @@ fn a_mattermost_without_gitlab_sign_on_is_told() {
     }
 }
 
-/// The document shows what is printed.
+/// docs/gitlab.md shows what `authorize` prints.
 #[test]
 fn the_document_shows_what_is_printed() {
     let site = host("");

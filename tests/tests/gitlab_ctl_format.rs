@@ -2,7 +2,7 @@
 
 use mattervisor_tests::Site;
 
-/// Digits of pids and times, which differ from run to run, as N.
+/// The text with N for each number, since pids and times differ from run to run.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for character in text.chars() {
@@ -24,7 +24,7 @@ fn says(site: &Site, line: &str, code: i32, expected: &str) {
     assert_eq!(told.code, code, "{line}: {told:#?}");
 }
 
-/// Every command that gitlab-ctl has: its very lines.
+/// The commands of gitlab-ctl print exactly its lines.
 #[test]
 fn the_lines_are_those_of_gitlab_ctl() {
     let mut site = Site::new();
@@ -96,7 +96,8 @@ fn the_lines_are_those_of_gitlab_ctl() {
     );
 }
 
-/// Patterns mean what is enabled; a name that is given is meant, and refused where it is disabled.
+/// A pattern leaves out disabled services. A disabled service that is named, or is all that a
+/// pattern matches, is refused.
 #[test]
 fn patterns_leave_out_what_is_disabled() {
     let mut site = Site::new();

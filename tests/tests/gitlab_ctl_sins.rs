@@ -1,4 +1,5 @@
-//! What gitlab-ctl and runit did wrong, one test each, with us on the right side.
+//! Faults of gitlab-ctl and runit, one test each. Most comments state the fault; the test holds
+//! that we do not have it.
 
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ fn a_disabled_service_is_not_passed_over() {
     assert!(!site.status().service("off").enabled);
 }
 
-/// Without names gitlab-ctl goes through the alphabet; the order is the dependencies'.
+/// Without names gitlab-ctl goes through the alphabet; here the dependencies give the order.
 #[test]
 fn stop_of_all_follows_dependencies_not_the_alphabet() {
     let mut site = Site::new();
@@ -69,7 +70,7 @@ fn stop_of_all_follows_dependencies_not_the_alphabet() {
     );
 }
 
-/// Without names gitlab-ctl takes one after the other, each with its own timeout.
+/// Without names gitlab-ctl stops one service after the other, each with its own timeout.
 #[test]
 fn stop_of_all_is_parallel() {
     let mut site = Site::new();
@@ -126,7 +127,7 @@ fn a_restart_within_the_same_second_is_a_restart() {
     }
 }
 
-/// `stop` of a service that ignores TERM times out, and it lives on.
+/// `stop` of a service that ignores TERM times out, and the service lives on.
 #[test]
 fn a_stubborn_service_is_stopped_and_that_counts_as_done() {
     let mut site = Site::new();
@@ -177,7 +178,7 @@ fn hup_to_the_supervisor_does_not_take_the_services_down() {
     site.start_ready();
     let pid = site.status().pid("a");
     site.signal(Signal::SIGHUP);
-    // A change that comes after it has been dealt with.
+    // Once this second SIGHUP has taken effect, the first one has been handled.
     site.child("b", &["sleep"], "");
     site.signal(Signal::SIGHUP);
     site.wait_for("b runs", |status| {
@@ -237,7 +238,7 @@ fn a_crash_loop_does_not_look_like_running() {
     assert!(line.starts_with("down: a:"), "{line}");
 }
 
-/// A command with words swapped gets a hint, and `--help` is no error.
+/// A command with its words swapped is a usage error, and `--help` is no error.
 #[test]
 fn commands_with_words_swapped_are_usage() {
     let site = Site::new();

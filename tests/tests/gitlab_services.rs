@@ -1,11 +1,11 @@
-//! Services of GitLab's: a site file that was a gitlab.rb may name them, and nobody who uses this
-//! host meets them.
+//! GitLab's own services: a site file that was a gitlab.rb may name them, but no list of this host
+//! shows them.
 
 use std::path::Path;
 
 use mattervisor_tests::Site;
 
-/// Some that cannot run here, as site files write them.
+/// Some services that cannot run here, by their names in site files.
 const UNAVAILABLE: [&str; 4] = ["puma", "gitlab_workhorse", "grafana", "logrotate"];
 
 fn shipped(lines: &str) -> Site {

@@ -19,8 +19,8 @@ fn make_certificate(directory: &Path) {
     openssl::self_signed(&at("crt"), &at("key"), "DNS:localhost", 2);
 }
 
-/// HTTPS from the default place of certificate and key, plain HTTP is redirected, HTTP/2 and HSTS
-/// are on, and the address stays free of what a broken certificate does to it: the service says so.
+/// Certificate and key are found at their default paths, plain HTTP is redirected, HTTP/2 and HSTS
+/// are on. With a broken certificate a reload is refused, and a restart uses the old one.
 #[test]
 fn https_with_redirect_and_a_broken_certificate() {
     let bin = need!(postgres());
@@ -50,7 +50,7 @@ fn https_with_redirect_and_a_broken_certificate() {
         )),
         "{answer}"
     );
-    // A certificate that nginx would not take: the reload is refused, and what runs goes on.
+    // nginx would reject this certificate: the reload is refused, and the running nginx goes on.
     let good = std::fs::read(ssl.join("localhost.crt")).unwrap();
     std::fs::write(ssl.join("localhost.crt"), "no certificate").unwrap();
     let refused = stack.site.ctl(&["reload", "nginx"]).expect_code(1);
@@ -58,7 +58,7 @@ fn https_with_redirect_and_a_broken_certificate() {
     std::fs::write(ssl.join("good.crt"), &good).unwrap();
     let trusted = ssl.join("good.crt").display().to_string();
     assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
-    // A start goes on with what nginx has had.
+    // A restart uses the certificate that nginx had before.
     stack.site.ctl(&["restart", "nginx"]).ok();
     assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
     let told = stack.site.ctl(&["events", "nginx"]).ok().stdout;
@@ -105,8 +105,8 @@ fn no_copy_is_left_of_what_was_refused(stack: &Stack) {
     assert!(now.len() == 2 && now != before, "{now:?}");
 }
 
-/// Values with quotes, braces, semicolons and variables stay what they are, each in its directive;
-/// one with a line break is refused where it stands.
+/// Values with quotes, braces, semicolons and variables stay as written and within their directive;
+/// a value with a line break is refused.
 #[test]
 fn no_value_leaves_its_directive() {
     let bin = need!(postgres());
@@ -165,8 +165,8 @@ fn no_value_leaves_its_directive() {
     );
 }
 
-/// Variables of GitLab's nginx are known, and lines that its template had in locations may be said
-/// again.
+/// The variables of GitLab's nginx are defined, and directives that GitLab's template has in its
+/// locations may be repeated.
 #[test]
 fn what_a_gitlab_rb_said_to_nginx_works() {
     let bin = need!(postgres());
@@ -196,8 +196,8 @@ fn what_a_gitlab_rb_said_to_nginx_works() {
     });
 }
 
-/// HTTPS without a certificate, everybody's first mistake: what runs goes on, and the message has
-/// the ways out.
+/// HTTPS without a certificate, a common first mistake: the running nginx goes on, and the message
+/// names the ways out.
 #[test]
 fn https_without_a_certificate_is_refused_with_what_to_do() {
     let bin = need!(postgres());

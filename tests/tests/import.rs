@@ -1,4 +1,4 @@
-//! `ctl import`: needs nothing but its file, and what it writes runs.
+//! `ctl import` needs nothing but its file, and the site file that it writes runs.
 
 use std::{
     collections::BTreeMap, fs, io::Write, os::unix::fs::PermissionsExt, path::PathBuf,
@@ -117,7 +117,7 @@ fn what_is_not_there_or_not_known_is_refused() {
     }
 }
 
-/// Where GitLab's package is, its secrets and variables are found without being named.
+/// Secrets and variables of GitLab's package are found at their usual paths without being named.
 #[test]
 fn what_lies_where_gitlab_puts_it_is_found() {
     let site = Site::new();
@@ -144,7 +144,7 @@ fn what_lies_where_gitlab_puts_it_is_found() {
         "{secrets}"
     );
     assert!(!said.both().contains("hunter"), "{}", said.both());
-    // It is not overwritten, and says so.
+    // A second import does not overwrite the site file, and says so.
     let said = ctl(&site, &["import", "gitlab-rb", &file, "-o", &out]).expect_code(1);
     assert!(said.stderr.contains("not overwritten"), "{}", said.stderr);
 }
@@ -161,7 +161,7 @@ fn environ(pid: i32) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A stack whose site file was imported, with its address and Mattermost's port.
+/// A stack whose site file was imported, with its external URL and Mattermost's port.
 fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
     let stack = Stack::new(bin, "");
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
@@ -203,7 +203,8 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
     ];
     let said = ctl(&stack.site, &arguments).ok();
     assert!(said.stdout.contains(" 0 for you"), "{}", said.stdout);
-    // Where the programs of this machine are, and who may run them, is no matter of the import.
+    // Paths of programs and names of accounts are this machine's own, so the import cannot know
+    // them.
     let here = [
         "mattermost.install_dir",
         "mattermost.username",
@@ -226,8 +227,8 @@ fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A site as GitLab's package had it, imported: everything comes up, `ctl env` says what the
-/// process has, and that is what the package gave it.
+/// An imported site comes up: Mattermost has the variables that GitLab's package gave it, and `ctl
+/// env` shows the variables of the process.
 #[test]
 fn what_was_imported_runs_with_the_environment_that_it_had() {
     let bin = need!(postgres());

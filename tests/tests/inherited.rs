@@ -1,4 +1,4 @@
-//! What the daemon was started with makes no difference.
+//! The umask, descriptors and signal dispositions that the supervisor inherits make no difference.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use std::{
 
 use mattervisor_tests::{Site, binary};
 
-/// Files of the test itself, and those that come and go.
+/// Files of the test itself.
 const NOT_LOOKED_AT: [&str; 4] = ["supervisor.log", "strange", "init", "catalog"];
 
-/// Every file and directory below, with its mode.
+/// Adds every file and directory below `below`, with its mode.
 fn modes(root: &Path, below: &Path, found: &mut BTreeMap<PathBuf, u32>) {
     for entry in fs::read_dir(below).unwrap() {
         let path = entry.unwrap().path();
@@ -30,7 +30,7 @@ fn modes(root: &Path, below: &Path, found: &mut BTreeMap<PathBuf, u32>) {
     }
 }
 
-/// Modes of all that a supervisor makes that was started by this script.
+/// The modes of all files that a supervisor makes when this script starts it.
 fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     let mut site = Site::new();
     let script = site.path("strange");
@@ -43,12 +43,12 @@ fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     site.child("a", &["print=hello", "sleep"], more);
     site.start_ready();
     site.wait_log("a", |line| line == "hello");
-    // The supervisor has reaped its children.
+    // A restart shows that the supervisor reaps its children.
     site.ctl(&["restart", "a"]).ok();
     let mut found = BTreeMap::new();
     modes(site.root(), site.root(), &mut found);
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
-    // Files with a number or a time as their name.
+    // Files whose name is a number or a time differ from run to run.
     let passing = [
         "run/mattervisor/runs",
         "var/lib/mattervisor/changes",
@@ -56,7 +56,7 @@ fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     ];
     let passing = passing.map(Path::new);
     found.retain(|path, _| !passing.iter().any(|dir| path.parent() == Some(dir)));
-    // Files that are being written.
+    // A `.new` file is being written, and may be there or not.
     found.retain(|path, _| path.extension().is_none_or(|it| it != "new"));
     found
 }

@@ -1,11 +1,11 @@
-//! What the machine's init is told, by `sd_notify`.
+//! Messages to the machine's init, by `sd_notify`.
 
 use std::time::Duration;
 
 use mattervisor_tests::{Site, eventually, kill, within};
 use nix::sys::signal::Signal;
 
-/// Everything that was told, line by line, until one line fits.
+/// All lines that init was sent, until one of them is `wanted`.
 fn told(site: &Site, what: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     eventually(what, || {
@@ -20,7 +20,8 @@ fn told(site: &Site, what: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     lines
 }
 
-/// READY=1 comes once, after the last service has settled; until then the init gives more time.
+/// READY=1 comes after the last service has settled; until then the supervisor asks init for more
+/// time.
 #[test]
 fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
     let mut site = Site::new();
@@ -49,8 +50,8 @@ fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
     told(&site, "ready", |line| line == "READY=1");
 }
 
-/// Work that somebody has asked for is nothing that a start waits for, nor is it a service that is
-/// down.
+/// Init learns neither of a job that runs nor of a job that failed: READY=1 does not wait for jobs,
+/// and a failed job is no service that is down.
 #[test]
 fn the_init_is_not_told_of_jobs() {
     let mut site = Site::new();
@@ -89,8 +90,8 @@ fn reloading_and_stopping_are_told() {
     told(&site, "the end", |line| line == "STOPPING=1");
 }
 
-/// The keeper keeps the watchdog quiet as long as the control process gives signs of life; one that
-/// gives none is killed and replaced, and no service notices.
+/// The keeper feeds init's watchdog as long as the control process gives signs of life. A control
+/// process that gives none is killed and replaced, and no service notices.
 #[test]
 fn a_control_process_that_hangs_is_replaced() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! Jobs: work that outlives whoever asked for it, and its right to keep services stopped, which
-//! ends with it whatever dies.
+//! Jobs: work that outlives its client, and the lease by which a job keeps services stopped, which
+//! ends with the job whatever process dies.
 
 mod leases;
 
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const JOB: &str = "type = 'oneshot'\njob = true\n";
-/// The same, and what has to be tried again is tried soon.
+/// Like [`JOB`], with a retry after 10 ms.
 const HASTY: &str = r#"
     type = "oneshot"
     job = true
@@ -46,7 +46,7 @@ fn begin(site: &Site, id: &str) {
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// How a change has ended, once it has. The control process may be another by then.
+/// The outcome of a change, once it has ended; a later control process may give it.
 #[track_caller]
 fn outcome(site: &Site, id: &str) -> Outcome {
     eventually("the change ends", || {
@@ -92,7 +92,7 @@ fn nothing_but_a_request_starts_a_job() {
     assert_eq!(runs(&site), 1, "it is done once");
 }
 
-/// Progress reaches whoever waits, and the last line has the result.
+/// Progress reaches a waiting client, and the last line has the result.
 #[test]
 fn a_job_says_how_far_it_is_and_how_it_ended() {
     let progress =
@@ -139,7 +139,7 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     };
     assert_eq!(done.job.as_deref(), Some(&result));
     assert_eq!(done.results[0].verdict, Verdict::Done);
-    // The outcome is known later too, also to another control process.
+    // A later control process knows the outcome, too.
     kill(site.control_pid(), Signal::SIGKILL);
     assert_eq!(outcome(&site, "one").job.as_deref(), Some(&result));
     let events = site.ctl(&["events", "work", "-n", "50"]).ok().stdout;
@@ -148,7 +148,8 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     assert!(changes.contains(r#""what":"job""#), "{changes}");
 }
 
-/// Its request lies in a directory that is closed to others.
+/// One job runs at a time. Its request lies in a directory that is closed to others, and its
+/// environment names that directory and the control socket.
 #[test]
 fn one_job_at_a_time_has_a_directory_and_the_control_socket() {
     let mut site = Site::new();
@@ -209,10 +210,10 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
         let last = lines_of(&reply).pop().unwrap();
         let done: Outcome = serde_json::from_value(last).unwrap();
         assert_eq!(done.results[0].verdict, Verdict::Failed, "{done:?}");
-        assert!(done.results[0].detail.starts_with("no room; "), "{done:?}");
+        assert_eq!(done.results[0].detail, "no room", "{done:?}");
         assert_eq!(stamps(&site.path(name)).len(), expected, "{name}");
     }
-    // A failed job holds no other request up.
+    // A failed job does not make the site unready.
     assert_eq!(site.get("/readyz").status, 200);
 }
 
@@ -245,7 +246,7 @@ fn a_job_ends_where_what_it_requires_has_failed() {
     assert!(metrics.contains("mattervisor_job_active{service=\"work\"} 0\n"));
 }
 
-/// If the result of a job cannot be read, its client is told where it is.
+/// If the result of a job cannot be read, the client learns the path of its file.
 #[test]
 fn a_result_that_cannot_be_read_is_named() {
     let mut site = Site::new();

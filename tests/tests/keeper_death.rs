@@ -1,4 +1,4 @@
-//! The keeper dies, or both do: never two of one service.
+//! The keeper dies, alone or with the control process: no service ever runs twice.
 
 use std::{
     collections::BTreeSet,
@@ -31,11 +31,12 @@ fn kill_9_of_the_keeper_stops_all_and_the_next_start_has_no_second_copy() {
     let status = site.status();
     assert!(status.ready("a") && status.ready("b"));
     assert_eq!(stamps(file.as_ref()).len(), 2);
-    // By the control process, which has read the rest: the next keeper does not mark it once more.
+    // The control process has read the rest of the output and marked the gap; the next keeper does
+    // not mark it again.
     assert_eq!(gaps(&site, "a"), 1);
 }
 
-/// How often the log of a service says that lines may be missing, once it has said so.
+/// The number of marks for missing lines in the log of a service, once there is one.
 fn gaps(site: &Site, service: &str) -> usize {
     let mark = |line: &&String| line.contains("the keeper has died; lines may be missing here");
     eventually("the gap is marked", || {
@@ -45,7 +46,8 @@ fn gaps(site: &Site, service: &str) -> usize {
     })
 }
 
-/// Output that nobody had read when the keeper died is marked, though the service is gone.
+/// When both are killed, the next start marks the gap in the log, also of a service that has ended
+/// meanwhile.
 #[test]
 fn both_killed_the_gap_is_marked_also_for_what_has_ended_meanwhile() {
     let mut site = Site::new();
@@ -103,7 +105,7 @@ fn both_killed_leftovers_are_stopped_before_anything_starts() {
     assert_eq!(gaps(&site, "a"), 1);
 }
 
-/// A second supervisor on the same root is refused, in words, at once.
+/// A second supervisor on the same root is refused at once, with the pid of the first.
 #[test]
 fn a_second_supervisor_on_the_same_root_is_refused() {
     let mut site = Site::new();
@@ -122,8 +124,8 @@ fn a_second_supervisor_on_the_same_root_is_refused() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// What has left session, log pipe and parent is found by the cookie of its environment, and by its
-/// cgroup where it has one, also of a run whose main process has gone before.
+/// A daemon that has left the session, log pipe and parent of its service is found by the cookie in
+/// its environment, and by its cgroup where it has one.
 #[test]
 fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
     for cgroups in [true, false] {
@@ -145,8 +147,8 @@ fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
     }
 }
 
-/// What an earlier daemon has left of a service that is to be down counts until it is gone, and no
-/// longer.
+/// A service that is to be down counts as failed while one of its processes from an earlier
+/// supervisor lives, and as stopped once that process is gone.
 #[test]
 fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     let mut site = Site::new();
@@ -169,8 +171,8 @@ fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     site.wait_state("a", "stopped");
 }
 
-/// In the middle of a `ctl reexec` two control processes lose the same keeper: both would read the
-/// same log pipes.
+/// During a `ctl reexec` two control processes lose the same keeper. One alone may act for it,
+/// since both would read the same log pipes.
 #[test]
 fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
     let mut site = Site::new();
@@ -193,8 +195,8 @@ fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
                 site.ctl(&["reexec"]);
             }
         });
-        // The keeper is stopped, so that it gives neither of them up. Each has been told all, and
-        // serves clients.
+        // The keeper is stopped, so that it ends neither control process. A control process with
+        // more than one thread has received its state and serves clients.
         let both = eventually("there are two at work", || {
             if controls().len() < 2 {
                 return None;

@@ -1,5 +1,5 @@
-//! Certificates from an authority that speaks ACME: a real server of that protocol (pebble), which
-//! comes to nginx to see whether the name is ours.
+//! Certificates from an ACME authority: pebble, a real ACME server, validates the name by a request
+//! to nginx.
 
 use std::{
     fs,
@@ -19,12 +19,12 @@ use tempfile::TempDir;
 const HOST: &str = "chat.mv.test";
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// An authority with a DNS of its own, in which every name is this machine.
+/// An authority with a DNS server of its own, which resolves every name to this machine.
 struct Authority {
     program: PathBuf,
     dir: TempDir,
     port: u16,
-    /// Where it asks for what lies below `/.well-known/`.
+    /// Port at which the authority requests its challenges below `/.well-known/`.
     http_port: u16,
     management: u16,
     dns_port: u16,
@@ -84,15 +84,16 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Starts the authority itself; it knows nobody.
+    /// Starts the authority itself, which has no accounts yet.
     fn begin(&mut self) {
         let mut authority = Command::new(&self.program);
         authority
             .arg("-config")
             .arg(self.dir.path().join("pebble.json"));
         authority.args(["-dnsserver", &format!("127.0.0.1:{}", self.dns_port)]);
-        // It does not take its time, and refuses some requests as a real one may: so few that three
-        // times in a row, after which ctl gives up, does not happen in a test.
+        // The authority validates without delay, and rejects 2 % of the nonces, as a real one may:
+        // few enough that ctl, which gives up after three rejections in a row, never does so in a
+        // test.
         authority
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", "2");
@@ -108,7 +109,7 @@ impl Authority {
         }
     }
 
-    /// From now on every name is this address.
+    /// From now on every name resolves to this address.
     fn names_lead_to(&self, address: &str) {
         let mut curl = Command::new("curl");
         curl.args([
@@ -140,7 +141,7 @@ impl Authority {
     }
 }
 
-/// The shipped catalogue on a root of its own. Mattermost itself is not there: nginx answers 503.
+/// The shipped catalogue on a root of its own. Mattermost is not installed, so nginx answers 503.
 struct Front {
     site: Site,
     port: u16,
@@ -196,7 +197,7 @@ impl Front {
         self.site.path(&format!("etc/mattervisor/ssl/{HOST}.crt"))
     }
 
-    /// Who has signed what is served.
+    /// The issuer of the certificate file.
     fn issuer(&self) -> String {
         let path = self.certificate();
         let mut openssl = Command::new("openssl");
@@ -237,7 +238,7 @@ fn mode(path: &Path) -> u32 {
 
 /// HTTPS with a certificate from the authority is switched on by a reconfigure of a running HTTP
 /// installation; nginx keeps its process, serves the certificate, redirects, and nobody but root
-/// can read the keys. By hand nothing is done before it is time, but for --force.
+/// can read the keys. `ctl renew-le-certs` renews a good certificate only with --force.
 #[test]
 fn a_running_installation_gets_https_by_one_line() {
     need!(nginx());
@@ -290,13 +291,13 @@ fn a_running_installation_gets_https_by_one_line() {
         "{answer}"
     );
 
-    // Maintenance is for users of Mattermost: the authority is answered all the same.
+    // Maintenance affects the users of Mattermost alone: nginx still answers the authority.
     front.site.ctl(&["maintenance", "on"]).ok();
     by_hand(&front);
     front.site.ctl(&["maintenance", "off"]).ok();
     assert_eq!(front.site.status().pid("nginx"), pid, "nginx was restarted");
 
-    // Another authority at the same address: it has never heard of us.
+    // A new authority at the same address does not know our account.
     let mut gone = authority.children.pop().unwrap();
     gone.kill().and_then(|()| gone.wait()).unwrap();
     authority.begin();
@@ -319,8 +320,9 @@ fn by_hand(front: &Front) {
     front.serves_its_file();
 }
 
-/// From the first start on: nginx is up with a certificate of our own, says so, and has the real
-/// one as soon as the authority can reach it. What it says when it cannot is shown and told.
+/// Until the authority can reach this host, nginx serves a certificate of our own and is degraded,
+/// `ctl why` shows the authority's error, and the failure is notified. Then nginx serves the
+/// authority's certificate.
 #[test]
 fn what_the_authority_says_is_shown_and_told() {
     need!(nginx());
@@ -329,7 +331,7 @@ fn what_the_authority_says_is_shown_and_told() {
     let mut front = Front::new(authority.http_port);
     let (told, notify) = front.site.notified();
     front.write("https", &format!("{}{notify}", authority.site_file()));
-    // As the catalogue has it, but without the pause between the attempts.
+    // The shipped service, but with a shorter delay between its attempts.
     front
         .site
         .service("letsencrypt", "[restart]\ndelay = '100ms'\n");

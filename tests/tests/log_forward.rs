@@ -1,4 +1,4 @@
-//! Lines that also go to syslog, the journal or the daemon's own standard output.
+//! Lines that also go to syslog, the journal or the supervisor's own standard output.
 
 use std::{fs, os::unix::net::UnixDatagram, time::Duration};
 
@@ -11,7 +11,7 @@ fn daemon(site: &Site, name: &str) -> UnixDatagram {
     socket
 }
 
-/// The message that holds this text.
+/// The first message that contains this text.
 fn receive(socket: &UnixDatagram, text: &str) -> String {
     let mut buffer = vec![0; 100_000];
     loop {
@@ -52,7 +52,8 @@ fn syslog_and_journal_get_the_lines_and_so_does_the_file() {
     site.wait_log("b", |line| line == "to journal");
 }
 
-/// A daemon in a container: what it says itself goes where it went, beside the lines of services.
+/// As in a container: the lines of services go to the supervisor's standard output, beside its own
+/// messages.
 #[test]
 fn stdout_gets_the_lines_of_all_services() {
     let mut site = Site::new();

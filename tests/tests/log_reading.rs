@@ -1,5 +1,5 @@
-//! What services have written is found again, once and in order, whatever happens to the files and
-//! to whoever reads them.
+//! Readers of logs get every line once and in order, whatever happens to the files and to the
+//! readers.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,7 @@ use api::LogLine;
 use mattervisor_tests::{Site, eventually, kill};
 use nix::sys::signal::Signal;
 
-/// `ctl` with its output in a file; ended when dropped.
+/// `ctl` with its output in a file; killed when dropped.
 struct Follower {
     child: Child,
     out: PathBuf,
@@ -37,7 +37,7 @@ impl Follower {
         fs::metadata(&self.out).unwrap().len()
     }
 
-    /// Whole lines so far.
+    /// The complete lines so far.
     fn lines(&self) -> Vec<LogLine> {
         let text = fs::read_to_string(&self.out).unwrap();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -65,8 +65,8 @@ fn texts(site: &Site, arguments: &[&str]) -> Vec<String> {
     lines.collect()
 }
 
-/// Behaviours 42 and 44 for those who follow: rotation with compression, a new run and the death of
-/// the control process, again and again in a flood, lose and double nothing.
+/// Behaviours 42 and 44 for a follower: rotation with compression, a new run and the death of the
+/// control process, again and again during a flood, neither lose nor repeat a line.
 #[test]
 fn b42_following_shows_every_line_once_whatever_dies() {
     const LINES: usize = 20_000;
@@ -87,7 +87,7 @@ fn b42_following_shows_every_line_once_whatever_dies() {
     site.child("b", &["print=quiet", "sleep"], "");
     site.start_ready();
     let follower = Follower::start(&site, &["logs", "-f", "-n", "all", "a", "b"]);
-    // From there on, for reading all of it again and again takes its time.
+    // Reads only from `from` on, since reading all of the output at each look would be slow.
     let flooded = |from: u64| {
         eventually("the flood has been followed to its end", || {
             let mut text = String::new();
@@ -196,7 +196,7 @@ fn searches_reach_into_rotated_and_compressed_files() {
     );
 }
 
-/// `--rotate` begins new files, of the services named, and knows what it is asked for.
+/// `--rotate` begins new files for the named services alone, and refuses an unknown name.
 #[test]
 fn logs_are_rotated_when_asked() {
     let mut site = Site::new();
@@ -227,7 +227,7 @@ fn logs_are_rotated_when_asked() {
     assert!(unknown.stderr.contains("aa"), "{}", unknown.stderr);
 }
 
-/// `--files` shows what programs write themselves, and follows it over renaming.
+/// `--files` shows the files that programs write themselves, and follows them over a rename.
 #[test]
 fn files_of_services_are_shown_and_followed() {
     let mut site = Site::new();
@@ -280,7 +280,8 @@ fn files_of_services_are_shown_and_followed() {
     );
 }
 
-/// Who follows a service that is taken out of the plan gets its last lines, and hears of it.
+/// A follower of a service that leaves the plan gets a line that says so, and ends if that service
+/// was its only one.
 #[test]
 fn following_ends_when_the_service_leaves_the_plan() {
     let mut site = Site::new();

@@ -1,4 +1,4 @@
-//! Rotated files: by age, on demand, compressed by a process of their own.
+//! Rotation of log files by size and by age, and their compression by a separate process.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use mattervisor_tests::{
 };
 use nix::sys::signal::Signal;
 
-/// Ends of names.
+/// Suffixes of file names.
 const ZST: &str = ".zst";
 const LOG: &str = ".log";
 const TMP: &str = ".tmp";
@@ -64,8 +64,7 @@ fn assert_flood(texts: &[String], lines: usize, length: usize) {
     }
 }
 
-/// Behaviour 44 with all that can happen to a file at once: rotation by size and by age, while
-/// older ones are being compressed.
+/// Behaviour 44 under rotation by size and by age at once, while older files are being compressed.
 #[test]
 fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
     const LINES: usize = 20_000;
@@ -92,8 +91,8 @@ fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
     assert_flood(&all_texts(&directory), LINES, 150);
 }
 
-/// The compressor is the keeper's: it works while the control process does not, out of everybody's
-/// way, and is gone when it is done.
+/// The keeper starts the compressor, so it works while the control process does not; it runs at the
+/// lowest priority, and the keeper reaps it.
 #[test]
 fn files_are_compressed_at_the_lowest_priority_and_without_control() {
     let mut site = Site::new();
@@ -125,7 +124,7 @@ fn files_are_compressed_at_the_lowest_priority_and_without_control() {
         let running = children(keeper)
             .into_iter()
             .find(|pid| command_line(*pid).contains("compress --rotated-for-ms"));
-        // Field 19, counted behind the name, which may hold anything.
+        // The nice value is field 19, counted from the end of the name, which may contain anything.
         let stat = running.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
         let field = stat.and_then(|stat| {
             let (_, rest) = stat.rsplit_once(") ")?;
@@ -150,7 +149,8 @@ fn files_are_compressed_at_the_lowest_priority_and_without_control() {
     assert_eq!(site.stop(), 0);
 }
 
-/// A file that cannot be compressed stays, is told of once, and harms nothing.
+/// A file that cannot be compressed stays, is reported once, and keeps no other file from being
+/// compressed.
 #[test]
 fn a_failure_to_compress_is_told_once_and_harms_nothing() {
     let mut site = Site::new();
@@ -159,7 +159,7 @@ fn a_failure_to_compress_is_told_once_and_harms_nothing() {
     fs::create_dir_all(&directory).unwrap();
     let old = directory.join("2026-01-01T00-00-00.000000Z.log");
     fs::write(&old, "2026-01-01T00:00:00.000000Z old\n").unwrap();
-    // What it is to become is in the way, and cannot be replaced.
+    // A directory, which no rename replaces, lies in the place of the compressed file.
     let name = "2026-01-01T00-00-00.000000Z.log.zst";
     fs::create_dir_all(directory.join(name).join("in the way")).unwrap();
     site.child(
@@ -182,7 +182,7 @@ fn a_failure_to_compress_is_told_once_and_harms_nothing() {
         (compressed(&directory) >= 8).then_some(())
     });
     assert!(old.exists());
-    // A file that is replaced while they are read would be missed.
+    // A file that is replaced while the directory is being read would be missed.
     let lines = eventually("no file comes or goes while all are read", || {
         let before = names(&directory);
         let lines = all();
@@ -192,7 +192,7 @@ fn a_failure_to_compress_is_told_once_and_harms_nothing() {
     assert_eq!(count, 1, "it is told once");
 }
 
-/// As [`all_texts`], without what is no file.
+/// Like [`all_texts`], but with stamps, and without entries that are no file.
 fn all_texts_of_files(directory: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for name in names(directory) {
@@ -210,8 +210,8 @@ fn all_texts_of_files(directory: &Path) -> Vec<String> {
     texts
 }
 
-/// Behaviour 43: a service that writes its own log into its own log grows it without end, and harms
-/// nobody.
+/// Behaviour 43: a service that writes its own log into its own log repeats it without end, and
+/// blocks neither itself nor another service.
 #[test]
 fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
     let mut site = Site::new();
@@ -230,9 +230,9 @@ fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
     );
     site.child("b", &["print=here", "sleep"], "");
     site.start_ready();
-    // The first line, from which the others come: a mark of the supervisor's own.
+    // The test writes the first line, which the service then repeats.
     let directory = site.log_dir("a");
-    // The log thread makes the file in its own time.
+    // The log thread makes the file asynchronously.
     let mut current = eventually("the log is there", || {
         let mut append = fs::OpenOptions::new();
         append.append(true).open(directory.join("current")).ok()

@@ -1,4 +1,4 @@
-//! What services write is kept: all of it, once, in whole lines.
+//! Every line that a service writes is kept, once and whole.
 
 use std::fs;
 
@@ -37,8 +37,7 @@ fn texts(lines: &[String]) -> Vec<&str> {
         .collect()
 }
 
-/// Behaviour 44: rotation keeps every line, once and whole, with two writers; a deleted file is
-/// made again.
+/// Behaviour 44: rotation keeps every line, once and whole; a deleted file is made again.
 #[test]
 fn b44_rotation_keeps_every_line_once_and_whole() {
     const LINES: usize = 4000;
@@ -81,7 +80,7 @@ fn b44_rotation_keeps_every_line_once_and_whole() {
     site.wait_log("a", |line| line == "flooded");
 }
 
-/// No more files are kept than asked for.
+/// No more rotated files are kept than `keep` says.
 #[test]
 fn old_log_files_are_removed() {
     let mut site = Site::new();
@@ -101,7 +100,7 @@ fn old_log_files_are_removed() {
     });
 }
 
-/// Behaviour 45: lines that are no UTF-8, or huge, are taken in.
+/// Behaviour 45: lines that are not UTF-8, or are huge, are logged.
 #[test]
 fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
     let mut site = Site::new();
@@ -135,8 +134,7 @@ fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
     assert!(shown.stdout.contains("after"));
 }
 
-/// The last words of a program that dies in mid-line are not kept back for a line end that never
-/// comes.
+/// The unfinished last line of a program that dies is logged without waiting for its line end.
 #[test]
 fn an_unfinished_last_line_is_not_lost() {
     let mut site = Site::new();
@@ -218,7 +216,7 @@ fn ctl_logs_shows_several_services() {
     assert!(!shown.contains("earlier"), "{shown}");
 }
 
-/// Escape sequences of a service are shown to whoever reads its log, not executed.
+/// Escape sequences in a log are shown to its reader, not executed by the terminal.
 #[test]
 fn escapes_in_a_log_are_shown_not_executed() {
     let mut site = Site::new();
@@ -256,8 +254,8 @@ fn dev_stdout_can_be_reopened() {
     site.wait_log("a", |line| line == "told");
 }
 
-/// A log on a full disk: status and why say that lines are lost, also a new control process does,
-/// and say no more of it once lines are written again.
+/// On a full disk status and why say that lines of the log are lost, also under a new control
+/// process, and stop saying so once lines are written again.
 #[test]
 fn lines_that_are_lost_are_told_in_status_and_why() {
     if !nix::unistd::geteuid().is_root() {

@@ -1,5 +1,5 @@
-//! A secret that was applied and is gone from `secrets.toml` is put back, aloud; only one that
-//! never was is made.
+//! A secret that was applied and is missing from `secrets.toml` is restored, with a warning; a
+//! secret is generated only where there never was one.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
@@ -72,8 +72,8 @@ fn lose(site: &Site, how: &str) {
     }
 }
 
-/// Lost under a living supervisor: each look says what would be done, a reconfigure does it,
-/// nothing restarts.
+/// A secret is lost under a running supervisor: check-config and a dry run report it, a reconfigure
+/// restores it, and no service restarts.
 #[test]
 fn a_lost_secret_is_put_back_by_a_reconfigure() {
     for how in ["the file", "all in it", "the key"] {
@@ -101,7 +101,7 @@ fn a_lost_secret_is_put_back_by_a_reconfigure() {
         let warnings = site.status().supervisor.warnings.join("\n");
         assert!(warnings.contains("a.key"), "{how}: {warnings}");
         assert!(!told.contains(&before) && !site.supervisor_log().contains(&before));
-        // That has been told; the next one has nothing to put back.
+        // The next reconfigure has nothing to restore, and the warning is gone.
         let told = site.ctl(&["reconfigure"]).ok().both();
         assert!(!told.contains("gone"), "{how}: {told}");
         assert_eq!(
@@ -113,7 +113,8 @@ fn a_lost_secret_is_put_back_by_a_reconfigure() {
     }
 }
 
-/// Lost while nothing ran, after a clean end or none, with one of the places that know it gone too.
+/// A secret that is lost while nothing runs is restored at the start: after an orderly end or a
+/// kill, and also if one of the files that hold a copy is lost too.
 #[test]
 fn a_lost_secret_is_put_back_at_the_start() {
     let mut site = site();
@@ -147,7 +148,7 @@ fn state_path(file: &str) -> String {
     format!("var/lib/mattervisor/{file}")
 }
 
-/// Nobody knows it any more: it is not made anew, and the words say what to do.
+/// A secret of which no copy is left is not generated anew; the message says what to do.
 #[test]
 fn a_secret_that_nobody_knows_any_more_is_not_made_anew() {
     let mut site = site();
@@ -173,7 +174,7 @@ fn a_secret_that_nobody_knows_any_more_is_not_made_anew() {
     assert_eq!(site.stop(), 0);
 }
 
-/// One that never was is made, also beside those that were.
+/// A secret that never existed is generated, also beside existing ones.
 #[test]
 fn a_secret_that_never_was_is_made() {
     let mut site = site();

@@ -1,4 +1,4 @@
-//! The behaviours of the whole, each a test by its name, in files by topic.
+//! Tests of the whole: the real programs together, in files by topic.
 //!
 //! `tests/README.md` says what belongs here, and what the numbers in the names `bNN_…` mean.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]

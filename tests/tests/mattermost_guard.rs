@@ -1,5 +1,5 @@
-//! Which Mattermost may start on which database: the catalogue's guard, with a program that says
-//! its version and carries migrations, and a database that tells what it is told to.
+//! The catalogue's guard, which decides whether a Mattermost may start on its database. Scripts
+//! stand in for both: a program with a version and migrations, and a `psql` with a given answer.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use mattervisor_tests::{Ctl, run};
 use tempfile::TempDir;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../services.d/mattermost");
-/// The database that runs here.
+/// Data source of the local database.
 const OWN: &str = "user=mattermost host=/run/x port=5432 dbname=m";
 const OLDER: &str = "is older than its database";
 
@@ -20,7 +20,7 @@ const OLDER: &str = "is older than its database";
 struct Host {
     dir: TempDir,
     anyway: bool,
-    /// What Mattermost is given.
+    /// The data source that Mattermost is given.
     data_source: &'static str,
 }
 
@@ -52,7 +52,8 @@ impl Host {
         self
     }
 
-    /// What the guard says where the database tells this; nothing: the database is elsewhere.
+    /// Runs the guard with a database that answers by this shell command; `None` is a database
+    /// elsewhere.
     fn judge(&self, database: Option<&str>) -> Ctl {
         let mut command = Command::new("sh");
         command.arg(format!("{SCRIPTS}/guard.sh.j2"));
@@ -121,9 +122,9 @@ fn the_migrations_of_program_and_database_decide() {
         "which is of Mattermost 11.4.1, the last one that ran here",
     );
     host.refused(AT_NEW, "it does not have migration 149 (add_two)");
-    // A correction without migrations of its own may be taken back.
+    // A patch release without migrations of its own may be replaced by the one before.
     host.install("11.4.0", &[ONE, OLD, NEW]).starts(AT_NEW);
-    // The record says 11.4, the database that it is of before.
+    // The record names 11.4, but the database lacks its migrations, and the database counts.
     host.install("10.11.5", &[ONE, OLD]).starts(AT_OLD);
 }
 
@@ -139,7 +140,7 @@ fn without_the_database_what_ran_here_last_decides() {
     host.refused(AWAY, "connection refused");
     host.install("11.4.2", &[ONE, NEW]).starts(None);
     host.install("11.4.1", &[ONE, NEW]).refused(None, "11.4.2");
-    // The database has been asked meanwhile.
+    // Once the database could be asked, its answer replaces the record.
     host.starts(AT_NEW).starts(None);
 }
 
@@ -169,7 +170,7 @@ fn a_migration_is_known_by_its_whole_name() {
         host.install("10.11.5", &[ONE, others])
             .refused(AT_OLD, "it does not have migration 141 (add_one)");
     }
-    // Under another number it is the same one.
+    // A migration is identified by its name; its number may differ.
     host.install("10.11.5", &[ONE, "000150_add_one"])
         .starts(AT_OLD);
     let dots = Some("echo newest=142:add.one");
@@ -215,14 +216,14 @@ fn what_cannot_be_known_is_a_warning() {
     host.install("11.4.0", &[])
         .refused(AT_NEW, "which ran here last");
     host.install("11.3.0", &[]).warned(AT_OLD, "does not show");
-    // One that does not say its version, but shows its migrations.
+    // A program that does not say its version, but shows its migrations.
     script(
         &host.path("mattermost"),
         "#!/bin/sh\nexit 1\n# postgres/000001_a.up.sql\n# postgres/000141_add_one.up.sql",
     );
     host.starts(AT_OLD).refused(AT_NEW, OLDER);
     host.warned(AWAY, "does not say its version");
-    // One that is not there is told by the start.
+    // A program that is missing is reported by the start itself, not by the guard.
     fs::remove_file(host.path("mattermost")).unwrap();
     host.starts(AT_NEW);
 }
@@ -234,7 +235,7 @@ fn whoever_wants_to_may() {
     host.install("10.11.5", &[ONE, OLD]);
     host.anyway = true;
     host.warned(AT_NEW, OLDER);
-    // That changes nothing of what is known.
+    // The permission leaves the record as it is.
     host.anyway = false;
     host.refused(AT_NEW, OLDER);
 }

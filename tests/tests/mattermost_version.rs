@@ -1,5 +1,5 @@
-//! Which Mattermost is installed is asked of it, in a way that starts no server and migrates
-//! nothing.
+//! The installed Mattermost is asked for its version in a way that starts no server and migrates no
+//! database.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -28,7 +28,7 @@ esac
 "#;
 const BROKEN: &str = "#!/bin/sh\necho 'Error: cannot open shared object' >&2\nexit 127\n";
 
-/// What is written down after asking this program, and what the script says.
+/// The recorded version after asking this program, and the output of the script.
 fn asked(dir: &Path, program: &str) -> (Option<String>, String) {
     let path = dir.join("mattermost");
     fs::write(&path, program).unwrap();
@@ -74,7 +74,7 @@ fn the_stack_writes_it_down() {
     let version = eventually("the version is there", || fs::read_to_string(&file).ok());
     assert_eq!(version, "11.6.0\n");
     assert_eq!(stack.site.status().state("mattermost-version"), "completed");
-    // Another one is put in its place, as an upgrade does it.
+    // As in an upgrade, another program replaces the installed one.
     let program = stack.site.path("opt/bin/mattermost");
     let new = stack.site.path("opt/bin/new");
     fs::write(&new, NEW.replace("11.6.0", "12.0.0")).unwrap();

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use mattervisor_tests::{Site, StatusExt, eventually, skip};
 
-/// Reads a file with Prometheus' own parser of `OpenMetrics` and says how many families it has. The
-/// Python that the distribution put the parser into need not be the first of PATH.
+/// Reads a file with Prometheus' own parser of `OpenMetrics` and prints the number of its metric
+/// families. The distribution's Python, which has the parser, need not be the first in PATH.
 const PARSER: &str = r#"
 for python in python3 /usr/bin/python3; do
     "$python" -c 'import prometheus_client.openmetrics.parser' 2>/dev/null || continue
@@ -18,7 +18,7 @@ done
 exit 77
 "#;
 
-/// The value of the sample that begins like this.
+/// The value of the sample with this name and these labels.
 #[track_caller]
 fn value(text: &str, sample: &str) -> f64 {
     let mut lines = text.lines();
@@ -27,7 +27,7 @@ fn value(text: &str, sample: &str) -> f64 {
     found.parse().unwrap()
 }
 
-/// A site with a service that crashes, one that is probed and one with a child.
+/// A site with a service that crashes, one whose probe fails, and one with a child.
 fn site() -> Site {
     let mut site = Site::new();
     let policy = r#"
@@ -75,7 +75,7 @@ fn metrics_count_what_has_happened() {
     assert!(sample(&format!("probe_duration_seconds_sum{labels}")) < count * 60.0);
     assert!(sample("log_written_bytes_total{service=\"crash\"}") > 7.0);
     assert!(sample("log_dropped_lines_total{service=\"crash\"}") < 0.5);
-    // The child has a session of its own and belongs to it all the same.
+    // The child has a session of its own, and belongs to the service all the same.
     assert!(sample("service_processes{service=\"parent\"}") > 1.5);
     let memory = sample("service_memory_bytes{service=\"parent\"}");
     assert!((100e3..1e9).contains(&memory), "{memory}");

@@ -65,7 +65,7 @@ fn what_was_removed_is_made_again_at_each_kind_of_start_and_said() {
     assert!(!site.supervisor_log().contains("ERROR"));
 }
 
-/// What somebody has changed by hand is theirs until the next reconfigure.
+/// A start leaves a file that somebody has changed; the next reconfigure writes it anew.
 #[test]
 fn a_file_that_is_there_is_left_as_it_is_by_a_start() {
     let site = site();
@@ -79,7 +79,7 @@ fn a_file_that_is_there_is_left_as_it_is_by_a_start() {
     assert_eq!(fs::read_to_string(&conf).unwrap(), "word: fine\n");
 }
 
-/// One that cannot be made fails its service, by name, until it can.
+/// A directory that cannot be made again fails its service alone, and the reason names it.
 #[test]
 fn what_cannot_be_made_again_is_the_reason() {
     let site = site();
@@ -120,7 +120,7 @@ fn a_reconfigure_that_only_makes_a_directory_says_so() {
     assert!(told.contains("nothing has changed"), "{told}");
 }
 
-/// A cleaner of temporary files in the run directory of the shipped services.
+/// A cleaner of temporary files may remove the run directories of the shipped services.
 #[test]
 fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
     let bin = need!(postgres());

@@ -1,4 +1,5 @@
-//! Addresses that a change gives to a service: looked at before anything is touched, seen after.
+//! Addresses that a change gives to a service: a taken address is refused before anything is
+//! applied, and a service that does not listen afterwards fails the change.
 
 use std::{
     fs,
@@ -11,7 +12,7 @@ use mattervisor_tests::{
 
 use crate::{reconfigure_rollback::until_kept, stack::Stack};
 
-/// A service that reads its port from a file when it starts, and to which HUP is nothing.
+/// A service that reads its port from a file when it starts, and ignores HUP.
 fn deaf(site: &Site, name: &str, port: u16) {
     let conf = site.file(&format!("{name}.conf"));
     site.service(
@@ -52,8 +53,8 @@ fn is_open(host: &str, port: u16) -> bool {
     TcpStream::connect((host, port)).is_ok()
 }
 
-/// A service that restarts would be stopped before the port is known to be taken; one that reloads
-/// would keep its old port in silence.
+/// Without the check, a service that restarts would be stopped before its port is found taken, and
+/// a service that reloads would silently keep its old port.
 #[test]
 fn an_address_that_a_stranger_has_refuses_the_change_and_its_dry_run() {
     for service in [deaf, restarted] {
@@ -78,7 +79,7 @@ fn an_address_that_a_stranger_has_refuses_the_change_and_its_dry_run() {
             assert_eq!(conf, port.to_string());
         }
         drop(listener);
-        // The one that is deaf would not take it.
+        // The service that ignores HUP would not take the port.
         if fs::metadata(site.path("web.conf")).is_err() {
             site.ctl(&["reconfigure"]).ok();
             assert!(is_open("127.0.0.1", taken));
@@ -86,7 +87,8 @@ fn an_address_that_a_stranger_has_refuses_the_change_and_its_dry_run() {
     }
 }
 
-/// The old process answers as before, and nothing but its sockets tells that it has not reloaded.
+/// A process that ignores the reload answers as before; only its listening sockets show the
+/// failure.
 #[test]
 fn a_reload_after_which_the_service_does_not_listen_is_gone_back_from() {
     let mut site = Site::new();
@@ -157,8 +159,8 @@ fn a_port_goes_between_two_services_that_would_only_reload() {
     assert!(!is_open("127.0.0.1", ports[1]));
 }
 
-/// nginx, which keeps its old configuration over HUP when it cannot bind, and says so in its log
-/// alone.
+/// When nginx cannot bind an address after HUP, it keeps its old configuration and says so in its
+/// log alone.
 #[test]
 fn nginx_gets_the_addresses_that_it_can_have_and_no_others() {
     let bin = need!(postgres());

@@ -1,4 +1,4 @@
-//! What a new installation is like before anybody has been in the System Console.
+//! A new installation, before anybody has used the System Console.
 
 use std::fs;
 
@@ -10,8 +10,9 @@ use crate::stack::Stack;
 /// Size of an upload, in bytes: more than a server takes into memory at once.
 const FILE: usize = 3 << 20;
 
-/// As the release archive's own config.json has it, and as Omnibus began: what would be a line for
-/// each request by Mattermost's own defaults, and mail to a server that nobody has named.
+/// The first config.json has the values of the release archive's and of Omnibus. Mattermost's
+/// built-in defaults would log a line for each request, and send mail to a server that nobody has
+/// named.
 #[test]
 fn it_logs_at_info_and_sends_no_mail() {
     let bin = need!(postgres());
@@ -36,7 +37,7 @@ fn it_logs_at_info_and_sends_no_mail() {
     for key in ["FeedbackEmail", "ReplyToAddress", "SMTPServer", "SMTPPort"] {
         assert_eq!(mail[key], "", "{key}");
     }
-    // The last log line comes after everything else.
+    // The log is complete once its last line is there.
     stack.site.ctl(&["stop", "mattermost"]).ok();
     stack
         .site
@@ -52,7 +53,7 @@ fn it_logs_at_info_and_sends_no_mail() {
     }
 }
 
-/// Files of some size get through nginx, both ways, and are stored where the catalogue says.
+/// Large files pass nginx in both directions, and are stored where the catalogue says.
 #[test]
 fn files_get_through_nginx() {
     let bin = need!(postgres());

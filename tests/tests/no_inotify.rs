@@ -1,11 +1,11 @@
-//! The system gives no inotify instance (128 for each account by default, and others use them too):
-//! what is told of changes elsewhere looks for itself, and says so.
+//! The system gives no inotify instance (an account has 128 by default, for all its programs):
+//! followers of logs and watches of files poll instead, and say so.
 
 use std::fs;
 
 use mattervisor_tests::{Events, Site, eventually, skip, stamps};
 
-/// A site that can have none.
+/// A site whose processes get no inotify instance.
 fn site() -> Site {
     let mut site = Site::new();
     let none = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";

@@ -1,5 +1,5 @@
-//! People are told when something goes wrong, by webhook, command and mail, and nothing waits for
-//! it.
+//! Notifications by webhook, command and mail: each one arrives, and nothing else waits for its
+//! delivery.
 
 mod hooks;
 mod occasions;
@@ -17,17 +17,17 @@ use nix::sys::signal::Signal;
 
 use hooks::Hooks;
 
-/// What stands in the path of a webhook, and must stand nowhere else.
+/// A secret in the path of a webhook, which nothing but the site file may show.
 const PLANTED: &str = "planted-q7x-secret";
 
-/// The site file may be read by its owner alone, since it holds a secret.
+/// Writes the site file, readable by its owner alone, since it holds a secret.
 fn site_file(site: &Site, text: &str) {
     site.site_file(text);
     let path = site.path("etc/mattervisor/mattervisor.toml");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// What anybody on this machine can read of every process.
+/// The command lines of all processes, which every account of the machine can read.
 fn command_lines() -> String {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|it| fs::read(it.path().join("cmdline")).ok());
@@ -38,8 +38,8 @@ fn command_lines() -> String {
 
 const ONE_RUN: &str = "[restart]\npolicy = 'never'\n";
 
-/// A failure and the recovery from it arrive as JSON that Mattermost and Slack take, each once, and
-/// the webhook's URL is nowhere to be read.
+/// A failure and its recovery arrive once each, as JSON that Mattermost and Slack accept, and no
+/// output shows the webhook's URL.
 #[test]
 fn a_failure_and_its_recovery_are_posted_once_each_and_the_url_stays_secret() {
     let hooks = Hooks::new(&[]);
@@ -85,7 +85,8 @@ fn a_failure_and_its_recovery_are_posted_once_each_and_the_url_stays_secret() {
     assert_eq!(hooks.posted().len(), 2, "nothing is told twice");
 }
 
-/// A server that says "later" is asked again, after the pause that it asks for.
+/// A delivery that fails for now is repeated, after the delay of the server's `retry-after` where
+/// it gives one.
 #[test]
 fn a_server_that_fails_is_asked_again() {
     let busy = "429 Too Many Requests\r\nretry-after: 2";
@@ -101,7 +102,8 @@ fn a_server_that_fails_is_asked_again() {
     assert!(pauses[1] >= Duration::from_millis(1900), "{pauses:?}");
 }
 
-/// Over TLS, with the system's certificates, to which a test may add its own.
+/// Over TLS the server's certificate is verified with the system's, or with those of
+/// `SSL_CERT_FILE`.
 #[test]
 fn a_webhook_over_tls_is_checked_against_the_certificates() {
     need!(nginx());
@@ -155,7 +157,7 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
         ),
     );
     site.start();
-    // Nobody vouches for that certificate: nothing is sent.
+    // The system does not trust that certificate, so nothing is sent.
     let log = eventually("the log says so", || {
         let log = site.supervisor_log();
         log.contains("could not be delivered").then_some(log)
@@ -168,7 +170,8 @@ fn a_webhook_over_tls_is_checked_against_the_certificates() {
     assert_eq!(hooks.wait(1)[0].body["username"], "mattervisor");
 }
 
-/// One that refuses for good is not, and the daemon's log says so without the URL.
+/// A server that refuses for good is not asked again, and the supervisor's log says so without the
+/// URL.
 #[test]
 fn a_refusal_is_said_in_the_log() {
     let hooks = Hooks::new(&["403 Forbidden"]);
@@ -185,8 +188,8 @@ fn a_refusal_is_said_in_the_log() {
     assert!(!log.contains(PLANTED), "{log}");
 }
 
-/// A server that never answers: nothing but its own message waits. While the delivery is under way,
-/// no command line shows the URL.
+/// A server that never answers delays only its own message. While the delivery is under way, no
+/// command line shows the URL.
 #[test]
 fn a_server_that_hangs_delays_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -220,7 +223,7 @@ fn a_server_that_hangs_delays_nothing() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// A command gets everything in its environment.
+/// A notification command gets all data in its environment.
 #[test]
 fn a_command_is_told_by_its_environment() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! A Mattermost that is older than its database does not start: it would save nothing there. What
-//! the database says of itself counts, then what ran here last.
+//! A Mattermost that is older than its database does not start, since it could save nothing there.
+//! The migrations in the database decide; without them, the record of the release that ran last.
 
 use std::{fs, path::Path};
 
@@ -9,12 +9,12 @@ use mattervisor_tests::{
 
 use crate::stack::{DATABASE, Stack};
 
-/// Number of the newest migration that the older releases here have.
+/// Number of the newest migration of the older releases.
 const OLD_SCHEMA: usize = 6;
 const QUICK: &str = "STANDIN_STOP_MS = '100'";
 const RECORD: &str = "var/lib/mattervisor/mattermost/STARTED";
 
-/// Puts a release in the place of the installed one, as a switched link does it.
+/// Replaces the installed release, as a switched link does.
 fn install(stack: &Stack, unpack: impl FnOnce(&Path)) {
     let (place, old) = (stack.site.path("opt"), stack.site.path("opt-before"));
     let _ = fs::remove_dir_all(&old);
@@ -26,7 +26,7 @@ fn older(version: &'static str) -> impl FnOnce(&Path) {
     move |place| unpack_mattermost_as(place, version, OLD_SCHEMA)
 }
 
-/// Restarts and waits until Mattermost is refused; what `ctl why` says.
+/// Restarts Mattermost, waits until its start is refused, and returns the output of `ctl why`.
 #[track_caller]
 fn refused(stack: &Stack) -> String {
     stack.site.ctl(&["restart", "mattermost", "--no-wait"]).ok();
@@ -48,7 +48,7 @@ fn dump(stack: &Stack) -> String {
     run(command.arg(DATABASE)).ok().stdout
 }
 
-/// As the documents say it: a new database, and the dump into it.
+/// Restores a dump as the documents say, into a new database.
 fn restore(stack: &Stack, dump: &str) {
     run(stack.postgres_program("dropdb").arg(DATABASE)).ok();
     let mut command = stack.postgres_program("createdb");
@@ -73,11 +73,11 @@ fn an_older_mattermost_is_refused_and_a_newer_one_is_not() {
     install(&stack, older("11.5.0"));
     stack.start();
     assert_eq!(post(&stack, "one"), 201);
-    // Upwards: the newer one migrates the database.
+    // An upgrade: the newer release migrates the database.
     install(&stack, unpack_mattermost);
     restart(&stack);
     assert_eq!(post(&stack, "two"), 201);
-    // Down again.
+    // A downgrade: the older release is refused.
     install(&stack, older("11.5.0"));
     let said = refused(&stack);
     for words in [
@@ -89,7 +89,7 @@ fn an_older_mattermost_is_refused_and_a_newer_one_is_not() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    // Whoever wants to know may: the server starts, and can save nothing.
+    // With mattermost.allow_older_version the server starts, and can save nothing.
     let site_file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let usual = fs::read_to_string(site_file).unwrap();
     let allowed = format!("{usual}mattermost.allow_older_version = true\n");
@@ -104,7 +104,8 @@ fn an_older_mattermost_is_refused_and_a_newer_one_is_not() {
         told.contains("mattermost.allow_older_version says so"),
         "{told}"
     );
-    // It is refused again without that, and comes up by itself once the newer one is back.
+    // Without the permission the start is refused again, and succeeds by itself once the newer
+    // release is back.
     stack.site.site_file(&usual);
     stack.site.ctl(&["reconfigure"]).ok();
     refused(&stack);
@@ -115,7 +116,7 @@ fn an_older_mattermost_is_refused_and_a_newer_one_is_not() {
     assert_eq!(post(&stack, "three"), 201);
 }
 
-/// What is known of the database without our record, and against it.
+/// The migrations in the database decide without our record, and against it.
 #[test]
 fn the_word_of_the_database_wins_over_the_record() {
     let bin = need!(postgres());
@@ -130,13 +131,13 @@ fn the_word_of_the_database_wins_over_the_record() {
     let ran = |version| fs::read_to_string(&record).unwrap().starts_with(version);
     assert!(ran("11.6.0"));
 
-    // The record is lost: the database tells all the same.
+    // Without the record the database still tells its newest migration.
     fs::remove_file(&record).unwrap();
     install(&stack, older("11.5.0"));
     let said = refused(&stack);
     assert!(said.contains("migration 7 (posts_rootid)"), "{said}");
 
-    // The dump from before the upgrade is restored, and the record is of after it: the older one
+    // The restored dump is from before the upgrade, the record from after it: the older release
     // starts.
     fs::write(&record, "11.6.0 0:0:0:0 7:posts_rootid\n").unwrap();
     stack.site.ctl(&["stop", "mattermost"]).ok();
@@ -147,7 +148,7 @@ fn the_word_of_the_database_wins_over_the_record() {
     assert_eq!(post(&stack, "one"), 201);
 }
 
-/// Releases before the numbered migrations tell the version of the schema.
+/// A database from before the numbered migrations tells the version of its schema.
 #[test]
 fn a_database_of_before_the_numbered_migrations_tells_its_version() {
     let bin = need!(postgres());
@@ -163,7 +164,8 @@ fn a_database_of_before_the_numbered_migrations_tells_its_version() {
         said.contains("older than its database, which is of Mattermost 5.39.0"),
         "{said}"
     );
-    // The newest migrates it; after that none of those may, for they have no migrations.
+    // Once the newest release has migrated the database, no release without numbered migrations may
+    // start on it.
     install(&stack, unpack_mattermost);
     stack
         .site

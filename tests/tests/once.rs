@@ -1,11 +1,12 @@
-//! Services that are started once, and those whose failure ends the daemon.
+//! Services that are started once, and services whose failure ends the supervisor.
 
 use std::time::Duration;
 
 use mattervisor_tests::{Site, StatusExt, kill, stamps};
 use nix::sys::signal::Signal;
 
-/// `ctl once` starts, lifts the hold, and does not restart; it holds over the death of control.
+/// `ctl once` starts a held service, lifts the hold, and does not restart the service when it ends,
+/// also after the death of the control process.
 #[test]
 fn once_starts_and_does_not_restart() {
     let mut site = Site::new();
@@ -31,7 +32,7 @@ fn once_starts_and_does_not_restart() {
     std::fs::write(&go, "").unwrap();
     site.wait_state("a", "completed");
     assert_eq!(stamps(file.as_ref()).len(), 2, "it was started again");
-    // A start is a start again: it restarts what ends.
+    // A later `ctl start` restores the restart policy.
     std::fs::remove_file(&go).unwrap();
     site.ctl(&["start", "a"]).ok();
     let pid = site.status().pid("a");
@@ -39,7 +40,7 @@ fn once_starts_and_does_not_restart() {
     site.wait_reborn("a", pid);
 }
 
-/// One that is started once and fails has failed, whatever its policy.
+/// A service that is started once and ends with an error has failed, whatever its policy.
 #[test]
 fn once_that_fails_has_failed() {
     let mut site = Site::new();
@@ -64,7 +65,7 @@ fn once_that_fails_has_failed() {
     assert_eq!(stamps(file.as_ref()).len(), 1);
 }
 
-/// The daemon stops everything in order and ends with a failure, saying why.
+/// With `exit_when_failed` the supervisor stops everything in order, exits with 1 and logs why.
 #[test]
 fn exit_when_failed_stops_all_in_order_and_ends_with_one() {
     let mut site = Site::new();

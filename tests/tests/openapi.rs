@@ -1,10 +1,10 @@
-//! What the server answers is what the `OpenAPI` file says.
+//! The server's answers match the schemas of the `OpenAPI` file.
 
 use mattervisor_tests::Site;
 use serde_json::Value;
 
-/// Where a value is not as its schema says; none if it is. Knows the words that the file uses, and
-/// fails on others, lest they be passed over.
+/// The first place where a value does not match its schema. Knows the keywords that the file uses,
+/// and fails on any other, so that none is ignored.
 fn mismatch(file: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
     let rules = match schema {
         Value::Bool(true) => return None,
@@ -78,7 +78,7 @@ fn is(value: &Value, kind: &Value) -> bool {
     }
 }
 
-/// The schema of an answer of a path, and the kind of that answer.
+/// The content type and the schema of the answer to GET of a path.
 fn reply_of<'f>(file: &'f Value, path: &str) -> (&'f String, &'f Value) {
     let content = &file["paths"][path]["get"]["responses"]["200"]["content"];
     let (kind, of) = content.as_object().unwrap().iter().next().unwrap();

@@ -1,4 +1,5 @@
-//! The proxy answers to Mattermost's own names, and to nobody who asks for another or by address.
+//! The proxy answers requests for Mattermost's own names, and no request for another name or an
+//! address.
 
 use std::{fs, process::Command};
 
@@ -6,7 +7,7 @@ use mattervisor_tests::{Ctl, eventually, free_port, need, nginx, openssl, postgr
 
 use crate::stack::Stack;
 
-/// What curl calls an answer without a byte, and a handshake that the server ends.
+/// curl's exit codes for an empty answer and for a handshake that the server ends.
 const EMPTY: i32 = 52;
 const HANDSHAKE: i32 = 35;
 
@@ -37,7 +38,7 @@ fn by_plain_http_only_the_own_names_are_answered() {
     for other in ["Host: evil.example", "Host: 127.0.0.2", "Host: localhost"] {
         curl(&["-H", other, &page]).expect_code(EMPTY);
     }
-    // Without a name at all.
+    // A request without a name.
     curl(&["--http1.0", "-H", "Host:", &page]).expect_code(EMPTY);
     let site_file = site_file_of(&stack);
     stack.site.site_file(&format!(
@@ -85,7 +86,7 @@ fn by_tls_nobody_else_sees_a_certificate() {
     let evil = format!("https://evil.example:{port}/");
     curl(&["--resolve", &to("evil.example"), &evil]).expect_code(HANDSHAKE);
     curl(&[&format!("https://127.0.0.1:{port}/")]).expect_code(HANDSHAKE);
-    // The own name in the handshake and another one behind it.
+    // The own name in the handshake, and another name in the request.
     let own = format!("https://localhost:{port}/");
     let smuggled = curl(&["--http1.1", "-H", "Host: evil.example", &own]);
     assert!(
@@ -93,7 +94,7 @@ fn by_tls_nobody_else_sees_a_certificate() {
         "{}",
         smuggled.both()
     );
-    // What is said of TLS holds though the first server of the address is the one that refuses.
+    // The TLS settings hold although the first server block of the address is the one that refuses.
     curl(&["--tlsv1.3", &own]).expect_code(HANDSHAKE);
     let page = format!("http://localhost:{plain}/x");
     assert!(curl(&[&page]).ok().stdout.starts_with("HTTP/1.1 301"));

@@ -1,5 +1,5 @@
-//! Accounts of services that have something on the disk: nothing that is there changes until all
-//! has been checked, and owners only while the services that have it are down.
+//! Changes of the accounts of services with data on disk: no file changes until everything has been
+//! checked, and owners change only while the services that have the data are down.
 
 mod tree;
 
@@ -25,13 +25,12 @@ use crate::{
     stack::Stack,
 };
 
-/// Accounts of every machine that nothing runs as, instead of those that the tests' site file
-/// names.
+/// Accounts of every machine that nothing runs as, in place of those in the tests' site file.
 const DATABASE: &str = "backup";
 const SERVER: &str = "daemon";
 const STATE: &str = "var/lib/mattervisor";
 const RUN: &str = "run/mattervisor";
-/// A database that is stopped and started by a busy machine.
+/// Limit for a stop and a start of the database on a busy machine.
 const RESTART: Duration = Duration::from_secs(120);
 
 fn uid(name: &str) -> u32 {
@@ -79,8 +78,8 @@ fn sql(stack: &Stack, bin: &Path, user: &str, query: &str) -> String {
         .to_owned()
 }
 
-/// A mistake in nginx's lines, and two accounts besides: nothing is touched, and the database goes
-/// on.
+/// A change of two accounts together with a mistake in nginx's lines touches nothing, and the
+/// database goes on.
 #[test]
 fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     if !geteuid().is_root() {
@@ -114,7 +113,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
         let (rights_now, files_now) = seen();
         for (before, now) in rights_before.iter().zip(&rights_now) {
             for (path, had) in before {
-                // What a database or a run has made and removed is no concern of this.
+                // A path that the database or a run has removed meanwhile does not count.
                 let has = now.get(path).unwrap_or(had);
                 assert_eq!(has, had, "{}", path.display());
             }
@@ -127,8 +126,8 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
     assert_eq!(sql(&stack, &bin, "postgres", "select 6 * 7"), "42");
 }
 
-/// The database and Mattermost under other accounts, and back: all that they have goes along while
-/// they are down, with a lock that a killed server has left.
+/// The database and Mattermost get other accounts, and their old ones again: all their files change
+/// owner while they are down, with the lock that a killed server leaves.
 #[test]
 fn accounts_change_and_change_back_with_what_they_have() {
     if !geteuid().is_root() {
@@ -169,7 +168,7 @@ fn accounts_change_and_change_back_with_what_they_have() {
     );
     reconfigured(&stack, &["reconfigure"]);
     check(&stack, &bin, DATABASE, SERVER);
-    // A postmaster that is killed leaves its lock, and so does its stop without its own doing.
+    // The lock that a killed postmaster leaves.
     let socket = site.path("run/mattervisor/postgresql");
     let pid = site.status().pid("postgresql");
     site.ctl(&["stop", "postgresql"]).ok();
@@ -181,7 +180,7 @@ fn accounts_change_and_change_back_with_what_they_have() {
     .unwrap();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
     chown(&lock, Some(uid(DATABASE)), Some(uid(DATABASE))).unwrap();
-    // It is stopped, and stays so: that is what the answer ends with.
+    // postgresql was stopped by hand and stays so, for which the rollback may exit with an error.
     let told = site.ctl(&["reconfigure", "--rollback"]).both();
     assert!(told.contains("back to the configuration"), "{told}");
     site.ctl(&["start", "postgresql"]).ok();
@@ -214,7 +213,7 @@ fn ready(stack: &Stack) {
         });
 }
 
-/// Of the data directory, and of config.json.
+/// The owners of the database's files and of config.json.
 fn owners(site: &Site) -> [u32; 2] {
     ["postgresql/data/PG_VERSION", "mattermost/config.json"]
         .map(|path| fs::metadata(site.path(STATE).join(path)).unwrap().uid())
@@ -249,8 +248,7 @@ fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
     assert_eq!(count, "t");
 }
 
-/// A service of uid 65534 with many files in a directory of its own, and the same for another
-/// account.
+/// A service as `user`, which owns a directory with everything in it.
 fn many(site: &Site, user: u32) {
     let own = site.file("own");
     site.child(
@@ -268,7 +266,8 @@ fn many(site: &Site, user: u32) {
     );
 }
 
-/// A control process that is killed in the middle of it: the next one finishes.
+/// If the control process is killed in the middle of a change of owners, the next one completes the
+/// change.
 #[test]
 fn what_a_killed_control_process_has_begun_the_next_one_ends() {
     if !geteuid().is_root() {
@@ -313,7 +312,8 @@ fn what_a_killed_control_process_has_begun_the_next_one_ends() {
     assert!(journal_is_empty(&site));
 }
 
-/// Directories that a refused change has made are gone again; an account stays, which is said.
+/// A refused change removes the directories that it has made; an account stays, and the message
+/// says so.
 #[test]
 fn what_a_refused_change_has_made_is_taken_away_or_told() {
     need!(private_etc());
@@ -346,7 +346,7 @@ fn what_a_refused_change_has_made_is_taken_away_or_told() {
     assert!(site.path("new/below/conf").exists());
 }
 
-/// Two that have one directory: it changes hands when both are down, whichever would start first.
+/// A directory of two services changes its owner when both are down, whichever would start first.
 #[test]
 fn a_directory_that_two_services_have_waits_for_both() {
     if !geteuid().is_root() {
@@ -365,7 +365,7 @@ fn a_directory_that_two_services_have_waits_for_both() {
             "
         );
         site.child("quick", &["sleep"], &more);
-        // It says which owner it sees as the last thing that it does.
+        // The service writes, as its last act, which owner it sees.
         let slow = format!(
             r#"
                 command = ['/bin/sh', '-c', 'trap "stat -c %u {own} >{own}/seen; exit" TERM; : >{own}/up; while :; do /bin/sleep 0.1; done']

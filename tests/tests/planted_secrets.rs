@@ -1,9 +1,10 @@
 //! A secret comes out nowhere: not in a log, a plan, a message, an event, a metric, an answer of
-//! the API, a command line, nor in any file but the few that must hold it, which are root's alone.
+//! the API, a command line, nor in any file except the few that must hold secrets, which are
+//! private.
 //!
-//! Each place where an administrator can write a secret gets one of its own; then all is done that
-//! makes programs talk, and all that was said is searched, also for what base64 and percent signs
-//! make of them.
+//! Each place where an administrator can write a secret gets a secret of its own. Then the test
+//! does all that makes programs talk, and searches all output for the secrets, also in base64 and
+//! in percent-encoding.
 
 mod listening;
 mod mistakes;
@@ -29,7 +30,7 @@ use planted::Planted;
 /// Limit of the stop of the whole stack.
 const STOP: Duration = Duration::from_secs(240);
 
-/// Redis with its password in a file, where it is installed.
+/// The settings that enable redis, if redis is installed; the password is in secrets.toml.
 fn redis() -> &'static str {
     if !Path::new("/usr/bin/redis-server").exists() {
         ""
@@ -48,8 +49,8 @@ fn certificate(directory: &Path) -> String {
     key.lines().nth(5).unwrap().to_owned()
 }
 
-/// The real stack over TLS, with a secret in every place, through start, crash, mistakes, a change
-/// and an end.
+/// The real stack over TLS, with a secret in every place, through a start, a crash, mistakes, a
+/// change and an end.
 #[test]
 fn what_is_secret_comes_out_nowhere() {
     let bin = need!(postgres());
@@ -67,7 +68,7 @@ fn what_is_secret_comes_out_nowhere() {
     let key = certificate(&stack.site.path("etc/mattervisor/ssl"));
     planted.secrets.push(("the TLS key", key));
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
-    // Nobody answers there, so that the delivery has something to complain of.
+    // Nobody answers on this port, so that the delivery has something to complain of.
     let nobody = free_port();
     let redis = redis();
     let site_file = format!(
@@ -124,7 +125,8 @@ fn what_is_secret_comes_out_nowhere() {
     planted.search();
 }
 
-/// A service whose secret is a setting, is in a rendered file, and is in a file of variables.
+/// A service with two secrets: a setting, which is in a rendered file as well, and a variable in an
+/// env file.
 fn bot(site: &Site) {
     let command = mattervisor_tests::child_command(site.root(), &["sleep"]);
     let (conf, env) = (site.file("var/bot.conf"), site.file("etc/bot.env"));
@@ -138,7 +140,7 @@ fn bot(site: &Site) {
     );
 }
 
-/// A secret is changed: what is shown says so and shows none.
+/// Changes a secret: the output says that the variable changes, and shows no value.
 fn change(site: &Site, planted: &mut Planted, secrets: &str) {
     let before = planted
         .secrets
@@ -165,8 +167,8 @@ fn change(site: &Site, planted: &mut Planted, secrets: &str) {
     site.wait_reborn("bot", pid);
 }
 
-/// A generated secret is made once: a second start, reconfigures and checks at the same time keep
-/// it, and what the administrator wrote beside it.
+/// A generated secret is made once: a second start, and reconfigures and checks at the same time,
+/// keep the secret and what the administrator wrote beside it.
 #[test]
 fn a_generated_secret_is_made_once_and_kept() {
     let mut site = Site::new();
@@ -197,13 +199,13 @@ fn a_generated_secret_is_made_once_and_kept() {
     );
     assert_eq!(text.matches("key = ").count(), 2, "{text}");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-    // Many at once, with one more to be made.
+    // Many requests at once, with one more secret to be made.
     site.child("c", &["env", "sleep"], keys);
     std::thread::scope(|scope| {
         for number in 0..12 {
             let site = &site;
             scope.spawn(move || match number % 3 {
-                // One is refused while another is under way.
+                // A reconfigure is refused while another is under way.
                 0 => drop(site.ctl(&["reconfigure"])),
                 1 => drop(site.ctl(&["check-config"])),
                 _ => drop(site.get("/v1/check")),

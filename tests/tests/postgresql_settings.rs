@@ -67,7 +67,7 @@ struct Database {
 }
 
 impl Database {
-    /// The one that ships, alone.
+    /// Starts the shipped database alone.
     fn start(bin: std::path::PathBuf, settings: &str) -> Self {
         let mut site = Site::new();
         site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
@@ -120,7 +120,8 @@ fn unset_the_server_decides_and_no_statement_is_cut_off() {
     assert_eq!(database.show("wal_level"), "replica");
 }
 
-/// A value that PostgreSQL does not take is found before anything is stopped, in its own words.
+/// A value that PostgreSQL rejects is found before anything is stopped, and the message is
+/// PostgreSQL's own.
 #[test]
 fn a_value_that_postgresql_does_not_take_changes_nothing() {
     let bin = need!(postgres());
@@ -148,7 +149,7 @@ fn a_value_that_postgresql_does_not_take_changes_nothing() {
     assert_eq!(site.status().pid("postgresql"), pid);
 }
 
-/// Lines of `pg_hba.conf` that `PostgreSQL` takes.
+/// Lines of `pg_hba.conf` that `PostgreSQL` accepts.
 const TAKEN: [&str; 27] = [
     "",
     "# a remark",
@@ -178,7 +179,7 @@ const TAKEN: [&str; 27] = [
     "hostssl all all 10.0.0.0/8 md5 clientcert=verify-full",
     "hostnossl all all 10.0.0.0/8 md5",
 ];
-/// Lines that it does not take, as people write them.
+/// Lines that `PostgreSQL` rejects, with the mistakes that people make.
 const NOT_TAKEN: [&str; 17] = [
     "host all all 10.0.0.0/8",
     "host all all 10.1.2.3 md5",
@@ -199,7 +200,8 @@ const NOT_TAKEN: [&str; 17] = [
     "host \"all all 10.0.0.0/8 md5",
 ];
 
-/// A wrong line would keep it from its next start: `check-config` judges as it does.
+/// A wrong line would prevent the next start, so `check-config` judges each line as `PostgreSQL`
+/// does.
 #[test]
 fn lines_of_pg_hba_are_judged_as_postgresql_does() {
     let bin = need!(postgres());

@@ -1,4 +1,4 @@
-//! Liveness restarts, health tells.
+//! Probes: a liveness probe restarts its service, a health probe only reports.
 
 use std::{net::UdpSocket, path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use mattervisor_tests::{
     Site, StatusExt, eventually, free_port, need, postgres, run_for, skip, stamps, within,
 };
 
-/// A `testchild` that answers HTTP with the status in the file, and a probe of it.
+/// A `testchild` that answers HTTP with the status in a file, and a probe of that answer.
 fn probed(site: &Site, name: &str, table: &str, more: &str) {
     let port = free_port();
     let answer = site.file(&format!("{name}.answer"));
@@ -28,7 +28,7 @@ fn probed(site: &Site, name: &str, table: &str, more: &str) {
     site.child(name, &verbs, &format!("{probe}{more}"));
 }
 
-/// Behaviour 36: so many failures in a row restart, fewer do nothing, a success begins anew.
+/// Behaviour 36: as many failures in a row as configured restart the service.
 #[test]
 fn b36_liveness_restarts_after_failures_in_a_row() {
     let mut site = Site::new();
@@ -66,7 +66,7 @@ fn health_is_shown_and_restarts_nothing() {
     assert_eq!(status.service("a").restarts, 0);
 }
 
-/// Behaviour 37: a liveness failure during the pause before a restart restarts nothing twice.
+/// Behaviour 37: a liveness failure during the delay before a restart restarts nothing twice.
 #[test]
 fn b37_a_failing_check_during_backoff_does_not_restart_twice() {
     let mut site = Site::new();
@@ -103,7 +103,7 @@ fn b38_failures_are_counted_anew_for_each_run() {
     let starts = stamps(&site.path("a"));
     for two in starts.windows(2).skip(1) {
         let lived = two[1].at_ns - two[0].at_ns;
-        // Three failures with two pauses of 50 ms between them, at least.
+        // Three failures have two intervals of 50 ms between them, at least.
         assert!(
             lived >= 100_000_000,
             "a run lived only {} ms: {starts:?}",
@@ -112,7 +112,7 @@ fn b38_failures_are_counted_anew_for_each_run() {
     }
 }
 
-/// An exec probe that hangs is killed with all it has made, and the next one comes.
+/// An exec probe that hangs is killed with its children, and the next probe runs.
 #[test]
 fn a_hanging_exec_probe_is_killed_with_its_tree() {
     let mut site = Site::new();
@@ -149,14 +149,14 @@ fn a_hanging_exec_probe_is_killed_with_its_tree() {
     assert!(site.status().ready("a"));
 }
 
-/// Names that nobody answers for hold up neither other probes nor anything else.
+/// Probes of names that do not resolve delay neither other probes nor commands.
 #[test]
 fn names_that_do_not_resolve_starve_nobody() {
     if !nix::unistd::geteuid().is_root() {
         skip!("a name server of its own needs root");
     }
     let mut site = Site::new();
-    // It hears every question, and answers none.
+    // A name server that receives every query, and answers none.
     let number = std::process::id();
     let address = format!("127.66.{}.{}", number / 250 % 250, number % 250 + 1);
     let _silent = UdpSocket::bind((address.as_str(), 53)).unwrap();
@@ -213,8 +213,8 @@ fn names_that_do_not_resolve_starve_nobody() {
     assert_eq!(status.service("lost7").healthy, Some(false));
 }
 
-/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and
-/// it shows.
+/// `PostgreSQL` does not restore its socket file once that is removed, so no client can connect;
+/// the health probe shows the fault.
 #[test]
 fn a_removed_socket_of_postgresql_is_shown() {
     need!(postgres());

@@ -1,10 +1,10 @@
-//! The programs beside `ctl` that have its big commands: one sees `ctl` and nothing else.
+//! The programs beside `ctl` that carry out its large commands: users see `ctl` alone.
 
 use std::process::Command;
 
 use mattervisor_tests::{Site, binary, install, run};
 
-/// Help, mistakes and exit codes are those of `ctl`, whoever answers.
+/// Help, usage errors and exit codes of these programs are those of `ctl`.
 #[test]
 fn a_program_speaks_as_ctl() {
     let site = Site::new();
@@ -24,7 +24,7 @@ fn a_program_speaks_as_ctl() {
         let line = site.ctl(&["--help"]).ok().stdout;
         assert!(line.contains(&format!("\n  {command} ")), "{line}");
     }
-    // Global options are read before and behind the name.
+    // Global options are read behind the name of a command, too.
     let root = site.root().display().to_string();
     let mut ctl = Command::new(binary("ctl"));
     let told = run(ctl.args(["top", "--root", &root])).expect_code(2);
@@ -34,7 +34,7 @@ fn a_program_speaks_as_ctl() {
     );
 }
 
-/// One that is missing is named, with where it was looked for and what brings it.
+/// A missing program is named, with the directories where ctl looked and the package that has it.
 #[test]
 fn a_missing_program_is_named() {
     let site = Site::new();
@@ -48,6 +48,6 @@ fn a_missing_program_is_named() {
     );
     assert!(told.stderr.contains(&wanted), "{told:?}");
     assert!(told.stderr.contains("same package as ctl"), "{told:?}");
-    // The others go on.
+    // The other commands still work.
     run(Command::new(&alone).arg("--help")).ok();
 }

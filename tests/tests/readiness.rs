@@ -1,4 +1,4 @@
-//! When a service is ready, who may say so, and how long one waits.
+//! When a service counts as ready, which messages make it so, and the timeout of a start.
 
 mod notify;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mattervisor_tests::{Site, StatusExt, free_port};
 
-/// Behaviour 15: not ready in time: stopped, and told as a timeout.
+/// Behaviour 15: a service that is not ready in time is stopped, and the reason names the timeout.
 #[test]
 fn b15_start_timeout_stops_the_process_and_says_so() {
     let mut site = Site::new();
@@ -97,7 +97,7 @@ fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
     assert_eq!(site.status().state("a"), "starting");
     std::fs::write(&go, "").unwrap();
     assert!(site.wait_state("a", "running").ready("a"));
-    // The line of the first run is in the log, and is not the second one's.
+    // The log has the ready line of the first run, which does not count for the second.
     std::fs::remove_file(&go).unwrap();
     site.ctl(&["restart", "a", "--no-wait"]).ok();
     site.wait_state("a", "starting");
@@ -107,8 +107,8 @@ fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
     site.wait_state("a", "running");
 }
 
-/// Behaviour 21: a pattern that is changed while it starts, and a control process that dies
-/// meanwhile, still find the line of the right run.
+/// Behaviour 21: a pattern that changes during a start finds a line that the run has logged
+/// already, and a line that comes while no control process runs is found as well.
 #[test]
 fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
     let mut site = Site::new();
@@ -134,7 +134,7 @@ fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
     site.wait_log("a", |line| line == "up at last");
     assert_eq!(site.wait_state("b", "running").state("a"), "starting");
     let pid = site.status().pid("a");
-    // Nobody watches while the line is written.
+    // No control process watches while the line is written.
     mattervisor_tests::kill(site.control_pid(), nix::sys::signal::Signal::SIGKILL);
     std::fs::write(&go, "").unwrap();
     let status = site.wait_state("a", "running");
@@ -151,7 +151,7 @@ fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
     assert_eq!(status.pid("a"), pid);
 }
 
-/// Time alone makes ready, and a unix socket that answers.
+/// A delay makes a service ready, and so does a unix socket that answers.
 #[test]
 fn delay_and_unix_sockets_make_ready() {
     let mut site = Site::new();
@@ -180,7 +180,7 @@ fn delay_and_unix_sockets_make_ready() {
     assert!(site.wait_state("socket", "running").ready("socket"));
 }
 
-/// READY of an earlier run does not make a later one ready.
+/// READY=1 of an earlier run does not make a later one ready.
 #[test]
 fn readiness_is_each_runs_own() {
     let mut site = Site::new();
@@ -205,7 +205,7 @@ fn readiness_is_each_runs_own() {
     assert!(!site.status().ready("a"));
 }
 
-/// A service is ready by http, tcp or a command when these say so.
+/// A successful probe by http, tcp or a command makes a service ready.
 #[test]
 fn http_tcp_and_exec_make_ready() {
     let mut site = Site::new();
@@ -261,7 +261,7 @@ fn http_tcp_and_exec_make_ready() {
     site.wait_for("exec is ready", |status| status.ready("exec"));
 }
 
-/// What keeps it from being ready is said while it starts, and by its own name.
+/// While a service starts, its reason names the readiness probe that cannot be executed.
 #[test]
 fn a_probe_that_cannot_be_executed_is_named() {
     let mut site = Site::new();
@@ -282,7 +282,7 @@ fn a_probe_that_cannot_be_executed_is_named() {
     });
 }
 
-/// `ctl wait` waits, and gives up when told.
+/// `ctl wait` waits for a ready service, and gives up after its timeout.
 #[test]
 fn ctl_wait_waits_and_gives_up() {
     let mut site = Site::new();

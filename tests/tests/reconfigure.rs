@@ -1,4 +1,4 @@
-//! A reconfigure is foretold by a dry run, and changes all or nothing.
+//! A dry run predicts a reconfigure, and a reconfigure changes all or nothing.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 use api::{Outcome, PlanImpact, Preview, StatusReply};
 use mattervisor_tests::{Ctl, Running, Site, StatusExt, eventually};
 
-/// Limit of waiting for a program that a test lets go on.
+/// Limit for a command that waited for the test.
 const LET_GO: Duration = Duration::from_secs(60);
 
 pub(crate) fn dry_run(site: &Site, more: &[&str]) -> Preview {
@@ -29,7 +29,7 @@ pub(crate) fn outcome(told: &Ctl) -> Outcome {
     serde_json::from_str(&told.stdout).unwrap()
 }
 
-/// Every file below a directory, with what is in it and when it was written.
+/// Every file below a directory, with its content and its modification time.
 fn everything(dir: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
@@ -51,7 +51,7 @@ fn everything(dir: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
     found
 }
 
-/// The service file of one whose rendered file is checked by `grep`, and reloads it.
+/// Keys of a service whose rendered file `grep` checks, and which reloads when the file changes.
 fn with_file(path: &str) -> String {
     format!(
         r#"
@@ -68,7 +68,7 @@ fn with_file(path: &str) -> String {
     )
 }
 
-/// Each service with the action that it must be given.
+/// Changes the files so that each service needs another action.
 fn changed_in_every_way(site: &Site) {
     site.site_file("conf.word = 'fine too'\nheld.word = 'x'\n");
     site.child("changed", &["sleep"], "[env]\nNEW = '1'\n");
@@ -88,8 +88,7 @@ fn services(site: &Site, conf: &str) {
     site.child("conf", &["on-hup=reread", "sleep"], &with_file(conf));
 }
 
-/// What a dry run says of every service is what then happens to it; the dry run itself changes
-/// nothing at all, and leaves nothing behind.
+/// A dry run predicts what happens to every service, changes nothing and leaves nothing behind.
 #[test]
 fn a_dry_run_says_what_the_real_one_then_does() {
     let mut site = Site::new();
@@ -107,7 +106,7 @@ fn a_dry_run_says_what_the_real_one_then_does() {
     let files = everything(site.root());
     let text = site.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
     let preview = dry_run(&site, &[]);
-    // The logs and the history go on meanwhile, and only they.
+    // Only the logs and the list of kept plans may change meanwhile.
     let same = |path: &str| {
         !path.contains("/var/log/")
             && !path.ends_with("supervisor.log")
@@ -152,7 +151,7 @@ fn a_dry_run_says_what_the_real_one_then_does() {
     does(&site, &before, &preview);
 }
 
-/// Checks the actions that the dry run has named.
+/// Reconfigures, and checks the actions that the dry run has named.
 fn does(site: &Site, before: &StatusReply, preview: &Preview) {
     let told = site.ctl(&["reconfigure", "--format", "json"]).ok();
     let did = outcome(&told);
@@ -167,7 +166,7 @@ fn does(site: &Site, before: &StatusReply, preview: &Preview) {
     judge(site, before, preview);
 }
 
-/// Compares the pids with the foretold actions.
+/// Compares the pids with the predicted actions.
 fn judge(site: &Site, before: &StatusReply, preview: &Preview) {
     let after = site.wait_for("the removed one is gone", |status| {
         status.services.iter().all(|it| it.name != "removed")
@@ -190,7 +189,8 @@ fn judge(site: &Site, before: &StatusReply, preview: &Preview) {
     assert_eq!(after.state("held"), "stopped");
 }
 
-/// Secrets that would be made are named and not made; no value of one is told.
+/// A dry run names the secrets that would be generated and generates none; no output shows a
+/// secret.
 #[test]
 fn a_dry_run_makes_no_secret_and_tells_none() {
     let mut site = Site::new();
@@ -272,9 +272,9 @@ fn a_file_that_does_not_check_changes_nothing_at_all() {
     );
 }
 
-/// The line that the checker complains of is told, since its candidate is gone; and so are
-/// warnings, which often say in plain words what the checker does not, of a change that is applied
-/// too.
+/// The message quotes the line that the checker complains of, since the candidate is gone by then.
+/// Warnings are shown for a refused and for an applied change, since they often explain what the
+/// checker does not.
 #[test]
 fn what_a_checker_means_and_warnings_are_told() {
     let mut site = Site::new();
@@ -307,7 +307,7 @@ fn what_a_checker_means_and_warnings_are_told() {
     );
 }
 
-/// A file that somebody has altered or removed is put back, and what reads it is told.
+/// A file that somebody has altered is restored, and the service that reads it reloads.
 #[test]
 fn an_altered_file_is_put_back_and_reloads() {
     let mut site = Site::new();

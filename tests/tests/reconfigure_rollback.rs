@@ -1,4 +1,4 @@
-//! A reconfigure that does not work out can be gone back from, whatever dies meanwhile.
+//! A reconfigure that fails can be rolled back, whatever process dies meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +13,10 @@ use nix::sys::signal::Signal;
 
 use crate::reconfigure::{actions, dry_run, outcome};
 
-/// A plan counts as one that works when it has done so for this long; with room for a busy machine.
+/// Limit for the time after which a working plan is kept; generous, for a busy machine.
 const PROOF: Duration = Duration::from_secs(60);
 
-/// Keeps plan A, with everything up: what can be gone back to.
+/// Waits until `count` plans are kept, to which a rollback can return.
 pub(crate) fn until_kept(site: &Site, count: usize) {
     let kept = site.path("var/lib/mattervisor/kept-plans.json");
     let plans = || -> Option<usize> {
@@ -49,8 +49,9 @@ fn broken_site() -> Site {
     site
 }
 
-/// What does not come up is said, with why, and the way back is offered; going back puts the plan
-/// back and leaves the administrator's files alone, also over a restart of the supervisor.
+/// A service that does not come up is reported with the reason and the way back. A rollback
+/// restores the plan and leaves the administrator's files alone, also over a restart of the
+/// supervisor.
 #[test]
 fn what_does_not_come_up_is_explained_and_can_be_gone_back_from() {
     let mut site = broken_site();
@@ -100,7 +101,7 @@ fn rolled_back(status: &StatusReply) -> bool {
 
 /// A rollback lasts over restarts of the supervisor until somebody changes a file.
 fn the_bad_one_stays_away(site: &mut Site) {
-    // The control process may die, and the machine may boot: the bad one stays away.
+    // Neither a new control process nor a start of the supervisor applies the bad configuration.
     let control = site.control_pid();
     mattervisor_tests::kill(control, Signal::SIGKILL);
     let status = site.wait_for("another control process", |status| {
@@ -126,8 +127,8 @@ fn the_bad_one_stays_away(site: &mut Site) {
     site.ctl(&["diff-config"]).ok();
 }
 
-/// One that cannot say when it is ready runs as soon as it executes: a reconfigure waits and sees
-/// whether it stays up, and says so if not; also when it is asked once more.
+/// A service without a readiness check is ready as soon as it is executed. A reconfigure waits to
+/// see whether the service stays up, and fails if not, also when the command is repeated.
 #[test]
 fn what_dies_right_after_its_start_is_no_success() {
     let mut site = Site::new();
@@ -140,7 +141,7 @@ fn what_dies_right_after_its_start_is_no_success() {
     for said in ["web", "exit code 3", "ctl reconfigure --rollback goes back"] {
         assert!(told.contains(said), "no {said:?} in {told}");
     }
-    // What is left of it is not made good by a change of something else.
+    // A change of another service succeeds, and does not clear the failure.
     site.child("other", &["print=other", "sleep"], "");
     site.ctl(&["reconfigure"]).ok();
     site.ctl(&["reconfigure"]).expect_code(1);
@@ -172,7 +173,7 @@ fn nothing_to_go_back_to_is_an_error() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// The first configuration is there to go back to even where something else was not up with it.
+/// A rollback to the first configuration is possible although another service was not up with it.
 #[test]
 fn the_first_configuration_can_be_gone_back_to_though_not_all_was_up() {
     let mut site = Site::new();
@@ -200,8 +201,8 @@ fn the_first_configuration_can_be_gone_back_to_though_not_all_was_up() {
     assert!(site.status().ready("web"));
 }
 
-/// The control process dies between the swap and the verdict: the plan is applied all the same, its
-/// verdict is still to be had, and so is the way back.
+/// The control process dies between the swap and the verdict: the plan is applied all the same, and
+/// the next control process gives the verdict and the way back.
 #[test]
 fn a_control_process_that_dies_meanwhile_loses_neither_verdict_nor_the_way_back() {
     let site = broken_site();
@@ -226,8 +227,8 @@ fn a_control_process_that_dies_meanwhile_loses_neither_verdict_nor_the_way_back(
     assert!(site.status().ready("web"));
 }
 
-/// A boot that finds files that do not check runs the last good plan and says so, in status and by
-/// what shows the fault; also after the control process has died.
+/// With files that do not check, a boot runs the last good plan and says so in status, and the
+/// commands that read the files name the fault; also after the death of the control process.
 #[test]
 fn a_boot_with_a_bad_site_file_runs_the_last_good_plan_and_says_so() {
     let mut site = Site::new();

@@ -1,4 +1,5 @@
-//! Reconfiguring the whole: a real nginx checks what it is given, and nothing else is touched.
+//! A reconfigure of the whole stack: a real nginx checks its new configuration, and no other
+//! service is touched.
 
 use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
@@ -7,8 +8,8 @@ use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
 
 use crate::stack::Stack;
 
-/// A reconfigure of the whole that finds nothing changed takes no longer: ctl, its supervisor and
-/// the reading of the catalogue. In a build for tests on a busy machine, so ten times the promise.
+/// Limit for a reconfigure that finds nothing changed: ctl, the supervisor and the reading of the
+/// catalogue. Ten times the promise, for a test build on a busy machine.
 const NOTHING_CHANGED: Duration = Duration::from_millis(500);
 
 fn add(stack: &Stack, line: &str) {
@@ -105,7 +106,7 @@ fn only_nginx_would_reload(stack: &Stack) {
     );
 }
 
-/// Nothing has changed: nothing is written, and it is over at once.
+/// A reconfigure without a change writes nothing, and is over at once.
 #[test]
 fn nothing_changed_is_over_at_once() {
     let bin = need!(postgres());

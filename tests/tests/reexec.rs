@@ -1,5 +1,4 @@
-//! `ctl reexec`: another control process takes over, and nobody notices; or it will not do, and
-//! nobody notices either.
+//! `ctl reexec`: a new control process takes over, or fails to; either way no service notices.
 
 use std::{
     fs,
@@ -22,14 +21,15 @@ fn packaged() -> (Site, PathBuf) {
     (site, program)
 }
 
-/// Puts another program in its place, as a package does it: beside it, then over it.
+/// Replaces the program as a package does: the new file is written beside the old one and renamed
+/// over it.
 fn replace(site: &Site, program: &Path, other: &Path) {
     let new = site.path("supervisor.new");
     install(other, &new);
     fs::rename(&new, program).unwrap();
 }
 
-/// Control processes of the site, whoever is in charge.
+/// All control processes of the site, in charge or not.
 fn controls(site: &Site) -> Vec<i32> {
     let all = children(site.keeper_pid()).into_iter();
     all.filter(|pid| command_line(*pid).contains("control --root"))
@@ -62,7 +62,7 @@ fn the_program_that_is_installed_now_takes_over() {
     assert_eq!(after.service("a").restarts, 0);
     assert_eq!(after.state("b"), "failed");
     assert_eq!(controls(&site), [new]);
-    // From then on it is the one that is started again.
+    // From then on the keeper starts the new program.
     let exe = fs::read_link(format!("/proc/{new}/exe")).unwrap();
     assert_eq!(exe, program);
     kill(new, Signal::SIGKILL);
@@ -78,8 +78,8 @@ fn the_program_that_is_installed_now_takes_over() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// A program that ends at once, is not executable, is gone, or says nothing: the old one goes on,
-/// what came meanwhile is done, and ctl hears why.
+/// If the new program ends at once, is not executable, is missing or hangs, the old control process
+/// goes on, carries out the requests of the meantime, and ctl reports the reason.
 #[test]
 fn a_program_that_does_not_work_changes_nothing() {
     let (mut site, program) = packaged();
@@ -106,7 +106,7 @@ fn a_program_that_does_not_work_changes_nothing() {
         eventually("another process beside it", || {
             (controls(&site).len() > 1).then_some(())
         });
-        // A service dies meanwhile, and somebody asks for a change, who waits.
+        // Meanwhile a service dies, and a client requests a change and waits for it.
         kill(pid, Signal::SIGKILL);
         let restarts = scope.spawn(|| site.ctl(&["restart", "a"]));
         (hangs.join().unwrap(), restarts.join().unwrap())
@@ -121,8 +121,8 @@ fn a_program_that_does_not_work_changes_nothing() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// A program that takes over and then dies, again and again: the one that worked before comes back,
-/// says so, and no service has noticed.
+/// If the new program takes over and then dies repeatedly, the keeper returns to the program
+/// before, status warns, and no service notices.
 #[test]
 fn a_program_that_takes_over_and_dies_is_given_up() {
     let (mut site, program) = packaged();
@@ -140,19 +140,19 @@ fn a_program_that_takes_over_and_dies_is_given_up() {
     assert_eq!(after.supervisor.control_restarts, 3);
     assert_eq!(after.pid("a"), before.pid("a"));
     site.ctl(&["restart", "a"]).ok();
-    // One that works ends the warning.
+    // A program that works ends the warning.
     replace(&site, &program, &binary("mattervisord"));
     site.ctl(&["reexec"]).ok();
     assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
-    // And if there is no end to the deaths, SIGTERM still has one.
+    // SIGTERM ends the supervisor even while its control processes keep dying.
     replace(&site, &program, &binary("testchild"));
     let _ = site.ctl(&["reexec"]);
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     assert_eq!(site.leftovers(), Vec::<String>::new());
 }
 
-/// The old one is killed while the new one comes, and the new one while it comes: somebody is
-/// always in charge afterwards, and no service is touched.
+/// Either control process may be killed during the takeover: one is in charge afterwards, and no
+/// service is touched.
 #[test]
 fn either_may_be_killed_in_the_middle() {
     let (mut site, program) = packaged();
@@ -176,7 +176,7 @@ fn either_may_be_killed_in_the_middle() {
         assert_eq!(status.pid("a"), pid);
         assert_eq!(status.supervisor.pid == old, victim == "new");
     }
-    // The program is whole again, and so is the command.
+    // With a working program the command works again.
     fs::remove_file(&program).unwrap();
     install(&binary("mattervisord"), &program);
     site.ctl(&["reexec"]).ok();
@@ -184,8 +184,9 @@ fn either_may_be_killed_in_the_middle() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// Again and again while a service floods its log, another crashes, somebody restarts and somebody
-/// follows: no line is lost or doubled, every restart is done once, followers go on.
+/// Repeated takeovers while one service floods its log, another crashes, a client restarts a
+/// service and a client follows the log: no line is lost or repeated, and every restart is done
+/// once.
 #[test]
 fn nobody_notices_under_load() {
     const ROUNDS: usize = 5;
@@ -225,7 +226,7 @@ fn nobody_notices_under_load() {
         }
         restarts.join().unwrap()
     });
-    // A change is done once, or it is said that it was not done at all; never twice.
+    // A change is done once, or its client is told that nothing was done; never twice.
     let done = changes.iter().filter(|it| it.code == 0).count();
     for change in changes.iter().filter(|it| it.code != 0) {
         assert!(change.stderr.contains("nothing was done"), "{change:#?}");
@@ -248,7 +249,7 @@ fn nobody_notices_under_load() {
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
 }
 
-/// A client that waits for a change, and one that follows, come through it.
+/// Clients that wait for a change or follow events survive the takeover.
 #[test]
 fn who_waits_learns_the_outcome() {
     let (mut site, _) = packaged();
@@ -276,7 +277,7 @@ fn who_waits_learns_the_outcome() {
         (started.join().unwrap(), waited.join().unwrap())
     });
     waited.ok();
-    // It had been accepted, or it is said that it was not.
+    // The restart was accepted, or its client is told that nothing was done.
     assert!(
         started.code == 0 || started.stderr.contains("nothing was done"),
         "{started:#?}"

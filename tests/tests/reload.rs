@@ -3,8 +3,8 @@
 use mattervisor_tests::{Site, StatusExt, stamps};
 use nix::sys::signal::Signal;
 
-/// Behaviour 39: what did not change keeps its process; what changed restarts, what is gone stops,
-/// what is new starts.
+/// Behaviour 39: an unchanged service keeps its process; a changed one restarts, a removed one
+/// stops, a new one starts.
 #[test]
 fn b39_unchanged_keep_their_pid_changed_restart_removed_stop_added_start() {
     let mut site = Site::new();
@@ -70,7 +70,8 @@ fn b40_a_bad_file_changes_nothing_and_names_the_fault() {
     );
 }
 
-/// At boot a configuration that does not check is refused aloud, and the last good one runs.
+/// At boot a configuration that does not check is refused with a warning, and the last good one
+/// runs.
 #[test]
 fn at_boot_the_last_good_plan_runs() {
     let mut site = Site::new();
@@ -92,7 +93,7 @@ fn at_boot_the_last_good_plan_runs() {
     );
 }
 
-/// SIGHUP to the daemon does what `ctl reconfigure` does, and no service sees it.
+/// SIGHUP to the supervisor does what `ctl reconfigure` does, and reaches no service.
 #[test]
 fn sighup_applies_the_configuration() {
     let mut site = Site::new();
@@ -111,8 +112,8 @@ fn sighup_applies_the_configuration() {
     assert!(!site.log("a").iter().any(|line| line == "hup"));
 }
 
-/// Behaviour 46: `%` and `$` pass through as they are, what the site file says wins, and a key that
-/// is removed is gone at the next start.
+/// Behaviour 46: `%` and `$` pass through as they are, the site file wins, and a removed key is
+/// gone at the next start.
 #[test]
 fn b46_environment_is_literal_and_a_removed_key_vanishes() {
     let mut site = Site::new();
@@ -155,7 +156,7 @@ fn b46_environment_is_literal_and_a_removed_key_vanishes() {
     );
 }
 
-/// A rendered file is checked before it replaces the old one, and reloads where it can.
+/// A rendered file is checked before it replaces the old one, and the service reloads if it can.
 #[test]
 fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
     let mut site = Site::new();
@@ -213,8 +214,8 @@ fn set_token(site: &Site, value: &str) {
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
-/// The plan that runs is shown without its secrets, and what the files would change is told before
-/// it is done.
+/// `show-config` shows the running plan without its secrets, and `diff-config` what the files would
+/// change.
 #[test]
 fn show_config_and_diff_config_tell_before_and_after() {
     let mut site = Site::new();

@@ -1,4 +1,4 @@
-//! The outcome of a reload is seen, said, and stays said.
+//! The outcome of a reload is observed and reported, and a failure stays visible.
 
 mod program;
 
@@ -12,7 +12,7 @@ use program::Program;
 
 use crate::{reconfigure::outcome, reconfigure_rollback::until_kept};
 
-/// A reconfigure and the way back, on a busy machine.
+/// Limit for a reconfigure and its way back, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const WORD: &str = r#"
@@ -53,7 +53,7 @@ fn a_reload_is_done_when_the_program_answers_with_what_was_rendered_for_it() {
         (Some(ReloadOutcome::Done), pid)
     );
 
-    // The token alone is no difference, and each reload has another.
+    // A new token alone is no difference of configurations; each reload has its own.
     assert_eq!(site.ctl(&["diff-config"]).ok().stdout, "no difference\n");
     said(&site.ctl(&["reconfigure"]).ok(), &["nothing has changed"]);
     assert_eq!(program.loaded(), first);
@@ -64,7 +64,7 @@ fn a_reload_is_done_when_the_program_answers_with_what_was_rendered_for_it() {
     assert_eq!(last_reload(&site.status()), None);
 }
 
-/// Of a reload of `a` that was not confirmed; `b` had restarted.
+/// Parts of the message when a reload of `a` was not confirmed and `b` had restarted.
 const GONE_BACK: [&str; 6] = [
     "a reloads: file ",
     "the reload was not confirmed",
@@ -74,7 +74,8 @@ const GONE_BACK: [&str; 6] = [
     "mattervisor.toml still holds the change that failed",
 ];
 
-/// The configuration before runs again, in the plan and on the disk, until the files are mended.
+/// After a reload that is not confirmed the previous configuration runs again, in the plan and on
+/// disk, until the files are mended.
 #[test]
 fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     let mut site = Site::new();
@@ -96,10 +97,10 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
         assert!(loaded.starts_with(&word), "{loaded}");
     };
 
-    // Of a plan that has not run for long enough to be kept.
+    // The previous plan need not have run for long enough to be kept.
     site.site_file("a.word = 'two'\n");
     site.ctl(&["reconfigure"]).ok();
-    // One configuration is one whole: what else it has changed goes back as well.
+    // A configuration goes back as a whole: the change of b is undone as well.
     site.site_file("a.word = 'bad'\nb.word = 'new'\n");
     for _ in 0..2 {
         let told = site.ctl(&["reconfigure"]).expect_code(1);
@@ -137,7 +138,7 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
         assert!(last.contains(said), "no {said:?} in {last}");
     }
 
-    // Whatever starts now takes the one that works.
+    // A restart and a new supervisor use the configuration that works.
     site.ctl(&["restart", "a"]).ok();
     word("two");
     assert_eq!(site.stop(), 0);
@@ -156,7 +157,8 @@ fn verdicts(results: &[ActionResult]) -> Vec<(&str, Verdict)> {
     verdicts.collect()
 }
 
-/// A reload that changes no configuration has nothing to go back to; nor has a way back.
+/// A failed reload without a change of configuration has nothing to go back to; neither has the
+/// failed reload of a rollback.
 #[test]
 fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
     let mut site = Site::new();
@@ -168,14 +170,14 @@ fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
         interval = "10ms"
     "#;
     program.add(&site, &format!("{reload}{health}"), &["sleep"]);
-    // What it does not take at a reload it takes at its start.
+    // At its start the program takes a word that it rejects at a reload.
     site.site_file("a.word = 'bad'\n");
     site.start_ready();
     until_kept(&site, 1);
     let (pid, old) = (site.status().pid("a"), program.loaded());
     let words = ["the reload was not confirmed", "exit code 1"];
     said(&site.ctl(&["reload", "a"]).expect_code(1), &words);
-    // Its health is asked meanwhile, and is well; and the control process may die.
+    // The failure outlives successful health probes and the control process.
     let control = site.control_pid();
     kill(control, Signal::SIGKILL);
     let status = site.wait_for("another control process", |status| {
@@ -188,7 +190,7 @@ fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
     said(&site.ctl(&["status", "a"]).ok(), &words);
     said(&site.ctl(&["why", "a"]).ok(), &words);
     said(&site.ctl(&["why", "a"]).ok(), &["ctl reload a"]);
-    // Asked again, it is tried again.
+    // A reconfigure tries the failed reload again.
     let told = site.ctl(&["reconfigure"]).expect_code(1);
     said(&told, &["a reloads: its last reload has failed", words[0]]);
     let told = site.ctl(&["reconfigure", "--format", "json"]);
@@ -208,7 +210,7 @@ fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
     );
 }
 
-/// The way back may fail as well, and then that is said too.
+/// If the way back fails as well, the message says that and what to do.
 #[test]
 fn a_way_back_that_fails_says_what_is_to_be_done() {
     let mut site = Site::new();
@@ -237,7 +239,8 @@ fn a_way_back_that_fails_says_what_is_to_be_done() {
     assert!(program.loaded().starts_with("word: two\n"));
 }
 
-/// The next control process goes on with it, wherever the one before has died.
+/// The next control process completes the way back, whether the one before died during the reload
+/// or on the way back.
 #[test]
 fn a_way_back_outlives_the_control_process() {
     let mut site = Site::new();
@@ -275,7 +278,7 @@ fn a_way_back_outlives_the_control_process() {
     }
 }
 
-/// SIGHUP is a reconfigure as well, which nobody waits for.
+/// A reconfigure by SIGHUP, for which no client waits, goes back as well.
 #[test]
 fn a_hangup_is_gone_back_from_too() {
     let mut site = Site::new();
@@ -297,7 +300,8 @@ fn a_hangup_is_gone_back_from_too() {
     assert!(program.loaded().starts_with("word: one\n"));
 }
 
-/// What is not seen in the plan is tried again too, and taken once it is mended.
+/// A reload that its validator refused shows in no difference of plans; a reconfigure tries it
+/// again all the same, until the fault is mended.
 #[test]
 fn a_reload_that_its_validator_refuses_stays_said_until_it_is_mended() {
     let mut site = Site::new();

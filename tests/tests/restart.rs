@@ -1,4 +1,4 @@
-//! What follows an end: at once, later, or never.
+//! Restarts: whether a service that ends starts again, and after which delay.
 
 mod exec;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, stamps};
 use nix::sys::signal::Signal;
 
-/// Lets a while pass on the supervisor's own clock: a oneshot that takes that long.
+/// Lets time pass by the supervisor's own clock: runs a oneshot that takes that long.
 fn let_pass(site: &Site, name: &str) {
     site.ctl(&["start", name]).ok();
     site.wait_for("time has passed", |status| {
@@ -17,7 +17,7 @@ fn let_pass(site: &Site, name: &str) {
 
 const NO_JITTER: &str = "jitter = 0\n";
 
-/// Behaviour 4: what was stopped stays down.
+/// Behaviour 4: a service that was stopped by hand stays down.
 #[test]
 fn b04_manual_stop_inhibits_the_restart() {
     let mut site = Site::new();
@@ -56,7 +56,7 @@ fn b05_stop_during_the_stopping_phase_of_a_restart_cancels_it() {
     assert_eq!(stamps(file.as_ref()).len(), 1);
 }
 
-/// Behaviour 6: a start while it stops is honoured once it has stopped, with a new process.
+/// Behaviour 6: a start during a stop takes effect after the stop, with a new process.
 #[test]
 fn b06_start_while_stopping_is_honoured_after_the_stop() {
     let mut site = Site::new();
@@ -72,7 +72,7 @@ fn b06_start_while_stopping_is_honoured_after_the_stop() {
     assert!(!alive(pid), "the old one still lives");
 }
 
-/// Behaviour 9: a stop during the pause before a restart ends it there.
+/// Behaviour 9: a stop during the delay before a restart cancels the restart.
 #[test]
 fn b09_stop_during_the_restart_delay_never_starts() {
     let mut site = Site::new();
@@ -137,7 +137,7 @@ fn b30_clean_restarts_by_hand_and_slow_stops_use_up_no_limit() {
     for _ in 0..5 {
         site.ctl(&["restart", "a"]).ok();
     }
-    // The limit is whole: two ends are followed by a start each, the third is one too many.
+    // The limit is unused so far: two ends are followed by a start each, the third is one too many.
     for _ in 0..2 {
         let pid = site.status().pid("a");
         kill(pid, Signal::SIGKILL);
@@ -149,7 +149,7 @@ fn b30_clean_restarts_by_hand_and_slow_stops_use_up_no_limit() {
     assert!(reason.contains("too often"), "{reason}");
 }
 
-/// Behaviour 29: past the limit it has failed; a later manual start begins a new count.
+/// Behaviour 29: a service past its limit has failed; a later manual start begins a new count.
 #[test]
 fn b29_restart_limit_ends_in_failed_and_a_manual_start_resets_it() {
     let mut site = Site::new();
@@ -168,7 +168,7 @@ fn b29_restart_limit_ends_in_failed_and_a_manual_start_resets_it() {
     site.wait_state("a", "failed");
     let first = stamps(file.as_ref()).len();
     assert!((3..=4).contains(&first), "{first} starts for a limit of 3");
-    // Ready as soon as it is executed: the start itself may well succeed.
+    // The service is ready as soon as it is executed, so the start itself may succeed.
     site.ctl(&["start", "a"]);
     eventually("as many starts again", || {
         (stamps(file.as_ref()).len() == 2 * first).then_some(())
@@ -228,7 +228,7 @@ fn b32_success_codes_satisfy_dependents() {
     assert_eq!(site.status().state("top"), "running");
 }
 
-/// Behaviour 33: the pauses grow by the factor up to the longest, after one immediate restart.
+/// Behaviour 33: the delays grow by the factor up to `max_delay`, after one immediate restart.
 #[test]
 fn b33_backoff_grows_to_its_cap() {
     let mut site = Site::new();
@@ -259,7 +259,7 @@ fn b33_backoff_grows_to_its_cap() {
     }
 }
 
-/// Behaviour 34: a manual start during a long pause starts now.
+/// Behaviour 34: a manual start during a long delay takes effect at once.
 #[test]
 fn b34_manual_start_during_a_long_delay_starts_now() {
     let mut site = Site::new();

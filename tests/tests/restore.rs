@@ -1,5 +1,5 @@
-//! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies
-//! meanwhile.
+//! Restores of the whole stack: a real `PostgreSQL`, the stand-in Mattermost, and processes that
+//! are killed meanwhile.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -34,7 +34,7 @@ impl Saved {
         }
     }
 
-    /// Something is written after the backup. What is there then.
+    /// Writes messages and a file after the backup, and returns the state with them.
     fn change(&self) -> (String, String) {
         insert(&self.stack, "later", 10);
         fs::write(file(&self.stack), "later").unwrap();
@@ -99,7 +99,7 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
     let before = saved.change();
     let file = saved.backup.to_str().unwrap();
 
-    // There is no terminal to ask on.
+    // Without --yes and without a terminal the command refuses.
     let refused = site.ctl(&["restore", file]).expect_code(2);
     assert!(refused.stderr.contains("--yes"), "{refused:?}");
     assert!(refused.stderr.contains("takes the place of"), "{refused:?}");
@@ -126,7 +126,7 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
     assert_eq!(state(stack), before);
 }
 
-/// What GitLab's documentation has its administrators save.
+/// Saves a dump and an archive as GitLab's documentation tells its administrators to.
 fn save(stack: &Stack) -> (PathBuf, PathBuf) {
     let dump = stack.site.path("mattermost_dbdump_2021-08-05.sql.gz");
     let archive = stack.site.path("mattermost_data_2021-08-09.gz");
@@ -144,7 +144,8 @@ fn save(stack: &Stack) -> (PathBuf, PathBuf) {
     (dump, archive)
 }
 
-/// Each in the place of another, and what contradicts itself.
+/// A dump or an archive in the place of the other is refused, and so are options that contradict
+/// each other.
 fn misused(site: &Site, dump: &str, archive: &str) {
     let refused = site.ctl(&["restore", dump]).expect_code(1);
     assert!(refused.stderr.contains("ctl restore --sql"), "{refused:?}");
@@ -164,7 +165,7 @@ fn misused(site: &Site, dump: &str, archive: &str) {
     }
 }
 
-/// What GitLab's documentation has its administrators save is restored by one command.
+/// A dump and an archive as GitLab's documentation makes them are restored by one command.
 #[test]
 fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     let bin = need!(postgres());
@@ -210,7 +211,7 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     site.ctl(&["restore", "--undo", "--yes"]).ok();
     assert_eq!(state(&stack), before);
 
-    // The files alone, and back; the dump beside.
+    // The files alone are restored and undone; the dump is restored into another database.
     site.ctl(&["restore", "--files", archive, "--yes"]).ok();
     assert_eq!(state(&stack), (before.0.clone(), wanted.1.clone()));
     site.ctl(&["restore", "--undo", "--yes"]).ok();
@@ -224,7 +225,7 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     assert_eq!(state(&stack), before);
 }
 
-/// What users get from nginx, head and body.
+/// The answer that users get from nginx, head and body.
 fn users_get(stack: &Stack, path: &str) -> String {
     let mut curl = std::process::Command::new("curl");
     curl.args(["-sS", "-i", "--max-time", "30", "--noproxy", "*"]);
@@ -232,7 +233,7 @@ fn users_get(stack: &Stack, path: &str) -> String {
     mattervisor_tests::run(curl.arg(url)).ok().stdout
 }
 
-/// While Mattermost is down for it, people and programs read that it is being restored.
+/// While Mattermost is down for a restore, the page and the API say that it is being restored.
 #[test]
 fn users_are_told_of_a_restore() {
     let bin = need!(postgres());
@@ -261,7 +262,8 @@ fn users_are_told_of_a_restore() {
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
 }
 
-/// Whatever dies: afterwards old or new is whole, Mattermost runs, and the next try works.
+/// Whatever process dies, the old or the new data is complete afterwards, Mattermost runs, and the
+/// next restore succeeds.
 #[test]
 fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
     let bin = need!(postgres());
@@ -312,7 +314,7 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
     }
 }
 
-/// Waits until the job has stopped itself; its pid.
+/// Waits until the job has stopped itself at the step in the file `hold`; returns its pid.
 fn held(stack: &Stack, context: &str) -> i32 {
     let held = within(LIMIT, || {
         let pid = stack.site.status().service("restore").pid?;
@@ -322,7 +324,7 @@ fn held(stack: &Stack, context: &str) -> i32 {
     held.unwrap_or_else(|| panic!("{context}: the job does not get there"))
 }
 
-/// SIGKILL for these. A job that is none of them goes on.
+/// Sends SIGKILL to the victims. A job that is not one of them goes on.
 fn strike(stack: &mut Stack, victims: &[&str], job: i32) {
     let site = &mut stack.site;
     let status = site.status();
@@ -343,7 +345,7 @@ fn strike(stack: &mut Stack, victims: &[&str], job: i32) {
     }
     if victims.contains(&"keeper") {
         site.wait_end(Duration::from_secs(10));
-        // Both dead: what is left is the next start's to stop.
+        // With both dead, the next start stops what is left.
         if victims.contains(&"control") {
             site.start();
             return;

@@ -1,5 +1,5 @@
-//! Somebody cleans the run directory, or puts another state directory in the place of ours, while
-//! the supervisor lives: it stays the only one, is reached again, and nothing it runs is touched.
+//! The run directory or the state directory is removed or replaced under a running supervisor: it
+//! stays the only one, `ctl` reaches it again, and no service is touched.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -13,7 +13,7 @@ fn remove(dir: &Path) {
     });
 }
 
-/// Starts another supervisor, which has to be refused by the first one's pid.
+/// Starts another supervisor, which must be refused with the pid of the first one.
 fn second_is_refused(site: &Site) -> Ctl {
     let second = run(&mut site.supervisor()).expect_code(1);
     let pid = format!("(pid {})", site.keeper_pid());
@@ -22,7 +22,7 @@ fn second_is_refused(site: &Site) -> Ctl {
     second
 }
 
-/// The control socket is there again, and somebody answers.
+/// Waits until the control socket is there again and answers.
 fn answers(site: &Site) {
     eventually("ctl is answered", || {
         (site.ctl(&["status"]).code == 0).then_some(())
@@ -61,7 +61,7 @@ fn a_removed_run_directory_makes_no_second_supervisor_and_comes_back() {
     assert_eq!(site.stop(), 0);
 }
 
-/// The records that were written again are as good as those that the runs wrote.
+/// The next start finds leftovers by rewritten run records as by the original ones.
 #[test]
 fn leftovers_are_found_by_records_that_were_written_again() {
     let mut site = Site::new();
@@ -98,7 +98,8 @@ fn both_directories_may_go_and_a_second_supervisor_is_refused() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// In the moment before the keeper notices, here for as long as it is stopped.
+/// Until the keeper notices the loss, which here takes until SIGCONT, its open files show that a
+/// supervisor lives.
 #[test]
 fn a_supervisor_whose_locks_are_deleted_is_found_by_its_open_files() {
     let mut site = Site::new();
@@ -115,7 +116,8 @@ fn a_supervisor_whose_locks_are_deleted_is_found_by_its_open_files() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// With a lock file that is nobody's: what is in our cgroups has a living keeper as its parent.
+/// A new lock file is held by no process, but the parent of the processes in our cgroups is a
+/// living keeper.
 #[test]
 fn children_of_a_living_keeper_are_no_leftovers() {
     let mut site = Site::new();
@@ -138,7 +140,8 @@ fn children_of_a_living_keeper_are_no_leftovers() {
     assert_eq!(site.status().pid("a"), pid);
 }
 
-/// As it holds those that it was born with: while it stops what its keeper has left, a start waits.
+/// The control process holds the renewed locks like the first ones: a new supervisor waits while it
+/// stops what its dead keeper has left.
 #[test]
 fn the_control_process_holds_the_locks_that_were_taken_again() {
     let mut site = Site::new();
@@ -153,7 +156,7 @@ fn the_control_process_holds_the_locks_that_were_taken_again() {
         let lock = site.path("var/lib/mattervisor/lock");
         lock.exists().then_some(())
     });
-    // Whatever it has been told before this is taken in.
+    // The control process has received the locks before it answers this.
     site.ctl(&["status"]).ok();
     kill(control, Signal::SIGSTOP);
     site.signal(Signal::SIGKILL);
@@ -197,14 +200,15 @@ fn ctl_says_that_the_supervisor_lives_when_its_socket_is_gone() {
         );
     }
     site.signal(Signal::SIGCONT);
-    // It waits for the socket that the keeper is about to make.
+    // ctl waits for the socket that the keeper is about to make.
     site.ctl(&["restart", "a"]).ok();
     assert_eq!(site.stop(), 0);
     let told = site.ctl(&["status"]).expect_code(5);
     assert!(told.stderr.contains("systemctl start"), "{}", told.stderr);
 }
 
-/// Whatever somebody has put in its place, and whoever is there to serve it.
+/// A control socket that is removed or replaced is made again, also if the control process dies
+/// with it.
 #[test]
 fn a_control_socket_that_is_replaced_or_removed_is_made_again() {
     let mut site = Site::new();

@@ -1,4 +1,4 @@
-//! Oneshots that run by the clock.
+//! Oneshots that run by a schedule.
 
 use std::{fs, time::SystemTime};
 
@@ -18,7 +18,7 @@ fn zone_with_minute_in(seconds: u128) -> String {
     format!("<TST>-0:00:{east:02}")
 }
 
-/// What an earlier daemon left: times up to then have been handled.
+/// Writes the state of an earlier supervisor, which has handled the scheduled times up to `ms`.
 fn handled(site: &Site, name: &str, ms: u128) {
     let dir = site.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
@@ -45,7 +45,7 @@ fn a_oneshot_runs_at_its_time_and_not_with_the_daemon() {
     let status = site.status();
     let job = status.service("job");
     if stamps(&runs).is_empty() {
-        // It rests, and that is how it should be.
+        // Between its runs the oneshot is completed and ready.
         assert_eq!(
             (job.state.as_str(), job.ready),
             ("completed", true),
@@ -79,7 +79,7 @@ fn what_was_missed_while_the_daemon_was_down_is_made_up_for_if_asked_for() {
     let verb = format!("file={}", owed.display());
     site.child("owed", &[&verb], &format!("{daily}catch_up = true\n"));
     site.start_ready();
-    // It was never due, so nothing is owed.
+    // The oneshot was never due, so it has not run.
     assert!(stamps(&owed).is_empty());
     site.stop();
     handled(&site, "owed", now_ms() - 3 * DAY_MS);
@@ -91,7 +91,7 @@ fn what_was_missed_while_the_daemon_was_down_is_made_up_for_if_asked_for() {
     });
     site.wait_for("it has run", |it| it.service("owed").last_exit.is_some());
     assert!(stamps(&lost).is_empty());
-    // And that is remembered.
+    // The next supervisor knows of the run and does not repeat it.
     site.stop();
     site.start_ready();
     assert_eq!(stamps(&owed).len(), 1);

@@ -1,4 +1,4 @@
-//! The end of the daemon itself, and what it tells its init.
+//! The shutdown of the supervisor, and its messages to init.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn sigterm_stops_all_in_order_and_exits_zero() {
     );
 }
 
-/// Behaviour 11: a shutdown while services are starting leaves none.
+/// Behaviour 11: a shutdown while services are starting leaves no process.
 #[test]
 fn b11_shutdown_while_services_are_starting_leaves_none() {
     let mut site = Site::new();
@@ -113,7 +113,7 @@ fn init_hears_ready_only_when_all_has_settled() {
     site.wait_settled();
 }
 
-/// A service that SIGKILL does not end holds the shutdown up for a bounded time, and is named.
+/// A service that SIGKILL does not end delays the shutdown for a bounded time, and is named.
 #[test]
 fn a_shutdown_over_what_will_not_go_ends_and_names_it() {
     let mut site = Site::new();
@@ -143,7 +143,7 @@ fn a_shutdown_over_what_will_not_go_ends_and_names_it() {
     drop(tracer);
 }
 
-/// Who did not obey is named, also at a plain shutdown.
+/// The log names each service that needed SIGKILL.
 #[test]
 fn a_shutdown_names_what_needed_sigkill() {
     let mut site = Site::new();

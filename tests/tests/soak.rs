@@ -20,7 +20,7 @@ fn soak(attack: Attack, cgroups: bool) {
     assert!(!report.is_broken(), "\n{report}");
 }
 
-/// Nobody notices that the control process is killed.
+/// No service and no client notices that the control process is killed.
 #[test]
 fn kills_of_control_are_not_noticed() {
     soak(Attack::KillControl(10), true);
@@ -31,7 +31,8 @@ fn kills_of_control_are_not_noticed_without_cgroups() {
     soak(Attack::KillControl(10), false);
 }
 
-/// What runs is stopped and started anew; the log says where lines may be missing.
+/// When the keeper is killed, services are stopped and started anew, and their logs say where lines
+/// may be missing.
 #[test]
 fn kills_of_the_keeper_leave_nothing_and_double_nothing() {
     soak(Attack::KillKeeper(2), true);
@@ -42,7 +43,7 @@ fn kills_of_the_keeper_leave_nothing_and_double_nothing_without_cgroups() {
     soak(Attack::KillKeeper(2), false);
 }
 
-/// The next start finds all that is left.
+/// When both are killed, the next start stops what is left.
 #[test]
 fn kills_of_both_leave_nothing_and_double_nothing() {
     soak(Attack::KillBoth(2), true);

@@ -1,4 +1,5 @@
-//! The whole: the shipped catalogue with a real `PostgreSQL`, nginx, and the stand-in Mattermost.
+//! The whole stack: the shipped catalogue with a real `PostgreSQL`, nginx, and the stand-in
+//! Mattermost.
 
 use std::{
     os::unix::fs::symlink,
@@ -15,7 +16,7 @@ use nix::{mount::MsFlags, sys::signal::Signal};
 
 use crate::faults::Disk;
 
-/// A stack that may take its time: initdb alone needs seconds on a busy machine.
+/// Limit for the start of a stack: initdb alone needs seconds on a busy machine.
 const START: Duration = Duration::from_secs(120);
 
 /// The database that the catalogue makes.
@@ -93,7 +94,7 @@ impl Stack {
         self
     }
 
-    /// Waits until nothing is on its way.
+    /// Waits until no service starts, reloads or stops.
     pub(crate) fn settle(&self) {
         const MOVING: [&str; 4] = ["spawning", "starting", "reloading", "stopping"];
         self.site
@@ -105,7 +106,7 @@ impl Stack {
             });
     }
 
-    /// Status of the page, through nginx.
+    /// HTTP status of the page, through nginx.
     fn page(&self) -> Option<u16> {
         http_get(self.nginx_port, "/").map(|(status, _)| status)
     }
@@ -116,14 +117,14 @@ impl Stack {
         });
     }
 
-    /// One value out of the database, asked as its superuser.
+    /// The result of a query, which the superuser runs.
     pub(crate) fn sql(&self, query: &str) -> String {
         let mut command = self.postgres_program("psql");
         command.args(["-d", DATABASE, "-Atc", query]);
         run(&mut command).ok().stdout.trim().to_owned()
     }
 
-    /// A program of the database's superuser, and where the database is.
+    /// A program of PostgreSQL, as the superuser's account and with the arguments to connect.
     pub(crate) fn postgres_program(&self, name: &str) -> Command {
         let mut command = Command::new("setpriv");
         if nix::unistd::geteuid().is_root() {
@@ -138,7 +139,8 @@ impl Stack {
     }
 }
 
-/// From nothing to the page, in the right order, and down again without a trace.
+/// The stack comes up from nothing, serves its page, and stops without a leftover; a second start
+/// keeps the data.
 #[test]
 fn the_stack_comes_up_and_goes_down() {
     let bin = need!(postgres());
@@ -160,7 +162,8 @@ fn the_stack_comes_up_and_goes_down() {
     assert_eq!(stack.sql("select count(*) from standin_starts"), "2");
 }
 
-/// Kill -9 of each: it comes back, the others are not bounced, the page recovers by itself.
+/// Each service comes back after SIGKILL, the others keep their processes, and the page recovers by
+/// itself.
 #[test]
 fn kill_9_of_each_comes_back_and_bounces_nobody() {
     let bin = need!(postgres());
@@ -216,7 +219,8 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
     );
 }
 
-/// `ctl stop postgresql` stops Mattermost first; it comes back with it. nginx stays, and says 503.
+/// `ctl stop postgresql` stops Mattermost first, and Mattermost comes back with it. nginx stays,
+/// and answers 503.
 #[test]
 fn stopping_postgresql_stops_mattermost_first() {
     let bin = need!(postgres());
@@ -282,7 +286,7 @@ fn a_lost_database_is_degraded_not_restarted() {
     assert_eq!(status.pid("mattermost"), pid);
 }
 
-/// A stack whose programs lie behind a symlink, as distributions do it, is no trouble.
+/// The install directory may be a symlink, as in some distributions.
 #[test]
 fn an_install_directory_may_be_a_symlink() {
     let bin = need!(postgres());
@@ -295,7 +299,7 @@ fn an_install_directory_may_be_a_symlink() {
     assert_eq!(stack.page(), Some(200));
 }
 
-/// Debian's initramfs mounts /run so.
+/// Debian's initramfs mounts /run with noexec.
 #[test]
 fn the_stack_comes_up_where_nothing_in_run_can_be_executed() {
     let bin = need!(postgres());

@@ -1,5 +1,5 @@
-//! A supervisor that was stopped for a while, or had no turn, judges what has come before it judges
-//! by the clock.
+//! A supervisor that did not run for a while handles the messages that have arrived before it
+//! judges any timeout.
 
 use std::time::{Duration, Instant};
 
@@ -47,11 +47,11 @@ fn what_was_said_in_time_counts_after_a_stall() {
     assert_eq!(status.service("slow").restarts, 0);
 }
 
-/// For so long the keeper does not run: longer than any limit below.
+/// How long the keeper is stopped: longer than any timeout below.
 const KEEPER_STOPPED: Duration = Duration::from_secs(4);
 
-/// The keeper does not run for a while, in which something is done, and at last something has
-/// happened.
+/// Stops the keeper, runs `meanwhile`, and lets the keeper go on once its time is over and
+/// `happened` holds.
 fn stop_keeper(site: &Site, meanwhile: impl FnOnce(), happened: impl Fn() -> bool) {
     let begun = Instant::now();
     kill(site.keeper_pid(), Signal::SIGSTOP);
@@ -62,7 +62,8 @@ fn stop_keeper(site: &Site, meanwhile: impl FnOnce(), happened: impl Fn() -> boo
     kill(site.keeper_pid(), Signal::SIGCONT);
 }
 
-/// All words of a service come through the keeper: while that does not run, silence means nothing.
+/// All messages of a service come through the keeper, so silence means nothing while the keeper
+/// does not run.
 #[test]
 fn what_speaks_in_time_is_left_alone_though_the_keeper_was_stopped() {
     let mut site = Site::new();
@@ -118,7 +119,7 @@ fn what_speaks_in_time_is_left_alone_though_the_keeper_was_stopped() {
     }
 }
 
-/// A stop signal that waits with the keeper is not followed by SIGKILL at once.
+/// A stop signal that the stopped keeper could not send in time is not followed by SIGKILL at once.
 #[test]
 fn what_is_asked_to_stop_has_its_time_though_the_keeper_was_stopped() {
     let mut site = Site::new();

@@ -1,5 +1,5 @@
-//! The stand-in for Mattermost ends where a released server ends: what would pass here and fail
-//! there would hide a fault of the catalogue.
+//! The stand-in for Mattermost fails where a released server fails: a configuration that passes
+//! here and fails there would hide a fault of the catalogue.
 
 use std::{path::Path, process::Command};
 
@@ -21,7 +21,7 @@ fn it_ends_for_want_of_its_archive_and_for_values_out_of_range() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path();
     unpack_mattermost(place);
-    // As far as the database it comes by itself, wherever it is started.
+    // From any directory the server comes as far as the database.
     let said = server(place, &[]).both();
     assert!(said.contains("failed to ping DB"), "{said}");
     let said = server(place, &[("MM_EMAILSETTINGS_EMAILBATCHINGINTERVAL", "5")]).both();

@@ -1,5 +1,5 @@
-//! What stands in the place of the supervisor's own files is told, put aside, and waited for by
-//! nobody.
+//! A corrupt file, a fifo or a directory in the place of a state file is reported and put aside,
+//! and the supervisor does not block on it.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ const FILES: [&str; 5] = [
     "schedule.json",
 ];
 
-/// Something that is no file of ours.
+/// Makes something at the path that is no state file.
 type Planter = fn(&Path);
 
 fn corrupt(path: &Path) {
@@ -60,7 +60,7 @@ const PLANTERS: [(&str, Planter); 7] = [
     ("a socket", socket),
 ];
 
-/// What has been put aside of a file.
+/// The paths that were put aside for a file.
 fn aside(site: &Site, file: &str) -> Vec<std::path::PathBuf> {
     let dir = site.path("var/lib/mattervisor");
     let prefix = format!("{file}.broken-");
@@ -69,7 +69,8 @@ fn aside(site: &Site, file: &str) -> Vec<std::path::PathBuf> {
     aside.map(|it| it.path()).collect()
 }
 
-/// Each of them, at the daemon's start: it starts, says so, and keeps what was there.
+/// With each of these in the place of its state files, the supervisor starts, warns, and keeps what
+/// was there.
 #[test]
 fn what_is_no_state_file_is_told_and_put_aside() {
     for (what, plant) in PLANTERS {
@@ -113,7 +114,7 @@ fn what_is_no_state_file_is_told_and_put_aside() {
     }
 }
 
-/// However often that happens, few are kept.
+/// However often a file is broken, only a few copies are kept.
 #[test]
 fn few_of_those_put_aside_are_kept() {
     let mut site = Site::new();
@@ -128,7 +129,7 @@ fn few_of_those_put_aside_are_kept() {
     assert!((1..=3).contains(&kept), "{kept}");
 }
 
-/// The same of the history: a segment that is none holds up neither a question nor a change.
+/// A path in the directory of the history that is no segment delays neither a query nor a change.
 #[test]
 fn a_segment_of_the_history_that_is_none_is_put_aside() {
     for (what, plant) in PLANTERS.into_iter().skip(3) {
@@ -151,7 +152,7 @@ fn a_segment_of_the_history_that_is_none_is_put_aside() {
     }
 }
 
-/// The directory is removed under a living supervisor: what it knows is there again after its end.
+/// If the state directory is removed under a running supervisor, stops are stored there again.
 #[test]
 fn stops_outlive_the_state_directory() {
     let mut site = Site::new();

@@ -1,11 +1,11 @@
-//! How services are asked to end, and made to.
+//! Stops of services: the signal, the timeout, and SIGKILL.
 
 use std::time::Duration;
 
 use mattervisor_tests::{Site, StatusExt, Tracer, alive, kill};
 use nix::sys::signal::Signal;
 
-/// Behaviour 22: a stop that is not obeyed ends in SIGKILL, has succeeded, and says so.
+/// Behaviour 22: a stop that the service ignores ends in SIGKILL, succeeds, and says so.
 #[test]
 fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
     let mut site = Site::new();
@@ -35,8 +35,8 @@ fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
     );
 }
 
-/// Behaviour 20: a stop that asks for more time gets it, also of a service whose readiness is not
-/// told by notification.
+/// Behaviour 20: a service that asks for more time during its stop gets it, also if its readiness
+/// does not come by notification.
 #[test]
 fn b20_extend_timeout_prolongs_the_stop() {
     let mut site = Site::new();
@@ -60,7 +60,7 @@ fn b20_extend_timeout_prolongs_the_stop() {
     assert_eq!(exit.code, Some(9), "it was killed: {exit:?}");
 }
 
-/// Behaviour 23: every stop signal that a service may name is the one that it gets.
+/// Behaviour 23: a service gets the stop signal that its file names.
 #[test]
 fn b23_custom_stop_signals() {
     let mut site = Site::new();
@@ -119,7 +119,7 @@ fn b24_the_kill_delay_is_per_service() {
     assert!(long >= Duration::from_secs(2), "{long:?}");
 }
 
-/// A paused process sees its stop signal.
+/// A process that SIGSTOP has paused gets its stop signal.
 #[test]
 fn a_paused_service_stops_by_its_signal() {
     let mut site = Site::new();
@@ -155,7 +155,7 @@ fn several_names_and_globs_are_one_stop() {
     assert_eq!(status.state("other"), "running");
 }
 
-/// What is so already is said to be so, and is not done again.
+/// A start of a running service and a stop of a stopped one do nothing, and say so.
 #[test]
 fn a_needless_start_or_stop_says_so() {
     let mut site = Site::new();
@@ -171,8 +171,8 @@ fn a_needless_start_or_stop_says_so() {
     assert!(stopped.stdout.contains("already stopped"), "{stopped:#?}");
 }
 
-/// What SIGKILL does not end is not stopped: said, named, never started a second time beside it,
-/// and what its goal says as soon as it has gone.
+/// A service that SIGKILL does not end is not stopped: the command fails and names the process, no
+/// second run starts beside it, and its goal is met as soon as the process has gone.
 #[test]
 fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
     let mut site = Site::new();
@@ -196,7 +196,7 @@ fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
             .contains(&named),
         "{status:#?}"
     );
-    // Over a new control process too.
+    // A new control process names the process, too.
     let control = site.control_pid();
     kill(control, Signal::SIGKILL);
     site.wait_for("the next one", |status| {
@@ -219,7 +219,7 @@ fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
     assert_eq!(status.pid("b"), b);
 }
 
-/// The same, and it is not wanted any more.
+/// A service that was asked to stop is stopped once its process has gone at last.
 #[test]
 fn what_goes_at_last_is_stopped_if_that_is_what_was_asked() {
     let mut site = Site::new();

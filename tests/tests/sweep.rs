@@ -1,11 +1,11 @@
-//! Nothing of a service outlives it.
+//! No process of a service outlives its run.
 
 use mattervisor_tests::{
     Site, StatusExt, StatusReply, alive, children, eventually, kill, lines, status_field,
 };
 use nix::sys::signal::Signal;
 
-/// The pids that `testchild` has noted; waits until there are so many.
+/// The pids that `testchild` has noted; waits for `count` of them.
 fn noted(site: &Site, file: &str, count: usize) -> Vec<i32> {
     eventually("the left processes are noted", || {
         let pids: Vec<i32> = lines(&site.path(file))
@@ -44,7 +44,7 @@ fn b25_grandchildren_in_the_same_group_die_with_the_stop() {
     }
 }
 
-/// Behaviour 26: what has gone into a session of its own, or daemonised, dies too.
+/// Behaviour 26: a child in a session of its own, or a daemon, ends with its service, too.
 #[test]
 fn b26_setsid_and_double_forked_grandchildren_die_too() {
     let mut site = Site::new();
@@ -93,7 +93,7 @@ fn a_crash_is_swept_before_the_next_run() {
     assert!(site.status().ready("a"));
 }
 
-/// Behaviour 27: a grandchild that holds stdout does not delay the news of the exit.
+/// Behaviour 27: a grandchild that holds stdout does not delay the notice of the exit.
 #[test]
 fn b27_a_grandchild_that_holds_stdout_does_not_delay_the_exit() {
     let mut site = Site::new();
@@ -139,7 +139,7 @@ fn b28_orphans_are_reaped() {
     });
 }
 
-/// A service that ends by itself leaves nothing either.
+/// A oneshot that ends by itself leaves no process either.
 #[test]
 fn what_a_oneshot_leaves_is_swept() {
     let mut site = Site::new();
@@ -157,7 +157,7 @@ fn what_a_oneshot_leaves_is_swept() {
     assert_gone(&noted(&site, "left", 2));
 }
 
-/// A daemon that shows nothing of its service any more is not killed, but named.
+/// A daemon without a trace of its service is not killed; a warning names it.
 #[test]
 fn what_belongs_to_no_service_is_a_warning_of_the_supervisor() {
     let mut site = Site::new();

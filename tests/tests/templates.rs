@@ -1,4 +1,4 @@
-//! One service file, several services.
+//! Templates: one service file, several services.
 
 use mattervisor_tests::{Site, StatusExt};
 

@@ -37,7 +37,7 @@ fn database() -> Site {
     site
 }
 
-/// `ctl`, as it is written in a script for this site.
+/// The `ctl` command of this site, quoted for a shell script.
 fn in_shell(site: &Site) -> String {
     let ctl = site.ctl_command();
     let words: Vec<_> = ctl.get_args().map(|it| it.to_str().unwrap()).collect();
@@ -48,7 +48,8 @@ fn bash(script: &str) -> Ctl {
     run(Command::new("bash").args(["-c", script]))
 }
 
-/// psql is the superuser in Mattermost's database; arguments, pipes and exit codes are its own.
+/// `ctl psql` connects as the superuser to Mattermost's database; arguments, pipes and exit codes
+/// are psql's own.
 #[test]
 fn psql_and_pg_dump_pass_everything() {
     need!(postgres());
@@ -64,7 +65,7 @@ fn psql_and_pg_dump_pass_everything() {
         let told = site.ctl(&[&["psql", "-Atc", ask], other].concat()).ok();
         assert!(told.stdout.ends_with(" in postgres\n"), "{}", told.stdout);
     }
-    // What would lead elsewhere does not.
+    // libpq's variables in the environment do not divert the connection.
     let mut diverted = site.ctl_command();
     diverted
         .env("PGHOST", "nowhere.invalid")
@@ -83,7 +84,7 @@ fn psql_and_pg_dump_pass_everything() {
     let stop = format!("{script} | {ctl} psql -At -v ON_ERROR_STOP=1");
     let told = bash(&stop).expect_code(3);
     assert!(!told.stdout.contains('7'), "{told:?}");
-    // A reader that has seen enough ends the writer by its signal, not with words.
+    // If its reader ends, pg_dump ends by SIGPIPE, without a message.
     let pipe = format!("{ctl} pg_dump | head -n 1 > /dev/null; echo ${{PIPESTATUS[0]}}");
     let told = bash(&pipe).ok();
     let (out, err) = (told.stdout.as_str(), told.stderr.as_str());
@@ -94,7 +95,7 @@ fn psql_and_pg_dump_pass_everything() {
         .ctl(&["pg_dump", "-d", "postgres", "--schema-only"])
         .ok();
     assert!(!listed.stdout.contains("posts"), "{}", listed.stdout);
-    // On a terminal it is psql that one speaks with.
+    // On a terminal psql is interactive.
     let mut command = site.ctl_command();
     command.args(["psql"]).env("PAGER", "");
     let mut pty = Pty::start(&mut command);
@@ -105,7 +106,8 @@ fn psql_and_pg_dump_pass_everything() {
     assert_eq!(pty.finish(), Some(0));
 }
 
-/// Without a supervisor the files say how; with PostgreSQL down, psql itself says so.
+/// Without a supervisor ctl finds the tools in the files; with PostgreSQL down, psql itself says
+/// so.
 #[test]
 fn tools_are_known_without_a_supervisor() {
     need!(postgres());
@@ -134,7 +136,7 @@ fn tools_are_known_without_a_supervisor() {
         "{}",
         version.stdout
     );
-    // Elsewhere.
+    // With the shipped database disabled, the message says how to reach another one.
     site.site_file("postgresql.enable = false\n");
     let told = site.ctl(&["psql", "-c", "select 1"]).expect_code(1);
     assert!(
@@ -143,7 +145,7 @@ fn tools_are_known_without_a_supervisor() {
         "{told:?}"
     );
     assert!(told.stderr.contains("psql -h HOST"), "{told:?}");
-    // What is neither.
+    // A misspelled tool, and files that do not check.
     let told = site.ctl(&["psq", "-c", "select 1"]).expect_code(2);
     assert!(told.stderr.contains("did you mean: ctl psql?"), "{told:?}");
     site.site_file("postgresql.enabel = false\n");
@@ -151,7 +153,8 @@ fn tools_are_known_without_a_supervisor() {
     assert!(told.stderr.contains("ctl check-config"), "{told:?}");
 }
 
-/// Somebody else is told what to do, and root executes nothing that others can change.
+/// An unprivileged user is told what to do, and root executes no program that another account can
+/// change.
 #[test]
 fn who_may_not_is_told_what_to_do() {
     if !nix::unistd::geteuid().is_root() {
@@ -193,7 +196,7 @@ fn who_may_not_is_told_what_to_do() {
         "{told:?}"
     );
     assert!(told.stderr.contains("sudo ctl psql"), "{told:?}");
-    // A program in a directory of an account's.
+    // A program in a directory of an unprivileged account.
     let theirs = site.path("theirs");
     fs::create_dir(&theirs).unwrap();
     for name in ["postgres", "psql"] {
@@ -212,7 +215,8 @@ fn who_may_not_is_told_what_to_do() {
     assert!(told.stderr.contains("root does not execute"), "{told:?}");
 }
 
-/// The first administrator is made by the local socket; a remote use is passed on as it is.
+/// The first administrator is created through the local socket; without --local, mmctl is passed on
+/// as it is.
 #[test]
 fn mmctl_speaks_with_the_server() {
     let bin = need!(postgres());
@@ -255,13 +259,13 @@ fn mmctl_speaks_with_the_server() {
     // Without --local it is a client like any other.
     let told = site.ctl(&["mmctl", "user", "list"]).expect_code(1);
     assert!(told.stderr.contains("use the --local flag"), "{told:?}");
-    // Down.
+    // With Mattermost down, mmctl itself reports the error.
     site.ctl(&["stop", "mattermost"]).ok();
     let down = site
         .ctl(&["mmctl", "--local", "user", "list"])
         .expect_code(1);
     assert!(down.stderr.contains("Error: "), "{down:?}");
-    // Off: told, and only for what needs it.
+    // With local mode off, only a command with --local is refused.
     let file = site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(file).unwrap();
     site.site_file(&format!(
@@ -278,7 +282,7 @@ fn mmctl_speaks_with_the_server() {
     site.ctl(&["mmctl", "version"]).ok();
 }
 
-/// Root becomes the account whose program it is, with its home.
+/// For root, ctl runs mmctl as the account of its tool, with that account's home.
 #[test]
 fn mmctl_is_run_as_its_account() {
     if !nix::unistd::geteuid().is_root() {

@@ -20,7 +20,7 @@ fn row<'a>(screen: &'a str, name: &str) -> &'a str {
     found.unwrap_or_default()
 }
 
-/// One sees the services and their log, restarts one by key, and gets the terminal back.
+/// `ctl top` shows the services and a log, restarts a service by key, and restores the terminal.
 #[test]
 fn it_shows_and_restarts_and_gives_the_terminal_back() {
     let site = site();
@@ -46,7 +46,7 @@ fn it_shows_and_restarts_and_gives_the_terminal_back() {
         screen.contains(&format!("chatty: running (pid {now}), ready"))
             && row(screen, "chatty").contains(&now.to_string())
     });
-    // An arrow key, and what happens elsewhere.
+    // An arrow key selects another service; a change by another client shows.
     top.send("\x1b[B");
     top.until("the other's log", |screen| screen.contains("log of quiet"));
     site.ctl(&["stop", "quiet"]).ok();
@@ -64,7 +64,7 @@ fn it_shows_and_restarts_and_gives_the_terminal_back() {
     });
 }
 
-/// A control process that hangs is said; one that is replaced is found again.
+/// `ctl top` says when the control process hangs, and connects to the next one.
 #[test]
 fn it_outlives_the_control_process() {
     let site = site();
@@ -93,7 +93,7 @@ fn it_outlives_the_control_process() {
     });
 }
 
-/// Whatever ends it, the terminal is as it was.
+/// If a signal ends `ctl top`, the terminal is as it was.
 #[test]
 fn a_signal_gives_the_terminal_back() {
     let site = site();
@@ -106,7 +106,7 @@ fn a_signal_gives_the_terminal_back() {
     });
 }
 
-/// Where nobody looks it does not pretend.
+/// Without a terminal `ctl top` is refused.
 #[test]
 fn in_a_pipe_it_is_refused() {
     let site = site();

@@ -1,5 +1,5 @@
-//! What users get while Mattermost is not there: a page that says why and comes back by itself,
-//! JSON for programs, and the administrator's word during maintenance.
+//! The answer to users while Mattermost is down: a page that says why and reloads itself, JSON for
+//! programs, and the administrator's message during maintenance.
 
 mod maintenance;
 
@@ -11,7 +11,7 @@ use crate::stack::Stack;
 
 /// The stand-in ends quickly when it is asked to.
 const QUICK: &str = "STANDIN_STOP_MS = '100'";
-/// Another `error_page` and other locations, as users have them.
+/// An `error_page` and locations of the administrator's own.
 const CUSTOM: &str = "mattermost_nginx.custom_gitlab_mattermost_server_config = '''\n\
     error_page 404 /own-404;\n\
     location = /own-404 { internal; return 404 'own 404'; }\n\
@@ -33,7 +33,7 @@ impl Stack {
         run(curl.args(more).arg(url)).ok().stdout
     }
 
-    /// Until the page says this.
+    /// Waits until the heading of the page says this.
     fn says(&self, said: &str) -> String {
         eventually(said, || {
             let page = self.curl("/", &[]);
@@ -41,7 +41,7 @@ impl Stack {
         })
     }
 
-    /// What programs are told, in Mattermost's own form.
+    /// The message of the answer to programs, which has the form of Mattermost's own errors.
     fn told(&self, path: &str, more: &[&str]) -> String {
         let answer = self.curl(path, more);
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -77,8 +77,8 @@ fn is_unavailable(page: &str) {
     }
 }
 
-/// From the first answer on: it starts, it is stopped, it is started again; by every kind of
-/// request.
+/// From nginx's first answer on, every kind of request is told that Mattermost starts, and the page
+/// follows when Mattermost is stopped and started again.
 #[test]
 fn while_mattermost_starts_and_is_stopped_users_are_told() {
     let bin = need!(postgres());
@@ -106,7 +106,7 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
     let head = stack.curl("/", &["--head"]);
     is_unavailable(&head);
     assert!(!head.contains("<h1>"), "{head}");
-    // Nobody asks for it by its own name.
+    // The page cannot be requested by its own path.
     assert!(
         stack
             .curl("/mattervisor-unavailable", &[])
@@ -115,7 +115,7 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
 
     stack.site.ctl(&["stop", "mattermost"]).ok();
     is_unavailable(&stack.says("Mattermost has been stopped by its administrators."));
-    // Somebody has cleared the directory: it is there again when nginx is.
+    // A removed status directory is there again once nginx has restarted.
     std::fs::remove_dir_all(stack.status_file("")).unwrap();
     assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 503"));
     stack.site.ctl(&["restart", "nginx"]).ok();
@@ -126,8 +126,8 @@ fn while_mattermost_starts_and_is_stopped_users_are_told() {
     stack.says("Mattermost is not running at the moment.");
 }
 
-/// A crash loop writes no faster than it may, and gives up in the end; an `error_page` of the
-/// user's own is shown in the place of ours.
+/// The page tells of a crash loop and of its end; an `error_page` of the administrator's own is
+/// shown in the place of ours.
 #[test]
 fn a_crash_loop_is_told_and_so_is_its_end() {
     let bin = need!(postgres());
@@ -167,7 +167,7 @@ fn a_crash_loop_is_told_and_so_is_its_end() {
     });
 }
 
-/// Users read which work goes on, in its own words, and how far it is.
+/// The page and the answer to programs show the job's announcement and its progress.
 #[test]
 fn a_job_that_has_mattermost_stopped_says_so_to_users() {
     let bin = need!(postgres());

@@ -1,11 +1,11 @@
-//! `ctl wait`: until services are ready, healthy or stopped, whatever happens meanwhile.
+//! `ctl wait` waits until services are ready, healthy or stopped, whatever happens meanwhile.
 
 use std::time::Duration;
 
 use mattervisor_tests::{LIMIT, Running, Site, StatusExt, eventually, kill};
 use nix::sys::signal::Signal;
 
-/// Starts waiting, and returns once it listens to the supervisor.
+/// Starts `ctl wait`, and returns once it has opened a socket.
 fn wait(site: &Site, arguments: &[&str]) -> Running {
     let running = Running::start(site.ctl_command().arg("wait").args(arguments));
     listening(&running);
@@ -17,15 +17,17 @@ fn listening(running: &Running) {
     eventually("it listens", || {
         let fds = std::fs::read_dir(&directory).ok()?.flatten();
         let mut links = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
-        // One of tokio's is a socket pair of its own: the supervisor's is there as well or not yet.
+        // tokio has a socket pair of its own, so the connection to the supervisor may not be there
+        // yet.
         links
             .any(|link| link.to_string_lossy().starts_with("socket:"))
             .then_some(())
     });
 }
 
-/// Behaviour 48: the exit status of the main process, 255 for a signal; the control process may
-/// die and the plan may change meanwhile; a service that leaves the plan is not waited for.
+/// Behaviour 48: `ctl wait` returns the exit status of the main process, 255 for a signal; the
+/// control process may die and the plan may change meanwhile; a service that leaves the plan is not
+/// waited for.
 #[test]
 fn b48_wait_returns_the_exit_status_survives_kill_9_and_reconfigure_and_fails_if_it_vanishes() {
     let mut site = Site::new();
@@ -65,7 +67,7 @@ fn b48_wait_returns_the_exit_status_survives_kill_9_and_reconfigure_and_fails_if
     std::fs::write(&go, "").unwrap();
     let told = job.finish_within(LIMIT);
     assert_eq!((told.code, told.stdout.as_str()), (42, ""), "{told:#?}");
-    // What is over already is told at once.
+    // A wait for a run that is over returns at once.
     site.ctl(&["wait", "--stopped", "--exit-status", "job"])
         .expect_code(42);
 }
@@ -101,7 +103,7 @@ fn ready_healthy_and_stopped_are_told_apart() {
     });
     let ill = site.ctl(&["wait", "--healthy", "--timeout", "100ms", "a"]);
     assert_eq!(ill.code, 7, "{ill:#?}");
-    // It may have been healthy for a moment, before the first probe.
+    // The service may have counted as healthy for a moment, before the first probe.
     if !healthy.has_ended() {
         std::fs::write(&well, "").unwrap();
     }

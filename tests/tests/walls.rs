@@ -1,4 +1,4 @@
-//! What the stack's processes may do: nothing of root's, but for nginx the low ports.
+//! Privileges of the stack's processes: none of root's, except low ports for nginx.
 
 use std::{
     collections::BTreeMap,
@@ -38,9 +38,9 @@ fn holds(stack: &Stack, service: &str, capabilities: &str) -> i32 {
     pid
 }
 
-/// nginx's master has its account and the right to low ports, over starts and reloads; Mattermost
-/// and `PostgreSQL` have nothing at all. What only root could read is found before it is put in
-/// place.
+/// nginx's master has its own account and the right to low ports, over starts and reloads;
+/// Mattermost and `PostgreSQL` have no capability. A path that only root could open is refused
+/// before the change is applied.
 #[test]
 fn no_process_of_the_stack_has_more_than_it_needs() {
     let bin = need!(postgres());
@@ -83,8 +83,8 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     holds(&stack, "nginx", LOW_PORTS);
 }
 
-/// nginx as root gave its temporary directories to its workers' account by path: a link in the
-/// place of one gave that account any file.
+/// An nginx that runs as root gives its temporary directories by path to its workers' account, so a
+/// link in the place of one would give that account any file.
 fn a_link_in_nginx_s_directory_gives_nothing_away(stack: &Stack) {
     let victim = stack.site.path("var/victim");
     fs::write(&victim, "root:hash").unwrap();

@@ -1,8 +1,8 @@
-//! A service that must say that it is alive, and what its silence means.
+//! Watchdogs: services that must send pings, and the consequences of their silence.
 
 use mattervisor_tests::{Site, StatusExt};
 
-/// A `testchild` that is ready, and says that it is alive as long as its file exists.
+/// A `testchild` that is ready, and sends pings as long as its file exists.
 fn watched(site: &Site, name: &str, table: &str) {
     let alive = site.file(&format!("{name}.alive"));
     std::fs::write(&alive, "").unwrap();
@@ -25,7 +25,7 @@ fn fall_silent(site: &Site, name: &str) {
     std::fs::remove_file(site.path(&format!("{name}.alive"))).unwrap();
 }
 
-/// Silence ends the run by the watchdog's own signal, and the next one takes its place.
+/// Silence ends the run by the watchdog's own signal, and a new run starts.
 #[test]
 fn silence_ends_the_run_by_the_watchdogs_signal_and_restarts() {
     let mut site = Site::new();
@@ -39,12 +39,12 @@ fn silence_ends_the_run_by_the_watchdogs_signal_and_restarts() {
     let status = site.wait_reborn("a", pid);
     let exit = status.service("a").last_exit.clone().unwrap();
     assert_eq!(exit.signal.as_deref(), Some("ABRT"), "{exit:?}");
-    // As sd_watchdog_enabled(3) reads it.
+    // The variable that sd_watchdog_enabled(3) reads.
     site.wait_log("told", |line| line == "WATCHDOG_USEC=90000000");
     site.wait_log("told", |line| line.starts_with("NOTIFY_SOCKET="));
 }
 
-/// One that has just been heard lives on for as long as it speaks, also over the death of control.
+/// A service that sends its pings is left alone, also over the death of the control process.
 #[test]
 fn what_speaks_is_left_alone_also_when_control_dies() {
     let mut site = Site::new();
@@ -59,7 +59,8 @@ fn what_speaks_is_left_alone_also_when_control_dies() {
     assert_eq!(status.service("a").restarts, 0);
 }
 
-/// Degraded is shown and told, nothing is restarted, and the next word ends it.
+/// With `action = 'degrade'` silence is shown as degraded and restarts nothing, and the next ping
+/// ends it.
 #[test]
 fn silence_may_only_degrade_and_ends_with_the_next_word() {
     let mut site = Site::new();
@@ -81,7 +82,7 @@ fn silence_may_only_degrade_and_ends_with_the_next_word() {
     assert_eq!(status.service("a").restarts, 0);
 }
 
-/// A run may give up by itself, and may set how long it may be silent.
+/// A run may set the timeout of its watchdog, and may trigger its watchdog itself.
 #[test]
 fn a_run_triggers_its_watchdog_and_sets_its_timeout() {
     let mut site = Site::new();

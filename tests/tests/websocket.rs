@@ -1,4 +1,4 @@
-//! Websockets, as a Mattermost client opens them: through nginx, and over a reload of it.
+//! Websockets, as a Mattermost client opens them: through nginx, and over a reload of nginx.
 
 use std::{
     io::{Read, Write},
@@ -10,16 +10,16 @@ use mattervisor_tests::{StatusExt, children, command_line, eventually, need, ngi
 
 use crate::stack::Stack;
 
-/// First byte of a text message that is whole.
+/// First byte of an unfragmented text frame.
 const TEXT: u8 = 0x81;
-/// Bit of the second byte: what a client sends is masked.
+/// Bit of the second byte: a client masks its frames.
 const MASKED: u8 = 0x80;
 
 /// An open websocket.
 struct Socket(TcpStream);
 
 impl Socket {
-    /// As a browser does it that has the page from there.
+    /// Opens a websocket as a browser does, for a page of the same origin.
     fn open(port: u16) -> Self {
         let origin = format!("http://127.0.0.1:{port}");
         let (stream, head) = Self::ask(port, &origin);
@@ -93,7 +93,7 @@ fn a_websocket_works_through_nginx_and_outlives_its_reload() {
     assert_eq!(Socket::open(stack.nginx_port).echo("new"), "new");
 }
 
-/// A request whose body is still to be sent to its end.
+/// A request of whose body one half has been sent.
 struct Upload(TcpStream);
 
 impl Upload {
@@ -113,7 +113,7 @@ impl Upload {
         Self(stream)
     }
 
-    /// Sends the rest; the first line of the answer.
+    /// Sends the rest, and returns the first line of the answer.
     fn end(mut self) -> String {
         let rest = vec![b'x'; Self::BYTES - Self::BYTES / 2];
         self.0.write_all(&rest).unwrap();
@@ -124,8 +124,8 @@ impl Upload {
     }
 }
 
-/// Uploads and websockets that were begun before a reload go on after it, and a stop waits for none
-/// of them.
+/// Uploads and websockets that began before a reload go on after it, and a stop waits for none of
+/// them.
 #[test]
 fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     let bin = need!(postgres());
@@ -150,26 +150,26 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     assert_eq!(socket.echo("after"), "after");
     let answer = upload.end();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    // One that only the workers from before the reload have, and one of the new ones.
+    // The first websocket is with a worker from before the reload, this one with a new worker.
     let mut new = Socket::open(stack.nginx_port);
     let stopped = stack.site.ctl(&["stop", "nginx"]).ok().both();
     assert!(!stopped.contains("SIGKILL"), "{stopped}");
     assert!(socket.has_ended() && new.has_ended());
 }
 
-/// What each reload leaves is there for ten minutes: not more of it than is allowed, and the
-/// newest.
+/// Old workers with open connections go on after a reload, but no more of them than is allowed, and
+/// those are the newest.
 #[test]
 fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     const RELOADS: usize = 15;
-    /// `nginx.old_workers_max`, of one worker.
+    /// `nginx.old_workers_max`, with one worker per configuration.
     const OLD_MAX: usize = 8;
     let bin = need!(postgres());
     need!(nginx());
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     stack.start();
     let master = stack.site.status().pid("nginx");
-    // Those that finish, and those that take new connections.
+    // Numbers of workers that finish, and of workers that take new connections.
     let workers = || {
         let titles = children(master).into_iter().map(command_line);
         let workers = titles.filter(|it| it.starts_with("nginx: worker process"));
@@ -194,8 +194,8 @@ fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
     assert_eq!(stack.site.status().pid("nginx"), master);
 }
 
-/// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that
-/// on.
+/// Mattermost compares the host of the page's origin with the requested host, so nginx must pass
+/// that host on.
 #[test]
 fn a_page_of_another_site_gets_no_websocket() {
     let bin = need!(postgres());

@@ -1,4 +1,4 @@
-//! `ctl why`, word for word, with what differs from run to run taken out.
+//! The output of `ctl why`, word for word, except for what differs from run to run.
 
 use mattervisor_tests::{Site, StatusExt};
 
@@ -11,7 +11,7 @@ fn why(site: &Site, name: &str) -> String {
         let words = line.split(' ').map(plain);
         words.collect::<Vec<_>>().join(" ")
     });
-    // Two units of a duration are one.
+    // A duration of two units counts as one.
     let text = lines.collect::<Vec<_>>().join("\n");
     text.replace("SPAN SPAN", "SPAN")
 }
@@ -30,12 +30,12 @@ fn plain(word: &str) -> String {
     }
 }
 
-/// The part before what happened, which differs with the speed of the machine.
+/// The part before the list of events, which differs with the speed of the machine.
 fn head(told: &str) -> &str {
     told.split("\n\n").next().unwrap_or(told)
 }
 
-/// The part with what to do.
+/// The advice at the end of the answer.
 fn advice(told: &str) -> &str {
     told.split_once("what to do:\n").map_or("", |(_, it)| it)
 }
@@ -62,7 +62,7 @@ fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
         advice(&told),
         "  ctl start disk            lifts the stop; what waits for it comes up by itself"
     );
-    // What it says is what helps.
+    // The advised command helps.
     site.ctl(&["start", "disk"]).ok();
     site.wait_for("app is ready", |status| status.ready("app"));
 }
@@ -201,7 +201,7 @@ fn all_well_is_one_line() {
     );
 }
 
-/// A command that goes into the background is swept with what it left there.
+/// A command that goes into the background is swept with the process that it left there.
 #[test]
 fn a_command_that_puts_itself_into_the_background_is_told_to_stay() {
     let mut site = Site::new();

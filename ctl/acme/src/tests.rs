@@ -1,3 +1,5 @@
+//! Certificates without an authority: placeholders, accounts, refused hosts, and one run at a time.
+
 mod hostile;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};

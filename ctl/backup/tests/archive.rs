@@ -1,5 +1,5 @@
-//! Archives as such: what goes in comes out, by our own reader and by GNU tar, and no byte of one can
-//! be changed or lost without being noticed.
+//! Archives: our own reader and GNU tar read every member as it was written, and the reader notices
+//! every changed or lost byte.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 use std::{
@@ -49,7 +49,7 @@ impl World {
         self.dir.path().join("archive.tar.zst")
     }
 
-    /// The tree as an archive.
+    /// Archives the tree.
     fn save(&self) -> Troubles {
         self.save_with(&mut Watch::silent())
     }
@@ -75,7 +75,7 @@ impl World {
         writer
     }
 
-    /// Unpacked by GNU tar.
+    /// Unpacks the archive by GNU tar.
     fn unpacked(&self) -> PathBuf {
         let out = self.dir.path().join("out");
         fs::create_dir(&out).unwrap();
@@ -90,7 +90,7 @@ impl World {
     }
 }
 
-/// All that a program has said.
+/// Runs a program, which must succeed, and returns its output.
 fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], dir: &Path) -> String {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(dir);
@@ -101,9 +101,9 @@ fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], dir: &Path) -> String {
     said
 }
 
-/// Members by their names.
+/// Kind and content of each member, by name.
 type Members = BTreeMap<Vec<u8>, (EntryKind, Vec<u8>)>;
-/// What happens to a file.
+/// A change to an archive file.
 type Change = fn(&File);
 
 fn read(path: &Path) -> Result<Members, Error> {
@@ -162,7 +162,7 @@ fn what_goes_in_comes_out() {
     assert_eq!(ours[&name("big".as_ref())].1, big);
     let kinds = ["link", "plain", "second"].map(|it| ours[&name(it.as_ref())].0);
     assert_eq!(kinds[0], EntryKind::Symlink);
-    // One of the two names has the content, whichever came first.
+    // Two hard links to a file: whichever name came first is the file with the content.
     assert!(
         kinds[1..] == [EntryKind::File, EntryKind::HardLink]
             || kinds[1..] == [EntryKind::HardLink, EntryKind::File]
@@ -196,7 +196,7 @@ fn what_goes_in_comes_out() {
 fn a_hole_costs_nothing_and_stays_one() {
     let world = World::new();
     let mut sparse = File::create(world.data.join("sparse")).unwrap();
-    // More parts than one header, and one extension of it, can name.
+    // More parts than a header and one extension header can name.
     for part in 0..40_u64 {
         sparse
             .seek(SeekFrom::Start(part * (1 << 20) + (1 << 19)))
@@ -229,7 +229,7 @@ fn a_hole_costs_nothing_and_stays_one() {
     );
 }
 
-/// A file that changes when so many bytes of the tree have been read.
+/// A watch that runs `change` once, when at least `at` bytes of the tree have been read.
 fn changing(at: u64, change: impl Fn() + 'static) -> Watch {
     let done = std::cell::Cell::new(false);
     let mut watch = Watch::new(mattervisor_backup::Stop::default(), |_| {});
@@ -292,8 +292,8 @@ fn a_sparse_file_that_shrinks_meanwhile_leaves_a_good_archive() {
 #[test]
 fn an_unreadable_file_is_named_and_counts_as_a_loss() {
     if nix::unistd::geteuid().is_root() {
-        // Root reads everything but another file system's refusals; a directory that is too deep is the
-        // same to the count.
+        // Root may read every file here, so a directory that is too deep stands in: it counts as a
+        // loss too.
         let world = World::new();
         let deep = (0..140).fold(world.data.clone(), |path, _| path.join("d"));
         fs::create_dir_all(deep).unwrap();
@@ -311,7 +311,7 @@ fn an_unreadable_file_is_named_and_counts_as_a_loss() {
     assert_eq!(troubles.lost(), 1);
 }
 
-/// A small archive with a bit of everything.
+/// A small archive: two files and a symlink.
 fn sample() -> (World, Vec<u8>) {
     let world = World::new();
     world.file("plain", b"content");
@@ -344,7 +344,7 @@ fn each_flipped_bit_and_each_cut_is_found() {
             Ok(())
         })
         .unwrap();
-    // The ends, each bit of them.
+    // Every bit at both ends, where the headers and the trailer lie.
     for at in (0..64).chain(bytes.len() - 64..bytes.len()) {
         for bit in 0..8 {
             let mut flipped = bytes.clone();

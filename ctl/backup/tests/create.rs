@@ -1,4 +1,4 @@
-//! Backups of a real database and real files, made by the program as the supervisor starts it.
+//! Backups of a real database and real files. The program runs as the supervisor starts it.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -63,7 +63,7 @@ fn a_backup_has_all_and_can_be_restored_by_hand() {
         ])
     );
 
-    // As docs/backup.md says it.
+    // The restore by hand that docs/backup.md describes.
     world
         .postgres
         .ask("postgres", "CREATE DATABASE again OWNER mattermost");
@@ -190,7 +190,7 @@ fn rows_are_counted_in_the_moment_of_the_dump() {
         "SET ROLE mattermost; CREATE TABLE posts (id int, filler text); \
         INSERT INTO posts SELECT n, repeat('x', 500) FROM generate_series(1, 20000) n",
     );
-    // Somebody writes all the time.
+    // A session writes to the database during every backup.
     let mut writer = world.postgres.command("psql", "matter most");
     writer.args([
         "-Xqc",

@@ -1,4 +1,4 @@
-//! Restores of what other programs have saved: dumps by real `pg_dump` of several versions, and tar archives.
+//! Restores of dumps by real `pg_dump` of several versions, and of tar archives.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -61,7 +61,8 @@ fn restored(world: &World, supervisor: &Supervisor, id: &str, dump: &Path, wante
     assert_eq!(state(world), before, "{id}");
 }
 
-/// Where no `pg_restore` is as new as a dump, both versions are named, and nothing is stopped.
+/// Without a `pg_restore` as new as the dump, the message names both versions, and nothing is
+/// stopped.
 fn too_new(world: &World, supervisor: &Supervisor, version: u32, custom: &Path) {
     let before = state(world);
     supervisor.asked();
@@ -73,7 +74,7 @@ fn too_new(world: &World, supervisor: &Supervisor, version: u32, custom: &Path) 
     let said = message(world);
     let server = world.postgres.ask("postgres", "SHOW server_version");
     let server = server.split(' ').next().unwrap();
-    // What 17 and 18 write is of one form.
+    // Versions 17 and 18 write the same format, so the dump counts as one of version 17.
     let known = format!("pg_dump {}", version.min(17));
     assert!(said.contains(&known) && said.contains(server), "{said}");
     assert!(!supervisor.asked().contains(&"POST /v1/leases".to_owned()));
@@ -131,7 +132,7 @@ fn dumps_of_postgresql_18_are_restored() {
     of_version(Some(18));
 }
 
-/// An extension that the owner of a database may make, and its comment, which he may not.
+/// The owner of a database may create this extension, but may not comment on it, as the dump does.
 #[test]
 fn a_dump_with_an_extension_is_restored() {
     let world = machine();
@@ -156,7 +157,8 @@ fn a_dump_with_an_extension_is_restored() {
     restored(&world, &supervisor, "one", &plain, &wanted);
 }
 
-/// A kill -9 at each of these steps leaves old or new whole, by `is_new`, and the next try works.
+/// SIGKILL at each of these steps leaves the old or the new state whole, by `is_new`, and the next
+/// attempt succeeds.
 fn killed_at(steps: &[Step], scene: &Scene, arguments: &Value, is_new: impl Fn() -> bool) {
     let world = &scene.world;
     let before = state(world);

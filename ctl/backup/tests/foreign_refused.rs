@@ -1,4 +1,5 @@
-//! Dumps and archives that are cut, or no Mattermost's that runs here: refused before anything is stopped.
+//! Dumps and archives that are cut, or not of the Mattermost that runs here, are refused before
+//! anything is stopped.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -17,7 +18,7 @@ use common::{
 };
 use serde_json::json;
 
-/// A file with these bytes is refused; answers why.
+/// A file with these bytes is refused; returns the message.
 fn bytes_refused(scene: &Scene, what: &str, bytes: &[u8], option: &str) -> String {
     let bad = scene.path("bad");
     fs::write(&bad, bytes).unwrap();
@@ -46,13 +47,14 @@ fn what_is_cut_or_damaged_is_refused_wherever_that_is() {
         ),
     ] {
         let bytes = fs::read(path).unwrap();
-        // Zeros behind the end of an archive belong to nothing.
+        // Zeros after the end of an archive do not belong to it, so cutting them is no damage.
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
         for part in 0..8 {
             bytes_refused(&scene, what, &bytes[..end * part / 8], option);
         }
         if ["gzip", "custom", "files"].contains(&what) {
-            // A bit within deflate may be flipped and say the same: its sum is flipped instead.
+            // A flipped bit within deflate may decode to the same text, so a bit of the checksum is
+            // flipped instead.
             let at = if what == "custom" {
                 bytes.len() / 2
             } else {
@@ -69,7 +71,7 @@ fn what_is_cut_or_damaged_is_refused_wherever_that_is() {
     assert_eq!(state(&scene.world), before);
 }
 
-/// The fact that makes this needed: psql takes a dump that is cut within rows, with exit code 0.
+/// Why our own check is needed: psql accepts a dump that is cut within rows, with exit code 0.
 #[test]
 fn a_dump_that_psql_would_take_for_a_whole_one_is_refused() {
     let scene = Scene::make();
@@ -77,7 +79,7 @@ fn a_dump_that_psql_would_take_for_a_whole_one_is_refused() {
     let copy = text.find("COPY public.posts").unwrap();
     let row = copy + text[copy..].find("\tO\n").unwrap();
     let before = state(&scene.world);
-    // In the last column of a row, and at a line end.
+    // Cuts within the last column of a row, and at a line end.
     for end in [row + 1, row + 2, row + 3, row - 2] {
         let said = bytes_refused(&scene, "row", &text.as_bytes()[..end], "sql");
         assert!(said.contains("rows is missing"), "{said}");
@@ -101,7 +103,7 @@ fn a_dump_that_psql_would_take_for_a_whole_one_is_refused() {
     assert_eq!(postgres.ask("plainly", "SELECT count(*) FROM posts"), "1");
 }
 
-/// A dump of a database of this name, by this program.
+/// Dumps a database by this program.
 fn dump_of(scene: &Scene, program: &str, database: &str) -> PathBuf {
     let to = scene.path(&format!("{program} {database}"));
     let mut dump = scene.world.postgres.command(program, database);
@@ -109,7 +111,8 @@ fn dump_of(scene: &Scene, program: &str, database: &str) -> PathBuf {
     to
 }
 
-/// Whatever is no dump of Mattermost's, and no archive of it, is refused with what it is and what to do.
+/// A file that is neither a dump nor an archive of Mattermost is refused with what it is and what
+/// to do.
 #[test]
 fn what_is_not_mattermosts_is_refused() {
     let scene = Scene::make();
@@ -165,7 +168,8 @@ fn what_is_not_mattermosts_is_refused() {
     }
 }
 
-/// A newer Mattermost's dump is known by what the program here carries, by what has run here, and by its version.
+/// Three things reveal the dump of a newer Mattermost: the migrations that the program here
+/// carries, those that have run here, and the version.
 #[test]
 fn a_dump_of_a_newer_mattermost_is_refused() {
     let scene = Scene::make();

@@ -1,4 +1,4 @@
-//! Backups that somebody has made to do harm: nothing lies anywhere but where it should, and all is as it was.
+//! Backups made to do harm: nothing lands outside its place, and the machine stays as it was.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -14,7 +14,7 @@ use mattervisor_backup::archive::{self, EntryKind, Kind, Member, Owner, Piece, W
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
-/// A member that is put into a good backup.
+/// A member to add to a good backup.
 struct Planted {
     name: String,
     kind: PlantedKind,
@@ -49,14 +49,14 @@ fn hard_link(name: &str, to: &str) -> Planted {
     }
 }
 
-/// A change of some bytes.
+/// A change to the bytes of a member.
 type Change<'c> = &'c dyn Fn(Vec<u8>) -> Vec<u8>;
 
 fn same(bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// The same backup with these members besides, and with other bytes for its dump and its manifest.
+/// Copies a backup with these members added, and with its dump and manifest changed.
 fn planted(
     world: &World,
     good: &Path,
@@ -238,14 +238,14 @@ fn set_id_bits_are_cleared_and_a_dump_that_is_none_changes_nothing() {
     assert_eq!(made.permissions().mode() & 0o7777, 0o755);
 }
 
-/// The same backup with a member besides that the writer has no word for.
+/// Copies a backup with a member of a kind that the archive writer cannot write.
 fn with_special(world: &World, good: &Path, kind: tar::EntryType) -> PathBuf {
     let whole = fs::read(good).unwrap();
     let packed = &whole[..whole.len() - archive::trailer::BYTES];
     let plain = zstd::decode_all(packed).unwrap();
     let mut read = tar::Archive::new(&plain[..]);
     let first = read.entries().unwrap().next().unwrap().unwrap();
-    // Behind the manifest.
+    // The added member comes right after the manifest.
     let end = first.raw_file_position() + first.size().next_multiple_of(512);
     let end = usize::try_from(end).unwrap();
     let mut header = tar::Header::new_ustar();
@@ -289,7 +289,7 @@ fn devices_and_fifos_are_refused() {
     nothing_stopped(&supervisor);
 }
 
-/// A dump that is as it should be but for one statement, which would run a program as the server's account.
+/// A good dump except for one statement, which would run a program as the server's account.
 #[test]
 fn a_dump_runs_no_program() {
     let world = filled();
@@ -322,7 +322,7 @@ fn a_dump_runs_no_program() {
     nothing_stopped(&supervisor);
 }
 
-/// What this machine does not have is named, with what to do, before anything is made.
+/// A locale or encoding that this server lacks is named, with what to do, before anything is made.
 #[test]
 fn what_the_server_cannot_sort_or_encode_is_refused_by_name() {
     let world = filled();
@@ -378,7 +378,7 @@ fn what_the_server_cannot_sort_or_encode_is_refused_by_name() {
     nothing_stopped(&supervisor);
 }
 
-/// Files that have no room on their disk.
+/// The database would fit, but the files find too little room on their disk.
 #[test]
 fn a_disk_with_too_little_room_for_the_files_is_named() {
     struct Mounted(PathBuf);

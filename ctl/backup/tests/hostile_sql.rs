@@ -1,5 +1,5 @@
-//! Dumps and tar archives that somebody has made to do harm: nothing is executed that should not be, and what is
-//! there stays.
+//! Dumps and tar archives made to do harm: none of their code runs with more rights than the
+//! database's owner has, and the machine stays as it was.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -19,7 +19,7 @@ use common::{
 use nix::unistd::{Uid, User};
 use serde_json::json;
 
-/// A good dump as text, and a directory where anybody may leave a trace.
+/// A good dump as text, and a directory in which any account may leave a trace.
 struct Plot {
     scene: Scene,
     good: String,
@@ -40,7 +40,7 @@ impl Plot {
         }
     }
 
-    /// The good dump with this before its first table, or behind its last row.
+    /// The good dump with `before` inserted before its first table and `behind` after its last row.
     fn planted(&self, before: &str, behind: &str) -> PathBuf {
         let table = format!("{before}\nCREATE TABLE");
         let text = self.good.replacen("CREATE TABLE", &table, 1);
@@ -52,7 +52,7 @@ impl Plot {
         path
     }
 
-    /// It is refused, or fails, and nothing was done; answers why.
+    /// The restore fails, changes nothing and leaves no trace; returns its message.
     fn refused(&self, id: &str, dump: &Path) -> String {
         let said = self.scene.refused(id, &sql(dump));
         assert_eq!(fs::read_dir(&self.traces).unwrap().count(), 0, "{id}");
@@ -109,7 +109,7 @@ fn commands_and_statements_that_no_dump_has_are_refused_and_not_executed() {
     }
 }
 
-/// What functions do while the dump is restored is done by the role whose the database is.
+/// A function that runs during the restore runs as the owner of the database.
 #[test]
 fn what_a_function_of_a_dump_does_it_does_without_rights() {
     let plot = Plot::make();
@@ -136,7 +136,7 @@ fn what_a_function_of_a_dump_does_it_does_without_rights() {
     }
 }
 
-/// Whatever a dump puts there in the place of the server's own functions, the superuser does not call it.
+/// A dump may shadow the server's own functions: the superuser does not call them.
 #[test]
 fn the_superuser_calls_nothing_that_a_dump_has_brought() {
     let plot = Plot::make();
@@ -157,7 +157,7 @@ fn the_superuser_calls_nothing_that_a_dump_has_brought() {
     let path = "SELECT setconfig::text LIKE '%evil%' FROM pg_db_role_setting s JOIN pg_database d \
         ON d.oid = s.setdatabase WHERE datname = 'matter most' AND setrole = 0";
     assert_eq!(world.postgres.ask("postgres", path), "t");
-    // The client looks at the database, and a backup does.
+    // Both the client and a backup query the database.
     let backup = world.create(&json!({}));
     done(world.program(&["backup", "verify", "--deep"]).arg(backup));
     let mut asked = world.program(&["restore", "--undo"]);
@@ -169,7 +169,7 @@ fn the_superuser_calls_nothing_that_a_dump_has_brought() {
     assert_eq!(world.postgres.ask(DATABASE, owner), "mattermost");
 }
 
-/// Programs that note as whom they are executed, and what they read.
+/// Wrappers of the PostgreSQL programs that record their account and their input.
 fn noting(plot: &Plot, programs: &Path) -> PathBuf {
     let dir = plot.scene.path("programs");
     fs::create_dir(&dir).unwrap();
@@ -213,7 +213,7 @@ fn psql_is_mattermosts_account_and_kept_from_its_own_commands() {
     assert_eq!(read.matches("restrict ").count(), 2);
 }
 
-/// A psql that knows no `\restrict`: texts that it could read in two ways are refused.
+/// A psql without `\restrict`: texts that it could read in two ways are refused.
 #[test]
 fn a_psql_without_restrict_gets_nothing_that_is_unclear() {
     let Some(old) = other_version(16) else {
@@ -236,7 +236,7 @@ fn a_psql_without_restrict_gets_nothing_that_is_unclear() {
     );
 }
 
-/// A tar archive with a member that somebody has made for it.
+/// A tar archive with a member made to do harm.
 fn tarred(world: &World, kind: tar::EntryType, name: &str, target: &str) -> PathBuf {
     let path = world.dir.path().join("planted.tar");
     let mut builder = tar::Builder::new(File::create(&path).unwrap());
@@ -295,7 +295,8 @@ fn what_would_lie_elsewhere_is_refused_and_nothing_is_left() {
         let asked = supervisor.asked();
         assert!(!asked.contains(&"POST /v1/leases".to_owned()), "{id}");
     }
-    // Set-id bits are cleared, links of the archive's own are kept, and names from the root on lead nowhere else.
+    // Set-id bits are cleared, links within the archive are kept, and absolute names stay within
+    // the target.
     let good = tarred(&world, Type::Link, "/data/hard", "./data/file");
     let arguments = json!({ "operation": "foreign", "files": good });
     done(&mut restore(&world, &supervisor, "good", &arguments));

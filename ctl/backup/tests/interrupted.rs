@@ -1,5 +1,5 @@
-//! A backup that is killed, cancelled or runs out of room leaves no file of a backup's name, and the
-//! next try works without a hand's turn.
+//! A backup that is killed, cancelled or runs out of room leaves no file with a backup's name, and
+//! the next attempt succeeds without any repair.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -18,7 +18,7 @@ use mattervisor_backup::Step;
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
-/// Enough that each step takes a while.
+/// A machine with enough data that each step takes a while.
 fn filled() -> World {
     let world = World::new();
     world.postgres.ask(
@@ -35,7 +35,8 @@ fn filled() -> World {
     world
 }
 
-/// Whatever has a backup's name is one, and the same request again, as the supervisor does it, makes it.
+/// After SIGKILL every file with a backup's name is a good backup, and the supervisor's repeat of
+/// the request makes the backup.
 #[test]
 fn killed_at_each_step_it_leaves_nothing_and_the_next_try_works() {
     let world = filled();
@@ -83,7 +84,7 @@ fn killed_after_its_work_it_does_not_do_it_twice() {
 #[test]
 fn sigterm_ends_it_soon_and_nothing_is_left() {
     let world = filled();
-    // A table that somebody else has locked: pg_dump waits for it.
+    // Another session has locked a table, and pg_dump waits for the lock.
     let mut lock = world.postgres.command("psql", "matter most");
     lock.args(["-Xq"])
         .stdin(Stdio::piped())
@@ -125,7 +126,7 @@ fn two_at_once_are_refused() {
     assert!(job.wait().unwrap().success());
 }
 
-/// A directory with room for so many bytes, for as long as this lives.
+/// A directory with room for this many bytes, unmounted on drop.
 struct Small(PathBuf);
 
 impl Small {
@@ -155,7 +156,7 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     }
     let world = filled();
     let small = Small::mount(&world, 40 << 20);
-    // Known before.
+    // The check for room finds too little before the backup begins.
     assert_eq!(
         output(&mut world.request("one", &json!({}))).status.code(),
         Some(1)
@@ -164,7 +165,7 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     assert!(said.contains("free, and the backup may need"), "{said}");
     drop(small);
 
-    // Somebody else fills it meanwhile.
+    // The disk fills up while the backup is made.
     let small = Small::mount(&world, 200 << 20);
     let mut job = world.request("two", &json!({}));
     let heard = Heard::listen(&world, &mut job);
@@ -187,7 +188,7 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     drop(small);
 }
 
-/// A supervisor that stops Mattermost and starts it, and notes what it was asked.
+/// A fake supervisor that reports the stop and the start of Mattermost, and records the requests.
 fn supervisor(world: &World, answers: usize, last: String) -> std::thread::JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(world.dir.path().join("ctl.sock")).unwrap();
     std::thread::spawn(move || {
@@ -229,7 +230,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
     ];
     assert_eq!(asked.join().unwrap(), lease);
 
-    // It is not stopped: no backup, and what may be stopped is given back.
+    // Mattermost does not stop: there is no backup, and the job releases the services again.
     fs::remove_file(&socket).unwrap();
     let failed = ActionResult {
         service: "mattermost".to_owned(),
@@ -237,6 +238,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
         state: Some(ServiceState::Stopping),
         pid: None,
         seconds: 0,
+        state_in_full: None,
         detail: "did not end".to_owned(),
     };
     let asked = supervisor(&world, 2, outcome(vec![failed]));
@@ -250,7 +252,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
     assert_eq!(asked.join().unwrap(), lease);
     assert_eq!(world.names().len(), 1);
 
-    // Nor is it stopped for what cannot be: the checks come first.
+    // An error that the checks find does not stop Mattermost: the checks come first.
     fs::remove_file(&socket).unwrap();
     world.configure(&json!({ "account": "nobody-of-that-name" }));
     let mut job = world.request("three", &json!({ "mode": "offline" }));

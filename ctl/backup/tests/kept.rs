@@ -1,4 +1,4 @@
-//! What becomes of backups: listed, verified, pruned.
+//! Care of existing backups: list, verify, prune.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -22,7 +22,7 @@ fn states(world: &World) -> Vec<String> {
     list(world).into_iter().map(|(_, state)| state).collect()
 }
 
-/// Makes one older by its name.
+/// Makes a backup older by renaming it.
 fn age(world: &World, backup: &Path, day: u32) -> String {
     let name = format!("mattermost-2026-01-{day:02}T000000Z.tar.zst");
     fs::rename(backup, world.to.join(&name)).unwrap();
@@ -55,7 +55,7 @@ fn old_ones_go_and_the_last_good_one_never() {
     );
     assert_eq!(world.names(), names);
 
-    // The newest is damaged: nobody knows which one will be needed.
+    // The newest backup is damaged: prune removes nothing, because any other backup may be needed.
     let file = fs::File::options()
         .read(true)
         .write(true)
@@ -105,7 +105,7 @@ fn a_backup_by_schedule_is_verified_and_then_old_ones_go() {
         done(world.program(&["backup", "verify"]).args(&names));
     }
     world.create(&all);
-    // The configuration keeps two.
+    // The configuration keeps the two newest.
     assert_eq!(world.names().len(), 2);
     assert_eq!(states(&world), ["good", "good"]);
 }

@@ -1,5 +1,5 @@
-//! Somebody posts files while a backup is made. What the backup shows is one moment of the database, and each
-//! row of it has its file.
+//! Backups while a user posts files. A backup shows one moment of the database, and each row in it
+//! has its file.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 const DATABASE: &str = "matter most";
 
-/// One session of Mattermost's.
+/// A database session of Mattermost.
 struct Session {
     psql: Child,
     input: Option<ChildStdin>,
@@ -38,7 +38,7 @@ impl Session {
         }
     }
 
-    /// As Mattermost does it: the file first, then its rows.
+    /// Posts a file as Mattermost does: the file first, then its rows.
     fn post(&mut self, world: &World, number: u32) {
         let path = format!("data/20261130/{number}");
         let content = format!("content of {number} {}", "x".repeat(2000));
@@ -99,7 +99,7 @@ fn each_post_of_an_online_backup_has_its_file() {
         .collect();
     hold(&world.job(), steps[0]);
     let mut job = spawn(&mut job);
-    // At each step some are posted for certain, and between them as many as there is time for.
+    // Some posts certainly happen at each step, and between the steps as many as there is time for.
     for next in steps.iter().skip(1).map(Some).chain([None]) {
         held(&job);
         post(&mut session, 20);

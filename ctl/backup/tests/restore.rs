@@ -1,4 +1,4 @@
-//! Restores of real databases and files, by the program as the supervisor starts it.
+//! Restores of real databases and files. The program runs as the supervisor starts it.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 const DATABASE: &str = "matter most";
 
-/// All that a restore replaces: rows, and the content of files.
+/// Everything that a restore replaces: rows, and the content of files.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     posts: String,
@@ -96,7 +96,7 @@ fn filled() -> World {
     world
 }
 
-/// What was written after the backup.
+/// Changes the machine after the backup.
 fn change(world: &World) {
     world.postgres.ask(
         DATABASE,
@@ -109,7 +109,7 @@ fn change(world: &World) {
     world.file("config.json", b"{\"new\":true}");
 }
 
-/// The state that a restore is to make of what is there: the backup's, but for what is this machine's.
+/// The state that a restore must produce: the backup's, except for what belongs to this machine.
 fn wanted(mut saved: State) -> State {
     let mut hasher = DefaultHasher::new();
     b"of this machine".to_vec().hash(&mut hasher);
@@ -183,25 +183,25 @@ fn a_backup_takes_the_place_of_what_there_is_and_undo_brings_that_back() {
         let top = fs::metadata(world.home().join("data")).unwrap();
         assert_eq!(top.uid(), account.uid.as_raw());
     }
-    // The site's own files are beside, and not applied.
+    // The site's own files lie beside and are not applied.
     let beside = world.restore_job().join("configuration");
     let secrets = fs::read_to_string(beside.join("secrets/secrets.toml")).unwrap();
     assert!(secrets.contains("kkkkkkkk"));
     assert_eq!(databases(&world).len(), 2);
     assert!(!databases(&world).join(" ").contains("CLOSED"));
 
-    // Back, and back again.
+    // An undo goes back, and the next undo returns.
     let undo = json!({ "operation": "undo" });
     done(&mut restore(&world, &supervisor, "two", &undo));
     assert_eq!(State::of(&world), before);
     done(&mut restore(&world, &supervisor, "three", &undo));
     assert_eq!(State::of(&world), saved);
-    // Asked again by the same request, it is done already.
+    // A repeat of the same request finds the work done.
     done(&mut restore(&world, &supervisor, "three", &undo));
     assert_eq!(State::of(&world), saved);
     assert!(!databases(&world).join(" ").contains("CLOSED"));
 
-    // A backup of this has no safety copy in it, and the next restore removes the earlier one.
+    // A new backup contains no safety copy, and the next restore removes the earlier one.
     let again = world.create(&json!({}));
     let out = world.unpacked(&again);
     assert!(!output(Command::new("find").arg(&out)).stdout.is_empty());
@@ -220,7 +220,8 @@ fn a_backup_takes_the_place_of_what_there_is_and_undo_brings_that_back() {
     assert_eq!(State::of(&world), saved);
 }
 
-/// Kill -9 at each step, then what the next start does: old or new whole; and the next try works.
+/// After SIGKILL at each step, recovery leaves the old or the new state whole, and the next attempt
+/// succeeds.
 #[test]
 fn killed_at_each_step_old_or_new_is_whole_and_the_next_try_works() {
     let world = filled();
@@ -244,14 +245,14 @@ fn killed_at_each_step_old_or_new_is_whole_and_the_next_try_works() {
             (1 + copies, copies),
             "{step:?}"
         );
-        // The same request again, as the supervisor does it.
+        // The supervisor repeats the same request.
         done(&mut restore(&world, &supervisor, step.words(), &arguments));
         assert_eq!(State::of(&world), saved, "{step:?}");
         assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step:?}");
     }
 }
 
-/// The same for the way back.
+/// The same invariant for an undo.
 #[test]
 fn killed_at_each_step_of_an_undo_either_state_is_whole_and_the_next_try_works() {
     let world = filled();
@@ -270,7 +271,7 @@ fn killed_at_each_step_of_an_undo_either_state_is_whole_and_the_next_try_works()
         assert_eq!(&State::of(&world), wanted, "{step:?}");
         assert!(!databases(&world).join(" ").contains("CLOSED"), "{step:?}");
         assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step:?}");
-        // The same request again, as the supervisor does it.
+        // The supervisor repeats the same request.
         done(&mut restore(&world, &supervisor, step.words(), &undo));
         assert_eq!(State::of(&world), other, "{step:?}");
         assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step:?}");
@@ -278,7 +279,7 @@ fn killed_at_each_step_of_an_undo_either_state_is_whole_and_the_next_try_works()
     }
 }
 
-/// SIGKILL for the job as it begins a step, and what the next start does.
+/// Kills the job when it begins a step, and recovers as the supervisor's next start does.
 fn kill_at(world: &World, supervisor: &Supervisor, step: Step, id: &str, arguments: &Value) {
     let mut job = restore(world, supervisor, id, arguments);
     hold(&world.restore_job(), step);
@@ -290,7 +291,7 @@ fn kill_at(world: &World, supervisor: &Supervisor, step: Step, id: &str, argumen
     assert_eq!(recover(world), "");
 }
 
-/// How many safety copies are known of.
+/// Number of safety copies that are recorded.
 fn kept(world: &World) -> usize {
     let text = fs::read(world.restore_job().join("kept.json")).unwrap_or_default();
     let kept: Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -307,7 +308,7 @@ fn change_again(world: &World) {
     world.file("data/later", b"newer");
 }
 
-/// Past the commit point it goes forward, however often that fails.
+/// Past the commit point a restore only goes forward, however often that fails.
 #[test]
 fn what_cannot_be_finished_is_tried_again_until_it_can() {
     if !Uid::effective().is_root() {
@@ -342,7 +343,7 @@ fn what_cannot_be_finished_is_tried_again_until_it_can() {
     assert_eq!(State::of(&world), saved);
 }
 
-/// Whatever stands against it is found before anything is stopped, and leaves nothing.
+/// Every obstacle is found before anything is stopped, and the attempt leaves nothing behind.
 #[test]
 fn what_cannot_be_restored_is_refused_before_anything_is_stopped() {
     let world = filled();
@@ -414,7 +415,7 @@ fn the_database_alone_is_restored_beside_the_live_one() {
         assert_eq!(output(&mut job).status.code(), Some(1));
         assert!(message(&world).contains(wanted), "{}", message(&world));
     }
-    // Killed, it leaves nothing.
+    // A killed restore into a database of another name leaves nothing behind.
     let mut job = restore(&world, &supervisor, "three", &beside("other"));
     let heard = Heard::listen(&world, &mut job);
     let mut job = spawn(&mut job);
@@ -427,7 +428,7 @@ fn the_database_alone_is_restored_beside_the_live_one() {
     assert_eq!(world.postgres.ask("other", count), "20000");
 }
 
-/// Someone asks to stop: all is as it was.
+/// A stop before the commit point leaves everything as it was.
 #[test]
 fn sigterm_ends_it_before_the_commit_point_and_all_is_as_it_was() {
     let world = filled();
@@ -449,7 +450,7 @@ fn sigterm_ends_it_before_the_commit_point_and_all_is_as_it_was() {
     }
 }
 
-/// A directory where a file system is mounted cannot change places itself: what lies in it does.
+/// A mount point cannot be renamed, so its contents are moved instead.
 #[test]
 fn data_on_a_disk_of_its_own_is_restored_there() {
     if !Uid::effective().is_root() {
@@ -504,7 +505,7 @@ fn change_files(world: &World) {
     world.file("VERSION", b"of this machine");
 }
 
-/// A database that is sorted by ICU comes back as one.
+/// A database with an ICU locale keeps its locale provider.
 #[test]
 fn a_database_of_icu_is_restored_as_one() {
     let world = World::new();
@@ -533,7 +534,7 @@ fn a_database_of_icu_is_restored_as_one() {
     let provider = "SELECT datlocprovider FROM pg_database WHERE datname = 'icu'";
     assert_eq!(world.postgres.ask("icu", provider), "i");
 
-    // What was there before is listed, with its size.
+    // The list shows the safety copy with its size.
     let said = done(&mut world.program(&["backup", "list"]));
     assert!(
         said.contains("Kept besides: what was there until"),

@@ -1,4 +1,4 @@
-//! The safety copy of a restore: what may not touch it, and what people read of it.
+//! The safety copy of a restore: other operations do not touch it, and messages describe it.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -28,7 +28,8 @@ fn run(world: &World, supervisor: &Supervisor, id: &str, arguments: &serde_json:
     done(job.env("MATTERVISOR_SOCKET", &supervisor.socket));
 }
 
-/// Two restores may come in one second, and a clock may be set back.
+/// Two restores may happen within a second, and a clock may be set back: the names of copies must
+/// still differ.
 #[test]
 fn a_restore_stages_nothing_where_a_copy_is_kept() {
     let world = filled();
@@ -49,14 +50,14 @@ fn a_restore_stages_nothing_where_a_copy_is_kept() {
     }
 }
 
-/// What is asked before this is done.
+/// The confirmation question for this option.
 fn question(world: &World, option: &str) -> String {
     let asked = output(&mut world.program(&["restore", option]));
     assert_eq!(asked.status.code(), Some(2), "nobody agrees here");
     String::from_utf8(asked.stderr).unwrap()
 }
 
-/// A text with each moment in it as `AT`.
+/// Replaces each time in the text by `AT`.
 fn without_moments(text: &str) -> String {
     let mut out = String::new();
     let mut parts = text.split(" at ");
@@ -134,7 +135,7 @@ fn people_read_what_is_kept_and_what_an_undo_takes_away() {
     );
 }
 
-/// The database was not replaced, and what was written to it stays.
+/// A restore of files does not replace the database, so messages written since stay.
 #[test]
 fn an_undo_of_files_alone_counts_no_messages() {
     let world = filled();
@@ -156,7 +157,7 @@ fn an_undo_of_files_alone_counts_no_messages() {
     assert!(said.contains(", no database.\n"), "{said}");
 }
 
-/// Which of the two was interrupted, and how it came out.
+/// The message tells whether a restore or an undo was interrupted, and how it ended.
 #[test]
 fn what_was_interrupted_is_told_by_its_end() {
     let world = filled();

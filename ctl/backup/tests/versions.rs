@@ -1,4 +1,5 @@
-//! Backups and restores on each version of `PostgreSQL` that is here, and from each to each.
+//! Backups and restores on each installed version of `PostgreSQL`, and between all pairs of
+//! versions.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod common;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 const DATABASE: &str = "matter most";
 
-/// A machine with a server of these programs, on which somebody has written.
+/// A machine with a server of these programs, with data that contains `word`.
 fn filled(bin: PathBuf, word: &str) -> World {
     let world = World::with(bin);
     world.postgres.ask(
@@ -38,7 +39,7 @@ fn filled(bin: PathBuf, word: &str) -> World {
     world
 }
 
-/// All that a restore replaces, and whose it is.
+/// Everything that a restore replaces, with its owners.
 fn state(world: &World) -> (String, Vec<u8>) {
     let rows = world.postgres.ask(
         DATABASE,
@@ -52,7 +53,7 @@ fn state(world: &World) -> (String, Vec<u8>) {
     (rows, file)
 }
 
-/// The machine of each version, and a backup of each. None: only one version is here.
+/// A machine of each version, with a backup of it; `None` if only one version is installed.
 fn machines() -> Option<BTreeMap<u32, (World, PathBuf)>> {
     let versions = versions();
     if versions.len() < 2 {
@@ -67,7 +68,8 @@ fn machines() -> Option<BTreeMap<u32, (World, PathBuf)>> {
     Some(versions.into_iter().map(machine).collect())
 }
 
-/// Restores with these programs besides the server's own; what the job says is the error.
+/// Restores with these programs in addition to the server's own; a failure returns the job's
+/// message.
 fn restore(
     world: &World,
     supervisor: &Supervisor,
@@ -90,7 +92,8 @@ fn restore(
     }
 }
 
-/// With a newer version's programs each backup goes to each server, and can be tried there before.
+/// With the programs of the newest version, each backup can be verified and restored on each
+/// server.
 #[test]
 fn a_backup_of_each_version_goes_to_each() {
     let Some(machines) = machines() else { return };
@@ -118,7 +121,8 @@ fn a_backup_of_each_version_goes_to_each() {
     }
 }
 
-/// Without them it is refused before anything is stopped or made, and told which versions do not fit.
+/// Without those programs a restore of a newer dump is refused before anything is stopped or made;
+/// the message names both versions.
 #[test]
 fn a_newer_dump_that_no_program_here_reads_is_refused() {
     let Some(machines) = machines() else { return };

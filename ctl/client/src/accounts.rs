@@ -1,32 +1,32 @@
-//! Users and groups, from /etc/passwd and /etc/group alone: no name server is asked, so who is in neither has
-//! no name here.
+//! Users and groups from /etc/passwd and /etc/group. No name server is asked, so a user or group
+//! that only a name server knows has no name here.
 
 use std::{fs::File, io::Read, path::PathBuf};
 
-/// As much of a file is read.
+/// Most bytes read of a file.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// Users and groups of this machine, from its files.
+/// Users and groups of this machine.
 pub struct Accounts {
     passwd: String,
     group: String,
 }
 
-/// One user.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its name.
+    /// The user's name.
     pub name: String,
-    /// Its number.
+    /// The user's number.
     pub uid: u32,
-    /// The number of its first group.
+    /// The number of the user's primary group.
     pub gid: u32,
-    /// Its home.
+    /// The user's home directory.
     pub home: PathBuf,
 }
 
 impl Accounts {
-    /// Reads the files as they are now.
+    /// Reads the present files.
     pub fn read() -> Self {
         Self {
             passwd: read("/etc/passwd"),
@@ -34,7 +34,7 @@ impl Accounts {
         }
     }
 
-    /// Parses files of this content.
+    /// Parses the content of both files.
     #[cfg(any(test, feature = "testing"))]
     pub fn of(passwd: &str, group: &str) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Accounts {
         }
     }
 
-    /// An account by its name or its number.
+    /// The account with this name or number.
     pub fn account(&self, wanted: &str) -> Option<Account> {
         let mut found = lines(&self.passwd).filter(|fields| fields.len() >= 6);
         let found = found.find(|fields| fields[0] == wanted || fields[2] == wanted)?;
@@ -62,7 +62,7 @@ impl Accounts {
             .map(|fields| fields[0])
     }
 
-    /// The name of a group, or its number in words.
+    /// The name of a group; `gid N` for a group without a name.
     pub fn group(&self, gid: u32) -> String {
         self.group_name(gid)
             .map_or_else(|| format!("gid {gid}"), str::to_owned)
@@ -73,7 +73,7 @@ impl Accounts {
         self.group_line(gid).map(|fields| fields[0])
     }
 
-    /// Whether the files say that this user is in that group, whatever the session says.
+    /// Whether the files make this user a member of the group; the user's session may not know yet.
     pub fn is_member(&self, user: &str, gid: u32) -> bool {
         let first = lines(&self.passwd).find(|fields| fields[0] == user);
         let primary = first.and_then(|fields| fields.get(3).and_then(|it| it.parse().ok()));
@@ -91,7 +91,7 @@ impl Accounts {
 fn read(path: &str) -> String {
     let mut text = Vec::new();
     if let Ok(file) = File::open(path) {
-        // What could not be read has no name.
+        // A file that cannot be read only costs names.
         let _ = file.take(BYTES_MAX).read_to_end(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()

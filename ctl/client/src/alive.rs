@@ -1,8 +1,8 @@
-//! Whether a supervisor lives that cannot be connected to: by the locks that it holds.
+//! Finds out by its locks whether a supervisor that accepts no connection is alive.
 //!
-//! The kernel's list of locks says who took one, to every user that can find the file. Where it does not
-//! (some file systems have another number there than for `stat`), the file itself says it to who may
-//! read it: pid and start time of the keeper.
+//! The kernel's list of locks names the holder to every user who can find the lock file. On some
+//! file systems this list has another device number than `stat` reports. There the lock file names
+//! the keeper's pid and start time, for users who may read the file.
 
 use std::{
     fs,
@@ -12,19 +12,19 @@ use std::{
 
 use nix::sys::stat::{major, minor};
 
-/// A lock file is not longer.
+/// Longest lock file that is read.
 const LOCK_BYTES_MAX: u64 = 64;
 
-/// The process that holds a supervisor's lock.
+/// The process that holds the lock of a supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A supervisor that lives; its keeper.
+    /// The keeper of a living supervisor.
     Keeper(i32),
-    /// A control process whose keeper has died, and which still stops services.
+    /// A control process that still stops services after its keeper died.
     Rest,
 }
 
-/// The process that holds one of these locks.
+/// The process that holds the first lock that is held.
 pub(crate) fn holder(locks: &[PathBuf]) -> Option<Holder> {
     let list = proc::locks();
     locks.iter().find_map(|lock| {
@@ -38,7 +38,7 @@ pub(crate) fn holder(locks: &[PathBuf]) -> Option<Holder> {
     })
 }
 
-/// The pid in the kernel's line about a lock on this file.
+/// The pid that the kernel's list has for a lock on this file.
 fn taken_by(list: &str, device: (u64, u64), inode: u64) -> Option<i32> {
     let wanted = format!("{:02x}:{:02x}:{inode}", device.0, device.1);
     list.lines().find_map(|line| {
@@ -51,7 +51,7 @@ fn taken_by(list: &str, device: (u64, u64), inode: u64) -> Option<i32> {
     })
 }
 
-/// The process that a lock file names, if that very process lives.
+/// The process that a lock file names, if that process lives. The start time excludes a reused pid.
 fn named_in(lock: &Path) -> Option<i32> {
     let text = String::from_utf8(safe_path::read(lock, LOCK_BYTES_MAX).ok()?).ok()?;
     let (pid, start) = text.trim().split_once(' ')?;

@@ -1,8 +1,9 @@
-//! One connection a request to the control socket, HTTP/1.1 over it, JSON in it.
+//! Requests to the supervisor: HTTP/1.1 with JSON over the control socket, one connection per
+//! request.
 //!
-//! The listener stays open while the control process restarts, so a connection made then waits in
-//! the backlog. A read that is cut off is asked again for a while, and so is what is as well said
-//! twice; any other change is not (`change.rs`). Limits: the constants below.
+//! The listener stays open while the control process restarts, so a connection made meanwhile waits
+//! in the backlog. Reads and idempotent requests are repeated for a while after a broken
+//! connection; no other change is (`operation.rs`). Limits: the constants below.
 
 use std::fmt::Write as _;
 
@@ -35,28 +36,28 @@ use crate::{
 
 /// Longest path that fits into a socket address, without its NUL.
 const SOCKET_PATH_MAX: usize = 107;
-/// Longest answer that is no stream.
+/// Longest answer that is not a stream.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// A supervisor that lives makes its socket again within this, unless something is wrong.
+/// A living supervisor makes its socket again within this time, unless something is wrong.
 const SOCKET_MADE_MAX: Duration = Duration::from_secs(2);
 /// Pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// How to reach the supervisor, and how long to be patient.
+/// How to reach the supervisor, and how long to wait for it.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The control socket.
     pub socket: PathBuf,
-    /// A supervisor that says nothing for so long does not answer.
+    /// Longest silence: a supervisor that sends nothing for this time does not answer.
     pub answer_max: Duration,
-    /// Attempts to connect again end after this.
+    /// Longest time for repeating a request after broken connections.
     pub reconnect_max: Duration,
-    /// Lock files that a living supervisor holds.
+    /// Lock files that a running supervisor holds.
     pub locks: Vec<PathBuf>,
 }
 
 impl Client {
-    /// A client for that socket.
+    /// A client for this socket.
     pub fn new(socket: PathBuf) -> Self {
         Self {
             locks: vec![socket.with_file_name("lock")],
@@ -66,12 +67,13 @@ impl Client {
         }
     }
 
-    /// Asks for one value.
+    /// Requests a value.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.set(Method::GET, path, &[]).await
     }
 
-    /// Has something be as it says, and asks for one value. Done twice it is as done once.
+    /// Sends an idempotent request and returns the value of its answer. A broken connection repeats
+    /// the request.
     ///
     /// # Errors
     /// The supervisor cannot be reached, or refuses.
@@ -88,7 +90,7 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| not_understood(&error))
     }
 
-    /// Like [`Client::get`], but none where the answer is 404.
+    /// Like [`Client::get`], but `None` for a 404.
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
         let (status, body) = self.fetch(Method::GET, path, &[]).await?;
         match status {
@@ -100,7 +102,7 @@ impl Client {
         }
     }
 
-    /// Asks for a stream of lines.
+    /// Requests a stream of lines.
     pub async fn follow<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -108,7 +110,7 @@ impl Client {
         self.stream(Method::GET, path, Vec::new()).await
     }
 
-    /// Asks for a change, once, and for the stream of lines that tells about it.
+    /// Requests a change, once, and returns the stream of lines about the change.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -165,7 +167,7 @@ impl Client {
         let body = timeout(self.answer_max, whole(response))
             .await
             .unwrap_or(Err(TransportError::Silent(self.answer_max)))?;
-        // A change is refused in the stream's own words.
+        // A change is refused by a line of its stream, not by an `ErrorReply`.
         if let Ok(api::Progress::Refused(reply)) = serde_json::from_slice(&body) {
             return Err(TransportError::Replied(reply.into()));
         }
@@ -197,7 +199,8 @@ impl Client {
         sender.send_request(request).await.map_err(broken)
     }
 
-    /// Connects; a full backlog is waited for, and a socket that a living supervisor is about to make.
+    /// Connects. A full backlog is waited for, and so is a socket that a living supervisor is about
+    /// to make.
     async fn connect(&self) -> io::Result<UnixStream> {
         let begun = Instant::now();
         loop {
@@ -229,7 +232,7 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
     if socket.as_os_str().len() <= SOCKET_PATH_MAX {
         return UnixStream::connect(socket).await;
     }
-    // Too long for an address: reached through the open directory.
+    // The path is too long for a socket address, so it leads through the open directory.
     let directory = std::fs::OpenOptions::new()
         .read(true)
         .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
@@ -245,7 +248,7 @@ async fn whole(response: Response<Incoming>) -> Result<Bytes, TransportError> {
         .map_err(|error| TransportError::Broken(error.to_string()))
 }
 
-/// A word as it may stand in a path or query.
+/// Percent-encodes a word for a path or a query.
 pub fn escaped(word: &str) -> String {
     let mut text = String::with_capacity(word.len());
     for &byte in word.as_bytes() {

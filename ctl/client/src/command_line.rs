@@ -1,4 +1,5 @@
-//! One command line of `ctl`, read and carried out: by `ctl` itself, or by the program that has the command.
+//! Parses a command line of `ctl` and carries it out. `ctl` itself and the programs that have
+//! commands of `ctl` share this code.
 
 use std::{ffi::OsString, fmt::Debug, process::ExitCode};
 
@@ -23,17 +24,17 @@ pub struct Cli<C: Subcommand + Debug> {
     pub command: C,
 }
 
-/// Why no command runs.
+/// Why a command line runs no command.
 #[derive(Debug)]
 pub enum Stop {
     /// Help, version, or clap's message about a mistake.
     Shown {
         /// Styled text.
         text: String,
-        /// 0 for help and version.
+        /// Exit code; 0 for help and version.
         code: u8,
     },
-    /// A mistake that clap explains worse than this crate.
+    /// A mistake that this crate explains better than clap.
     Error(Error),
 }
 
@@ -65,8 +66,8 @@ impl Stop {
     }
 }
 
-/// The whole of a program that has commands of `ctl`: answers a shell that completes a line, or does what
-/// the arguments ask.
+/// The `main` of a program that has commands of `ctl`: answers a completing shell, or does what the
+/// arguments ask.
 pub fn main<C: Subcommand + Debug>(
     work: impl AsyncFnOnce(&Context, C) -> Result<u8, Error>,
 ) -> ExitCode {
@@ -75,7 +76,7 @@ pub fn main<C: Subcommand + Debug>(
     ExitCode::from(run(&arguments, Output::standard(), work))
 }
 
-/// Does what the arguments ask of a program that has commands of `ctl`, and answers the exit code.
+/// Does what the arguments ask of a program that has commands of `ctl`, and returns the exit code.
 pub fn run<C: Subcommand + Debug>(
     arguments: &[OsString],
     output: Output,
@@ -93,8 +94,8 @@ pub fn run<C: Subcommand + Debug>(
     }
 }
 
-/// Does the work of a command and answers the exit code; a failure is printed here and nowhere else.
-/// `asked_of_sv` are the names of services that `sv` would have been asked about, for its lines.
+/// Does the work of a command and returns the exit code. Only this function prints a failure.
+/// `asked_of_sv` names the services that `sv` would have been asked about, for its lines.
 pub fn carry_out(
     global: Global,
     output: Output,
@@ -112,7 +113,7 @@ pub fn carry_out(
     };
     ended.unwrap_or_else(|error| {
         if context.format == Format::Runit {
-            // Whoever closed stdout learns it by the exit code.
+            // A failed write is ignored: the exit code still reports the failure.
             let _ = context.print(&runit::failure(error.kind, asked_of_sv));
         }
         context.output.borrow_mut().error(&error);

@@ -1,5 +1,6 @@
-//! Completion: a shell asks this program itself, so that it knows the services that there are. It
-//! is fast or silent: a supervisor that is down or slow gives no names, and no error either.
+//! Shell completion: the shell runs this program for each completion, so completion knows the
+//! services of the running plan. Completion is fast or silent: a supervisor that is down or slow
+//! yields no names and no error.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Client;
 
-/// Set by a shell that completes a line, to its name.
+/// Environment variable that a completing shell sets, to the shell's name.
 pub const VARIABLE: &str = "CTL_COMPLETE";
 /// Longest wait of a shell for names.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -23,7 +24,8 @@ pub fn asked() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// Answers a shell that asks, by this definition of the command line, and ends; otherwise does nothing.
+/// Answers a shell that completes a line, by this definition of the command line, and exits;
+/// returns if no shell asks.
 pub fn answer(definition: fn() -> clap::Command) {
     if asked() {
         CompleteEnv::with_factory(definition)
@@ -33,7 +35,7 @@ pub fn answer(definition: fn() -> clap::Command) {
     }
 }
 
-/// Enabled tools of the plan that runs. For clap's `SubcommandCandidates`.
+/// Enabled tools of the running plan. For clap's `SubcommandCandidates`.
 pub fn tools() -> Vec<CompletionCandidate> {
     let reply: Option<ToolsReply> = known("/v1/tools", socket(std::env::args_os()));
     let tools = reply.into_iter().flat_map(|reply| reply.tools);
@@ -76,12 +78,12 @@ fn known<T: DeserializeOwned>(path: &str, socket: PathBuf) -> Option<T> {
     runtime.block_on(ask).ok()?.ok()
 }
 
-/// The line being completed, from its program on. The shell hands it over after `--`.
+/// The words of the line being completed, from its program on. The shell passes them after `--`.
 pub fn line(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     arguments.skip_while(|word| word != "--").skip(1)
 }
 
-/// The socket that the line being completed means.
+/// The control socket, by the options of the line being completed.
 fn socket(arguments: impl Iterator<Item = OsString>) -> PathBuf {
     let mut words = line(arguments);
     let (mut root, mut socket) = (None, None);

@@ -1,4 +1,5 @@
-//! The context of a command, from the global options and the environment.
+//! The context of a command: the supervisor's client, the output and the global options, from the
+//! command line and the environment.
 
 use std::{
     cell::RefCell,
@@ -8,27 +9,27 @@ use std::{
 
 use crate::{Client, Error, Format, Global, Output};
 
-/// The supervisor's client, the output and the options of every command.
+/// The context that every command gets.
 pub struct Context {
-    /// The supervisor.
+    /// Client of the supervisor.
     pub client: Client,
     /// How to print.
     pub format: Format,
-    /// Wait for the end of a change.
+    /// Whether to wait for the end of a change.
     pub wait: bool,
-    /// For how long at most.
+    /// Longest wait for a change; absent: no limit.
     pub timeout: Option<Duration>,
     /// `--root`.
     pub root: PathBuf,
     /// `--catalog`.
     pub catalog: Option<PathBuf>,
-    /// Borrowed for single calls only, never across an await.
+    /// Borrowed for single calls only, never across an await: a second borrow would panic.
     pub output: RefCell<Output>,
 }
 
 impl Context {
-    /// Builds the context from options and environment. The directories above the root and the catalogue are
-    /// trusted from now on: they are the administrator's business.
+    /// Builds the context from options and environment. From now on the directories above the root
+    /// and the catalogue are trusted, because the administrator chose them.
     pub fn new(global: Global, output: Output) -> Self {
         let root = root(global.root);
         let catalog = global
@@ -56,31 +57,32 @@ impl Context {
         self.output.borrow_mut().text(text)
     }
 
-    /// Says something on the way: among the results for people, else beside them.
+    /// Prints a note: to stdout in the table format, else to stderr, so that stdout stays parsable.
     pub fn note(&self, line: &str) {
         let mut output = self.output.borrow_mut();
         if self.format == Format::Table {
-            // Whoever closed stdout does not want to know; the change goes on.
+            // A closed stdout is no reason to fail: the change goes on.
             let _ = output.text(&format!("{line}\n"));
         } else {
             output.note(line);
         }
     }
 
-    /// A person reads stdout.
+    /// Whether stdout is a terminal.
     pub fn terminal(&self) -> bool {
         self.output.borrow().terminal
     }
 }
 
-/// The directory that stands before all others.
+/// The prefix of all paths.
 fn root(asked: Option<PathBuf>) -> PathBuf {
     asked
         .or_else(|| environment("MATTERVISOR_ROOT"))
         .unwrap_or_else(|| PathBuf::from("/"))
 }
 
-/// A client for the socket that is named, or for that of a root, where the supervisor has two locks.
+/// A client for the named socket, or for the socket of a root. A supervisor under a root has two
+/// locks.
 fn client(root: &Path, named: Option<PathBuf>) -> Client {
     let of_root = named.is_none();
     let mut client = Client::new(socket(Some(root.to_owned()), named));
@@ -90,12 +92,12 @@ fn client(root: &Path, named: Option<PathBuf>) -> Client {
     client
 }
 
-/// The control socket that is meant by `--root` and `--socket`.
+/// The control socket by `--root` and `--socket`.
 pub fn socket(root_asked: Option<PathBuf>, asked: Option<PathBuf>) -> PathBuf {
     asked.unwrap_or_else(|| root(root_asked).join("run/mattervisor/ctl.sock"))
 }
 
-/// An empty variable is as good as none.
+/// A path from an environment variable. An empty variable counts as unset.
 fn environment(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)
         .filter(|path| !path.is_empty())

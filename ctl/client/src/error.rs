@@ -1,25 +1,25 @@
-//! What goes wrong, as one sentence, what to do about it, and an exit code.
+//! Errors of `ctl`: one sentence, hints what to do, and an exit code.
 
 use std::io;
 
 use api::{ErrorKind, ErrorReply};
 
-/// Kind of failure. It alone decides the exit code.
+/// Kind of an error. The kind alone decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Whoever read our output has gone. Not a failure of ours.
+    /// The reader of our output has gone, which is not a failure.
     OutputClosed,
-    /// The supervisor was asked, and did not do it.
+    /// The supervisor did not do what was asked.
     Failed,
     /// The command line is wrong.
     Usage,
     /// A service is not running or not ready.
     NotReady,
-    /// There is no service of that name.
+    /// No service has this name.
     UnknownService,
-    /// Nobody answers at the socket.
+    /// Nothing answers at the socket.
     Unreachable,
-    /// The peer may not do this.
+    /// The caller may not do this.
     NotAllowed,
     /// `--timeout` has passed.
     TimedOut,
@@ -48,7 +48,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// Decides the exit code.
+    /// The kind, which decides the exit code.
     pub kind: Kind,
     /// What could not be done, lower case, no full stop.
     pub message: String,
@@ -73,7 +73,7 @@ impl Error {
         self
     }
 
-    /// Writing to stdout has failed.
+    /// The error of a failed write to stdout.
     pub fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Kind::OutputClosed, "the output was closed");

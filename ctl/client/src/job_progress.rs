@@ -1,4 +1,4 @@
-//! How far a job is, in one line: the step, how much of it, how fast, and the time left.
+//! The progress line of a job: the step, how much of it is done, the rate, and the time left.
 
 use std::{
     fmt::Write as _,
@@ -9,7 +9,7 @@ use api::{JobProgress, JobUnit};
 
 use crate::render::shown;
 
-/// No rate is told before a step has taken so long.
+/// Least time in a step before its rate is shown.
 const RATE_AFTER: Duration = Duration::from_secs(1);
 
 /// The progress line of a job, from its last report.
@@ -22,7 +22,7 @@ pub(crate) struct JobLine {
 }
 
 impl JobLine {
-    /// Takes a report of the job. True: another step has begun.
+    /// Takes a progress report. Returns whether another step has begun.
     pub(crate) fn hear(&mut self, at: JobProgress, now: Instant) -> bool {
         let is_new = self.at.as_ref().is_none_or(|before| before.step != at.step);
         if is_new {

@@ -1,10 +1,10 @@
-//! Reaches the supervisor and speaks to people, for `ctl` and the programs beside it: the command line that
-//! they share (`options`, `command_line`), requests over the control socket, errors with their exit codes,
-//! output, progress.
+//! The library of `ctl` and of the programs beside it: the command line that they share (`options`,
+//! `command_line`), requests over the control socket, errors with exit codes, output and progress.
 //!
-//! `ctl NAME` of a big command executes the program that [`programs`] names, with the same arguments: that
-//! program reads them by the same definition, so help and errors say `ctl NAME` wherever they come from.
-//! What is here is small: no TLS, no terminal library, no name look-ups.
+//! For a big command, `ctl NAME` executes the program that [`programs`] names, with the same
+//! arguments. That program parses them by the same definition, so help and errors read `ctl NAME`
+//! from either program. This crate stays small, because `ctl` starts for every command: no TLS, no
+//! terminal library, no name look-ups.
 
 pub mod accounts;
 mod alive;

@@ -1,4 +1,4 @@
-//! Reads newline-delimited JSON off a response as it comes in.
+//! Reads newline-delimited JSON from a response while the response arrives.
 
 use std::marker::PhantomData;
 
@@ -15,7 +15,7 @@ use crate::{
 /// Longest line of a stream, in bytes.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
-/// A stream of JSON values, one a line.
+/// A stream of JSON values, one per line.
 pub struct Lines<T> {
     body: Incoming,
     rest: Vec<u8>,
@@ -32,7 +32,8 @@ impl<T: DeserializeOwned> Lines<T> {
         }
     }
 
-    /// The values that have arrived since the last call, at least one; none at the end of the stream.
+    /// The values that have arrived since the last call, at least one; `None` at the end of the
+    /// stream.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, TransportError> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| TransportError::Broken(error.to_string()))?;

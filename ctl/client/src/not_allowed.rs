@@ -1,5 +1,6 @@
-//! Why the control socket is closed to this user, and who can change that: the supervisor cannot
-//! be asked, so its file, the directories on the way and the machine's accounts are looked at.
+//! Explains why the control socket is closed to this user, and who can change that. The supervisor
+//! cannot be asked, so this module looks at the socket file, the directories above it and the
+//! accounts of the machine.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -14,16 +15,16 @@ use crate::{
     error::{Error, Kind},
 };
 
-/// Who may write to a file that they own the group of, or that is everybody's.
+/// Permission bit by which the owning group may connect.
 const GROUP_MAY: u32 = 0o020;
 
-/// Who asks.
+/// The calling user.
 struct Caller {
     uid: u32,
     gids: Vec<u32>,
 }
 
-/// Whom the socket lets connect.
+/// The owner and the groups that may connect to the socket.
 struct OpenTo {
     uid: u32,
     gids: Vec<u32>,
@@ -61,7 +62,7 @@ pub(crate) fn explain(socket: &Path) -> Error {
     closed_to(socket, &caller, &open, &accounts)
 }
 
-/// The first directory on the way that this user may not enter.
+/// The topmost directory above the socket that this user may not enter.
 fn closed_directory(socket: &Path) -> Option<&Path> {
     let directories = socket.parent()?.ancestors();
     directories
@@ -78,7 +79,7 @@ fn look_at(socket: &Path) -> Option<OpenTo> {
     let mut list = [0; api::ACL_BYTES_MAX];
     let gids = match lgetxattr(socket, api::ACL_ATTRIBUTE, &mut list[..]) {
         Ok(length) => api::groups_of_acl(&list[..length], file.gid())?,
-        // Without a list the mode says it all.
+        // Without an access control list, the mode says who may connect.
         Err(_) if file.mode() & GROUP_MAY != 0 => vec![file.gid()],
         Err(_) => Vec::new(),
     };

@@ -1,10 +1,10 @@
-//! Carries one operation to its end: a start, a stop, a reconfigure, whatever changes something.
+//! Carries one operation (a start, a stop, a reconfigure or any other change) to its end.
 //!
-//! This module sends the request, follows the stream of its progress and answers the outcome. When the
-//! connection breaks, it asks the supervisor how the operation ended. An operation that the supervisor
-//! does not know never arrived: the request is sent again, with the same id, and the supervisor carries
-//! an id out once at most. Ctrl-C and `--timeout` end the waiting, not the operation.
-//! Limit: `SENDS_MAX`.
+//! This module sends the request, follows the stream of its progress and answers the outcome. When
+//! the connection breaks, it asks the supervisor how the operation ended. An operation that the
+//! supervisor does not know never arrived: the request is sent again, with the same id, and the
+//! supervisor carries out an id at most once. Ctrl-C and `--timeout` end the waiting, not the
+//! operation. Limit: `SENDS_MAX`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,34 +28,35 @@ use crate::{
     transport_error::TransportError,
 };
 
-/// Pause between two questions about an operation whose stream was lost.
+/// Pause between two requests for the outcome of an operation whose stream broke.
 const ASK_PAUSE: Duration = Duration::from_millis(200);
 
-/// An operation whose connection breaks each time is sent so often.
+/// How often an operation is sent while its connection keeps breaking.
 const SENDS_MAX: usize = 8;
 
-/// An operation as it is asked for.
+/// An operation, ready to send.
 pub struct Operation {
-    /// Made by [`new_id`]: by this id the supervisor knows the operation again.
+    /// The id by which the supervisor recognises the operation; made by [`new_id`].
     pub id: String,
-    /// Where to post it.
+    /// The path to post to.
     pub path: String,
-    /// The request.
+    /// The body of the request.
     pub body: Vec<u8>,
-    /// States in which a service has come to what was asked.
+    /// States in which a service has reached what was asked.
     pub ends: &'static [ServiceState],
-    /// Whether to hang up once the operation is accepted: for a request that cannot say so itself.
+    /// Whether to hang up once the operation is accepted: for requests without a `wait` of their
+    /// own.
     pub leave_when_accepted: bool,
 }
 
-/// States in which a service that was to start has come to an end.
+/// States that end a start of a service.
 pub const UP_ENDS: &[ServiceState] = &[
     ServiceState::Running,
     ServiceState::Completed,
     ServiceState::Failed,
     ServiceState::Disabled,
 ];
-/// States in which a service that was to stop has come to an end.
+/// States that end a stop of a service.
 pub const DOWN_ENDS: &[ServiceState] = &[
     ServiceState::Stopped,
     ServiceState::Completed,
@@ -63,7 +64,7 @@ pub const DOWN_ENDS: &[ServiceState] = &[
     ServiceState::Disabled,
 ];
 
-/// States in which a job that was asked for has come to an end.
+/// States that end a job.
 pub const JOB_ENDS: &[ServiceState] = &[
     ServiceState::Completed,
     ServiceState::Stopped,
@@ -73,7 +74,7 @@ pub const JOB_ENDS: &[ServiceState] = &[
 
 /// A new id, 128 random bits.
 pub fn new_id() -> String {
-    // Keyed by the kernel's random numbers, each state anew.
+    // Each `RandomState` has its own keys; the kernel's random numbers seed them.
     let random = || RandomState::new().build_hasher().finish();
     let stamp = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
     let mut mixed = RandomState::new().build_hasher();
@@ -83,7 +84,7 @@ pub fn new_id() -> String {
 }
 
 impl Operation {
-    /// The outcome of an operation that nobody waits for.
+    /// The outcome of an operation that is left once it is accepted.
     fn left(&self, unstored: Unstored) -> Outcome {
         Outcome {
             job: None,
@@ -97,22 +98,22 @@ impl Operation {
     }
 }
 
-/// How far the operation is, by what its stream has told.
+/// Progress of an operation, from the lines of its stream.
 struct Tracker<'a> {
     context: &'a Context,
     spinner: Spinner,
     ends: &'static [ServiceState],
     accepted: Cell<bool>,
-    /// Each service that it is about; none: nothing has been told of that one yet.
+    /// The operation's services; `None`: no line about the service has come yet.
     services: RefCell<BTreeMap<String, Option<ServiceProgress>>>,
     job: RefCell<JobLine>,
 }
 
-/// What a service does now.
+/// The present state of a service.
 #[derive(Clone)]
 struct ServiceProgress {
     state: ServiceState,
-    /// Why, in the supervisor's words; empty where there is nothing to say.
+    /// The supervisor's reason for the state; empty without one.
     detail: String,
 }
 
@@ -125,7 +126,7 @@ impl fmt::Display for ServiceProgress {
     }
 }
 
-/// Asks for the operation and waits for its end.
+/// Sends the operation and waits for its end.
 pub async fn carry_out(context: &Context, operation: &Operation) -> Result<Outcome, Error> {
     let tracker = Tracker {
         context,
@@ -168,7 +169,7 @@ async fn follow(
         .hint("look at the supervisor's log, then give the command again"))
 }
 
-/// Sends the operation and follows it to its end. None: the operation never arrived.
+/// Sends the operation and follows it to its end; `None` if the operation never arrived.
 async fn send(
     context: &Context,
     operation: &Operation,
@@ -210,7 +211,7 @@ async fn send(
                             tracker.spinner.say(|| shown(&detail).into_owned());
                         }
                         Progress::Job { at, .. } => tracker.job(at),
-                        // Of a dry run, which is no change.
+                        // Only a dry run sends a preview, and a dry run is not an operation.
                         Progress::Preview(_) => {}
                         Progress::Done(outcome) => return Ok(Some(outcome)),
                         Progress::Refused(reply) => return Err(reply.into()),
@@ -225,7 +226,7 @@ async fn send(
     }
 }
 
-/// Asks how the operation ended, after its connection broke. None: the operation never arrived.
+/// Asks how the operation ended after its connection broke; `None` if the operation never arrived.
 async fn outcome(
     context: &Context,
     operation: &Operation,
@@ -278,7 +279,7 @@ impl Tracker<'_> {
         self.spinner.say(|| self.awaited());
     }
 
-    /// Shows how far a job is: on a terminal all the time, in a pipe by a line for each step.
+    /// Shows the progress of a job: continuously on a terminal, one line per step in a pipe.
     fn job(&self, at: JobProgress) {
         let mut line = self.job.borrow_mut();
         let is_new = line.hear(at, Instant::now());
@@ -288,7 +289,7 @@ impl Tracker<'_> {
         }
     }
 
-    /// The services that have not come to what was asked, with what they do instead.
+    /// The services that have not reached what was asked, with their present state.
     fn pending(&self) -> Vec<(String, Option<ServiceProgress>)> {
         let services = self.services.borrow();
         let ended = |it: &ServiceProgress| self.ends.contains(&it.state);
@@ -349,7 +350,7 @@ impl Tracker<'_> {
     }
 }
 
-/// SIGINT as an event of the loop.
+/// Ctrl-C (SIGINT) as a future, so that waiting for an operation can end without ending it.
 struct Interrupt(UnixStream);
 
 impl Interrupt {

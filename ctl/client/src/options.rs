@@ -1,18 +1,19 @@
-//! The options of every command: which supervisor is meant, and how to print and wait.
+//! The global options of `ctl`: which supervisor is meant, and how to print and wait.
 //!
-//! They are hidden from the help of each command and listed once, by `ctl help`.
+//! The help of each command hides these options, and `ctl help` lists them once.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum};
 
-/// An empty variable counts as none, which clap's own `env` would refuse.
+/// The variable is read elsewhere (`context.rs`): an empty variable counts as unset, and clap's own
+/// `env` would refuse it.
 const ROOT_HELP: &str = "Prefix for all paths [env: MATTERVISOR_ROOT] [default: /]";
 
 const CATALOG_HELP: &str =
     "Directory of the catalogue, for commands that read service files [env: MATTERVISOR_CATALOG]";
 
-// What every command takes.
+// The global options.
 #[expect(
     missing_docs,
     reason = "it would be the help of the command that takes it"
@@ -48,7 +49,7 @@ pub struct Global {
     pub help: Option<bool>,
 }
 
-/// The definition with the options of every command shown, which each command's own help leaves out.
+/// Shows the global options in the help of this command.
 pub fn with_global_options(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.hide(false))
 }
@@ -64,7 +65,7 @@ pub enum Format {
     Runit,
 }
 
-/// `90s`, `5m`, `1h30m`, or a bare number of seconds.
+/// Reads `90s`, `5m`, `1h30m`, or a bare number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));

@@ -1,5 +1,5 @@
-//! Where text goes: stdout for what was asked, stderr for what is said on the way. Colour and
-//! layout depend on whether a person is looking; styles are stripped here when none is.
+//! Where text goes: stdout gets what was asked for, stderr gets notes and errors. Colour and layout
+//! depend on whether a person reads the stream; this module strips styles where nobody does.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::{
     render::{HINT, RED_BOLD, shown_lines},
 };
 
-/// Both streams and who is at their ends.
+/// Both output streams, and what reads them.
 pub struct Output {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
@@ -49,17 +49,17 @@ impl Output {
         }
     }
 
-    /// Writes styled text to stdout, as it is, in one go.
+    /// Writes styled text to stdout with one write.
     pub fn text(&mut self, text: &str) -> Result<(), Error> {
         write(&mut *self.out, self.out_colour, text).map_err(|error| Error::output(&error))
     }
 
-    /// Writes one styled line to stderr. Nobody can be told if that fails.
+    /// Writes one styled line to stderr. A failed write has nowhere to be reported.
     pub fn note(&mut self, line: &str) {
         let _ = write(&mut *self.err, self.err_colour, &format!("{line}\n"));
     }
 
-    /// Says what went wrong and what to do about it.
+    /// Prints an error and its hints.
     pub fn error(&mut self, error: &Error) {
         if error.kind == Kind::OutputClosed {
             return;

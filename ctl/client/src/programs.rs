@@ -1,7 +1,9 @@
-//! The commands that are programs of their own beside `ctl`, as git and cargo have them: what is big, needs
-//! TLS, a parser or a terminal library. `ctl` executes them in its own place, with the arguments that it got.
+//! Commands that are programs of their own beside `ctl`, as with git and cargo: big ones, and those
+//! that need TLS, a parser or a terminal library. `ctl` executes such a program in its own place,
+//! with its own arguments.
 //!
-//! This is the one list of them: by it `ctl` finds the program, and shows the command in its help.
+//! [`PROGRAMS`] is the only list of them: by it `ctl` finds the program and shows the command in
+//! its help.
 
 use std::{
     ffi::OsString,
@@ -16,9 +18,9 @@ use crate::{Error, Kind};
 /// A command that is a program of its own.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Program {
-    /// As it is written after `ctl`.
+    /// The word after `ctl`.
     pub command: &'static str,
-    /// The file that has it.
+    /// File name of the program.
     pub file: &'static str,
     /// Its line in the help.
     pub about: &'static str,
@@ -72,7 +74,7 @@ pub fn about(command: &str) -> &'static str {
 }
 
 impl Program {
-    /// Puts the program in the place of this one. Comes back only with the reason why it could not.
+    /// Replaces this process by the program. Returns only if that failed, with the reason.
     pub fn execute(&self, arguments: &[OsString]) -> Error {
         let places = places();
         let found = places
@@ -157,12 +159,12 @@ mod tests {
         );
     }
 
-    /// Whoever installs ctl installs what it executes, and what services execute.
+    /// Every way to install `ctl` also installs the programs that `ctl` and services execute.
     #[test]
     fn every_program_is_installed_wherever_ctl_is() {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let marks = [
-            ("README.md", "target/release/mattervisor-{"),
+            ("packaging/stage.sh", "for name in "),
             ("packaging/systemd/boot-test.sh", "for program in "),
             ("dev", "client=("),
         ];

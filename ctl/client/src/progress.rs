@@ -1,10 +1,10 @@
-//! One line on a terminal's stderr that says what is awaited; nothing at all in a pipe.
+//! A line on the terminal of stderr that says what the command waits for; a pipe gets nothing.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The line. Gone when dropped.
+/// The line; dropping it clears the line.
 pub struct Spinner(Option<ProgressBar>);
 
 impl Spinner {
@@ -20,14 +20,14 @@ impl Spinner {
         }))
     }
 
-    /// Says what is awaited now.
+    /// Shows what the command waits for now.
     pub fn say(&self, message: impl FnOnce() -> String) {
         if let Some(bar) = &self.0 {
             bar.set_message(message());
         }
     }
 
-    /// Lets `print` write lines without tearing the spinner's.
+    /// Runs `print` while the spinner is hidden, so that the lines of both do not mix.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(bar) => bar.suspend(print),

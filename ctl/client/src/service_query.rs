@@ -1,7 +1,7 @@
-//! Names of services on the command line, and the requests that carry them.
+//! Service names on the command line, and the requests that carry them.
 //!
-//! The server alone matches names, exactly or as shell patterns: an unknown name gets the same answer
-//! from every command.
+//! Only the server matches names, exactly or as shell patterns, so every command answers an unknown
+//! name alike.
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -20,7 +20,7 @@ pub struct ServicesArgs {
     pub names: Vec<String>,
 }
 
-/// Path of a status request for these services; for all services if there are no names.
+/// Path of a status request for these services; without names, for all services.
 pub fn status_path(names: &[String]) -> String {
     if names.is_empty() {
         return "/v1/services".to_owned();

@@ -1,4 +1,5 @@
-//! What the tests share: one service in every state, and a supervisor that says what it is told.
+//! Fixtures for the tests of `ctl` and its programs: a service in every state, and a fake
+//! supervisor that gives prepared answers.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
@@ -20,10 +21,10 @@ use tempfile::TempDir;
 
 use crate::output::Output;
 
-/// The moment at which every test looks.
+/// The present time of every test.
 pub const NOW: &str = "2026-11-22T12:00:00Z";
 
-/// A supervisor that runs.
+/// Status of a running supervisor.
 pub fn supervisor() -> SupervisorStatus {
     SupervisorStatus {
         version: "0.1.0".into(),
@@ -40,7 +41,7 @@ pub fn supervisor() -> SupervisorStatus {
     }
 }
 
-/// A service that is up and ready.
+/// Status of a service that is up and ready.
 pub fn service(name: &str) -> ServiceStatus {
     ServiceStatus {
         leased: None,
@@ -79,7 +80,7 @@ fn down(name: &str, state: ServiceState) -> ServiceStatus {
     }
 }
 
-/// One service in every state.
+/// A service in every state, some with a reason of each kind. Tests refer to them by index.
 pub fn every_state() -> Vec<ServiceStatus> {
     let exit = LastExit {
         code: Some(1),
@@ -150,7 +151,7 @@ pub fn every_state() -> Vec<ServiceStatus> {
     ]
 }
 
-/// What became of one service by an action.
+/// Result of an action for a service.
 pub fn result(name: &str, verdict: Verdict, state: ServiceState, pid: Option<i32>) -> ActionResult {
     let detail = if verdict == Verdict::Failed {
         "exit code 1"
@@ -163,11 +164,12 @@ pub fn result(name: &str, verdict: Verdict, state: ServiceState, pid: Option<i32
         state: Some(state),
         pid,
         seconds: 1,
+        state_in_full: None,
         detail: detail.into(),
     }
 }
 
-/// A link of a chain of causes, about one of [`every_state`].
+/// A link of a chain of causes, about the service of this index in [`every_state`].
 pub fn step(depth: u32, index: usize, sentence: &str) -> WhyStep {
     WhyStep {
         service: every_state()[index].clone(),
@@ -183,28 +185,28 @@ pub fn step(depth: u32, index: usize, sentence: &str) -> WhyStep {
     }
 }
 
-/// What one connection gets for its request.
+/// The answer to the request of a connection.
 pub enum Answer {
-    /// This status and body, whole.
+    /// A whole answer with this status and body.
     Whole(u16, String),
-    /// 200 and these lines, then the connection breaks.
+    /// Status 200 and these lines; then the connection breaks.
     Cut(String),
-    /// Nothing: the connection breaks.
+    /// No answer: the connection breaks.
     Hangup,
-    /// Nothing until the client goes away.
+    /// No answer until the client closes the connection.
     Silence,
-    /// 200 and these lines, then nothing until the client goes away.
+    /// Status 200 and these lines, then nothing until the client closes the connection.
     Stall(String),
 }
 
-/// A supervisor that gives each connection its answer, in order.
+/// A fake supervisor. Each connection gets the next answer, in order.
 pub struct Fake {
-    /// Its root.
+    /// The root of the supervisor's paths.
     pub root: TempDir,
     thread: JoinHandle<Vec<String>>,
 }
 
-/// The socket of a root, its directory made.
+/// Path of a root's control socket; makes its directory.
 pub fn socket_of(root: &TempDir) -> PathBuf {
     let run = root.path().join("run/mattervisor");
     std::fs::create_dir_all(&run).unwrap();
@@ -212,7 +214,7 @@ pub fn socket_of(root: &TempDir) -> PathBuf {
 }
 
 impl Fake {
-    /// Listens under a root of its own.
+    /// Listens under a new root.
     pub fn new(answers: Vec<Answer>) -> Self {
         let root = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(socket_of(&root)).unwrap();
@@ -226,7 +228,7 @@ impl Fake {
         Self { root, thread }
     }
 
-    /// The requests it got: first line, and body after a space.
+    /// The received requests, each as its first line, a space and its body.
     pub fn requests(self) -> Vec<String> {
         self.thread.join().unwrap()
     }
@@ -270,7 +272,7 @@ fn serve(mut stream: UnixStream, answer: Answer) -> String {
         Answer::Silence => (String::new(), true),
         Answer::Stall(text) => (chunked(&text), true),
     };
-    // The client may have gone already: then that is what is being tested.
+    // A client that hangs up early is part of some tests, so a failed write is fine.
     let _ = stream.write_all(text.as_bytes());
     if until_gone {
         let _ = reader.read_to_end(&mut Vec::new());
@@ -280,17 +282,17 @@ fn serve(mut stream: UnixStream, answer: Answer) -> String {
         .to_owned()
 }
 
-/// What came of a run of ctl.
+/// The result of a run of `ctl`.
 pub struct Ran {
     /// Exit code.
     pub code: u8,
-    /// All of its standard output.
+    /// All standard output.
     pub out: String,
-    /// All of its standard error.
+    /// All standard error.
     pub err: String,
 }
 
-/// A stream that keeps what is written.
+/// A stream that keeps everything written to it.
 #[derive(Clone, Default)]
 struct Kept(Rc<RefCell<Vec<u8>>>);
 
@@ -310,7 +312,7 @@ impl Kept {
     }
 }
 
-/// A program, as its own `main` runs it.
+/// Entry point of a program, as its `main` calls it.
 pub type Run = fn(&[OsString], Output) -> u8;
 
 /// Runs a whole command line in this process.
@@ -326,7 +328,7 @@ pub fn ran(run: Run, line: &str) -> Ran {
     }
 }
 
-/// The same, with a stdout that nobody reads.
+/// Like [`ran`], with a stdout whose reader is gone.
 pub fn ran_unread(run: Run, line: &str) -> u8 {
     struct Closed;
     impl Write for Closed {
@@ -344,8 +346,7 @@ pub fn ran_unread(run: Run, line: &str) -> u8 {
     )
 }
 
-/// Every command that is shown has examples, and they are read: an example that the parser refuses is worse
-/// than none.
+/// Checks that every shown command has examples, and that the parser accepts each example.
 pub fn examples_parse(shown: &clap::Command, read: fn() -> clap::Command) {
     for command in shown.get_subcommands() {
         let name = command.get_name();
@@ -367,7 +368,7 @@ pub fn examples_parse(shown: &clap::Command, read: fn() -> clap::Command) {
 }
 
 fn parses(line: &str, command: clap::Command) {
-    // Quoted words may have blanks.
+    // Quoted words may contain spaces.
     let mut words: Vec<String> = Vec::new();
     for (index, piece) in line.split('\'').enumerate() {
         if index % 2 == 1 {
@@ -381,7 +382,7 @@ fn parses(line: &str, command: clap::Command) {
     }
 }
 
-/// A root with this site file and a catalogue, which is empty.
+/// A root with this site file, and an empty catalogue.
 pub fn root(site: &str) -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let etc = root.path().join("etc/mattervisor");
@@ -392,7 +393,7 @@ pub fn root(site: &str) -> (TempDir, PathBuf) {
     (root, catalog)
 }
 
-/// An end of a run that nobody asked for.
+/// The end of a run that nobody asked for.
 pub fn exit(service: &str) -> api::ExitRecord {
     api::ExitRecord {
         id: "b-1-7".into(),

@@ -1,6 +1,6 @@
 //! Arguments that are times: `30d`, `1h`, `today`, `10:00`, `2026-11-22 10:00`.
 //!
-//! They are read in the time zone of the caller; requests carry UTC.
+//! The time zone of the caller applies; requests carry UTC.
 
 use jiff::{
     Span, SpanRelativeTo, Timestamp, Zoned,
@@ -16,14 +16,15 @@ pub fn read(text: &str) -> Result<Timestamp, String> {
     read_at(text, &Zoned::now()).ok_or_else(|| HINT.to_owned())
 }
 
-/// `2026-11-23`, as the calendar here has it.
+/// The day in the system's time zone: `2026-11-23`.
 pub fn day(unix_seconds: i64) -> String {
     let at = Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
     let zone = jiff::tz::TimeZone::system();
     text::day(&at.to_zoned(zone))
 }
 
-/// Reads a time argument relative to `now`; none if it is not a time. A bare duration lies in the past.
+/// Reads a time argument relative to `now`; `None` if it is not a time. A bare duration lies in the
+/// past.
 fn read_at(text: &str, now: &Zoned) -> Option<Timestamp> {
     let text = text.trim();
     let zone = || now.time_zone().clone();
@@ -51,7 +52,7 @@ fn read_at(text: &str, now: &Zoned) -> Option<Timestamp> {
     back(text, now)
 }
 
-/// `30d`, `1h30m`, `-1h`, `2 weeks ago`: that long before now.
+/// Reads a duration (`30d`, `1h30m`, `-1h`, `2 weeks ago`) as a time that long before now.
 fn back(text: &str, now: &Zoned) -> Option<Timestamp> {
     let words = text.strip_prefix('-').unwrap_or(text);
     let words = words.strip_suffix("ago").unwrap_or(words).trim();
@@ -59,7 +60,7 @@ fn back(text: &str, now: &Zoned) -> Option<Timestamp> {
         return None;
     }
     let span = words.parse::<Span>().ok()?;
-    // Days may have 23 hours where the clocks change: counted as the calendar does.
+    // A day of a clock change has 23 or 25 hours, so the calendar does the counting.
     span.to_duration(SpanRelativeTo::from(now)).ok()?;
     Some(now.checked_sub(span).ok()?.timestamp())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A name as it stands in a header or before a dot.
+/// A key, quoted unless it is a bare key.
 pub fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(bare) {
@@ -15,7 +15,7 @@ pub fn key(name: &str) -> String {
 /// A value.
 pub fn value(value: &Value) -> String {
     match value {
-        // There is no null in TOML, nor in a plan.
+        // TOML has no null, and a plan contains none.
         Value::Null => "\"\"".to_owned(),
         Value::Bool(it) => it.to_string(),
         Value::Number(it) => it.to_string(),
@@ -33,7 +33,7 @@ pub fn value(value: &Value) -> String {
     }
 }
 
-/// A basic string. JSON escapes what TOML does, but for DEL.
+/// A basic string. JSON escapes the same characters as TOML, except DEL.
 fn text(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -1,8 +1,8 @@
-//! Why a request has no answer, and what to tell people: the supervisor is not running, the connection
-//! was refused or broke, the caller may not, nothing came in time.
+//! Why a request has no answer, and how to explain that to people: the supervisor is not running,
+//! the connection was refused or broke, the caller lacks permission, nothing came in time.
 //!
-//! The variants keep apart whether the request may have arrived: only a request that certainly did not
-//! is sent again.
+//! The variants tell whether the request may have arrived: a change that may have arrived is not
+//! sent again before the supervisor was asked about it (`operation.rs`).
 
 use std::{io, time::Duration};
 
@@ -31,7 +31,7 @@ pub enum TransportError {
 }
 
 impl Client {
-    /// Says for people why there is no answer.
+    /// Explains for people why there is no answer.
     pub fn explain(&self, failure: TransportError) -> Error {
         let socket = self.socket.display();
         match failure {
@@ -72,7 +72,8 @@ impl Client {
         }
     }
 
-    /// The supervisor does not run, or does and has lost its socket.
+    /// The error for a socket on which nobody listens: the supervisor is not running, or is running
+    /// and has lost its socket.
     fn nobody_listens(&self, what: &str) -> Error {
         let error = |message: String| Error::new(Kind::Unreachable, message);
         let log = "look at its log: journalctl -u mattervisor";
@@ -103,7 +104,7 @@ pub fn refusal(status: StatusCode, body: &[u8]) -> Error {
     }
 }
 
-/// The answer is no JSON of the type that was expected.
+/// The error of an answer that is not JSON of the expected type.
 pub fn not_understood(error: &serde_json::Error) -> Error {
     Error::new(
         Kind::Failed,

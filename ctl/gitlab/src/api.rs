@@ -1,7 +1,7 @@
-//! GitLab's REST API of instance-wide applications, and its word on a client's secret.
+//! GitLab's REST API of instance-wide applications, and its check of a client's secret.
 //!
-//! Limits: [`REQUEST_MAX`] for a request unless told otherwise, [`ANSWER_BYTES_MAX`] for an answer,
-//! [`PAGES_MAX`] pages. Redirects are not followed: the token is for the given address alone.
+//! Limits: [`REQUEST_MAX`] for a request without `--timeout`, [`ANSWER_BYTES_MAX`] for an answer,
+//! [`PAGES_MAX`] pages. The client follows no redirect: the token is for the given address alone.
 
 use std::{path::Path, time::Duration};
 
@@ -43,7 +43,7 @@ struct Answer {
     body: String,
 }
 
-/// GitLab's address as it is stored and as paths are appended to it.
+/// GitLab's address as stored, without a slash at its end: paths are appended to the address.
 pub(super) fn base_url(text: &str) -> Result<String, Error> {
     let wrong = || {
         Error::new(
@@ -126,7 +126,7 @@ impl Gitlab {
         Ok(Some(told))
     }
 
-    /// Removes an application; one that does not exist counts as removed.
+    /// Removes an application; a missing application counts as removed.
     pub(super) fn delete(&self, application: &Application) -> Result<(), Error> {
         let path = format!("/api/v4/applications/{}", application.id);
         let request = self.agent.delete(self.url(&path));
@@ -139,8 +139,8 @@ impl Gitlab {
         self.judged(answer).map(|_| ())
     }
 
-    /// Whether the secret is that of the client. GitLab checks it before it looks at the code, so
-    /// an invented code tells: a right secret makes the code wrong, a wrong one the client.
+    /// Whether the secret belongs to the client. GitLab checks the secret before the code, so a
+    /// made-up code suffices: GitLab refuses the code if the secret is right, else the client.
     pub(super) fn secret_is_right(
         &self,
         client: &str,
@@ -206,7 +206,7 @@ impl Gitlab {
         })
     }
 
-    /// The answer if it is a success.
+    /// The answer if its status is a success, else an error with a hint.
     fn judged(&self, answer: Answer) -> Result<Answer, Error> {
         let base = shown(&self.base).into_owned();
         let said: Option<Value> = serde_json::from_str(&answer.body).ok();
@@ -256,7 +256,7 @@ impl Gitlab {
             .hint("is the address right? open it in a browser")
     }
 
-    /// Why there is no answer.
+    /// The error of a request that got no answer.
     fn failed(&self, error: &ureq::Error) -> Error {
         let base = shown(&self.base);
         let (why, hint) = reason(error);
@@ -264,12 +264,13 @@ impl Gitlab {
     }
 }
 
-/// Whether a text can be an id or a secret, and so a value of secrets.toml.
+/// Whether a text can be an id or a secret: GitLab's answer becomes a value of secrets.toml.
 fn is_credential(text: &str) -> bool {
     (1..=CREDENTIAL_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// `: redirect_uri must be an absolute URI.` from GitLab's two ways to say it.
+/// GitLab's message, such as `: redirect_uri must be an absolute URI.`, from whichever field has
+/// one.
 fn words(said: &Value) -> String {
     let what = ["message", "error_description", "error"];
     let text = what.iter().find_map(|key| match &said[*key] {
@@ -300,9 +301,9 @@ fn answer(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     })
 }
 
-/// What the connection lacks, and what to do about it.
+/// Why a request got no answer, and a hint.
 fn reason(error: &ureq::Error) -> (String, String) {
-    // What TLS says comes wrapped as what the connection says.
+    // ureq may wrap an error of TLS in an I/O error.
     let tls: Option<&rustls::Error> = match error {
         ureq::Error::Io(error) => error.get_ref().and_then(|it| it.downcast_ref()),
         ureq::Error::Rustls(error) => Some(error),
@@ -317,7 +318,7 @@ fn reason(error: &ureq::Error) -> (String, String) {
         ureq::Error::Io(error) => error.kind().to_string(),
         ureq::Error::HostNotFound => "there is no such host".to_owned(),
         ureq::Error::BodyExceedsLimit(_) => "the answer is too large".to_owned(),
-        // A secret is in no message of these: it is in bodies and headers alone.
+        // No message of these errors holds a secret: secrets are in bodies and headers alone.
         other => other.to_string(),
     };
     (why, network.to_owned())

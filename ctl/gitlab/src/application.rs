@@ -1,4 +1,4 @@
-//! An OAuth application of GitLab: what Mattermost needs it to be.
+//! An OAuth application of GitLab, and what Mattermost requires of the application.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ pub(super) const NAME: &str = "GitLab Mattermost";
 /// The only scope that Mattermost needs.
 pub(super) const SCOPE: &str = "read_user";
 
-/// Where GitLab may send users back to, for a Mattermost at that address.
+/// Addresses to which GitLab redirects users, for a Mattermost at `site_url`.
 pub(super) fn redirect_uris(site_url: &str) -> [String; 2] {
     let site_url = site_url.trim_end_matches('/');
     ["signup", "login"].map(|way| format!("{site_url}/{way}/gitlab/complete"))
@@ -18,15 +18,15 @@ pub(super) fn redirect_uris(site_url: &str) -> [String; 2] {
 /// An application, as `GET /api/v4/applications` lists it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Application {
-    /// Its number in the API's paths.
+    /// The application's number in the API's paths.
     pub(super) id: u64,
     /// The client's id: `mattermost.gitlab_id`.
     #[serde(rename = "application_id")]
     pub(super) client_id: String,
-    /// Its name.
+    /// The application's name.
     #[serde(default, rename = "application_name")]
     pub(super) name: String,
-    /// Redirect URIs, parted by white space.
+    /// Redirect URIs, separated by white space.
     #[serde(default)]
     pub(super) callback_url: String,
     /// Whether the client needs its secret.
@@ -48,7 +48,7 @@ impl Application {
         self.scopes.as_ref().is_none_or(|it| it.iter().any(enough))
     }
 
-    /// Whether GitLab may redirect users to all of these.
+    /// Whether GitLab may redirect users to all of these addresses.
     pub(super) fn redirects_to(&self, uris: &[String; 2]) -> bool {
         uris.iter().all(|uri| {
             self.callback_url
@@ -67,7 +67,7 @@ pub(super) struct Told {
     pub(super) secret: Secret,
 }
 
-/// The application for these addresses: one of our name before others.
+/// An application that redirects to these addresses, and the one named [`NAME`] if several do.
 pub(super) fn by_redirects<'a>(
     all: &'a [Application],
     uris: &[String; 2],

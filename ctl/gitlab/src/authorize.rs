@@ -1,6 +1,8 @@
 //! `ctl gitlab authorize` and `ctl gitlab reauthorize`: an OAuth application in GitLab, and its id
-//! and secret here. What GitLab and the files say decides what is to be done; nothing is asked of
-//! GitLab that could not be kept here.
+//! and secret here. The state in GitLab and in this host's files decides what to do.
+//!
+//! Invariant: GitLab creates or renews a secret only after this host has reserved room for the
+//! secret and has checked that the site file does not override it.
 
 use client::{Context, Error, Kind, render::shown};
 
@@ -13,16 +15,16 @@ use super::{
     store::{self, Prepared, Values},
 };
 
-/// What to do about an application that there is.
+/// What to do about an existing application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Leave it as it is.
+    /// Leave the application as it is.
     Authorize,
-    /// Renew its secret, or put another in its place.
+    /// Renew the application's secret, or replace the application.
     Reauthorize,
 }
 
-/// Does it and says what was done and what is left to do.
+/// Authorizes or reauthorizes, and prints what was done and what is left to do.
 pub(crate) fn run(context: &Context, with: &AuthorizeWith, mode: Mode) -> Result<u8, Error> {
     let here = LocalConfig::read(context)?;
     let (token, token_remark) = input::token(&with.token_file)?;
@@ -67,7 +69,7 @@ fn url(with: &AuthorizeWith, here: &LocalConfig) -> Result<String, Error> {
     base_url(given)
 }
 
-/// What is at hand.
+/// One run: this host's files, GitLab, and the redirect URIs.
 struct Job {
     here: LocalConfig,
     gitlab: Gitlab,
@@ -108,7 +110,7 @@ impl Job {
         self.found(known)
     }
 
-    /// All is well with the application; the rest of the configuration may lack something.
+    /// The application is right; stores the address and the switch if the configuration lacks them.
     fn found(&self, known: &Application) -> Result<Done, Error> {
         let mut done = Done::new(Action::Found, Some(known.clone()));
         if !known.confidential {
@@ -175,7 +177,7 @@ impl Job {
         Ok(done)
     }
 
-    /// A new application; then the ones that it replaces go.
+    /// Creates an application and stores its secret; then removes the applications to replace.
     fn create(&self, action: Action, replaced: &[&Application]) -> Result<Done, Error> {
         let expected = Values::expected(self.gitlab.base());
         let mut done = Done::new(action, None);
@@ -219,8 +221,8 @@ impl Job {
         }
     }
 
-    /// The file that will be, once it is certain that the values can be stored and will count.
-    /// None: nothing is to be written.
+    /// Reserves room for the values, after a check that the site file overrides none of them.
+    /// `None` in a dry run.
     fn prepared(&self, values: &Values) -> Result<Option<Prepared>, Error> {
         let path = self.here.secrets_file();
         let told = self.here.told_with(values.to_text(&store::read(&path)?)?)?;
@@ -259,7 +261,7 @@ impl Job {
         Prepared::new(&path, values).map(Some)
     }
 
-    /// GitLab has the application, and nobody here knows its secret.
+    /// The error for an application in GitLab whose secret is not known here.
     fn untold(&self, known: &Application) -> Error {
         let base = shown(self.gitlab.base());
         let name = shown(&known.name);
@@ -278,7 +280,7 @@ impl Job {
         ))
     }
 
-    /// The application sends users to other addresses.
+    /// The error for an application that redirects users to other addresses.
     fn elsewhere(&self, known: &Application) -> Error {
         let name = shown(&known.name);
         let now: Vec<_> = known.callback_url.split_whitespace().map(shown).collect();

@@ -1,5 +1,5 @@
-//! `ctl gitlab …`: sign-on with GitLab, and GitLab's nginx in front. Works from the files; no
-//! supervisor need run.
+//! `ctl gitlab …`: sign-on with GitLab, and GitLab's nginx as the proxy. The commands work from
+//! files; no supervisor need run.
 
 use clap::{Args, Subcommand};
 use client::{Context, Error, programs};
@@ -63,7 +63,7 @@ enum GitlabCommand {
     Vhost(VhostTo),
 }
 
-/// Does it.
+/// Runs the subcommand.
 pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Error> {
     let Command::Gitlab(gitlab) = command;
     match &gitlab.command {

@@ -1,4 +1,4 @@
-//! What the command line gives: arguments, and the files that they name.
+//! Input of `ctl gitlab`: the arguments, and the token file that they name.
 
 use std::{
     io::Read,
@@ -11,7 +11,7 @@ use client::{Error, Kind};
 
 use super::Secret;
 
-/// Longest token; GitLab's have some 26 characters, those of routable kinds some hundred.
+/// Longest token; GitLab's have about 26 characters, routable tokens about a hundred.
 const TOKEN_BYTES_MAX: usize = 4096;
 
 // How to reach GitLab and who asks.
@@ -31,7 +31,7 @@ pub(crate) struct AuthorizeWith {
     pub(crate) dry_run: bool,
 }
 
-// Where the virtual host goes, and for whom it is.
+// The file of the virtual host, and the nginx that reads the file.
 #[derive(Debug, Args)]
 pub(crate) struct VhostTo {
     /// Write it to this file [default: standard output]
@@ -53,7 +53,7 @@ pub(crate) struct VhostTo {
     pub(crate) access_log: PathBuf,
 }
 
-/// The token, and what is to be said of its file.
+/// Reads the token; the second value is a remark if others may read the file.
 pub(super) fn token(path: &Path) -> Result<(Secret, Option<String>), Error> {
     let failed = |why: String| {
         Error::new(
@@ -89,7 +89,7 @@ pub(super) fn token(path: &Path) -> Result<(Secret, Option<String>), Error> {
     if token.is_empty() {
         return Err(failed("it is empty".to_owned()));
     }
-    // More than a word would not be refused by GitLab but by the library, in odd words.
+    // The HTTP library would refuse a token of several words with an obscure message.
     if token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(failed("what is in it is no token".to_owned()));
     }

@@ -7,7 +7,7 @@ use plan::{Host, Options, Paths, Plan, Problems, RealHost, Severity};
 
 use super::Secret;
 
-/// The service, in the catalogue and in both files.
+/// Mattermost's service, in the catalogue and in both files.
 pub(super) const SERVICE: &str = "mattermost";
 /// From this version on Mattermost's free edition has no GitLab sign-on.
 const LICENSED_FROM: u32 = 11;
@@ -18,12 +18,12 @@ const SECRET: &str = "MM_GITLABSETTINGS_SECRET";
 const AUTH_ENDPOINT: &str = "MM_GITLABSETTINGS_AUTHENDPOINT";
 const AUTH_PATH: &str = "/oauth/authorize";
 
-/// This host.
+/// Mattermost's configuration on this host.
 pub(super) struct LocalConfig {
     options: Options,
     /// Mattermost's settings.
     pub(super) told: Told,
-    /// Version of the Mattermost that is installed, where that is known.
+    /// Version of the installed Mattermost, if known.
     version: Option<String>,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct Told {
     pub(super) enable: bool,
     /// The application's id.
     pub(super) id: Option<String>,
-    /// Its secret.
+    /// The application's secret.
     pub(super) secret: Option<Secret>,
-    /// GitLab's address, as the endpoints have it.
+    /// GitLab's address, from the authorization endpoint.
     pub(super) gitlab_url: Option<String>,
 }
 
-/// `--root` and `--catalog`.
+/// `--root` and `--catalog` as absolute paths.
 pub(super) fn options(context: &Context) -> Result<Options, Error> {
     let whole = |path: &PathBuf| {
         let failed = |error| {
@@ -59,7 +59,7 @@ pub(super) fn options(context: &Context) -> Result<Options, Error> {
     })
 }
 
-/// A configuration that cannot be read, by the first thing that is wrong with it.
+/// The error for a configuration that cannot be used, with its first problem.
 pub(super) fn wrong(problems: &Problems) -> Error {
     let errors = || {
         problems
@@ -90,7 +90,7 @@ impl LocalConfig {
         let options = options(context)?;
         let plan = plan::load(&RealHost, &options).map_err(|problems| wrong(&problems))?;
         let told = told(&plan)?;
-        // An older catalogue may not have it.
+        // An older catalogue may not define `version`.
         let text = "{% if version is defined %}{{ version }}{% endif %}";
         let version = plan::render_text(&RealHost, &options, SERVICE, text).ok();
         Ok(Self {
@@ -105,7 +105,7 @@ impl LocalConfig {
         Paths::new(&self.options).site_file()
     }
 
-    /// Where secrets are kept.
+    /// The secrets file.
     pub(super) fn secrets_file(&self) -> PathBuf {
         Paths::new(&self.options).secrets_file()
     }

@@ -1,11 +1,11 @@
-//! `ctl gitlab`: GitLab beside or before Mattermost: sign-on with GitLab, and GitLab's nginx as the proxy.
+//! `ctl gitlab`: Mattermost's sign-on with GitLab, and GitLab's nginx as Mattermost's proxy.
 //!
-//! Everything here works from the files and from GitLab's REST API; no supervisor is asked, and
-//! none need run. `authorize` decides, `application` knows what an application must be, `api`
-//! speaks with GitLab, `here` knows what this host's files say, `store` writes `secrets.toml`,
-//! `report` says it; `vhost` is about the proxy alone.
+//! The program works from the files and from GitLab's REST API; no supervisor need run.
+//! `authorize` decides, `application` knows what an application must be, `api` speaks with GitLab,
+//! `local_config` reads this host's files, `store` writes `secrets.toml`, `report` prints the
+//! outcome; `vhost` is about the proxy alone.
 //!
-//! A token or secret is held in [`Secret`], which cannot be printed.
+//! [`Secret`] holds each token and secret; its `Debug` output hides the text.
 
 mod api;
 mod application;

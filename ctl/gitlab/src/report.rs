@@ -1,4 +1,4 @@
-//! What was done and what is left to do, as text and as JSON. No secret comes here.
+//! Prints what was done and what is left to do, as text or JSON. No secret reaches this module.
 
 use std::fmt::Write as _;
 
@@ -48,7 +48,7 @@ impl Action {
     }
 }
 
-/// The outcome.
+/// Outcome of a run.
 pub(super) struct Done {
     pub(super) action: Action,
     /// The application; `None` in a dry run that would have created it.
@@ -70,7 +70,7 @@ impl Done {
     }
 }
 
-/// Prints it.
+/// Prints the outcome.
 pub(super) fn print(
     context: &Context,
     here: &LocalConfig,

@@ -14,7 +14,7 @@ use plan::{
 
 use super::{Secret, local_config::SERVICE};
 
-/// Placeholder for values that GitLab has not revealed yet, as long as the longest of them.
+/// Placeholder for an id or a secret that GitLab has not revealed yet, longer than real ones.
 const PLACEHOLDER: &str =
     "################################################################################";
 
@@ -23,12 +23,12 @@ const PLACEHOLDER: &str =
 pub(super) struct Values {
     /// GitLab's address.
     pub(super) url: String,
-    /// The application's id and secret; none: those that are there stay.
+    /// The application's id and secret; `None` keeps the stored ones.
     pub(super) client: Option<(String, Secret)>,
 }
 
 impl Values {
-    /// With placeholders for what GitLab will tell.
+    /// Values with placeholders for the id and the secret, which GitLab has not revealed yet.
     pub(super) fn expected(url: &str) -> Self {
         let client = (PLACEHOLDER.to_owned(), Secret::new(PLACEHOLDER));
         Self {
@@ -37,14 +37,14 @@ impl Values {
         }
     }
 
-    /// Dotted names of what is kept.
+    /// Dotted names of the values.
     pub(super) fn names(&self) -> Vec<String> {
         let rows = self.assignments().into_iter();
         rows.map(|(service, key, _)| format!("{service}.{key}"))
             .collect()
     }
 
-    /// `secrets.toml` with these.
+    /// The text of `secrets.toml` with these values set.
     pub(super) fn to_text(&self, text: &str) -> Result<String, Error> {
         set_in(text, &self.assignments()).map_err(|why| Error::new(Kind::Failed, why))
     }
@@ -63,13 +63,13 @@ impl Values {
     }
 }
 
-/// Room beside `secrets.toml` for the values. Dropped, it is given back.
+/// Room beside `secrets.toml` for the values; a drop frees the room.
 pub(super) struct Prepared {
     path: PathBuf,
     room: Reserved,
 }
 
-/// The text of a file that need not be there.
+/// The text of the secrets file; empty if there is no file.
 pub(super) fn read(path: &Path) -> Result<String, Error> {
     let text = secrets_file::read(path).map_err(|error| failed("read", path, &error))?;
     Ok(text.unwrap_or_default())
@@ -89,7 +89,7 @@ fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
 }
 
 impl Prepared {
-    /// Finds out that the values can be stored, by writing as much beside the file.
+    /// Makes sure that the values can be stored: writes a text of their size beside the file.
     pub(super) fn new(path: &Path, expected: &Values) -> Result<Self, Error> {
         let text = expected.to_text(&read(path)?)?;
         let room = Reserved::new(path, &text);
@@ -98,9 +98,9 @@ impl Prepared {
         Ok(Self { path, room })
     }
 
-    /// Stores the values: all of them, or nothing is changed.
+    /// Stores all values, or changes nothing.
     pub(super) fn store(self, values: &Values) -> Result<(), Error> {
-        // As it is now: the supervisor may have made secrets meanwhile.
+        // Changes the file's present text: the supervisor may have made secrets meanwhile.
         let change = |text: &str| set_in(text, &values.assignments()).map(Some);
         match self.room.rewrite(change) {
             Ok(_) => Ok(()),

@@ -1,5 +1,5 @@
-//! `ctl gitlab vhost`: Mattermost's part of the configuration for the nginx that holds the ports,
-//! GitLab's own. Rendered from the template that our nginx uses, with all its settings.
+//! `ctl gitlab vhost`: Mattermost's virtual host for GitLab's nginx, which holds the ports. The
+//! text comes from the template and the settings of Mattermost's own nginx.
 
 use std::{
     ffi::OsStr,
@@ -20,18 +20,18 @@ use super::{
     local_config::{self, options},
 };
 
-/// The service whose settings and templates these are.
+/// Service of the catalogue whose settings and template the virtual host uses.
 const PROXY: &str = "nginx";
 const TEMPLATE: &str = "nginx/vhost.conf.j2";
-/// How such a file begins: another one is not overwritten.
+/// Start of each file that this command writes; a file that starts otherwise is never overwritten.
 const FIRST_LINE: &str = "# Written by `ctl gitlab vhost`";
-/// A longer file is no virtual host of ours.
+/// Largest existing file that is compared with the new text.
 const VHOST_BYTES_MAX: u64 = 16 << 20;
-/// Certificate and key that the virtual host names; empty by plain HTTP.
+/// Template of the certificate and key that the virtual host names; empty without TLS.
 const CERTIFICATES: &str = "{% if tls %}\
      {{ ssl_certificate }}\n{{ ssl_certificate_key }}{% endif %}";
 
-/// Writes the virtual host and says what to do with it.
+/// Writes the virtual host and prints what to do with the file.
 pub(crate) fn run(context: &Context, to: &VhostTo) -> Result<u8, Error> {
     let options = options(context)?;
     let plan =
@@ -82,16 +82,17 @@ fn render(options: &Options, to: &VhostTo) -> Result<String, Error> {
     let instead = [
         ("nginx_binary", nginx.as_str()),
         ("access_log", log.as_str()),
-        // It runs as root, and reads keys where they are.
+        // GitLab's nginx starts as root, and reads the keys where they are.
         ("tls_dir", ""),
-        // No other supervisor asks it.
+        // The supervisor asks only its own nginx what users are told.
         ("asked_socket", ""),
     ];
     plan::render_template(&RealHost, options, PROXY, TEMPLATE, &instead)
         .map_err(|problems| local_config::wrong(&problems))
 }
 
-/// What it names and is not there: nginx would not start with it.
+/// Remarks on certificate files that the virtual host names and that are missing: nginx would
+/// not start.
 fn missing(options: &Options) -> Result<Vec<String>, Error> {
     let named = plan::render_text(&RealHost, options, PROXY, CERTIFICATES)
         .map_err(|problems| local_config::wrong(&problems))?;
@@ -101,7 +102,7 @@ fn missing(options: &Options) -> Result<Vec<String>, Error> {
         .collect())
 }
 
-/// Whether the file had to be written.
+/// Writes the file if the text differs, and returns whether it was written.
 fn write(dir: &Dir, name: &OsStr, text: &str) -> Result<bool, Error> {
     let path = &dir.path().join(name);
     match dir.read(name, VHOST_BYTES_MAX) {
@@ -119,7 +120,7 @@ fn write(dir: &Dir, name: &OsStr, text: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The old file or the new one is there, whole, at every moment.
+/// Replaces the file by a rename: at every moment the old file or the new one is whole.
 fn whole(dir: &Dir, name: &OsStr, text: &str) -> io::Result<()> {
     let beside = format!(".{}.{}.new", name.display(), std::process::id());
     let mut file = dir.create(&beside, 0o644)?;
@@ -142,7 +143,7 @@ fn failed(path: &Path, error: &io::Error) -> Error {
         .hint("choose a place that nginx reads, such as -o /etc/gitlab/mattermost-nginx.conf")
 }
 
-/// `site`: the site file, where ours is still on in it.
+/// The report. `site`: the site file, if Mattermost's own nginx is still enabled in it.
 fn said(path: &Path, changed: bool, site: Option<&Path>, line: &str, remarks: &[String]) -> String {
     let path = path.display();
     let mut text = if changed {

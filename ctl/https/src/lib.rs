@@ -1,16 +1,16 @@
-//! Requests by HTTPS: whom they trust, and how they are made.
+//! HTTPS requests: the certificate authorities that they trust, and the agent that sends them.
 
 use std::{path::Path, time::Duration};
 
 use client::{Error, Kind};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// A longer file holds more than authorities.
+/// Largest file of certificate authorities.
 const CA_BYTES_MAX: u64 = 16 << 20;
 
-/// The system's authorities and those of the file.
+/// The system's certificate authorities, and those of the PEM file if one is given.
 pub fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error> {
-    // SSL_CERT_FILE and SSL_CERT_DIR may name others.
+    // `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's directories.
     let system = rustls_native_certs::load_native_certs().certs;
     let mut roots: Vec<_> = system
         .iter()
@@ -42,7 +42,8 @@ pub fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error>
     Ok(roots)
 }
 
-/// Asks by HTTPS, trusting these alone; each request takes `longest` at most.
+/// An agent that trusts these authorities alone and follows no redirect; a request takes at most
+/// `longest`.
 pub fn agent(roots: Vec<Certificate<'static>>, longest: Duration) -> ureq::Agent {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()

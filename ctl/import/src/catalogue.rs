@@ -1,49 +1,49 @@
-//! The catalogue inside the program, and what it declares.
+//! The catalogue inside the program, and the settings that the catalogue declares.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-/// Its files by their paths below `services.d`.
+/// The catalogue's files, by their paths below `services.d`.
 pub(super) const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 
-/// A declared setting, as far as import has to know it.
+/// The parts of a declared setting that an import needs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Declared {
     /// `string`, `bool`, `list`, …
     pub(super) kind: String,
-    /// Belongs into secrets.toml.
+    /// The setting belongs in secrets.toml.
     pub(super) secret: bool,
-    /// The variable that it becomes.
+    /// The variable that the setting becomes.
     pub(super) env: Option<String>,
-    /// Why it has nothing to do here, though gitlab.rb has it.
+    /// Why the setting of gitlab.rb has no effect here, if so.
     pub(super) obsolete: Option<String>,
 }
 
-/// What may be said in a site file.
+/// The keys that a site file may have.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Catalogue {
     /// Keys at the top.
     pub(super) keys: BTreeMap<String, Declared>,
     /// Settings by service, section or group.
     spaces: BTreeMap<String, BTreeMap<String, Declared>>,
-    /// What `NAME.enable` can be said of.
+    /// Names that `NAME.enable` may turn on or off.
     switches: BTreeMap<String, Switch>,
 }
 
-/// What a name is that can be turned on and off.
+/// What `NAME.enable` turns on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Switch {
     /// A service of the catalogue, or a second name of one.
     Service,
     /// A group, which can be turned off.
     Group,
-    /// What cannot run here: it can only be off.
+    /// A service that cannot run here, and so can only be off.
     Unavailable,
 }
 
 impl Catalogue {
-    /// What ships with this program.
+    /// The catalogue that ships with this program.
     pub(super) fn embedded() -> Self {
         let mut catalogue = Self::default();
         let mut whole = Table::new();
@@ -51,7 +51,7 @@ impl Catalogue {
             let Some(stem) = name.strip_suffix(".toml").filter(|it| !it.contains('/')) else {
                 continue;
             };
-            // A test of the catalogue holds that each is right.
+            // A test loads the embedded catalogue, so every file parses.
             let table: Table = toml::from_str(text).unwrap_or_default();
             if stem == "catalog" {
                 whole = table;
@@ -65,7 +65,7 @@ impl Catalogue {
                 catalogue.switches.insert(stem, Switch::Service);
             }
         }
-        // It gives second names to what the others declare.
+        // Last, since catalog.toml gives second names to the services of the other files.
         catalogue.add_catalog(&whole);
         catalogue
     }
@@ -120,7 +120,7 @@ impl Catalogue {
             .map(|(key, it)| (key.as_str(), it))
     }
 
-    /// The settings of a section that can be set.
+    /// The settings of a section, without the obsolete ones.
     pub(super) fn names(&self, section: &str) -> impl Iterator<Item = &str> {
         let settings = self.spaces.get(section).into_iter().flatten();
         settings

@@ -1,4 +1,4 @@
-//! Holds what is being written to the catalogue, by the very code that will load it.
+//! Checks a draft against the catalogue with [`plan::load`], the code that loads the files later.
 
 use std::{
     io,
@@ -12,10 +12,10 @@ use super::{
     draft::{Draft, Text},
 };
 
-/// Directory in which a check without a catalogue expects it.
+/// Directory in which [`Memory`] shows the embedded catalogue.
 const CATALOG: &str = "/usr/share/mattervisor/services.d";
 
-/// A machine on which there is nothing but the catalogue and what is being written.
+/// A machine with nothing on it but the catalogue and the files of the draft.
 struct Memory {
     site: (PathBuf, String),
     secrets: (PathBuf, Option<String>),
@@ -65,7 +65,7 @@ impl Host for Memory {
         self.text(path).is_some()
     }
 
-    /// Programs that a service looks for are taken to be installed.
+    /// Takes the programs that a service looks for as installed.
     fn glob(&self, pattern: &str) -> Vec<PathBuf> {
         let program = pattern.contains("bin/");
         program
@@ -99,7 +99,7 @@ impl Host for Memory {
     }
 }
 
-/// What is wrong with an entry, or with the whole.
+/// A problem of one entry, or of the whole draft.
 pub(super) struct Wrong {
     /// The entry's number in the draft.
     pub(super) entry: Option<usize>,
@@ -107,8 +107,8 @@ pub(super) struct Wrong {
     pub(super) message: String,
 }
 
-/// The plan that would come of a draft with its remarks, or what is wrong with it. `merged`: the
-/// secrets as they will be, where there are some already.
+/// Loads a draft: the plan with its remarks, or the draft's problems. `merged`: the text of
+/// secrets.toml after the import, where there is a secrets.toml already.
 pub(super) fn check(
     draft: &Draft,
     source: &str,

@@ -1,10 +1,10 @@
-//! Values of Ruby as values of a site file.
+//! Converts values of Ruby to values of a site file.
 
 use serde_json::{Map, Value as Json};
 
 use super::ruby::Value;
 
-/// The value as the type that the setting has. None: it is `nil`, as good as never said.
+/// The value in the setting's type; `None` for `nil`, which leaves the default.
 pub(super) fn typed(value: &Value, kind: &str) -> Result<Option<Json>, String> {
     if *value == Value::Nil {
         return Ok(None);
@@ -88,7 +88,7 @@ fn map(value: &Value) -> Result<Json, String> {
     Ok(Json::Object(map))
 }
 
-/// The value as it is. What is `nil` is empty: a header that is not sent.
+/// The value in its own type. `nil` becomes an empty text: nginx sends no such header.
 fn natural(value: &Value) -> Result<Json, String> {
     Ok(match value {
         Value::Bool(it) => Json::from(*it),
@@ -102,7 +102,7 @@ fn natural(value: &Value) -> Result<Json, String> {
     })
 }
 
-/// The value as Mattermost reads it from a variable. None: it sets none.
+/// The text that Mattermost reads from a variable; `None` if the value sets no variable.
 pub(super) fn variable(value: &Value) -> Result<Option<String>, String> {
     if let Some(why) = value.doubt() {
         return Err(why.to_owned());
@@ -123,7 +123,7 @@ pub(super) fn variable(value: &Value) -> Result<Option<String>, String> {
         Value::Hash(_) => value.json().ok_or("it has no plain value")?,
         other => other.text().ok_or("it has no plain value")?,
     };
-    // A value of GitLab's package ended with its line, and blanks at the end were cut off.
+    // GitLab's package cut off the line end and blanks at the end of a value.
     let text = text.trim_end_matches(['\n', '\r', ' ', '\t']);
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }

@@ -1,5 +1,5 @@
-//! `ctl import`: a site file from the configuration of another package. Needs no supervisor and no
-//! catalogue on disk.
+//! `ctl import`: makes a site file from the configuration of another package. The command needs no
+//! supervisor and no catalogue on disk.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -14,7 +14,7 @@ use crate::{
     report::{Disposition, Line, Report},
 };
 
-/// What stands below the help.
+/// Text after the help.
 const EXAMPLES: &str = "\
 Nothing of the file is run. Each line is converted, not needed here, or in need of you; the report
 says which and why, and ends with what to do next. Secrets are never printed: they go into
@@ -61,7 +61,7 @@ pub(crate) enum Kind {
     GitlabRb,
 }
 
-/// Imports and tells what became of each line.
+/// Imports, and reports what became of each line.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Error> {
     let Command::Import(Arguments {
         kind: Kind::GitlabRb,
@@ -135,7 +135,7 @@ fn text(imported: &Import) -> String {
     out
 }
 
-/// Lines of the report with one fate. `wanted`: 0 converted, 1 not needed, 2 for a person, 3 new.
+/// Lines with one disposition. `wanted`: 0 converted, 1 not needed, 2 for a person, 3 new.
 fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
     let kind = |line: &&Line| match line.fate {
         Disposition::Converted(_) => wanted == 0,
@@ -157,7 +157,7 @@ fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
 
 fn entry(out: &mut String, line: &Line, width: usize) {
     let origin = line.origin.to_string();
-    // What somebody has to look at is shown as it stands.
+    // A person looks for the statement, not only for the name of its setting.
     let left = matches!(line.fate, Disposition::Person(_)) && !line.text.is_empty();
     let name = if left || line.what.is_empty() {
         &line.text

@@ -1,7 +1,8 @@
 //! Which key of a site file each setting of gitlab.rb becomes.
 //!
-//! Owner: [`Converter`]. Each rule answers what became of a setting and puts what it becomes into the
-//! draft; the rules for one section each are in `mattermost`, `variables`, `nginx` and `postgresql`.
+//! Owner: [`Converter`]. Each rule puts the new key into the draft and returns the disposition of
+//! the setting. `rules_mattermost`, `rules_variables`, `rules_nginx` and `rules_postgresql` have
+//! the rules of their sections.
 
 use serde_json::Value as Json;
 
@@ -25,11 +26,11 @@ pub(super) struct Converter<'a> {
     pub(super) report: Report,
 }
 
-/// What a rule says, and what else is to be known.
+/// Disposition of a setting, and a remark for the report.
 pub(super) type Verdict = (Disposition, Option<String>);
 
 impl Converter<'_> {
-    /// One setting of gitlab.rb.
+    /// Converts and reports one setting of gitlab.rb.
     pub(super) fn setting(&mut self, setting: &Setting) {
         let (fate, remark) = match self.answered(setting) {
             Some(fate) => (fate, None),
@@ -48,7 +49,8 @@ impl Converter<'_> {
         self.tell(line);
     }
 
-    /// Adds a line to the report; entries of the draft that it stands for know it from here on.
+    /// Adds a line to the report, and records its number in the draft's entries of its keys, so
+    /// that a later error of an entry changes this line.
     pub(super) fn tell(&mut self, line: Line) {
         let keys = match &line.fate {
             Disposition::Converted(keys) => keys.clone(),
@@ -87,7 +89,7 @@ impl Converter<'_> {
                 Err(why) => Disposition::Person(why),
             },
             "external_url" => match setting.value.doubt() {
-                // Its variables say what followed from it.
+                // A directory of variables would have what followed from the address.
                 Some(why) if self.package.variables.is_none() => Disposition::person(format!(
                     "{why}; GitLab is taken to run here, and where people sign in with it, mattermost.gitlab_url is to be set to its address"
                 )),
@@ -115,7 +117,7 @@ impl Converter<'_> {
         }
     }
 
-    /// A section that is not one of Mattermost's own.
+    /// Converts a setting of a section without rules of its own.
     fn other(&mut self, setting: &Setting) -> Disposition {
         let (section, key) = (setting.section.as_str(), setting.key.as_str());
         let known = gitlab::is_section(section)
@@ -149,7 +151,7 @@ impl Converter<'_> {
         Disposition::not_needed(gitlab::reason(section, key))
     }
 
-    /// `SECTION['enable']`.
+    /// Converts `SECTION['enable']`.
     fn switch(&mut self, setting: &Setting) -> Disposition {
         let section = setting.section.as_str();
         let switch = self.catalogue.switch(section);
@@ -176,7 +178,7 @@ impl Converter<'_> {
         }
     }
 
-    /// A setting that the catalogue declares.
+    /// Converts a setting that the catalogue declares.
     pub(super) fn declared(
         &mut self,
         setting: &Setting,
@@ -210,7 +212,7 @@ impl Converter<'_> {
         self.add(Origin::Line(setting.line), part, path, value, secret, None)
     }
 
-    /// The same with all that can be said of it.
+    /// Puts a value into the draft, with any origin and a note for its comment.
     pub(super) fn add(
         &mut self,
         origin: Origin,
@@ -235,7 +237,7 @@ impl Converter<'_> {
     }
 }
 
-/// `; did you mean X?`, where something is near.
+/// `; did you mean X?` with the nearest known name; empty if none is near.
 pub(super) fn near<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
     plan::nearest(name, known).map_or_else(String::new, |it| format!("; did you mean {it}?"))
 }

@@ -1,4 +1,4 @@
-//! Which database Mattermost had: GitLab's own PostgreSQL, another, or one that is not known.
+//! Which database Mattermost had: one in GitLab's own PostgreSQL, another, or an unknown one.
 
 use super::{
     environment::DATA_SOURCE,
@@ -16,18 +16,22 @@ pub(super) const SOCKET_DIR: &str = "/var/opt/gitlab/postgresql";
 /// Default port of PostgreSQL, GitLab's too.
 pub(super) const PORT: &str = "5432";
 
-/// Why it is not GitLab's own, whatever the package told Mattermost.
+/// Why a database is undecided where GitLab's own PostgreSQL was off.
 const OFF: &str =
     "postgresql['enable'] is false, and nothing says where Mattermost's database was instead";
+
+/// Why a setting for a part of the data source is left out.
+pub(super) const SOURCE_COUNTS: &str =
+    "it had no effect: the data source that Mattermost had names the database";
 
 /// How Mattermost reached its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Database {
-    /// The package's own, with this role and database.
+    /// A database in the package's own PostgreSQL, and its role.
     Bundled { user: String, name: String },
-    /// Another one.
+    /// A database outside the package, by its data source.
     Elsewhere(String),
-    /// Not known, and why. Nobody may take it for an empty one.
+    /// An unknown database, and why. An import must not put an empty database in its place.
     Undecided(String),
 }
 
@@ -93,7 +97,7 @@ impl Package<'_> {
         }
     }
 
-    /// The source as a variable or a setting has it, if one does.
+    /// The data source that a variable or a setting gives.
     fn said_source(&self) -> Known {
         match self.in_directory(DATA_SOURCE) {
             Some(source) => Known::Set(source.to_owned()),
@@ -111,7 +115,17 @@ impl Package<'_> {
             .or(|| self.mattermost("sql_data_source").not_empty())
     }
 
-    /// GitLab's own, if it ran.
+    /// Whether a known data source names the database, so that the settings for its parts (role and
+    /// name) had no effect.
+    pub(super) fn source_counts(&self) -> bool {
+        match self.source_of_ruby() {
+            Known::Set(_) => true,
+            Known::Unknown(_) => self.in_directory(DATA_SOURCE).is_some(),
+            Known::Unset => false,
+        }
+    }
+
+    /// The database in GitLab's own PostgreSQL, if that PostgreSQL ran.
     fn bundled(&self) -> Database {
         match self.said("postgresql", "enable") {
             Known::Set(Value::Bool(false)) => return Database::Undecided(OFF.to_owned()),
@@ -145,7 +159,7 @@ impl Package<'_> {
         let read = Source::read(source);
         let host = read.host.clone().unwrap_or_default();
         let bundled = if host.starts_with('/') {
-            // The package made a data source of its own settings where gitlab.rb has none.
+            // Where gitlab.rb has no data source, the package made one for its own PostgreSQL.
             let made = self.source_of_ruby() == Known::Unset;
             match self.socket_dir() {
                 Known::Unknown(why) if !made => return Database::Undecided(why),
@@ -180,7 +194,7 @@ impl Package<'_> {
         self.text("postgresql", "port").not_empty().or_text(PORT)
     }
 
-    /// Whether it is GitLab's PostgreSQL that answers there on this machine.
+    /// Whether GitLab's PostgreSQL listens at this host and port of this machine.
     fn listens_at(&self, host: &str, port: &str) -> bool {
         let local = matches!(host, "localhost" | "::1") || host.starts_with("127.");
         let listens = self.text("postgresql", "listen_address").not_empty();

@@ -1,11 +1,11 @@
-//! The site file and the secrets that are being written.
+//! The draft of the site file and of secrets.toml.
 
 use client::toml_text;
 use serde_json::Value as Json;
 
 use super::report::Origin;
 
-/// Parts of the site file, in their order.
+/// Parts of the site file, in the file's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// Keys at the top.
@@ -15,7 +15,7 @@ pub(super) enum Part {
     Nginx,
     Postgresql,
     Services,
-    /// What GitLab's package set without being asked.
+    /// Values that GitLab's package set without being asked.
     Package,
 }
 
@@ -40,12 +40,12 @@ pub(super) struct Entry {
     /// `mattermost`, `env`, `HTTP_PROXY`.
     pub(super) path: Vec<String>,
     pub(super) value: Json,
-    /// Goes into secrets.toml.
+    /// The entry goes into secrets.toml.
     pub(super) secret: bool,
-    /// What stands behind it.
+    /// Text of the comment behind the value.
     pub(super) note: Option<String>,
     pub(super) origin: Origin,
-    /// The line of the report that tells of it.
+    /// Number of the report's line about this entry.
     pub(super) reported: Option<usize>,
 }
 
@@ -62,23 +62,23 @@ pub(super) fn dotted(path: &[String]) -> String {
     keys.join(".")
 }
 
-/// Everything that will be written.
+/// All entries and comments of both files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     entries: Vec<Entry>,
-    /// Lines that stay comments: what is left for a person, or is gone.
+    /// Comments at the end of the site file: statements for a person, and settings that are gone.
     pub(super) comments: Vec<String>,
 }
 
-/// A text, and which entry each of its lines is.
+/// A file's text, and the entry of each line.
 pub(super) struct Text {
     pub(super) text: String,
-    /// Line from 1 and index of the entry.
+    /// Line number from 1, and the entry's index.
     pub(super) lines: Vec<(usize, usize)>,
 }
 
 impl Draft {
-    /// Adds an entry, in the place of an older one of the same key.
+    /// Adds an entry, or replaces an older entry of the same key.
     pub(super) fn set(&mut self, entry: Entry) {
         match self.entries.iter_mut().find(|it| it.path == entry.path) {
             Some(there) => *there = entry,
@@ -86,7 +86,7 @@ impl Draft {
         }
     }
 
-    /// The entries of these keys are told of in this line of the report.
+    /// Records that this line of the report is about the entries of these keys.
     pub(super) fn report_as(&mut self, keys: &[String], line: usize) {
         for entry in &mut self.entries {
             if keys.contains(&entry.key()) {
@@ -115,7 +115,7 @@ impl Draft {
         &self.entries[index]
     }
 
-    /// Takes entries out, given their numbers.
+    /// Removes the entries with these numbers.
     pub(super) fn remove(&mut self, indices: &[usize]) -> Vec<Entry> {
         let (mut kept, mut out) = (Vec::new(), Vec::new());
         for (index, entry) in self.entries.drain(..).enumerate() {
@@ -129,12 +129,12 @@ impl Draft {
         out
     }
 
-    /// Takes out the entry of a key.
+    /// Removes the entry of a key.
     pub(super) fn take(&mut self, path: &[&str]) {
         self.entries.retain(|it| it.path != path);
     }
 
-    /// What goes into secrets.toml, as paths and values.
+    /// The entries that go into secrets.toml.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|it| it.secret)
     }
@@ -180,7 +180,7 @@ impl Draft {
         out.finish()
     }
 
-    /// secrets.toml, where there is none yet.
+    /// The text of a new secrets.toml.
     pub(super) fn secrets_file(&self) -> Text {
         let mut out = Lines::default();
         out.push(
@@ -240,7 +240,7 @@ impl Lines {
         self.count += 1;
     }
 
-    /// The next line is this entry.
+    /// Records that the next line is this entry.
     fn mark(&mut self, entry: usize) {
         self.marks.push((self.count + 1, entry));
     }

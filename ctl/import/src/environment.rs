@@ -1,8 +1,9 @@
 //! The environment that GitLab's package gave Mattermost.
 //!
-//! The package set twenty variables from its settings and two more by themselves; `mattermost['env']` came on
-//! top. Each was a file, of which the first line counted without blanks at its end, and an empty one
-//! took the variable away. A directory of variables, where one is given, is the truth of it.
+//! The package set 19 variables from its settings and three constants; `mattermost['env']` came on
+//! top. Each variable was a file: the first line without blanks at its end was the value, and an
+//! empty value unset the variable. If a directory of variables is given, the environment is that of
+//! the directory alone.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +12,17 @@ use super::{
     package::{self, CERT_DIR, Package},
 };
 
-/// Hosts by blanks; the package began with one.
+/// Hosts separated by blanks; the package put a blank before its own host.
 pub(super) const TRUSTED: &str = "MM_SERVICESETTINGS_ALLOWEDUNTRUSTEDINTERNALCONNECTIONS";
 /// How Mattermost reached its database.
 pub(super) const DATA_SOURCE: &str = "MM_SQLSETTINGS_DATASOURCE";
 
-/// Variables that were set, or that may have been.
+/// Variables that were set, or may have been set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment(BTreeMap<String, Known>);
 
 impl Environment {
-    /// What a variable was.
+    /// The value of a variable, as far as it is known.
     pub(super) fn get(&self, name: &str) -> Known {
         self.0.get(name).cloned().unwrap_or(Known::Unset)
     }
@@ -59,7 +60,7 @@ impl Package<'_> {
         let mut out = Environment::default();
         for (name, value) in variables {
             let value = value.clone().map_or(Known::Unset, Known::Set);
-            // A line end there was a NUL in its file.
+            // The line end was a NUL in the file, so the value goes on after it.
             if matches!(&value, Known::Set(it) if it.contains('\n')) {
                 out.0.insert(name.clone(), value);
             } else {
@@ -69,7 +70,7 @@ impl Package<'_> {
         out
     }
 
-    /// What the next reconfigure would have made of gitlab.rb and the secrets.
+    /// The environment that GitLab's package makes of gitlab.rb and the secrets.
     pub(super) fn environment_of_ruby(&self) -> Environment {
         let mut out = Environment::default();
         self.site_and_mattermost(&mut out);
@@ -151,7 +152,7 @@ impl Package<'_> {
         }
     }
 
-    /// The package let Mattermost connect to the GitLab beside it.
+    /// The hosts of the setting, and GitLab's host: the package let Mattermost connect to GitLab.
     fn trusted_hosts(&self) -> Known {
         let own = self.mattermost("service_allowed_untrusted_internal_connections");
         if self.off("gitlab_rails") || self.off("puma") {

@@ -1,8 +1,10 @@
-//! Makes the environment here the one that GitLab's package gave, and says where it is not.
+//! Makes Mattermost's environment here equal to the one that GitLab's package gave, and reports
+//! the differences that remain.
 //!
-//! Owner: [`Converter::finish`] with the plan that the draft comes to. What the package had and the plan
-//! has not is added; what a default of the catalogue would add is unset; what still differs is told.
-//! Nothing is done about a variable that is not known.
+//! Owner: [`Converter::finish`], with the plan of the draft. [`Converter::equalise`] adds variables
+//! that the package had and the plan lacks; then [`Converter::unset`] unsets variables that only a
+//! default of the catalogue sets; last, [`Converter::account`] reports what still differs. A
+//! variable whose value is unknown stays untouched.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +21,7 @@ use super::{
     settings::{self, Setting},
 };
 
-/// What the supervisor needs of Mattermost, or gives it, whatever the package did; each with its reason.
+/// Variables that the supervisor sets for Mattermost, whatever the package did, and why.
 const OURS: [(&str, &str); 15] = [
     (
         "MM_CONFIG",
@@ -71,7 +73,7 @@ const OURS: [(&str, &str); 15] = [
 /// The setting of [`TRUSTED`].
 const TRUSTED_KEY: &str = "service_allowed_untrusted_internal_connections";
 
-/// Settings that become a variable together, or by a rule of the package.
+/// Variables that several settings, or a rule of the package, make; and those settings.
 const JOINED: [(&str, &[(&str, &str)]); 4] = [
     (
         "MM_SERVICESETTINGS_SITEURL",
@@ -106,7 +108,8 @@ pub(super) fn ours(name: &str) -> Option<&'static str> {
 }
 
 impl Converter<'_> {
-    /// Whether the directory of variables says what a value came to that only Ruby knows.
+    /// The disposition of a setting whose value only Ruby knows, if the directory of variables has
+    /// the result.
     pub(super) fn answered(&self, setting: &Setting) -> Option<Disposition> {
         setting.value.doubt()?;
         let variables = self.package.variables?;
@@ -114,7 +117,7 @@ impl Converter<'_> {
         let whole = section == "mattermost" && setting.key == "env" && setting.variable.is_none();
         let name = self.variable_of(setting);
         let there = name.is_some_and(|name| match ours(&name) {
-            // Without it the directory is not whole.
+            // A directory that lacks such a variable counts as incomplete.
             Some(_) => variables.contains_key(&name),
             None => true,
         });
@@ -145,7 +148,7 @@ impl Converter<'_> {
             .or_else(|| legacy::find(key).map(|it| it.variable))
     }
 
-    /// The settings of gitlab.rb that become a variable.
+    /// The settings of gitlab.rb that become this variable.
     fn settings_of(&self, variable: &str) -> Vec<(&str, &str)> {
         if let Some((_, joined)) = JOINED.iter().find(|it| it.0 == variable) {
             return joined.to_vec();
@@ -157,7 +160,7 @@ impl Converter<'_> {
             .collect()
     }
 
-    /// Whether a person has to say what a variable is to be, since gitlab.rb says it in vain.
+    /// Whether a line of gitlab.rb that sets this variable waits for a person's decision.
     fn left_to_a_person(&self, variable: &str) -> bool {
         let keys = self.settings_of(variable).into_iter();
         let mut whats = keys
@@ -166,7 +169,7 @@ impl Converter<'_> {
         whats.any(|what| self.said_in_vain(&what))
     }
 
-    /// The line of gitlab.rb that a variable comes from.
+    /// The line of gitlab.rb from which the draft has this variable.
     fn said_by(&self, variable: &str) -> Option<Origin> {
         let keys = self.settings_of(variable).into_iter();
         let paths = keys.map(|(section, key)| match section {
@@ -179,7 +182,7 @@ impl Converter<'_> {
         origins.find(|origin| matches!(origin, Origin::Line(_)))
     }
 
-    /// Sets what Mattermost had from GitLab's package and would not have here.
+    /// Sets the variables that Mattermost had from GitLab's package and would not have here.
     pub(super) fn equalise(&mut self, plan: &Plan) {
         let here = variables(plan);
         let origin = self.origin();
@@ -192,7 +195,7 @@ impl Converter<'_> {
             {
                 continue;
             }
-            // What only Ruby knows is nothing that gitlab.rb says.
+            // Where only Ruby knows gitlab.rb's value, the value of the directory counts.
             if !matches!(of_ruby.get(name), Known::Unknown(_)) {
                 if self.left_to_a_person(name) {
                     continue;
@@ -220,7 +223,7 @@ impl Converter<'_> {
         }
     }
 
-    /// Where it is known from what Mattermost had.
+    /// Source of the environment that Mattermost had.
     fn origin(&self) -> Origin {
         match self.package.variables {
             Some(_) => Origin::EnvDir,
@@ -228,7 +231,7 @@ impl Converter<'_> {
         }
     }
 
-    /// The package added its own host to those that gitlab.rb says.
+    /// Writes the hosts of gitlab.rb with GitLab's own, which the package added.
     fn with_gitlab(&mut self, line: Origin, hosts: &str) {
         let path = ["mattermost", TRUSTED_KEY];
         let note = Some("and GitLab's host, which its package added");
@@ -236,7 +239,7 @@ impl Converter<'_> {
         self.add(line, Part::Mattermost, &path, hosts, false, note);
     }
 
-    /// Only a directory of variables can tell another story than gitlab.rb.
+    /// Reports a variable whose value in the directory is not the value of gitlab.rb.
     fn another_story(&mut self, origin: Origin, name: &str, line: Origin) {
         if origin == Origin::EnvDir {
             let why = format!(
@@ -246,13 +249,13 @@ impl Converter<'_> {
         }
     }
 
-    /// Unsets what a default of the catalogue sets and GitLab's package did not.
+    /// Unsets variables that a default of the catalogue sets and GitLab's package did not.
     pub(super) fn unset(&mut self, plan: &Plan) {
         let environment = self.package.environment();
         let mut names: Vec<String> = Vec::new();
         for name in variables(plan).into_keys() {
             let declared = self.catalogue.by_variable("mattermost", name);
-            // A secret has no default: if it is there, secrets.toml had it.
+            // A secret has no default: a secret in the plan comes from secrets.toml.
             let open = environment.get(name) != Known::Unset
                 || declared.is_some_and(|(_, it)| it.secret)
                 || ours(name).is_some()
@@ -283,7 +286,7 @@ impl Converter<'_> {
         }
     }
 
-    /// Says of each variable that is another than it was, unless something has said so.
+    /// Reports each variable that differs from the one before, unless another line does.
     pub(super) fn account(&mut self, plan: &Plan) {
         let before = self.package.environment();
         let here = variables(plan);
@@ -327,7 +330,7 @@ impl Converter<'_> {
         });
     }
 
-    /// Whether the report says of a variable more than which key it has become.
+    /// Whether the report says more about a variable than which key the variable became.
     fn told(&self, name: &str) -> bool {
         let of_line = self.report.lines.iter().any(|line| {
             let bare = matches!(line.fate, Disposition::Converted(_)) && line.remark.is_none();
@@ -343,7 +346,7 @@ impl Converter<'_> {
                     .iter()
                     .any(|it| names(it, name))
         });
-        // What is left of the database is told as a whole.
+        // The data source is reported even if a setting of the database waits for a person.
         of_line || (name != DATA_SOURCE && self.left_to_a_person(name))
     }
 }

@@ -1,8 +1,8 @@
-//! The end of an import: what the secrets add, how things are arranged on this machine, and the check
-//! of it all.
+//! The end of an import: adds the secrets, arranges services and database for this machine, and
+//! checks the draft.
 //!
-//! What a person has still to say ([`Converter::probe`]) hides nothing of the rest: the draft is checked
-//! as if it were said.
+//! A setting that waits for a person must not hide other errors: [`Converter::probe`] puts
+//! stand-ins for such settings into the draft that is checked.
 
 use std::path::Path;
 
@@ -22,14 +22,14 @@ use super::{
     write,
 };
 
-/// In the place of an address that a person has still to write, while the rest is checked.
+/// Stand-in for an address that a person has still to write, while the rest is checked.
 const SOME_URL: &str = "http://mattermost.invalid";
 
-/// Rounds of taking out what does not check; each takes out something.
+/// Most rounds of checking; each failed round removes at least one entry.
 const MAX_ROUNDS: usize = 100;
 
 impl Converter<'_> {
-    /// A statement that sets nothing.
+    /// Reports a statement that sets nothing.
     pub(super) fn stray(&mut self, line: Line) {
         if let (Disposition::Person(why), Origin::Line(number)) = (&line.fate, line.origin) {
             let comment = format!("gitlab.rb line {number}: {}: {why}", line.text);
@@ -38,7 +38,7 @@ impl Converter<'_> {
         self.report.add(line);
     }
 
-    /// What gitlab-secrets.json has of Mattermost.
+    /// Converts and reports Mattermost's values in gitlab-secrets.json.
     pub(super) fn secrets(&mut self) {
         for key in self.package.secrets.keys() {
             let text = self.package.secret(key).unwrap_or_default();
@@ -74,7 +74,7 @@ impl Converter<'_> {
         }
     }
 
-    /// What follows from GitLab staying or going, and from where the database is.
+    /// Adds the keys that follow from GitLab staying or going, and from the database's place.
     pub(super) fn arrange(&mut self, without_block: bool) {
         if without_block {
             self.report.person(
@@ -89,7 +89,7 @@ impl Converter<'_> {
         }
         self.gitlab_url();
         match self.package.database() {
-            // See [`Converter::undecided`].
+            // [`Converter::undecided`] reports this case.
             Database::Undecided(_) => {}
             Database::Bundled { user, name } => {
                 let note = Some("as GitLab's package named it, so that a dump fits");
@@ -110,7 +110,7 @@ impl Converter<'_> {
         self.without_url();
     }
 
-    /// The address that only Ruby knows is the one that Mattermost had.
+    /// Takes Mattermost's address from the directory of variables if only Ruby knows gitlab.rb's.
     fn url_of_directory(&mut self) {
         let path = ["mattermost_external_url"];
         let there = self.package.in_directory("MM_SERVICESETTINGS_SITEURL");
@@ -121,7 +121,7 @@ impl Converter<'_> {
         }
     }
 
-    /// Says what it means that gitlab.rb has no address.
+    /// Reports what the lack of an address in gitlab.rb means.
     fn without_url(&mut self) {
         let what = "mattermost_external_url";
         let on = self.package.said("mattermost", "enable") == Known::Set(&Value::Bool(true));
@@ -138,7 +138,7 @@ impl Converter<'_> {
         self.report.person(Origin::Machine, what, why);
     }
 
-    /// The endpoints follow from GitLab's address, if they did there.
+    /// Sets `mattermost.gitlab_url` if the endpoints followed from GitLab's address before.
     fn gitlab_url(&mut self) {
         let path = ["mattermost", "gitlab_url"];
         let declared = self.catalogue.setting("mattermost", "gitlab_url").is_some();
@@ -174,7 +174,7 @@ impl Converter<'_> {
         lines.any(|line| matches!(line.fate, Disposition::Person(_)))
     }
 
-    /// GitLab's nginx has the ports of this machine.
+    /// Turns Mattermost's nginx off, since GitLab's nginx has the ports of this machine.
     fn beside(&mut self) {
         let path = ["mattermost_nginx", "enable"];
         let origin = Origin::Machine;
@@ -208,7 +208,7 @@ impl Converter<'_> {
         }
     }
 
-    /// Checks, takes out what does not check, and makes the environment what it was.
+    /// Checks the draft, removes entries that fail, and makes the environment what it was.
     pub(super) fn finish(&mut self, secrets_file: Option<&Path>) -> Result<(), Error> {
         let (mut plan, mut remarks) = self.checked(secrets_file)?;
         let had = self.package.had_mattermost();
@@ -242,8 +242,8 @@ impl Converter<'_> {
         Ok(())
     }
 
-    /// Without PostgreSQL and another database the site file is refused until somebody has said which it
-    /// is: an empty one must not take the place of what Mattermost had.
+    /// Turns PostgreSQL off if Mattermost's database is unknown. The supervisor refuses such a site
+    /// file until a person names the database, so no empty database takes the old one's place.
     fn undecided(&mut self) {
         let Database::Undecided(why) = self.package.database() else {
             return;
@@ -261,7 +261,7 @@ impl Converter<'_> {
         );
     }
 
-    /// The draft as it would be with all that a person has still to say, and with Mattermost on.
+    /// The draft with stand-ins for what a person has still to write, and with Mattermost on.
     fn probe(&self) -> Draft {
         let mut draft = self.draft.clone();
         let mut stand_in = |path: &[&str], value: Json| {
@@ -286,7 +286,7 @@ impl Converter<'_> {
         draft
     }
 
-    /// The plan of a draft that is right; what is not right goes to a person.
+    /// The plan of the draft, once entries that fail the check are removed and left to a person.
     fn checked(&mut self, secrets_file: Option<&Path>) -> Result<(Plan, Vec<Wrong>), Error> {
         for _ in 0..MAX_ROUNDS {
             let probe = self.probe();
@@ -294,7 +294,7 @@ impl Converter<'_> {
                 Some(path) => write::merge(path, &probe)?.map(|it| it.text),
                 None => None,
             };
-            // What stands in has no place in the draft.
+            // A stand-in for a missing key follows the draft's entries and is none of them.
             let own = |wrong: Wrong| Wrong {
                 entry: wrong.entry.filter(|it| *it < self.draft.len()),
                 ..wrong
@@ -325,7 +325,8 @@ impl Converter<'_> {
         ))
     }
 
-    /// Takes what is wrong out of the draft; answers what could not be found in it.
+    /// Removes the wrong entries from the draft and leaves them to a person; returns a message
+    /// if no error belongs to an entry.
     fn take_out(&mut self, errors: Vec<Wrong>) -> Option<String> {
         let indices: Vec<usize> = errors.iter().filter_map(|it| it.entry).collect();
         if indices.is_empty() {
@@ -356,7 +357,7 @@ impl Converter<'_> {
         None
     }
 
-    /// A warning of the check.
+    /// Reports a warning of the check about an entry.
     fn remark(&mut self, wrong: Wrong) {
         let (Some(index), Severity::Warning) = (wrong.entry, wrong.severity) else {
             return;

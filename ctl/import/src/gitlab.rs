@@ -1,7 +1,6 @@
-//! Sections and keys of gitlab.rb that are GitLab's own, and what they mean for a Mattermost that
-//! leaves it.
+//! Sections and keys of gitlab.rb that are GitLab's own, and why the import leaves them out.
 
-/// Sections of GitLab's template that have nothing to do with Mattermost.
+/// Sections of GitLab's template that are not Mattermost's.
 const SECTIONS: [&str; 60] = [
     "alertmanager",
     "bitbucket_importer",
@@ -78,7 +77,7 @@ const TOP: [&str; 9] = [
     "runtime_dir",
 ];
 
-/// Services of GitLab that hold data or ports of their own: `enable = true` keeps them where they are.
+/// Whether a section of gitlab.rb is GitLab's.
 pub(super) fn is_section(name: &str) -> bool {
     SECTIONS.contains(&name)
 }
@@ -88,7 +87,7 @@ pub(super) fn is_top(name: &str) -> bool {
     TOP.contains(&name)
 }
 
-/// Every section that a gitlab.rb may have, for the nearest name of one that it may not.
+/// Every section that a gitlab.rb may have, to suggest the nearest name for an unknown section.
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
     let ours = [
         "mattermost",
@@ -101,7 +100,7 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
     SECTIONS.into_iter().chain(ours)
 }
 
-/// Why a setting of GitLab's own has no place here.
+/// Why a setting of GitLab's own is not needed here.
 pub(super) fn reason(section: &str, key: &str) -> &'static str {
     match (section, key) {
         ("user" | "web_server", _) => {
@@ -123,7 +122,7 @@ pub(super) fn reason(section: &str, key: &str) -> &'static str {
     }
 }
 
-/// Parameters of PostgreSQL that GitLab's settings have by PostgreSQL's own names.
+/// Settings of GitLab's `postgresql` that are parameters of PostgreSQL under their own names.
 pub(super) const PARAMETERS: [&str; 68] = [
     "archive_command",
     "archive_mode",
@@ -195,7 +194,7 @@ pub(super) const PARAMETERS: [&str; 68] = [
     "work_mem",
 ];
 
-/// Settings of `nginx` that count for all its sites; the others are those of GitLab's own site.
+/// Settings of `nginx` that count for all sites; the others are about GitLab's own site.
 pub(super) const NGINX_GLOBAL: [&str; 21] = [
     "cache_max_size",
     "custom_nginx_config",
@@ -220,7 +219,7 @@ pub(super) const NGINX_GLOBAL: [&str; 21] = [
     "worker_rlimit_nofile",
 ];
 
-/// Settings of `mattermost_nginx` that GitLab's template gave it with no meaning here.
+/// Settings of `mattermost_nginx` in GitLab's template that have no meaning here.
 pub(super) const NGINX_OWN: [&str; 22] = [
     "cache_max_size",
     "consul_service_name",

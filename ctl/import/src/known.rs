@@ -1,16 +1,17 @@
-//! What is known of something that GitLab's package had. Unknown is not unset: nothing follows from it.
+//! Knowledge about a value that GitLab's package had. Unknown is not unset: the import decides
+//! nothing from an unknown value.
 
-/// Set, unset, or not to be known.
+/// A value that was set, was unset, or cannot be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Known<T = String> {
     Set(T),
     Unset,
-    /// Only Ruby knows it, and why.
+    /// Only Ruby knows the value, for this reason.
     Unknown(String),
 }
 
 impl<T> Known<T> {
-    /// The value, where there is one.
+    /// The value, if it was set.
     pub(super) fn set(self) -> Option<T> {
         match self {
             Self::Set(it) => Some(it),
@@ -18,7 +19,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// What follows from the value.
+    /// Derives from a set value; unset stays unset, and unknown stays unknown.
     pub(super) fn and_then<U>(self, then: impl FnOnce(T) -> Known<U>) -> Known<U> {
         match self {
             Self::Set(it) => then(it),
@@ -27,12 +28,12 @@ impl<T> Known<T> {
         }
     }
 
-    /// See [`Known::and_then`].
+    /// [`Known::and_then`] for a function that always has a value.
     pub(super) fn map<U>(self, then: impl FnOnce(T) -> U) -> Known<U> {
         self.and_then(|it| Known::Set(then(it)))
     }
 
-    /// Something else in the place of what is unset.
+    /// Replaces an unset value.
     pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Self::Unset => other(),
@@ -42,12 +43,12 @@ impl<T> Known<T> {
 }
 
 impl Known {
-    /// A default in the place of what is unset.
+    /// Replaces an unset value by a default.
     pub(super) fn or_text(self, default: &str) -> Self {
         self.or(|| Self::Set(default.to_owned()))
     }
 
-    /// Where an empty text says nothing.
+    /// Takes an empty text as unset.
     pub(super) fn not_empty(self) -> Self {
         match self {
             Self::Set(text) if text.is_empty() => Self::Unset,

@@ -1,17 +1,17 @@
 //! The style of gitlab.rb before GitLab 11.0: `mattermost['PREFIX_rest']` for every setting of
-//! Mattermost, and the variables that these have become.
+//! Mattermost, and the variables that these keys have become.
 //!
-//! The rule is `MM_PREFIXSETTINGS_REST` with the underscores of the rest left out. `legacy.txt` lists
-//! every key that ever was, and where the rule does not hold.
+//! The rule is `MM_PREFIXSETTINGS_REST` without the underscores of the rest. `legacy.txt` lists
+//! every key that ever existed, and the variable of each key that breaks the rule.
 
-/// A key of that style.
+/// What a key of the old style has become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Legacy {
     /// The right variable.
     pub(super) variable: String,
-    /// The last version of Mattermost that was seen with it; none: it has it still.
+    /// The last version of Mattermost seen with the variable; `None` if Mattermost still has it.
     pub(super) gone_after: Option<&'static str>,
-    /// The variable that GitLab's document gives, where no Mattermost ever had that.
+    /// The variable in GitLab's document, if no Mattermost ever had that variable.
     pub(super) documented: Option<&'static str>,
 }
 
@@ -29,7 +29,7 @@ const SPELLINGS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Variables of GitLab's document that no Mattermost ever had, and what they should have been.
+/// Variables of GitLab's document that no Mattermost ever had, and the right ones.
 const NEVER: [(&str, &str); 6] = [
     (
         "MM_EMAILSETTINGS_BATCHINGINTERVAL",
@@ -54,7 +54,7 @@ const NEVER: [(&str, &str); 6] = [
 /// Keys that no Mattermost of GitLab's package reads, or that were not settings of Mattermost.
 pub(super) const DEAD: [&str; 3] = ["aws", "team_allow_public_link", "team_allow_valet_default"];
 
-/// What a key has become.
+/// The variable that a key has become.
 pub(super) fn find(key: &str) -> Option<Legacy> {
     let template = SPELLINGS.iter().find(|(seed, _)| *seed == key);
     let key = template.map_or(key, |(_, template)| template);
@@ -100,14 +100,14 @@ pub(super) fn keys() -> impl Iterator<Item = String> {
     })
 }
 
-/// The right variable for one of GitLab's document that never was.
+/// The right variable for a wrong one of GitLab's document.
 pub(super) fn corrected(variable: &str) -> Option<&'static str> {
     let upper = variable.to_ascii_uppercase();
     let found = NEVER.iter().find(|(wrong, _)| *wrong == upper);
     found.map(|(_, right)| *right)
 }
 
-/// The version after which a variable of that style was gone.
+/// The last version of Mattermost seen with an old-style variable, if later ones lack it.
 pub(super) fn gone_after(variable: &str) -> Option<&'static str> {
     keys()
         .filter_map(|key| find(&key))

@@ -1,13 +1,14 @@
 //! `ctl import`: turns the gitlab.rb of a GitLab package with Mattermost into a site file.
 //!
-//! The way of an import: `sources` reads files; [`ruby`] reads gitlab.rb without running it; `settings`
-//! finds which value of each setting counts; `convert` with the `rules_*` says which key it becomes;
-//! `package` knows what GitLab's package made of all that, with `environment` and `database`; `finish`
-//! arranges things on this machine, and `equalise` adds what is needed for the same environment here
-//! and tells where it is another. What is not [`known`] is decided by nobody. `check` holds the result to the catalogue inside the program. `write`
-//! writes it. Everything that was said ends up in the [`report`].
+//! Steps of an import: `sources` reads the files; [`ruby`] reads gitlab.rb without running it;
+//! `settings` finds the value of each setting that counts; `convert` and the `rules_*` turn each
+//! setting into a key; `finish` arranges services for this machine; `equalise` makes Mattermost's
+//! environment what it was, and reports differences; `check` checks the draft against the catalogue
+//! inside the program; `write` writes the files. `package`, `environment` and `database` know what
+//! GitLab's package made of its settings. The [`report`] has a line for each decision.
 //!
-//! Limits: files to 2 MiB, values and their nesting as [`ruby`] says. No secret is in a report.
+//! Invariants: the import decides nothing from a value that is not [`known`]; no secret is in a
+//! report. Limits: 2 MiB for a file; [`ruby`] limits values and their nesting.
 
 mod catalogue;
 mod check;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     command_line::main(async |context, command| command::run(context, command))
 }
 
-/// What is imported, and where to.
+/// Inputs and output of an import.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// gitlab.rb, or `-`.
@@ -66,32 +67,32 @@ pub(crate) struct Request {
     pub(crate) env_dir: Option<PathBuf>,
     /// The site file to write.
     pub(crate) output: Option<PathBuf>,
-    /// Under which GitLab's package would be.
+    /// Directory below which GitLab's package may be installed.
     pub(crate) root: PathBuf,
 }
 
-/// What came of it.
+/// Result of an import.
 #[derive(Debug)]
 pub(crate) struct Import {
     pub(crate) report: Report,
     /// The site file's text.
     pub(crate) site: String,
-    /// Keys that belong into secrets.toml.
+    /// Keys that belong in secrets.toml.
     pub(crate) secret_keys: Vec<String>,
     /// Files that were written.
     pub(crate) written: Vec<PathBuf>,
 }
 
-/// Everything that was read.
+/// Contents of all inputs.
 struct Inputs {
     ruby: String,
     secrets: Map<String, Json>,
     variables: Option<BTreeMap<String, Option<String>>>,
     /// GitLab's package is on this machine.
     installed: bool,
-    /// What was read, for the report.
+    /// Names of the inputs, for the report.
     read: Vec<String>,
-    /// A file of secrets without Mattermost's.
+    /// The file of secrets has no block `mattermost`.
     without_block: bool,
 }
 
@@ -169,14 +170,15 @@ fn convert(
     Ok((draft, report))
 }
 
-/// Where GitLab's package keeps things, below the root.
+/// Paths of GitLab's package, below the root.
 const GITLAB_RB: &str = "etc/gitlab/gitlab.rb";
 const ENV_DIR: &str = "opt/gitlab/etc/mattermost/env";
 const EMBEDDED: &str = "opt/gitlab/embedded";
 
-/// Reads everything. What lies where GitLab's package puts it is found by itself.
+/// Reads all inputs. Without options, the secrets are those beside the file, and the variables
+/// those of GitLab's package if the file is the package's own gitlab.rb.
 fn read(request: &Request) -> Result<Inputs, Error> {
-    // Ruby reads a line end of Windows as its own.
+    // Ruby takes CR LF as a line end.
     let ruby = sources::text(&request.file, "gitlab.rb")?.replace("\r\n", "\n");
     let mut read = vec![sources::name(&request.file)];
     let beside = request.file.with_file_name("gitlab-secrets.json");
@@ -185,7 +187,7 @@ fn read(request: &Request) -> Result<Inputs, Error> {
         .secrets
         .clone()
         .or_else(|| Some(beside).filter(|it| !from_stdin && it.exists()));
-    // The same file by any spelling, such as a relative one.
+    // A relative path or a link may name the same file.
     let real = |path: &Path| path.canonicalize().ok();
     let in_place = !from_stdin
         && real(&request.file).is_some_and(|it| real(&request.root.join(GITLAB_RB)) == Some(it));

@@ -1,4 +1,4 @@
-//! What remains to be done by hand after an import, in order.
+//! Steps that remain to be done by hand after an import, in order.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use super::{
     ruby::Value,
 };
 
-/// Certificates that GitLab's administrator added.
+/// Directory of certificates that GitLab's administrator added.
 const TRUSTED: &str = "etc/gitlab/trusted-certs";
 /// Default directory of Mattermost's files.
 const HOME: &str = "/var/lib/mattervisor/mattermost";
 
-/// The steps after this draft; none where there is no Mattermost to move.
+/// The steps after this draft; empty if there is no Mattermost to move.
 pub(super) fn steps(package: &Package<'_>, root: &Path, draft: &Draft) -> Vec<String> {
     if !package.had_mattermost() {
         return Vec::new();
@@ -35,7 +35,7 @@ pub(super) fn steps(package: &Package<'_>, root: &Path, draft: &Draft) -> Vec<St
     steps.into_iter().flatten().collect()
 }
 
-/// What keeps Mattermost from running.
+/// The step that turns Mattermost on, if the draft keeps Mattermost off.
 fn switch(draft: &Draft) -> Option<String> {
     let off = draft.get(&["mattermost", "enable"]);
     if off.is_some_and(|it| it.value.as_bool() == Some(false)) {
@@ -91,13 +91,13 @@ fn database(package: &Package<'_>) -> Option<String> {
     }
 }
 
-/// A word that a shell takes as it is; another could be anything.
+/// The word, if a shell takes it literally: people paste the steps into a shell.
 fn plain(word: &str) -> Option<&str> {
     let safe = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.' | '/');
     (!word.is_empty() && !word.starts_with('-') && word.chars().all(safe)).then_some(word)
 }
 
-/// From where each file and directory goes where.
+/// The step that copies each file and directory to its place here.
 fn files(package: &Package<'_>, draft: &Draft) -> String {
     let environment = package.environment();
     let here = |key: &str| {

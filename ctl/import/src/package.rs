@@ -1,4 +1,4 @@
-//! GitLab's package: what was read of it, and what is known of its settings.
+//! GitLab's package: the inputs that were read, and what they say of its settings.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde_json::{Map, Value as Json};
 
 use super::{coerce, known::Known, ruby::Value, settings::Setting};
 
-/// Certificates of authorities that came with the package.
+/// Directory of certificate authorities that came with the package.
 pub(super) const CERT_DIR: &str = "/opt/gitlab/embedded/ssl/certs/";
 
-/// Paths that the package chose, with the settings and variables that carry them. The same files
-/// have another place here.
+/// Settings and variables of paths, and the path that the package chose for each. The files have
+/// another place here.
 pub(super) const PATHS: [(&str, &str, &str); 5] = [
     ("home", "", "/var/opt/gitlab/mattermost"),
     (
@@ -43,7 +43,7 @@ pub(super) fn own_path(name: &str, path: &str) -> bool {
     own.is_some_and(|(_, _, own)| path.trim_end_matches('/') == *own)
 }
 
-/// Variables of the package that mean nothing outside it.
+/// Why a variable with this value means nothing outside the package, if so.
 pub(super) fn means_nothing(variable: &str, value: &str) -> Option<&'static str> {
     match variable {
         "MM_INSTALL_TYPE" if value == "gitlab_omnibus" => {
@@ -57,7 +57,7 @@ pub(super) fn means_nothing(variable: &str, value: &str) -> Option<&'static str>
     }
 }
 
-/// Everything that was read.
+/// The inputs of an import.
 pub(super) struct Package<'a> {
     pub(super) settings: &'a [Setting],
     /// The block `mattermost` of gitlab-secrets.json.
@@ -69,7 +69,7 @@ pub(super) struct Package<'a> {
 }
 
 impl Package<'_> {
-    /// What gitlab.rb says of a setting. `nil` says nothing.
+    /// The value of a setting in gitlab.rb; `nil` counts as unset.
     pub(super) fn said(&self, section: &str, key: &str) -> Known<&Value> {
         let mut settings = self.settings.iter().rev();
         let last = settings
@@ -84,13 +84,13 @@ impl Package<'_> {
         }
     }
 
-    /// See [`Package::said`], as the text of a variable, which may be empty.
+    /// [`Package::said`] as the text of a variable, which may be empty.
     pub(super) fn text(&self, section: &str, key: &str) -> Known {
         self.said(section, key).and_then(known_text)
     }
 
-    /// Whether `mattermost['env']` has this variable, with whatever value: before GitLab 11.0 it won
-    /// over the settings of that style, and later nothing else was read.
+    /// Whether `mattermost['env']` has this variable, with any value: before GitLab 11.0 the
+    /// variable won over old-style settings, and later versions ignored old-style settings.
     pub(super) fn in_env(&self, variable: &str) -> bool {
         let named = |it: &Setting| it.variable.as_deref() == Some(variable);
         let mut settings = self.settings.iter();
@@ -102,8 +102,8 @@ impl Package<'_> {
         self.said(section, "enable") == Known::Set(&Value::Bool(false))
     }
 
-    /// GitLab goes on running on this machine, so its nginx has the ports. An address that is not
-    /// known is one.
+    /// Whether GitLab goes on running on this machine, so that its nginx has the ports. An unknown
+    /// address of GitLab counts as an address.
     pub(super) fn stays(&self) -> bool {
         !self.off("gitlab_rails") && (self.installed || self.gitlab_url() != Known::Unset)
     }
@@ -119,7 +119,7 @@ impl Package<'_> {
         self.text("", "mattermost_external_url").not_empty()
     }
 
-    /// Whether there was a Mattermost, which may have been off, as far as can be known.
+    /// Whether the package had a Mattermost, perhaps switched off, as far as can be known.
     pub(super) fn had_mattermost(&self) -> bool {
         self.site_url() != Known::Unset
             || self.said("mattermost", "enable") == Known::Set(&Value::Bool(true))
@@ -131,7 +131,7 @@ impl Package<'_> {
         self.variables?.get(name)?.as_deref()
     }
 
-    /// What gitlab-secrets.json has for `mattermost['KEY']`; an empty value is none.
+    /// The value of `mattermost['KEY']` in gitlab-secrets.json; an empty value counts as none.
     pub(super) fn secret(&self, key: &str) -> Option<String> {
         let text = match self.secrets.get(key)? {
             Json::String(text) => text.clone(),
@@ -142,8 +142,8 @@ impl Package<'_> {
         Some(text).filter(|it| !it.is_empty())
     }
 
-    /// What `mattermost['KEY']` came to: the secrets counted where gitlab.rb has `nil` or `false`
-    /// (`||=`). Where it has what only Ruby knows, they have what that came to.
+    /// The value that `mattermost['KEY']` came to. The secret counted where gitlab.rb has `nil` or
+    /// `false` (`||=`). Where only Ruby knows gitlab.rb's value, the secret is the result.
     pub(super) fn mattermost(&self, key: &str) -> Known {
         let said = self.said("mattermost", key);
         let open = !matches!(&said, Known::Set(value) if value.truth() == Some(true));

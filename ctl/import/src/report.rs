@@ -7,15 +7,15 @@ use serde::Serialize;
 /// Source of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
-    /// In gitlab.rb, from 1.
+    /// Line of gitlab.rb, from 1.
     Line(usize),
-    /// In gitlab-secrets.json.
+    /// The file gitlab-secrets.json.
     Secrets,
-    /// In the directory of variables.
+    /// The directory of variables.
     EnvDir,
-    /// Nowhere: GitLab's package did so by itself.
+    /// No file: GitLab's package sets the value by itself.
     Package,
-    /// By what is on this machine.
+    /// The state of this machine.
     Machine,
 }
 
@@ -45,12 +45,12 @@ pub(crate) enum Disposition {
 }
 
 impl Disposition {
-    /// See [`Disposition::NotNeeded`].
+    /// [`Disposition::NotNeeded`] for this reason.
     pub(crate) fn not_needed(why: impl Into<String>) -> Self {
         Self::NotNeeded(why.into())
     }
 
-    /// See [`Disposition::Person`].
+    /// [`Disposition::Person`] for this reason.
     pub(crate) fn person(why: impl Into<String>) -> Self {
         Self::Person(why.into())
     }
@@ -65,28 +65,28 @@ pub(crate) struct Line {
     /// The statement, without secrets; may be empty.
     pub(crate) text: String,
     pub(crate) fate: Disposition,
-    /// What else is to be known.
+    /// A further remark for the reader.
     pub(crate) remark: Option<String>,
 }
 
 /// The whole report.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
-    /// What was read.
+    /// Names of the inputs.
     pub(crate) read: Vec<String>,
     pub(crate) lines: Vec<Line>,
-    /// What to do next, in order.
+    /// Steps to do next, in order.
     pub(crate) next: Vec<String>,
 }
 
 impl Report {
-    /// Adds a line and answers its number.
+    /// Adds a line and returns its number.
     pub(crate) fn add(&mut self, line: Line) -> usize {
         self.lines.push(line);
         self.lines.len() - 1
     }
 
-    /// Adds something that a person has to know and no statement stands for.
+    /// Adds a line for a person that belongs to no statement.
     pub(crate) fn person(&mut self, origin: Origin, what: &str, why: impl Into<String>) {
         self.add(Line {
             origin,
@@ -142,7 +142,7 @@ struct JsonLine<'r> {
 }
 
 impl Report {
-    /// For programs. `site`: the file's text, if it was not written anywhere.
+    /// The report for programs. `site`: the site file's text, if no file was written.
     pub(crate) fn json<'r>(&'r self, site: Option<&'r str>, written: Vec<String>) -> Json<'r> {
         let mut json = Json {
             read: &self.read,

@@ -1,18 +1,18 @@
-//! A restriction that could not be taken over closes what it restricted: nothing is open to more people than it
-//! was, until a person has decided.
+//! Invariant: an import opens nothing to more people than before. Where a restriction could not be
+//! converted, the import closes the restricted access until a person has decided.
 
 use serde_json::Value as Json;
 
 use super::{convert::Converter, draft::Part, report::Origin};
 
-/// A setting that lets fewer in, and what is closed without it.
+/// A setting that restricts an access, and the access to close without the setting.
 struct Restriction {
-    /// As gitlab.rb names it.
+    /// The setting's name in gitlab.rb.
     what: &'static str,
-    /// The key that opens, and what is written in its place; nothing: it is left out.
+    /// The key that opens the access. `instead` is its closed value; if empty, the key is removed.
     opens: [&'static str; 2],
     instead: &'static [&'static str],
-    /// What that means.
+    /// The effect of closing, for the report.
     closed: &'static str,
 }
 
@@ -46,7 +46,7 @@ const RESTRICTIONS: [Restriction; 4] = [
 ];
 
 impl Converter<'_> {
-    /// Closes what was restricted by what a person has to look at.
+    /// Closes each access whose restriction waits for a person.
     pub(super) fn fail_closed(&mut self) {
         for one in &RESTRICTIONS {
             if !self.said_in_vain(one.what) || self.is_closed(one) {

@@ -1,11 +1,11 @@
-//! `mattermost['KEY']`.
+//! Rules for `mattermost['KEY']`.
 
 use serde_json::Value as Json;
 
 use super::{
     coerce,
     convert::{Converter, Verdict, near},
-    database::Database,
+    database::{Database, SOURCE_COUNTS},
     draft::Part,
     known::Known,
     legacy, package,
@@ -16,7 +16,7 @@ use super::{
 };
 
 impl Converter<'_> {
-    /// Anything but `mattermost['env']`.
+    /// Converts a setting of Mattermost other than `mattermost['env']`.
     pub(super) fn mattermost(&mut self, setting: &Setting) -> Verdict {
         let key = setting.key.as_str();
         if setting.value == Value::Bool(false)
@@ -47,7 +47,7 @@ impl Converter<'_> {
                 _ => {}
             }
         }
-        // A salt of old has its variable still, though it is no setting here.
+        // An old-style salt is an obsolete setting here, but its variable still counts.
         let declared = self.catalogue.setting("mattermost", key).cloned();
         let legacy = legacy::find(key);
         if let Some(declared) = declared.filter(|it| it.obsolete.is_none() || legacy.is_none()) {
@@ -69,12 +69,15 @@ impl Converter<'_> {
         (Disposition::Person(why), None)
     }
 
-    /// Settings that were about GitLab's package, or that need a look.
+    /// Converts a setting that has a rule of its own; `None` for all other settings.
     fn mattermost_own(&mut self, setting: &Setting) -> Option<Disposition> {
         let key = setting.key.as_str();
         Some(match key {
             "enable" => self.mattermost_switch(setting),
             "sql_data_source" => self.data_source(setting),
+            "database_name" if self.package.source_counts() => {
+                Disposition::not_needed(SOURCE_COUNTS)
+            }
             "sql_driver_name" => match coerce::variable(&setting.value) {
                 Ok(Some(driver))
                     if driver != "postgres"
@@ -114,7 +117,7 @@ impl Converter<'_> {
         }
     }
 
-    /// The database that Mattermost had.
+    /// Puts the keys of Mattermost's database into the draft.
     pub(super) fn database(&mut self, origin: Origin, source: &str) -> Disposition {
         match self.package.whose(source) {
             Database::Undecided(why) => Disposition::Person(why),
@@ -143,7 +146,7 @@ impl Converter<'_> {
         }
     }
 
-    /// A key of the style before GitLab 11.0.
+    /// Converts a key of the style before GitLab 11.0.
     fn legacy(&mut self, setting: &Setting, legacy: &legacy::Legacy) -> Verdict {
         let variable = &legacy.variable;
         let mut remark = legacy.documented.map(|wrong| {

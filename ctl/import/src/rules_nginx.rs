@@ -1,4 +1,4 @@
-//! `mattermost_nginx['KEY']` and `nginx['KEY']`.
+//! Rules for `mattermost_nginx['KEY']` and `nginx['KEY']`.
 
 use serde_json::Value as Json;
 
@@ -12,7 +12,7 @@ use super::{
 };
 
 impl Converter<'_> {
-    /// The site of Mattermost.
+    /// Converts a setting of Mattermost's site.
     pub(super) fn mattermost_nginx(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         let path = ["mattermost_nginx", key];
@@ -41,7 +41,7 @@ impl Converter<'_> {
         ))
     }
 
-    /// GitLab's own site, but for what counts for all sites.
+    /// Converts a setting of `nginx`: only those that count for all sites have a key here.
     pub(super) fn nginx(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         if self.package.stays() {

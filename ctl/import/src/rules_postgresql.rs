@@ -1,11 +1,11 @@
-//! `postgresql['KEY']`.
+//! Rules for `postgresql['KEY']`.
 
 use serde_json::Value as Json;
 
 use super::{
     coerce,
     convert::{Converter, near},
-    database::{Database, SOCKET_DIR},
+    database::{Database, SOCKET_DIR, SOURCE_COUNTS},
     draft::Part,
     gitlab,
     report::Disposition,
@@ -13,7 +13,7 @@ use super::{
     settings::Setting,
 };
 
-/// What is about GitLab's own databases, their replication, or its package.
+/// Settings about GitLab's own databases, their replication, or the package.
 const GITLAB: [&str; 24] = [
     "auto_restart_on_version_change",
     "connect_port",
@@ -42,10 +42,13 @@ const GITLAB: [&str; 24] = [
 ];
 
 impl Converter<'_> {
-    /// GitLab's PostgreSQL, as far as it is a model for the one here.
+    /// Converts a setting of GitLab's PostgreSQL to one of the PostgreSQL here.
     pub(super) fn postgresql(&mut self, setting: &Setting) -> Disposition {
         let key = setting.key.as_str();
         if key == "sql_mattermost_user" {
+            if self.package.source_counts() {
+                return Disposition::not_needed(SOURCE_COUNTS);
+            }
             return match coerce::typed(&setting.value, "string") {
                 Ok(Some(user)) => {
                     let path = ["mattermost", "sql_user"];
@@ -147,10 +150,10 @@ impl Converter<'_> {
     }
 }
 
-/// Columns of a line of `pg_hba.conf`, as Omnibus names them.
+/// Columns of a line of `pg_hba.conf`, by Omnibus' names.
 const HBA_COLUMNS: [&str; 6] = ["type", "database", "user", "cidr", "method", "option"];
 
-/// Omnibus' form: under a name for each purpose a list of hashes, one for each line.
+/// Lines of `pg_hba.conf` from Omnibus' form: for each purpose a list with a hash for each line.
 fn hba_lines(groups: &[Pair]) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     for group in groups {

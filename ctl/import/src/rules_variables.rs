@@ -1,4 +1,4 @@
-//! `mattermost['env']['NAME']`.
+//! Rules for `mattermost['env']['NAME']`.
 
 use serde_json::Value as Json;
 
@@ -14,7 +14,7 @@ use super::{
 };
 
 impl Converter<'_> {
-    /// One variable, or the whole hash if it could not be taken apart.
+    /// Converts one variable, or the whole hash if it could not be taken apart.
     pub(super) fn variable(&mut self, setting: &Setting) -> Verdict {
         let Some(name) = &setting.variable else {
             let fate = match &setting.value {
@@ -65,7 +65,7 @@ impl Converter<'_> {
         (fate, remark)
     }
 
-    /// Writes a variable: as the setting that services here look at, where there is one.
+    /// Puts a variable into the draft, as a setting where other parts of the site read the setting.
     pub(super) fn set_variable(&mut self, origin: Origin, name: &str, value: &str) -> Disposition {
         if let Some(why) = package::means_nothing(name, value) {
             return Disposition::not_needed(why);
@@ -99,7 +99,7 @@ impl Converter<'_> {
             let path = ["mattermost", key];
             return self.add(origin, part, &path, Json::from(value), false, None);
         }
-        // What gitlab.rb says as a variable stays one; the rest is said by settings where there are any.
+        // A variable of gitlab.rb stays a variable; other variables become settings if declared.
         let declared = self.catalogue.by_variable("mattermost", name);
         let declared = declared.map(|(key, it)| (key.to_owned(), it.clone()));
         if let (false, Some((key, declared))) = (matches!(origin, Origin::Line(_)), declared)
@@ -122,7 +122,7 @@ impl Converter<'_> {
         self.add(origin, part, &path, Json::from(value), secret, None)
     }
 
-    /// An empty value took the variable away.
+    /// Disposition of a variable with an empty value, which unset the variable.
     fn taken_away(name: &str) -> Disposition {
         if equalise::ours(name).is_some() {
             return Disposition::person(

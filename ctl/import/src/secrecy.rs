@@ -1,9 +1,10 @@
-//! What is to be kept from readers: what Mattermost's table of variables says of a variable, else by its name,
-//! or by a value that shows it. What a secret looks like says nothing: it may be all digits, or begin with a slash.
+//! Which values are secret: Mattermost's table of variables decides, else the name, or a value that
+//! shows a password or key. A harmless look proves nothing: a secret may be all digits, or begin
+//! with a slash.
 
 use super::catalogue;
 
-/// The table inside the program; see the `[variables]` of mattermost.toml.
+/// The embedded table of variables; see `[variables]` in mattermost.toml.
 const TABLE: &str = "mattermost/variables.tsv";
 
 /// Parts of names of secrets.
@@ -22,7 +23,7 @@ const WORDS: [&str; 12] = [
     "SHAREDKEY",
 ];
 
-/// Ends of names that say where something is. nginx takes a certificate's key as a path.
+/// Ends of names whose value is a place or a switch. nginx takes a certificate's key as a path.
 const PLACES: [&str; 7] = [
     "ENDPOINT",
     "FILE",
@@ -45,7 +46,7 @@ pub(crate) fn names_secret(name: &str) -> bool {
     (secret || upper.ends_with("KEY") || upper.ends_with("PASS")) && !place
 }
 
-/// Whether the table says that a variable is secret; none: it does not know the variable.
+/// Whether the table has a variable as secret; `None` if the table lacks the variable.
 fn known(upper: &str) -> Option<bool> {
     let (_, table) = catalogue::FILES.iter().find(|(name, _)| *name == TABLE)?;
     let row = table.lines().find_map(|line| {
@@ -53,7 +54,7 @@ fn known(upper: &str) -> Option<bool> {
         (name == upper).then_some(rest)
     })?;
     let kind = row.split('\t').next().unwrap_or_default();
-    // Private: a secret may be in it.
+    // A private value may contain a secret.
     Some(matches!(kind.split(' ').nth(1), Some("secret" | "private")))
 }
 
@@ -108,7 +109,7 @@ mod tests {
             assert!(secret_variable("X_TOKEN", value), "{value}");
             assert!(secret_variable("MM_LDAPSETTINGS_BINDPASSWORD", value));
         }
-        // The table knows that this is a switch.
+        // The table has this variable as a switch, though its name has TOKEN.
         assert!(!secret_variable(
             "MM_SERVICESETTINGS_ENABLEUSERACCESSTOKENS",
             "true"

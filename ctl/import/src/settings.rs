@@ -1,4 +1,5 @@
-//! From statements to settings: which value of each counts, and what became of the others.
+//! Reduces statements to settings: finds the value of each setting that counts, and reports the
+//! other statements.
 
 use super::{
     report::{Disposition, Line, Origin},
@@ -8,11 +9,11 @@ use super::{
 /// A setting with the value that counts.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
-    /// From 1.
+    /// Line of gitlab.rb, from 1.
     pub(super) line: usize,
     /// The statement, without secrets.
     pub(super) text: String,
-    /// Empty at the top.
+    /// Section of gitlab.rb; empty for a setting at the top.
     pub(super) section: String,
     pub(super) key: String,
     /// A variable of `SECTION['env']`.
@@ -21,7 +22,7 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// As gitlab.rb names it.
+    /// The setting's name in gitlab.rb.
     pub(super) fn what(&self) -> String {
         let name = name(&self.section, &self.key);
         match &self.variable {
@@ -30,7 +31,7 @@ impl Setting {
         }
     }
 
-    /// A line of the report about it.
+    /// The report's line about this setting.
     pub(super) fn became(&self, fate: Disposition, remark: Option<String>) -> Line {
         Line {
             origin: Origin::Line(self.line),
@@ -51,7 +52,7 @@ pub(super) fn name(section: &str, key: &str) -> String {
     }
 }
 
-/// The settings that count, in the file's order, and a line for each other statement.
+/// The settings that count, in the file's order, and a report line for each other statement.
 pub(super) fn settle(said: &[Said]) -> (Vec<Setting>, Vec<Line>) {
     let (mut settings, mut lines) = (Vec::new(), Vec::new());
     for (index, one) in said.iter().enumerate() {
@@ -65,7 +66,7 @@ pub(super) fn settle(said: &[Said]) -> (Vec<Setting>, Vec<Line>) {
                 maybe,
                 ..
             } => match later(&said[index + 1..], section, key) {
-                // Its variables are told one by one.
+                // The later statement has all variables, and each gets its own line.
                 Some((_, true)) if is_env(key, value) => continue,
                 Some((line, true)) => Disposition::not_needed(format!(
                     "line {line} goes on with it, and has the whole value"
@@ -103,7 +104,7 @@ fn is_env(key: &str, value: &Value) -> bool {
     key == "env" && matches!(value, Value::Hash(_))
 }
 
-/// The line that sets the same for certain, and whether it adds.
+/// The next line that certainly sets the same key, and whether that line adds to the value.
 fn later(rest: &[Said], section: &str, key: &str) -> Option<(usize, bool)> {
     rest.iter().find_map(|said| match &said.what {
         What::Set {
@@ -131,7 +132,7 @@ fn is_unknown(rest: &[Said], line: usize) -> bool {
     })
 }
 
-/// Each variable of an env hash is a setting of its own.
+/// Adds the statement's setting; each variable of an env hash becomes a setting of its own.
 fn expand(said: &Said, section: &str, key: &str, value: &Value, settings: &mut Vec<Setting>) {
     let one = Setting {
         line: said.line,

@@ -1,4 +1,4 @@
-//! Reading what is imported: gitlab.rb, gitlab-secrets.json and the directory of variables.
+//! Reads the inputs: gitlab.rb, gitlab-secrets.json and the directory of variables.
 
 use std::{
     collections::BTreeMap,
@@ -9,11 +9,11 @@ use std::{
 
 use client::{Error, Kind};
 
-/// GitLab's own template, with every setting in it, has a tenth of this.
+/// Largest file; GitLab's own template, with every setting in it, has a tenth of this size.
 const MAX_FILE_BYTES: u64 = 2 << 20;
-/// The kernel takes no longer variable.
+/// Longest variable; the kernel takes no longer one.
 const MAX_VARIABLE_BYTES: u64 = 128 << 10;
-/// More variables than this are another directory.
+/// Most variables; a directory with more files is not one of variables.
 const MAX_VARIABLES: usize = 2000;
 
 /// A text file, or standard input for `-`.
@@ -56,7 +56,7 @@ pub(super) fn text(path: &Path, what: &str) -> Result<String, Error> {
         .unwrap_or(text))
 }
 
-/// How a file is called in what is said.
+/// Name of a file in messages.
 pub(super) fn name(path: &Path) -> String {
     if path == Path::new("-") {
         return "standard input".to_owned();
@@ -97,14 +97,14 @@ fn unreadable(path: &Path, error: &io::Error, hint: &'static str) -> Error {
     Error::new(kind, format!("cannot read {shown}: {why}")).hint(hint)
 }
 
-/// The block `mattermost` of gitlab-secrets.json. None: there is none.
+/// The block `mattermost` of gitlab-secrets.json, if the file has one.
 pub(super) fn secrets(
     path: &Path,
 ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, Error> {
     let text = text(path, "gitlab-secrets.json")?;
     let shown = path.display();
     let parsed: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        // Its own words could quote the file.
+        // The parser's message could quote a secret.
         let place = format!("{shown}:{}:{}", error.line(), error.column());
         Error::new(Kind::Failed, format!("{place}: this is not JSON"))
             .hint("--secrets takes GitLab's /etc/gitlab/gitlab-secrets.json")
@@ -119,8 +119,9 @@ pub(super) fn secrets(
     }
 }
 
-/// Variables of a directory as runit's `chpst -e` reads it: a file each, its first line without
-/// blanks at the end, NUL for a line break. None: an empty file, which unsets.
+/// Variables of a directory as runit's `chpst -e` reads them: a file for each, with the value in
+/// its first line, without blanks at the end, and NUL for a line break. `None` stands for an empty
+/// file, which unsets the variable.
 pub(super) fn variables(dir: &Path) -> Result<BTreeMap<String, Option<String>>, Error> {
     let shown = dir.display();
     let entries = fs::read_dir(dir).map_err(|error| match error.kind() {

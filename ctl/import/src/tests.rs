@@ -1,4 +1,4 @@
-//! Imports of whole files, held to what GitLab's package made of them.
+//! Imports of whole files, compared with what GitLab's package made of the files.
 
 mod bad_input;
 mod environment;
@@ -59,14 +59,14 @@ impl Machine {
         path
     }
 
-    /// With a gitlab-secrets.json of this block.
+    /// Adds a gitlab-secrets.json with this block `mattermost`.
     fn secrets(mut self, block: &str) -> Self {
         let text = format!("{{\"gitlab_rails\":{{\"x\":\"y\"}},\"mattermost\":{block}}}");
         self.request.secrets = Some(self.put("secrets.json", &text));
         self
     }
 
-    /// With these variables in a directory.
+    /// Adds a directory with these variables.
     fn variables(mut self, variables: &[(&str, &str)]) -> Self {
         for (name, value) in variables {
             self.put(&format!("env/{name}"), value);
@@ -92,14 +92,14 @@ impl Machine {
         fs::read_to_string(self.path("etc/mattervisor/secrets.toml")).unwrap_or_default()
     }
 
-    /// What will run, made of the files as they are on the disk.
+    /// The plan of the files on disk.
     fn plan(&self) -> Plan {
         self.load("").unwrap_or_else(|problems| {
             panic!("{problems}\n{}\n{}", self.site(), self.secrets_file())
         })
     }
 
-    /// What would run with these lines at the top of the site file, or why it would not.
+    /// The plan with these lines at the top of the site file, or its problems.
     fn load(&self, more: &str) -> Result<Plan, Problems> {
         let site = self.path("etc/mattervisor/mattervisor.toml");
         let written = self.site();
@@ -115,14 +115,14 @@ impl Machine {
     }
 }
 
-/// Imports a file that needs nothing else.
+/// Imports a file without secrets or variables.
 fn imported(ruby: &str) -> (Machine, Import) {
     let machine = Machine::new(ruby);
     let import = machine.imported();
     (machine, import)
 }
 
-/// The line of the report about a setting.
+/// The report's line about a setting.
 #[track_caller]
 fn line<'i>(import: &'i Import, what: &str) -> &'i Line {
     let lines = &import.report.lines;

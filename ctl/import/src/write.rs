@@ -1,5 +1,5 @@
-//! Writing the site file, a new one always, and the secrets, new or beneath what is there: both
-//! whole, or neither.
+//! Writes the site file, which must be new, and the secrets, which may be added to an existing
+//! secrets.toml. Invariant: both files are written whole, or neither is.
 
 use std::{
     fs::{self, File},
@@ -14,16 +14,16 @@ use toml::{Table, Value};
 
 use super::draft::{Draft, Entry, dotted};
 
-/// Secrets that are there already, with what is new.
+/// An existing secrets.toml with the draft's secrets added.
 pub(super) struct Merged {
     pub(super) text: String,
-    /// Keys that have another value there; it stays.
+    /// Keys that have another value in the file already; the file's value stays.
     pub(super) kept: Vec<String>,
-    /// Something is new.
+    /// Whether the draft added a key.
     pub(super) changed: bool,
 }
 
-/// Paths of the files to write, or why they cannot be written.
+/// Path of secrets.toml beside the site file, or why the site file cannot be written.
 pub(super) fn target(site: &Path) -> Result<PathBuf, Error> {
     let shown = site.display();
     let parent = match site.parent() {
@@ -83,7 +83,7 @@ fn said(error: &io::Error) -> String {
     }
 }
 
-/// The secrets of a file that is there, beneath it what the draft has. None: there is no such file.
+/// An existing secrets.toml with the draft's secrets added; `None` if there is no such file.
 pub(super) fn merge(path: &Path, draft: &Draft) -> Result<Option<Merged>, Error> {
     let text = secrets_file::read(path).map_err(|error| failed("read", path, &error))?;
     let Some(text) = text else { return Ok(None) };
@@ -99,7 +99,7 @@ fn cannot_add(path: &Path, why: &str) -> Error {
 }
 
 fn merge_text(text: &str, entries: &[&Entry]) -> Result<Merged, String> {
-    // The parser's own words quote lines of the file.
+    // The parser's message would quote lines of the file, and so secrets.
     let parse = |text: &str| {
         toml::from_str::<Table>(text).map_err(|error| {
             let line = error
@@ -149,7 +149,7 @@ fn merge_text(text: &str, entries: &[&Entry]) -> Result<Merged, String> {
     })
 }
 
-/// Behind the header of its table, or above the first header.
+/// Inserts an entry below the header of its table, or at the top after the first comments.
 fn insert(lines: &mut Vec<String>, entry: &Entry) {
     let value = toml_text::value(&entry.value);
     let first = format!("[{}]", toml_text::key(&entry.path[0]));
@@ -172,7 +172,7 @@ fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
     Error::new(kind, message)
 }
 
-/// Writes both files. On a failure nothing new is left behind.
+/// Writes both files; after a failure no new file is left behind.
 pub(super) fn write(
     site: &Path,
     site_text: &str,
@@ -193,7 +193,7 @@ pub(super) fn write(
     Ok(written)
 }
 
-/// Puts what the draft has into the file, as that is now. Answers whether something was new.
+/// Adds the draft's secrets to the present text of the file; tells whether the text changed.
 fn store(path: &Path, draft: &Draft) -> Result<bool, Error> {
     let entries: Vec<&Entry> = draft.secrets().collect();
     if entries.is_empty() {
@@ -213,7 +213,7 @@ fn store(path: &Path, draft: &Draft) -> Result<bool, Error> {
     })
 }
 
-/// A new file for its owner alone.
+/// Creates a file for its owner alone; never replaces one.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let (dir, name) = Dir::place(path)?;
     let file = dir.create(&name, 0o600)?;

@@ -1,4 +1,7 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
+//!
+//! Each action is one request with an id of its own. After a broken connection `operation` asks for
+//! the outcome by that id, so that the supervisor never carries out an action twice.
 
 use api::{Action, ActionRequest, Outcome, Verdict};
 use clap::Args;
@@ -12,7 +15,7 @@ use client::{
 
 use super::unstored;
 
-// Those that are left alone.
+// Services that an `*-except` command leaves alone.
 #[derive(Debug, Args)]
 pub(crate) struct ExceptArgs {
     /// Services that are left alone, at least one
@@ -148,7 +151,7 @@ async fn carry_out(
     let ended = operation::carry_out(context, &operation).await?;
     let text = match context.format {
         Format::Json => json::value(&ended, context.terminal())?,
-        // `sv` says nothing about signals, and does not wait for what runs once.
+        // `sv` prints nothing for signals, and does not wait after `once`.
         Format::Runit if signal.is_some() || once => String::new(),
         Format::Runit => runit::results(&ended.results, up),
         Format::Table => match signal {
@@ -159,8 +162,8 @@ async fn carry_out(
     finish(context, &ended, &text)
 }
 
-/// Prints the outcome, and the services that failed on stderr. The exit code is that of the operation
-/// even if nobody reads stdout.
+/// Prints the outcome, and on stderr the services that failed. The exit code is that of the
+/// operation even if nobody reads stdout.
 pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result<u8, Error> {
     let failed = outcome
         .results

@@ -1,5 +1,5 @@
-//! `ctl check-config`: what is wrong with the configuration files. Reads them itself, so that it
-//! works, and says the same, whether or not a supervisor runs; changes nothing.
+//! `ctl check-config`: reports every problem of the configuration files. The command reads the
+//! files itself, so that the result is the same with and without a supervisor, and changes nothing.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
@@ -62,7 +62,7 @@ pub(crate) fn run(context: &Context) -> Result<u8, Error> {
     })
 }
 
-/// Where the files are that the command line means.
+/// Root and catalogue of the command line, as absolute paths.
 pub(super) fn options(context: &Context) -> Result<Options, Error> {
     Ok(Options {
         root: absolute(&context.root)?,
@@ -70,7 +70,7 @@ pub(super) fn options(context: &Context) -> Result<Options, Error> {
     })
 }
 
-/// A root that was mistyped has no mistake in its files.
+/// The error for a root without a configuration directory: a mistyped root must not pass as good.
 fn nothing_there(etc_dir: PathBuf) -> plan::Problem {
     plan::Problem {
         severity: Severity::Error,
@@ -114,7 +114,7 @@ fn sentence(plan: &Plan) -> String {
     }
 }
 
-/// What enables the most services.
+/// The hint that enables the most services.
 fn first_step(plan: &Plan) -> Option<&str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for service in plan.services.values() {
@@ -144,7 +144,7 @@ pub(super) fn to_api(problem: plan::Problem) -> Problem {
     }
 }
 
-/// `file:line: severity: key: message`, the hint below it.
+/// Appends `file:line: severity: key: message`, with the hint below.
 pub(crate) fn write_problem(text: &mut String, problem: &Problem) {
     let style = match problem.severity {
         Severity::Error => RED_BOLD,

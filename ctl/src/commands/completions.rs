@@ -1,4 +1,4 @@
-//! `ctl completions`: what a shell reads to complete our command lines.
+//! `ctl completions`: prints the script with which a shell completes command lines of ctl.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ pub(crate) enum Shell {
     Fish,
 }
 
-// For which shell.
+// The shell that reads the script.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
     /// Shell
@@ -34,16 +34,19 @@ Examples:
   ctl completions zsh > /usr/local/share/zsh/site-functions/_ctl
   ctl completions fish > ~/.config/fish/completions/ctl.fish";
 
-/// Prints it. Run by a path, it makes the shell ask that very program, else whichever `ctl` is found.
+/// Prints the script for the name that this program was called by. If it was called by a path, the shell
+/// asks that very program for completions, else the program of that name in its search path.
 pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
     let called = std::env::args().next().unwrap_or_default();
+    let name = called.rsplit('/').next().filter(|it| !it.is_empty());
+    let name = name.unwrap_or("ctl");
     let by_path = called.contains('/').then(std::env::current_exe);
     let program = match by_path {
         Some(Ok(path)) => path.display().to_string(),
-        _ => "ctl".to_owned(),
+        _ => name.to_owned(),
     };
     let mut script = Vec::new();
-    registration(shell, &program, &mut script).map_err(|error| {
+    registration(shell, name, &program, &mut script).map_err(|error| {
         Error::new(
             Kind::Failed,
             format!("cannot write the completions: {error}"),
@@ -53,18 +56,18 @@ pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// Writes what a shell reads to learn to ask; `program` is whom it asks.
-fn registration(shell: Shell, program: &str, to: &mut dyn Write) -> io::Result<()> {
-    let name = match shell {
+/// Writes the script for a shell; `program` is the program that the shell asks about lines of `name`.
+fn registration(shell: Shell, name: &str, program: &str, to: &mut dyn Write) -> io::Result<()> {
+    let shell = match shell {
         Shell::Bash => "bash",
         Shell::Zsh => "zsh",
         Shell::Fish => "fish",
     };
     let shells = Shells::builtins();
     let completer = shells
-        .completer(name)
-        .ok_or_else(|| io::Error::other(format!("there are no completions for {name}")))?;
-    completer.write_registration(VARIABLE, "ctl", "ctl", program, to)
+        .completer(shell)
+        .ok_or_else(|| io::Error::other(format!("there are no completions for {shell}")))?;
+    completer.write_registration(VARIABLE, name, name, program, to)
 }
 
 #[cfg(test)]
@@ -79,7 +82,7 @@ mod tests {
         clap_mangen::Man::new(with_global_options(cli::command()).name("ctl"))
             .render(&mut page)
             .unwrap();
-        // One page for all: the generator refers to a page for each command.
+        // The generator refers to a page for each command, but there is only one page.
         let page = String::from_utf8(page).unwrap();
         let page = page
             .lines()
@@ -93,7 +96,10 @@ mod tests {
                 }
             })
             .collect::<String>();
-        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/man/ctl.1");
+        let place = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../packaging/man/mattervisorctl.1"
+        );
         if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
             std::fs::write(place, &page).unwrap();
         }

@@ -1,4 +1,5 @@
-//! `ctl diff-config`: what a reconfigure would change, and why. 1 if it would change anything.
+//! `ctl diff-config`: shows what a reconfigure would change, and why. The exit code is 1 if a
+//! reconfigure would change anything.
 
 use std::fmt::Write as _;
 
@@ -62,7 +63,7 @@ fn values(text: &mut String, key: &KeyDiff) {
     }
 }
 
-/// The file whose line a value is.
+/// The path in a key `files."PATH"`, whose value may be a line of that file.
 fn file(key: &str) -> Option<&str> {
     key.strip_prefix("files.\"")?.strip_suffix('"')
 }

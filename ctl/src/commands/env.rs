@@ -1,8 +1,8 @@
-//! `ctl env`: the environment of one service, where each variable comes from, and what its program
-//! will make of it.
+//! `ctl env`: the environment of one service, the source of each variable, and variables that the
+//! service's program would ignore or refuse.
 //!
-//! What runs is asked of the supervisor, which hands out no secret; without one, and for
-//! `--reveal`, the files are read here. Changes nothing.
+//! The supervisor tells the running environment, but hands out no secret. Without a supervisor, and
+//! for `--reveal`, the command reads the files. The command changes nothing.
 
 mod gather;
 mod print;
@@ -28,7 +28,7 @@ Examples:
   ctl env mattermost --format json | jq -r '.variables[] | select(.source == \"env map\") | .name'
   ctl env mattermost --reveal --export      lines for a shell, to run its tools by hand";
 
-// Whose environment.
+// The service, and how to show its environment.
 #[derive(Debug, Args)]
 pub(crate) struct EnvArgs {
     /// Service
@@ -50,15 +50,15 @@ pub(crate) struct EnvArgs {
 pub(crate) struct Environment {
     /// Name of the service.
     pub(crate) service: String,
-    /// `supervisor`: it runs so; `files`: they say so.
+    /// `supervisor` for the running environment, `files` for that of the files.
     pub(crate) from: &'static str,
     /// Variables by name.
     pub(crate) variables: Vec<Entry>,
     /// The variables that the files would change.
     differs: Vec<VariableDiff>,
-    /// Problems of its variables.
+    /// Problems of the service's variables.
     findings: Vec<Problem>,
-    /// For people only.
+    /// Notes for people; JSON leaves them out.
     #[serde(skip)]
     notes: Vec<String>,
     /// Working directory, to which relative paths refer.
@@ -70,12 +70,12 @@ pub(crate) struct Environment {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Entry {
     pub(crate) name: String,
-    /// Null where it is hidden.
+    /// The value; null where hidden.
     pub(crate) value: Option<String>,
     pub(crate) secret: bool,
     /// `supervisor`, `computed`, `env file`, `setting`, `default`, `env map` or `secret`.
     pub(crate) source: &'static str,
-    /// The setting that became it.
+    /// The setting that became the variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) setting: Option<String>,
     /// File that sets the variable.
@@ -83,12 +83,12 @@ pub(crate) struct Entry {
     pub(crate) file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<u32>,
-    /// Its value where that is known, hidden or not. Never printed without `--reveal`.
+    /// The value if known, hidden or not. A hidden value is never printed without `--reveal`.
     #[serde(skip)]
     pub(crate) real: Option<String>,
 }
 
-/// Prints the environment, or what it does to config.json.
+/// Prints the environment, or the keys of config.json that the environment overrides.
 pub(crate) async fn run(context: &Context, asked: &EnvArgs) -> Result<u8, Error> {
     if service_query::is_pattern(&asked.name) {
         let message = format!(

@@ -1,8 +1,8 @@
 //! `ctl events`: what has happened, who changed what, and how runs ended.
 //!
-//! Events come from the supervisor's memory and can be followed: after a broken connection the stream goes
-//! on behind the last event that was seen, or says that some are missing. `records` has the changes and the
-//! ends of runs, which the supervisor keeps on disk.
+//! Events come from the supervisor's memory and can be followed. After a broken connection the
+//! stream resumes after the last event that was seen, or says that events are missing. `records`
+//! has the changes and the ends of runs, which the supervisor keeps on disk.
 
 mod records;
 
@@ -64,10 +64,10 @@ Examples:
 
 /// Lines to begin with, unless a time is given.
 const LINES_DEFAULT: u32 = 50;
-/// As many events as the supervisor sends at once.
+/// Most events that the supervisor sends at once.
 const EVENTS_MAX: u32 = 10_000;
 
-/// Prints the last events, and goes on if asked.
+/// Prints the last events, and follows new events if asked.
 pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Error> {
     if asked.changes {
         return records::changes(context, asked).await;
@@ -109,7 +109,7 @@ pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Err
         path = if let Some(seen) = &last {
             go_on(asked, seen)
         } else {
-            // There is no event to go on from.
+            // No event was seen from which to resume: the stream goes on from now.
             let gap = "the connection broke; events may be missing here";
             context.output.borrow_mut().note(&styled(YELLOW, gap));
             format!("/v1/events?follow=true&n=0{which}")
@@ -117,7 +117,8 @@ pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Err
     }
 }
 
-/// Asks for all that came after the last event that was seen. What is missing the supervisor says.
+/// The request for all events after the last one that was seen. The supervisor reports missing
+/// events.
 fn go_on(asked: &EventsArgs, seen: &ServiceEvent) -> String {
     let which = query(&asked.names, None, asked.until);
     let (seq, at) = (seen.seq, escaped(&seen.at));
@@ -163,7 +164,7 @@ fn line(event: &ServiceEvent) -> String {
         _ => PLAIN,
     };
     let mut words = vec![event.kind.to_string()];
-    // The words about an end of a run say what the service is after it.
+    // The text about an end of a run tells the state that follows.
     let state = event.state.filter(|_| event.exit.is_none());
     words.extend(state.map(|state| state.to_string()));
     words.extend(event.pid.map(|pid| format!("(pid {pid})")));

@@ -1,10 +1,10 @@
-//! Says how a reconfigure went back to the configuration before.
+//! Reports how a failed reconfigure went back to the previous configuration.
 
 use api::{ActionResult, GoneBack, Verdict};
 
 use client::render::{HINT, shown, styled};
 
-/// Lines for stderr, whatever the format: what became of it, and what is to be done.
+/// Lines for stderr, whatever the format: the outcome of going back, and what to do next.
 pub(super) fn lines(gone_back: &GoneBack) -> Vec<String> {
     let to = format!(
         "the configuration of {}, asked for by {}",

@@ -1,7 +1,8 @@
-//! `ctl logs` and `ctl tail`: what services have written. What they wrote is shown, not executed.
+//! `ctl logs` and `ctl tail`: what services have written. Control characters are escaped, so that a
+//! terminal never executes them.
 //!
-//! Following goes on over a broken connection behind the last line of each service that was
-//! printed: every line comes once, or a marker says that lines are gone.
+//! After a broken connection, following resumes after the last printed line of each service: every
+//! line comes once, or a marker says that lines are gone.
 
 mod arguments;
 mod printer;
@@ -34,12 +35,12 @@ Examples:
 const LINES_DEFAULT: u32 = 100;
 /// Lines of each service that `tail` begins with.
 const TAIL_LINES: u32 = 10;
-/// Pause before a stream that brought nothing is asked for again.
+/// Pause before the next request after a stream that brought no line.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
-/// A supervisor that has just begun may not know its services yet for so long.
+/// Longest time that a supervisor which has just started may not know its services yet.
 const UNKNOWN_MAX: Duration = Duration::from_secs(5);
-/// Cursors in one request, in bytes: it may have 64 KiB in all. Beyond that, services that wrote
-/// nothing of late go on from the moment of the break.
+/// Most bytes of cursors in one request, which may have 64 KiB in all. Services whose cursors do
+/// not fit resume from the moment of the request.
 const CURSORS_BYTES_MAX: usize = 56 << 10;
 
 /// `ctl logs`.
@@ -57,7 +58,7 @@ pub(crate) async fn tail(context: &Context, which: &TailArgs) -> Result<u8, Erro
     show(context, which, lines, None, true).await
 }
 
-/// Prints the lines, and goes on if asked; then a control process that restarts is waited for.
+/// Prints the lines, and follows if asked; following waits for a control process that restarts.
 async fn show(
     context: &Context,
     which: &TailArgs,
@@ -71,7 +72,7 @@ async fn show(
     let base = base(which, until, follow);
     let mut path = first(&base, which, lines, until);
     let mut unknown_until: Option<Instant> = None;
-    // The supervisor has ended the stream itself: nothing more is to come, or it was too busy.
+    // Whether the supervisor ended the last stream itself: no more lines, or too busy.
     let mut over = false;
     loop {
         let (came, ended) = stream(context, &path, &mut printer).await;
@@ -102,7 +103,7 @@ async fn show(
     }
 }
 
-/// What every request of this command says.
+/// The part of the path that all requests of this command share.
 fn base(which: &TailArgs, until: Option<Timestamp>, follow: bool) -> String {
     let names = escaped(&which.names.join(","));
     let mut path = format!("/v1/logs?services={names}&follow={follow}");
@@ -121,7 +122,7 @@ fn base(which: &TailArgs, until: Option<Timestamp>, follow: bool) -> String {
     path
 }
 
-/// The first request. Without a number of lines, what says which ones means all of those.
+/// The first request. Without `-n`, `--since`, `--until` and `--grep` ask for all their lines.
 fn first(base: &str, which: &TailArgs, lines: Count, until: Option<Timestamp>) -> String {
     let said = which.since.is_some() || until.is_some() || which.grep.is_some();
     let since = which
@@ -134,8 +135,8 @@ fn first(base: &str, which: &TailArgs, lines: Count, until: Option<Timestamp>) -
     }
 }
 
-/// The request after a broken connection. A service that has shown nothing yet has written nothing,
-/// or nothing that was asked for, until this command began.
+/// The request after a broken connection. A service that has printed nothing yet has no cursor, and
+/// resumes from `--since`, or from the start of this command.
 fn again(base: &str, which: &TailArgs, printer: &Printer<'_>, began: Timestamp) -> String {
     let mut after = String::new();
     let mut since = which.since.unwrap_or(began);
@@ -153,7 +154,7 @@ fn again(base: &str, which: &TailArgs, printer: &Printer<'_>, began: Timestamp) 
     format!("{base}&since={since}&after={after}")
 }
 
-/// Logs can be read without a supervisor too; says where they are.
+/// Adds the place of the log files, which can be read without a supervisor too.
 fn with_place(context: &Context, error: Error) -> Error {
     if error.kind != Kind::Unreachable {
         return error;
@@ -162,7 +163,7 @@ fn with_place(context: &Context, error: Error) -> Error {
     error.hint(format!("the files are {}/SERVICE/current", dir.display()))
 }
 
-/// Until the stream ends, or breaks; and whether anything came.
+/// Prints a stream until it ends or breaks; tells whether a line came, and how the stream broke.
 async fn stream(
     context: &Context,
     path: &str,

@@ -1,8 +1,8 @@
-//! `ctl maintenance`: users are told that there is maintenance, whatever runs.
+//! `ctl maintenance`: tells users that there is maintenance, whatever runs.
 //!
-//! It stays until it is ended, also over a restart of the machine, and touches no service. To say it
-//! twice is to say it once, so a request whose connection broke is sent again. It is done when users were
-//! seen to be told.
+//! Maintenance stays on until it is turned off, also over a restart of the machine, and touches no
+//! service. The request is idempotent, so ctl sends it again if the connection breaks. The command
+//! fails if a web server that is up was seen to tell users otherwise.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -27,11 +27,11 @@ Examples:
   ctl maintenance                           whether there is, since when, and what users are told
   ctl maintenance off";
 
-/// Longest wait for the answer: a slow disk, and a server that is asked for as long as a service file may
-/// say.
+/// Longest wait for the answer: the supervisor waits for the disk, and asks the web server for as
+/// long as a service file may say.
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 
-// On, off, or only a look.
+// Turns maintenance on or off, or shows it.
 #[derive(Debug, Args)]
 pub(crate) struct MaintenanceArgs {
     #[command(subcommand)]
@@ -51,7 +51,7 @@ enum Switch {
     Off,
 }
 
-/// Says how it stands, after changing it where that was asked for.
+/// Turns maintenance on or off if asked, and prints its state.
 pub(crate) async fn run(context: &Context, asked: MaintenanceArgs) -> Result<u8, Error> {
     let path = format!("/v1/maintenance?id={}", operation::new_id());
     let client = Client {
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, asked: MaintenanceArgs) -> Result<u8,
     }
 }
 
-/// Nobody is told where nobody serves.
+/// Why users are not told, where no web server of this host is up to tell them.
 fn notes(reply: &MaintenanceReply) -> Vec<String> {
     if reply.maintenance.is_none() {
         return Vec::new();
@@ -113,7 +113,7 @@ fn notes(reply: &MaintenanceReply) -> Vec<String> {
     reply.told_by.iter().filter_map(not_ready).collect()
 }
 
-/// Users are told otherwise, as far as was seen.
+/// The error if the files could not be written, or a web server was seen to tell users otherwise.
 fn unseen(reply: &MaintenanceReply) -> Option<Error> {
     let what = if reply.maintenance.is_some() {
         "users may not be told so"
@@ -145,7 +145,7 @@ fn sentence(said: Option<&Said>) -> String {
     text
 }
 
-/// For `ctl status`, too.
+/// The state of maintenance in one line, which `ctl status` prints too.
 pub(super) fn line(said: &Said) -> String {
     let since = ago(&said.since, Timestamp::now());
     format!("maintenance is on, begun {since}, by {}", shown(&said.by))
@@ -270,7 +270,7 @@ mod tests {
         );
     }
 
-    /// It is stored and in the files, and users are told otherwise.
+    /// Maintenance is stored and in the files, but the web server was seen to tell users otherwise.
     #[test]
     fn what_users_are_not_told_is_a_failure() {
         let why = "http://chat/ answers 403".to_owned();

@@ -1,5 +1,5 @@
-//! One file a command. Each asks, renders and answers an exit code; a failure goes up as an
-//! [`Error`] and is printed in one place.
+//! One module for each command. A command sends its requests, renders the reply and returns the
+//! exit code; a failure goes up as an [`Error`], and one place prints it.
 
 pub(crate) mod actions;
 pub(crate) mod check_config;
@@ -27,7 +27,7 @@ use client::{Context, Error, Kind, Output, command_line::carry_out};
 
 use crate::cli::{Cli, Command};
 
-/// Does what was asked and answers the exit code.
+/// Carries out the command and returns the exit code.
 pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     let Cli { global, command } = cli;
     let names = command.asked_of_sv().to_vec();
@@ -35,7 +35,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     carry_out(global, output, &names, work)
 }
 
-/// Commands that change or wait keep to `--timeout` themselves and say what is pending.
+/// Applies `--timeout` to commands that only look. Commands that change or wait keep to `--timeout`
+/// themselves, and say what is pending.
 async fn bounded(context: &Context, command: Command) -> Result<u8, Error> {
     let alone = !matches!(
         command,

@@ -1,4 +1,4 @@
-//! `ctl reconfigure`: apply the configuration files, say what that would do, or go back.
+//! `ctl reconfigure`: applies the configuration files, shows what that would do, or goes back.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
@@ -30,10 +30,10 @@ Examples:
   ctl check-config && ctl reconfigure
   ctl reconfigure --rollback                the last configuration that worked";
 
-/// Services whose failure is explained at once; `ctl why` explains the others.
+/// Most services whose failure is explained at once; `ctl why` explains the others.
 const EXPLAINED_MAX: usize = 3;
 
-// What of it.
+// Whether to apply, to preview or to go back.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ReconfigureArgs {
     /// Only say what it would do, and why; changes nothing
@@ -44,7 +44,7 @@ pub(crate) struct ReconfigureArgs {
     pub(crate) rollback: bool,
 }
 
-/// Asks for it and tells what became of each service that it concerned.
+/// Requests the reconfigure and prints the outcome for each service that it concerns.
 pub(crate) async fn run(context: &Context, how: ReconfigureArgs) -> Result<u8, Error> {
     if how.dry_run {
         return dry_run(context, how).await;
@@ -71,7 +71,7 @@ pub(crate) async fn run(context: &Context, how: ReconfigureArgs) -> Result<u8, E
         Format::Table => outcome::done(&outcome.results, true),
     };
     let code = actions::finish(context, &outcome, &text)?;
-    // Of one that is well again there is nothing to explain.
+    // A service that is up again with the previous configuration needs no explanation.
     let fails_now = match &outcome.gone_back {
         Some(back) if back.refused.is_none() => &back.results,
         Some(_) | None => &outcome.results,
@@ -97,7 +97,7 @@ pub(crate) async fn run(context: &Context, how: ReconfigureArgs) -> Result<u8, E
     Ok(code)
 }
 
-/// Whoever has waited long enough may want the old configuration back.
+/// Adds the hint about a rollback to a timeout: the user may want the old configuration back.
 fn with_way_back(error: Error, how: ReconfigureArgs) -> Error {
     if error.kind != Kind::TimedOut || how.rollback {
         return error;
@@ -120,13 +120,13 @@ fn failed(results: &[ActionResult]) -> impl Iterator<Item = &ActionResult> {
     results.filter(|result| result.verdict == Verdict::Failed)
 }
 
-/// Why they have failed, as `ctl why` says it: each first cause once.
+/// Prints why services failed, as `ctl why` does, with each root cause once.
 async fn explain(context: &Context, results: &[ActionResult]) {
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut explained = 0;
     for result in failed(results) {
         let path = format!("/v1/why/{}", escaped(&result.service));
-        // What cannot be explained is told all the same: it has been, above.
+        // The failure itself is printed already, so a missing explanation is no error.
         let Ok(why) = context.client.get::<Why>(&path).await else {
             return;
         };
@@ -147,7 +147,7 @@ async fn explain(context: &Context, results: &[ActionResult]) {
     }
 }
 
-/// How to get out of it.
+/// The offer to go back to a kept configuration.
 fn offer(kept: &KeptPlan) -> String {
     let command = styled(HINT, "ctl reconfigure --rollback");
     let not_up = match kept.not_up.as_slice() {

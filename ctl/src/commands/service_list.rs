@@ -1,4 +1,4 @@
-//! `ctl service-list`: every service and whether it belongs to this host.
+//! `ctl service-list`: lists every service, and whether the service is enabled on this host.
 
 use std::fmt::Write as _;
 

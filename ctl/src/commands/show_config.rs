@@ -1,5 +1,5 @@
-//! `ctl show-config`: the plan that runs, each key with where its value comes from. As TOML it can
-//! be read again by a program; no secret is in it.
+//! `ctl show-config`: the running plan, with the source of each variable. The text is TOML, which a
+//! program can read; no secret is in it.
 
 use std::fmt::Write as _;
 
@@ -16,10 +16,10 @@ Examples:
   ctl show-config mattermost
   ctl show-config --format json";
 
-/// Sources stand in this column, where the value leaves room.
+/// Column of the sources, where the value leaves room.
 const SOURCE_COLUMN: usize = 60;
 
-/// Prints the plan, or of it the services that are named.
+/// Prints the plan, or the named services of the plan.
 pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error> {
     let path = format!("/v1/plan?services={}", escaped(&names.join(",")));
     let plan: PlanReply = context.client.get(&path).await?;

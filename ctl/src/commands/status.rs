@@ -1,4 +1,4 @@
-//! `ctl status`: what runs, is it ready, since when, why not.
+//! `ctl status`: what runs, whether it is ready, since when, and why not.
 
 use api::StatusReply;
 use clap::Args;
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::maintenance;
 
-// What to show of which services.
+// The services to show, and whether with their usage.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Services; none means all
@@ -76,9 +76,8 @@ pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<u8,
     })
 }
 
-/// What does not run on this host, and jobs that nobody has asked for, are not in the way: `ctl service-list`
-/// has them, and `ctl status NAME`.
-/// Where nothing is enabled, all of it says how that is done.
+/// Removes disabled services, and jobs that nobody has asked for: `ctl service-list` and
+/// `ctl status NAME` have them. If nothing is enabled, all stay, since each says how to enable it.
 fn hide_disabled(services: &mut Vec<api::ServiceStatus>) {
     if services.iter().any(|service| service.enabled) {
         services.retain(|service| service.enabled && !service.is_resting_job());

@@ -1,8 +1,9 @@
-//! `ctl NAME ARGUMENT…` for a tool of a service: executes it in the place of ctl, so that the terminal, signals
-//! and the exit code are the tool's own.
+//! `ctl NAME ARGUMENT…` for a tool of a service: executes the tool in the place of ctl, so that the
+//! terminal, signals and the exit code are the tool's own.
 //!
-//! Root executes only what nobody else can change; a tool that its service's account may change has a `user`,
-//! whom root becomes. As with `su -c`, the terminal stays the caller's.
+//! Invariant: root executes only a file that nobody else can change. A tool that its service's
+//! account may change has a `user`, and root becomes that user. As with `su -c`, the terminal stays
+//! the caller's.
 
 use std::{
     ffi::OsString,
@@ -22,10 +23,10 @@ use client::{
 use super::tools;
 use crate::parse_args;
 
-/// Others may write to a file of this mode.
+/// Mode bit of a file to which others may write.
 const OTHERS_WRITE: u32 = 0o002;
 
-/// Executes the tool that the first word names. Comes back only with the reason why it could not.
+/// Executes the tool that the first word names; returns only if that fails, with the reason.
 pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8, Error> {
     let Some((name, arguments)) = words.split_first() else {
         return Err(Error::new(Kind::Usage, "there is no command"));
@@ -53,7 +54,7 @@ pub(super) async fn run(context: &Context, words: &[OsString]) -> Result<u8, Err
     Err(execute(tool, arguments, &caller))
 }
 
-/// Who asks.
+/// The user who runs ctl, and the accounts of this host.
 struct Caller {
     uid: u32,
     accounts: Accounts,
@@ -76,7 +77,7 @@ fn not_enabled(tool: &Tool) -> Error {
     error.hint(&tool.disabled_hint)
 }
 
-/// Whether what must hold does not, and what kind of failure that is.
+/// The kind of failure, if the assertion does not hold for these arguments and this caller.
 fn broken(assert: &ToolAssert, arguments: &[OsString], caller: &Caller) -> Option<Kind> {
     if let Some(with) = &assert.with {
         given(with, arguments).then_some(())?;
@@ -88,7 +89,7 @@ fn broken(assert: &ToolAssert, arguments: &[OsString], caller: &Caller) -> Optio
     closed.then_some(Kind::NotAllowed)
 }
 
-/// Whether an argument is given: `--local`, or `--local=…` unless that is `false`.
+/// Whether an option is given: `--local`, or `--local=…` with any value but `false`.
 fn given(wanted: &str, arguments: &[OsString]) -> bool {
     let options = arguments.iter().take_while(|it| *it != "--");
     options
@@ -110,7 +111,7 @@ fn refused(tool: &Tool, assert: &ToolAssert, kind: Kind) -> Error {
     error.hint(&assert.hint)
 }
 
-/// Puts the tool in the place of this process.
+/// Replaces this process with the tool; returns only if that fails.
 fn execute(tool: &Tool, arguments: &[OsString], caller: &Caller) -> Error {
     let Some((program, first)) = tool.command.split_first() else {
         return failed(tool, "it has no command");
@@ -154,7 +155,7 @@ fn failed(tool: &Tool, why: &str) -> Error {
     )
 }
 
-/// As `su` does it.
+/// Sets uid, gid, home and name of the account, as `su` does.
 fn become_account(command: &mut Command, account: &Account) {
     command.uid(account.uid).gid(account.gid);
     command.env("HOME", &account.home);
@@ -171,7 +172,8 @@ fn no_account(tool: &Tool, user: &str) -> Error {
     .hint("the supervisor makes it when it starts; ctl accounts for no other directory of users")
 }
 
-/// Whether nobody but root can change what the path leads to. What is not there is told by exec.
+/// Fails if anybody but root can change the file at the path. A missing file passes: exec
+/// reports it.
 fn roots_own(path: &Path) -> io::Result<()> {
     let file = match safe_path::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

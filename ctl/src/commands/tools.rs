@@ -1,5 +1,5 @@
-//! `ctl tools`: the programs of services that `ctl NAME …` executes. From the supervisor that runs, else from
-//! the files.
+//! `ctl tools`: lists the programs of services that `ctl NAME …` executes. The list comes from the
+//! running supervisor, or from the files if none answers.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ Examples:
   ctl pg_dump -Fc -f mattermost.dump
   ctl mmctl --local user list";
 
-/// Lists them.
+/// Lists the tools.
 pub(super) async fn run(context: &Context) -> Result<u8, Error> {
     let tools = known(context).await?;
     let text = match context.format {

@@ -1,10 +1,10 @@
-//! Warns of what is done and on no disk.
+//! Warns of changes that took effect but are not stored on disk.
 
 use api::Unstored;
 use client::render::{HINT, YELLOW, shown, styled};
 
-/// Lines for stderr, whatever the format: the change itself has not failed by that, and a script that
-/// stops what fills a disk has to go on.
+/// Lines for stderr, whatever the format. The change itself has not failed: a script that stops the
+/// service which fills the disk must go on.
 pub(super) fn lines(unstored: &Unstored) -> Vec<String> {
     let holds = unstored.holds.iter().map(|why| {
         let what = "not stored, so a restart of the supervisor would forget it";

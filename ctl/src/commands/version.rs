@@ -1,4 +1,4 @@
-//! `ctl version`: ours, and that of the supervisor if it can be reached.
+//! `ctl version`: the version of ctl, and that of the supervisor if it can be reached.
 
 use api::StatusReply;
 use client::{
@@ -14,7 +14,7 @@ Examples:
 
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
-/// Never fails for want of a supervisor.
+/// Prints both versions; a missing supervisor is no failure.
 pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let theirs = context.client.get::<StatusReply>("/v1/services").await;
     let text = match (context.format, &theirs) {

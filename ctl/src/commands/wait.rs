@@ -1,8 +1,8 @@
-//! `ctl wait`: until services are ready, healthy or stopped.
+//! `ctl wait`: waits until services are ready, healthy or stopped.
 //!
-//! The command subscribes to events before it looks at the status, so that nothing falls between; it looks
-//! again at each event, and now and then without one, so that a lost event cannot keep it waiting.
-//! `prospect` judges what a look has shown.
+//! The command subscribes to events before a look at the status, so that no change is missed in
+//! between. Another look follows each event, and each [`LOOK_AGAIN`] without an event, so that a
+//! lost event cannot prolong the wait. `prospect` judges the status that a look has found.
 
 mod prospect;
 
@@ -60,19 +60,19 @@ Examples:
 /// Longest time between two looks at the status.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Pause before events are asked for again after their stream broke.
+/// Pause before the next subscription after the stream of events broke.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Exit code for a main process that a signal ended.
 const SIGNALLED: u8 = 255;
 
 /// Result of one look at the status.
-enum Look {
+enum Observation {
     Arrived(StatusReply),
     Pending { names: String },
 }
 
-/// Waits; 3 if that cannot come about by itself, 7 at the end of `--timeout`.
+/// Waits; exit code 3 if the condition cannot come about by itself, 7 at the end of `--timeout`.
 pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error> {
     let until = match (asked.healthy, asked.stopped) {
         (true, _) => Until::Healthy,
@@ -100,14 +100,14 @@ pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error
         let look = look.map_err(|error| left_the_plan(error, known))?;
         known = true;
         match look {
-            Look::Arrived(reply) => {
+            Observation::Arrived(reply) => {
                 drop(spinner);
                 if let (true, [service]) = (asked.exit_status, reply.services.as_slice()) {
                     return exit_status(service);
                 }
                 return arrived(context, &reply, !asked.names.is_empty());
             }
-            Look::Pending { names } => {
+            Observation::Pending { names } => {
                 spinner.say(|| format!("waiting for {names}"));
                 pending = names;
             }
@@ -132,7 +132,7 @@ fn left_the_plan(error: Error, known: bool) -> Error {
     Error::new(Kind::UnknownService, message).hint("who changed what: ctl events --changes")
 }
 
-/// As `systemctl wait` would tell it: the exit code of the main process, 255 for a signal.
+/// The exit code of the service's last main process, or 255 if a signal ended the process.
 fn exit_status(service: &ServiceStatus) -> Result<u8, Error> {
     let Some(exit) = &service.last_exit else {
         let message = format!(
@@ -153,13 +153,13 @@ fn left(give_up: Option<Instant>) -> Duration {
     })
 }
 
-/// Subscribes where that is not done yet, then looks: nothing falls between.
+/// Subscribes to events if not subscribed yet, then looks: no change is missed in between.
 async fn step(
     context: &Context,
     names: &[String],
     until: Until,
     events: &mut Option<Lines<ServiceEvent>>,
-) -> Result<Look, Error> {
+) -> Result<Observation, Error> {
     if events.is_none() {
         *events = match context.client.follow("/v1/events?follow=true&n=0").await {
             Ok(lines) => Some(lines),
@@ -192,9 +192,9 @@ async fn step(
     let named = |service: &&ServiceStatus| format!("{} ({})", service.name, table::state(service));
     let names = missing.iter().map(named).collect::<Vec<_>>().join(", ");
     Ok(if missing.is_empty() {
-        Look::Arrived(reply)
+        Observation::Arrived(reply)
     } else {
-        Look::Pending {
+        Observation::Pending {
             names: shown(&names).into_owned(),
         }
     })
@@ -223,7 +223,7 @@ fn arrived(context: &Context, reply: &StatusReply, named: bool) -> Result<u8, Er
     Ok(0)
 }
 
-/// Until the supervisor answers again; fails as `get` does.
+/// Waits until the supervisor answers again; fails as `get` does.
 pub(super) async fn reachable(context: &Context) -> Result<(), Error> {
     context
         .client

@@ -1,4 +1,4 @@
-//! `ctl why`: the chain of causes, and what to do.
+//! `ctl why`: explains the state of a service by its chain of causes, and says what to do.
 
 use api::Why;
 use clap::Args;
@@ -11,7 +11,7 @@ use client::{
 };
 use jiff::Timestamp;
 
-// One service.
+// The service to explain.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
     /// Service

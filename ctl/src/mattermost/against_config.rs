@@ -1,8 +1,8 @@
 //! `ctl env mattermost --against-config`: which keys of config.json the environment overrides.
 //!
 //! Mattermost reads its settings from config.json (`MM_CONFIG`) and lays its `MM_…` variables over
-//! them: a name loses `MM_` and is split at its underscores, and each part is a key, upper-cased. What
-//! the environment sets is never written back, so the file shows what would count without it.
+//! them: a name loses `MM_` and is split at its underscores, and each part is a key, upper-cased.
+//! Mattermost never writes a variable's value back, so the file shows the values without variables.
 
 use std::{
     fmt::Write as _,
@@ -19,30 +19,30 @@ use serde_json::{Map, Value};
 
 use crate::commands::env::{Entry, Environment};
 
-/// A variable that every environment of Mattermost has.
+/// Variable with the path of config.json, or the address of the database in its place.
 const CONFIG: &str = "MM_CONFIG";
-/// What stands for a secret.
+/// Text in place of a secret.
 const HIDDEN: &str = plan::HIDDEN;
-/// A larger config.json is none.
+/// Largest config.json that is read.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;
 
 const EXPLANATION: &str = "\
 What the environment sets wins. The System Console shows these keys greyed out, and a change of one
 there is not kept; change them in mattervisor.toml. Without the variable config.json counts again.";
 
-/// One key of config.json that a variable is about.
+/// A key of config.json that a variable overrides.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Overridden {
-    /// `ServiceSettings.SiteURL`.
+    /// Dotted name, such as `ServiceSettings.SiteURL`.
     key: String,
     variable: String,
-    /// The values; null where they are hidden.
+    /// Both values; null where hidden.
     environment: Option<String>,
     config: Option<String>,
     secret: bool,
-    /// Both are the same; null where that is not known.
+    /// Whether both values are the same; null if not known.
     same: Option<bool>,
-    /// The server cannot read the variable as what the key is, so config.json counts.
+    /// Whether the server ignores the variable, since its text does not fit the key's type.
     ignored: bool,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, environment: &Environment, reveal: bool) ->
     Ok(0)
 }
 
-/// The file that the service takes its configuration from.
+/// The file from which the service takes its configuration.
 fn config_file(environment: &Environment) -> Result<PathBuf, Error> {
     let name = &environment.service;
     let entry = environment.variables.iter().find(|it| it.name == CONFIG);
@@ -79,7 +79,7 @@ fn config_file(environment: &Environment) -> Result<PathBuf, Error> {
     let in_database =
         |text: &str| text.starts_with("postgres://") || text.starts_with("postgresql://");
     match entry.real.as_deref() {
-        // An address with a password is hidden.
+        // A value that is hidden here is the address of a database, with its password.
         None => Err(database(name)),
         Some(text) if in_database(text) => Err(database(name)),
         Some("") => Err(Error::new(
@@ -98,7 +98,8 @@ fn database(name: &str) -> Error {
         .hint("mmctl --local config show prints it, with the environment over it")
 }
 
-/// A relative path is looked for as the server does it, below its working directory.
+/// Resolves a relative path as the server does: in `config` below its working directory, else in
+/// the working directory.
 fn found(path: &Path, working_dir: &Path) -> PathBuf {
     if path.is_absolute() {
         return path.to_owned();
@@ -123,7 +124,7 @@ fn read(path: &Path) -> Result<Map<String, Value>, Error> {
         .hint("it belongs to Mattermost's account: sudo ctl env … --against-config"),
         _ => Error::new(Kind::Failed, format!("cannot read {shown}: {error}")),
     };
-    // Mattermost's own: it may have put anything there.
+    // The file is Mattermost's own, and Mattermost may have put anything in its place.
     let bytes = safe_path::read_guest(path, CONFIG_BYTES_MAX).map_err(|error| open(&error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let why = text::json_place(&error);
@@ -159,7 +160,7 @@ fn report(
     report
 }
 
-/// The key that a name without its `MM_` leads to.
+/// The key to which a variable's name without `MM_` leads, and the key's value.
 fn meant<'c>(config: &'c Map<String, Value>, name: &str) -> Option<(String, &'c Value)> {
     let (part, rest) = match name.split_once('_') {
         Some((part, rest)) => (part, Some(rest)),
@@ -197,7 +198,8 @@ fn compare(key: String, entry: &Entry, value: &Value, reveal: bool) -> Overridde
     }
 }
 
-/// What the server makes of the text where config.json has such a value. None: it ignores it.
+/// The value that the server reads from a variable's text, by the type of config.json's value.
+/// `None` if the server ignores the variable.
 fn as_type_of(value: &Value, text: &str) -> Option<Value> {
     match value {
         Value::Bool(_) => match text {
@@ -214,7 +216,7 @@ fn as_type_of(value: &Value, text: &str) -> Option<Value> {
     }
 }
 
-/// The server itself removes or adds a slash at the end of some.
+/// Whether the values are the same but for a slash at the end, which the server adds or removes.
 fn alike(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::String(a), Value::String(b)) => a.trim_end_matches('/') == b.trim_end_matches('/'),

@@ -1,3 +1,3 @@
-//! What is about Mattermost itself.
+//! Commands about Mattermost's own configuration.
 
 pub(crate) mod against_config;

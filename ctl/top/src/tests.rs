@@ -1,4 +1,4 @@
-//! The model and its pictures, on a terminal that is none.
+//! The model and its pictures, on a terminal without a device.
 
 use std::ffi::OsString;
 
@@ -181,7 +181,8 @@ fn what_ends_a_service_is_asked_about_first() {
     assert!(picture(&mut model, 80, 24).ends_with("broken: failed: exit code 1"));
 }
 
-/// A name that leaves between the question and the answer is not taken for another.
+/// The selected service may disappear between the question and the answer: the action still goes to
+/// the service that was asked about.
 #[test]
 fn the_answer_is_about_what_was_asked() {
     let mut model = model();
@@ -298,7 +299,7 @@ fn the_log_fills_the_screen_and_stays_where_it_is_read() {
     );
     press(&mut model, KeyCode::End);
     assert!(picture(&mut model, 40, 10).contains("line 59."));
-    // The stream broke and begins again: nothing is shown twice.
+    // The stream broke and begins again: no line is shown twice.
     model.update(Msg::LogBegins("broken".into()));
     model.update(Msg::Lines("broken".into(), lines(55, 61)));
     assert_eq!(model.log.len(), 6);

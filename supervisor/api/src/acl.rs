@@ -1,22 +1,22 @@
-//! Who may connect to the control socket, as its access control list says it: the supervisor
-//! writes the list, and a client that may not connect reads it to say who may.
+//! Access control list of the control socket: the supervisor writes the list, and a client that may
+//! not connect reads it to say who may.
 //!
 //! The bytes are those of the attribute `system.posix_acl_access` (`acl_ea_header` and
 //! `acl_ea_entry` of Linux): a version, then for each entry a tag, permissions and an id, all in
 //! little-endian order.
 
-/// Attribute of a file that holds its list.
+/// Extended attribute of a file that holds its access control list.
 pub const ACL_ATTRIBUTE: &str = "system.posix_acl_access";
 
-/// Bytes of the longest list that is read.
+/// Longest list that is read, in bytes.
 pub const ACL_BYTES_MAX: usize = 4 + 256 * ENTRY_BYTES;
 
 const VERSION: u32 = 2;
 const ENTRY_BYTES: usize = 8;
-/// To connect is to write.
+/// Connecting to a socket needs write permission.
 const READ_WRITE: u16 = 6;
 const WRITE: u16 = 2;
-/// Id of an entry that needs none.
+/// Id of an entry whose tag needs no id.
 const NO_ID: u32 = u32::MAX;
 
 const OWNING_USER: u16 = 0x01;
@@ -25,8 +25,9 @@ const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHERS: u16 = 0x20;
 
-/// A list that lets the owner connect, the owning group if `owning_group`, and `groups`; nobody
-/// else. Without `groups` it says what the mode 0660 or 0600 says, and the kernel makes it that.
+/// A list that lets the owner, the owning group if `owning_group`, and `groups` connect, and nobody
+/// else. Without `groups` the list equals mode 0660 or 0600, and the kernel stores that mode
+/// instead.
 pub fn acl_for(owning_group: bool, groups: &[u32]) -> Vec<u8> {
     let if_so = |yes: bool| if yes { READ_WRITE } else { 0 };
     let mut bytes = VERSION.to_le_bytes().to_vec();
@@ -47,8 +48,8 @@ pub fn acl_for(owning_group: bool, groups: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// The groups that such a list lets connect; `owning_group` is the file's. None if these bytes are
-/// no list.
+/// The groups that the list lets connect; `owning_group` is the file's group. None if `bytes` are
+/// not a list.
 pub fn groups_of_acl(bytes: &[u8], owning_group: u32) -> Option<Vec<u32>> {
     let (version, entries) = bytes.split_first_chunk()?;
     if u32::from_le_bytes(*version) != VERSION || entries.len() % ENTRY_BYTES != 0 {

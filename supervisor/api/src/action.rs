@@ -1,4 +1,4 @@
-//! Asking for something, following how it goes, and learning how it ended.
+//! Changes to services: the request, its progress and its outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,22 +9,22 @@ use crate::{
     state::ServiceState,
 };
 
-/// What can be asked of services.
+/// An action on services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Start, lifting holds.
     Start,
-    /// Start, and do not restart it when it ends.
+    /// Start; no restart when the run ends.
     Once,
-    /// Stop and hold.
+    /// Stop and hold: nothing but a command starts the service again.
     Stop,
     /// Stop and start.
     Restart,
-    /// Take a new configuration without ending.
+    /// Load a new configuration into the running process.
     Reload,
-    /// Send a signal to the main process, by name without SIG, upper case: `HUP`.
+    /// Send a signal to the main process. The name is upper case, without SIG: `HUP`.
     Signal(String),
 }
 
@@ -33,16 +33,17 @@ pub enum Action {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActionRequest {
-    /// Made by the client: a second request with the same id is not done again, it only reports.
+    /// Made by the client. A second request with the same id repeats no action and reports the
+    /// first.
     pub id: String,
-    /// What to do.
+    /// The action.
     pub action: Action,
-    /// To which; empty means all that are enabled.
+    /// Target services, by name or pattern; empty means all that are enabled.
     pub services: Vec<String>,
-    /// But not to these; names and patterns as in `services`.
+    /// Services to leave out; names and patterns as in `services`.
     #[serde(default)]
     pub except: Vec<String>,
-    /// Answer once it is settled (`true`) or once it is accepted.
+    /// Whether the answer ends once the change has settled (`true`) or once it is accepted.
     pub wait: bool,
 }
 
@@ -51,44 +52,45 @@ pub struct ActionRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "progress", rename_all = "kebab-case")]
 pub enum Progress {
-    /// The engine has taken it, and it is on disk but for what `unstored` says. A reconfigure that
-    /// goes back from its configuration says so once more, of the configuration before.
+    /// The engine has accepted the change, and the change is on disk except for what `unstored`
+    /// says. A reconfigure that goes back sends this line a second time, about the previous
+    /// configuration.
     Accepted {
-        /// Services that it is about (targets and what they pull in).
+        /// Services that the change is about: targets and the services that they pull in.
         services: Vec<String>,
-        /// Sentences worth printing: holds lifted, dependents that stop too, what was needless.
+        /// Sentences to print: lifted holds, dependents that stop too, needless targets.
         notes: Vec<String>,
-        /// What of the change is on no disk.
+        /// Parts of the change that are not on disk.
         #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
         unstored: Unstored,
     },
-    /// A service has come into another state.
+    /// A service has changed its state.
     State {
-        /// Which.
+        /// The service.
         service: String,
         /// Its new state.
         state: ServiceState,
-        /// In words; may be empty.
+        /// In words, why; may be empty.
         detail: String,
     },
-    /// A job has come so far; no more than five a second.
+    /// A job reports its progress; at most five lines a second.
     Job {
         /// The job's service.
         service: String,
-        /// How far.
+        /// The progress.
         #[serde(flatten)]
         at: JobProgress,
     },
-    /// A reconfigure has come so far: `checks /x/y.conf`. Before `Accepted`.
+    /// A reconfigure has reached a step: `checks /x/y.conf`. Such lines precede `Accepted`.
     Step {
-        /// In words.
+        /// The step, in words.
         detail: String,
     },
     /// The last line of a dry run: nothing has changed.
     Preview(Box<Preview>),
     /// The last line.
     Done(Outcome),
-    /// The last line, instead.
+    /// The last line in place of `Done`: the request was refused.
     Refused(ErrorReply),
 }
 
@@ -98,54 +100,55 @@ pub enum Progress {
 pub struct Outcome {
     /// The client's id.
     pub id: String,
-    /// It has come to its end; otherwise it still goes on.
+    /// The change has ended; false: the change still goes on.
     pub finished: bool,
-    /// One for each target.
+    /// One result for each target.
     pub results: Vec<ActionResult>,
-    /// Of a reconfigure: what `ctl reconfigure --rollback` would go back to.
+    /// For a reconfigure: the configuration that `ctl reconfigure --rollback` would restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<KeptPlan>,
-    /// Of a reconfigure: a reload failed, and the configuration was gone back from.
+    /// For a reconfigure with a failed reload: how the supervisor went back to the previous
+    /// configuration, or failed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_back: Option<Box<GoneBack>>,
-    /// Of a job: what it has left as its result; none: it has left none of this request.
+    /// For a job: the result that the job left; absent: the job left no result for this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Box<JobResult>>,
-    /// What of the change is on no disk at this moment.
+    /// Parts of the change that are not on disk at this moment.
     #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
     pub unstored: Unstored,
 }
 
-/// How a reconfigure went back to the configuration before, because a reload had failed.
+/// How a reconfigure went back to the previous configuration after a failed reload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GoneBack {
-    /// The configuration before.
+    /// The previous configuration.
     pub to: KeptPlan,
-    /// One for each service that the way back was about, with that configuration.
+    /// One result for each service that going back touched, under the previous configuration.
     pub results: Vec<ActionResult>,
-    /// Why the configuration before is not in place again: then the one that failed still is.
+    /// Why going back failed; then the configuration whose reload failed is still in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// The site file, which still holds the change.
+    /// The site file, which still holds the rejected change.
     pub site_file: String,
 }
 
-/// Parts of a change that live in memory alone. The supervisor goes on trying to store it.
+/// Parts of a change that exist in memory only. The supervisor keeps trying to store them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Unstored {
-    /// Why the holds that it took or lifted are not: the next start of the supervisor knows nothing
-    /// of them.
+    /// Why the taken or lifted holds are not on disk: the next start of the supervisor does not
+    /// know them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<String>,
-    /// Why the history of changes does not have it.
+    /// Why the history of changes lacks this change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<String>,
 }
 
 impl Unstored {
-    /// All of it is on disk.
+    /// Whether the whole change is on disk.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -156,39 +159,51 @@ impl Unstored {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ActionResult {
-    /// Which.
+    /// The service.
     pub service: String,
-    /// Done or not.
+    /// Whether the service reached what was asked.
     pub verdict: Verdict,
-    /// Its state at that moment; null: not known.
+    /// The service's state at that moment; null: not known.
     pub state: Option<ServiceState>,
-    /// Its main process.
+    /// Its main process, if there is one.
     pub pid: Option<i32>,
-    /// Seconds it has been in that state.
+    /// Seconds since the service entered that state.
     pub seconds: u64,
-    /// In words: why not, or what was special (`needed SIGKILL`).
+    /// The state together with its cause: `stopped by root at …`, `waiting on nginx (failed)`;
+    /// null: the word for the state says all.
+    pub state_in_full: Option<String>,
+    /// In words: why not, what was special (`needed SIGKILL`), what a job says of itself; may be
+    /// empty.
     pub detail: String,
 }
 
 impl ActionResult {
-    /// The word for its state; `unknown` where there is none.
+    /// The word for the state; `unknown` without a state.
     #[must_use]
     pub fn state_word(&self) -> &'static str {
         self.state.map_or("unknown", ServiceState::as_str)
     }
+
+    /// The state, with its cause where that is known.
+    #[must_use]
+    pub fn full_state(&self) -> &str {
+        self.state_in_full
+            .as_deref()
+            .unwrap_or_else(|| self.state_word())
+    }
 }
 
-/// Whether one service came to what was asked.
+/// Whether a service reached what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As asked.
+    /// The service is as asked.
     Done,
-    /// It was so already.
+    /// The service was so before the request.
     Already,
-    /// It was not, and the detail says why.
+    /// The service is not as asked; `detail` says why.
     Failed,
-    /// Still under way.
+    /// The action still goes on.
     Pending,
 }

@@ -1,4 +1,5 @@
-//! The plan that runs, and what the files would make of it. No secret is in either.
+//! The running plan, and what the files would make of it. Neither contains a secret: each hidden
+//! value reads `(secret)`.
 
 use std::fmt;
 
@@ -7,13 +8,13 @@ use serde_json::Value;
 
 use crate::{PlanImpact, VariableSource};
 
-/// `GET /v1/plan`: the plan that runs.
+/// `GET /v1/plan`: the running plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanReply {
-    /// Of the supervisor itself; empty where services are named.
+    /// Keys of the supervisor itself; empty if the request names services.
     pub site: Vec<ConfigKey>,
-    /// Services by name, those that are disabled too.
+    /// Services by name, including disabled ones.
     pub services: Vec<ServiceConfig>,
 }
 
@@ -21,9 +22,9 @@ pub struct PlanReply {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceConfig {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
-    /// Its keys, in the order of the reference.
+    /// Keys of the service, in the order of the reference.
     pub keys: Vec<ConfigKey>,
 }
 
@@ -31,14 +32,14 @@ pub struct ServiceConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigKey {
-    /// As a service file has it, tables by dots: `ready.timeout`.
+    /// The key as in a service file, tables joined by dots: `ready.timeout`.
     pub key: String,
-    /// As a service file would have it; `(secret)` where it is hidden.
+    /// The value as in a service file; `(secret)` for a hidden value.
     pub value: Value,
-    /// It is hidden.
+    /// Whether the value is hidden.
     #[serde(default, skip_serializing_if = "is_false")]
     pub secret: bool,
-    /// Where the value comes from, where that is known.
+    /// Where the value comes from, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<VariableSource>,
 }
@@ -47,36 +48,36 @@ pub struct ConfigKey {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffReply {
-    /// Of the supervisor itself, in words; empty where services are named.
+    /// Changes of the supervisor itself, in words; empty if the request names services.
     pub site: Vec<String>,
     /// Services that would change, by name.
     pub services: Vec<ServiceDiff>,
 }
 
-/// What would happen to one service.
+/// What a reconfigure would do to a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceDiff {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
-    /// What a reconfigure would do to it.
+    /// The effect on the service's process.
     pub action: PlanImpact,
-    /// Why: `env MM_X changed`. Never a value.
+    /// Reasons: `env MM_X changed`. Never a value.
     pub reasons: Vec<String>,
     /// Keys whose values differ and may be shown.
     pub keys: Vec<KeyDiff>,
-    /// Variables of its environment that differ, also secret ones.
+    /// Variables of the service's environment that differ, including secret ones.
     #[serde(default)]
     pub variables: Vec<VariableDiff>,
 }
 
-/// A variable that a reconfigure would change. Never a value.
+/// A variable that a reconfigure would change. The value is never part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VariableDiff {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
-    /// What would become of it.
+    /// The change.
     pub change: VariableChange,
 }
 
@@ -85,11 +86,11 @@ pub struct VariableDiff {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VariableChange {
-    /// The files set it, what runs does not have it.
+    /// The files set the variable; the running plan does not.
     Added,
-    /// Its value differs.
+    /// The value differs.
     Changed,
-    /// What runs has it, the files do not.
+    /// The running plan sets the variable; the files do not.
     Removed,
 }
 
@@ -104,65 +105,65 @@ impl fmt::Display for VariableDiff {
     }
 }
 
-/// One key that differs.
+/// A key whose values differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyDiff {
-    /// As in [`ConfigKey`]; of a rendered file the values are lines, and each line that differs has
-    /// its own entry.
+    /// The key, as in [`ConfigKey`]. For a rendered file the values are lines, and each line that
+    /// differs is an entry of its own.
     pub key: String,
-    /// What runs; none: it is added.
+    /// The value in the running plan; null: the key is new.
     pub before: Option<Value>,
-    /// What the files say; none: it is removed.
+    /// The value in the files; null: the key goes.
     pub after: Option<Value>,
 }
 
-/// The last line of `POST /v1/reconfigure?dry_run=true`: what the real one would do.
+/// The last line of `POST /v1/reconfigure?dry_run=true`: what the reconfigure would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Preview {
-    /// Of a rollback: what it would go back to.
+    /// For a rollback: the configuration that it would restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<KeptPlan>,
-    /// Every service that is enabled, before or after, by name.
+    /// Every service that is enabled in the running plan or in the new one, by name.
     pub services: Vec<ServiceChange>,
-    /// What changes of the supervisor itself, in words.
+    /// Changes of the supervisor itself, in words.
     pub site: Vec<String>,
-    /// What would be made or written on this host.
+    /// Accounts, directories, secrets and files that would be made or changed on this host.
     pub host: Vec<HostChange>,
     /// Rendered files that have a command to check them.
     pub checks: Vec<FileCheck>,
-    /// Warnings and notes on the files.
+    /// Warnings and notes about the files.
     pub remarks: Vec<crate::Problem>,
 }
 
-/// What a reconfigure does to one service.
+/// What a reconfigure does to a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceChange {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
-    /// What becomes of its process.
+    /// The effect on the service's process.
     pub action: PlanImpact,
-    /// Why: `env MM_X changed`. Never a value.
+    /// Reasons: `env MM_X changed`. Never a value.
     pub reasons: Vec<String>,
-    /// What else is to be known: `stopped by root at …, and stays so`; may be empty.
+    /// A further remark: `stopped by root at …, and stays so`; may be empty.
     pub note: String,
 }
 
-/// One thing that a reconfigure does besides.
+/// An action of a reconfigure on this host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostChange {
-    /// What is done.
+    /// The action.
     pub action: HostAction,
-    /// `user www`, `directory /x`, `secret web.key`, `file /x/y.conf`.
+    /// The object: `user www`, `directory /x`, `secret web.key`, `file /x/y.conf`.
     pub what: String,
-    /// Services that it is for.
+    /// Services that need the object.
     pub services: Vec<String>,
 }
 
-/// What a reconfigure does to something on this host.
+/// Kind of an action on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -173,9 +174,9 @@ pub enum HostAction {
     Make,
     /// Changes the mode or the owner of a directory.
     Change,
-    /// Makes a secret that never was.
+    /// Generates a secret for the first time.
     Generate,
-    /// Puts back a secret that is gone.
+    /// Puts back a secret that is lost.
     #[serde(rename = "put back")]
     PutBack,
     /// Writes a file.
@@ -199,25 +200,26 @@ impl fmt::Display for HostAction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileCheck {
-    /// Whose file.
+    /// The service of the file.
     pub service: String,
-    /// The file.
+    /// The path of the file.
     pub path: String,
-    /// It was checked, and is right.
+    /// Whether the check ran and accepted the file.
     pub passed: bool,
-    /// Why it was not checked; empty where it was.
+    /// Why the check did not run; empty if it ran.
     pub detail: String,
 }
 
-/// A configuration that is kept to go back to.
+/// A configuration that is kept for a rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeptPlan {
-    /// When it was applied, RFC 3339 in UTC.
+    /// When the configuration was applied, RFC 3339 in UTC.
     pub at: String,
-    /// Who asked for that.
+    /// Who asked for the configuration.
     pub by: String,
-    /// Services that were not up with it. Empty, unless it is the first that there was.
+    /// Services that were not up under the configuration. Empty, except for the first configuration
+    /// that there was.
     pub not_up: Vec<String>,
 }
 

@@ -1,41 +1,41 @@
-//! What goes wrong, in a form that ctl can turn into a message and an exit code.
+//! Errors of the API, in a form that `ctl` turns into a message and an exit code.
 
 use serde::{Deserialize, Serialize};
 
-/// Every error that the API answers.
+/// The body of every error answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorReply {
-    /// What kind: decides ctl's exit code.
+    /// The kind; it decides the exit code of `ctl`.
     pub kind: ErrorKind,
-    /// What could not be done, lower case, no full stop.
+    /// What could not be done, in lower case, without a full stop.
     pub message: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// Kinds of error.
+/// Kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// Malformed request, unknown path or field. Exit code 2.
     Usage,
-    /// No such service. Exit code 4.
+    /// No service of that name. Exit code 4.
     UnknownService,
-    /// The peer may not do this. Exit code 6.
+    /// The caller may not do this. Exit code 6.
     NotAllowed,
     /// The engine refused: shutting down, requirement held, not running. Exit code 1.
     Refused,
-    /// A job runs already, and there is one at a time. Exit code 1.
+    /// Another job runs, and only one may run at a time. Exit code 1.
     JobRuns,
     /// A job keeps a service stopped. Exit code 1.
     Leased,
-    /// The configuration does not check. Exit code 1.
+    /// The configuration is not valid. Exit code 1.
     Configuration,
-    /// Too many at once. Exit code 1.
+    /// Too many requests at once. Exit code 1.
     Busy,
-    /// Something failed inside. Exit code 1.
+    /// An internal failure. Exit code 1.
     Internal,
 }

@@ -1,4 +1,4 @@
-//! The stream of what happens.
+//! Events of services and of the daemon, and the history of changes.
 
 use std::fmt;
 
@@ -6,71 +6,71 @@ use serde::{Deserialize, Serialize};
 
 use crate::{exit::ExitRecord, state::ServiceState};
 
-/// One thing that happened to a service, or to the daemon itself (`service` empty).
+/// An event of a service, or of the daemon itself (`service` empty).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceEvent {
-    /// Counts up, over control processes too.
+    /// Sequence number; counts up, and continues in the next control process.
     pub seq: u64,
-    /// When, RFC 3339 in UTC.
+    /// When the event happened, RFC 3339 in UTC.
     pub at: String,
-    /// Which service; empty for the daemon.
+    /// The service; empty for the daemon.
     pub service: String,
-    /// What kind of thing.
+    /// The kind of event.
     pub kind: EventKind,
-    /// The state that the service is in after this; null for the daemon, and for a service that
-    /// the plan does not have.
+    /// The state of the service after the event; null for the daemon, and for a service that is not
+    /// in the plan.
     pub state: Option<ServiceState>,
-    /// Up and ready, or completed.
+    /// Whether the service is up and ready, or completed.
     pub ready: bool,
-    /// Main process.
+    /// Main process of the service, if there is one.
     pub pid: Option<i32>,
-    /// In words; may be empty.
+    /// Details in words; may be empty.
     pub detail: String,
-    /// Who asked, for a `change`.
+    /// For a `change`: who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Of an `exit`: all that is known of it.
+    /// For an `exit`: everything known about the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Box<ExitRecord>>,
 }
 
-/// Somebody's change, as it is kept for a year.
+/// A change that somebody asked for, as the history keeps it for a year.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeRecord {
-    /// Made by the client.
+    /// The id that the client made.
     pub id: String,
-    /// When it was asked for, RFC 3339 in UTC.
+    /// When the client asked, RFC 3339 in UTC.
     pub at: String,
-    /// By whom, for people: `root`, `alice (uid 1000)`.
+    /// Who asked, for people: `root`, `alice (uid 1000)`.
     pub by: String,
-    /// By whom.
+    /// User id of the caller.
     pub uid: u32,
-    /// `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`, `job`, `lease for
-    /// NAME`, `release by NAME`.
+    /// The change: `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`,
+    /// `job`, `lease for NAME`, `release by NAME`.
     pub what: String,
-    /// The services that it was about.
+    /// The services of the change.
     pub services: Vec<String>,
-    /// How it ended.
+    /// How the change ended.
     pub outcome: ChangeOutcome,
     /// In words: what failed; may be empty.
     pub detail: String,
-    /// When it ended, RFC 3339 in UTC.
+    /// When the change ended, RFC 3339 in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
 }
 
-/// What kind of thing an event is. On the wire and for people it is one word.
+/// Kind of an event: one word, on the wire and for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EventKind {
-    /// The service is in another state.
+    /// The service has changed its state.
     State,
     /// A run of the service has ended.
     Exit,
-    /// Somebody has asked for something.
+    /// Somebody asked for a change.
     Change,
     /// A job has begun a step.
     Progress,
@@ -82,17 +82,17 @@ pub enum EventKind {
     Failure,
     /// A validator has warned.
     Warning,
-    /// A run by the clock was due, or was left out.
+    /// A scheduled run was due, or was left out.
     Schedule,
-    /// A good run by the clock is overdue, or is not any more.
+    /// A good scheduled run is overdue, or no longer is.
     Overdue,
-    /// The service is restarted again and again, or is not any more.
+    /// The service restarts again and again, or no longer does.
     Flapping,
-    /// An address of the service is taken, or it does not listen on one.
+    /// An address of the service is in use already, or the service does not listen on an address.
     Address,
-    /// Files or directories of the service were made, changed or are missing.
+    /// Files or directories of the service were made or changed, or are missing.
     Files,
-    /// Something is wrong with a certificate of the service, or is not any more.
+    /// Something is wrong with a certificate of the service, or no longer is.
     Certificate,
     /// Something is wrong with the log of the service.
     Log,
@@ -124,7 +124,7 @@ impl EventKind {
         Self::DeletedBinary,
     ];
 
-    /// The word for it.
+    /// The word for the kind.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,11 +160,11 @@ impl fmt::Display for EventKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeOutcome {
-    /// It is under way, or its end was not seen.
+    /// The change still goes on, or nobody saw its end.
     Accepted,
-    /// All that was asked for is done.
+    /// Everything that was asked for is done.
     Done,
-    /// Some of it is not.
+    /// Some of what was asked for is not done.
     Failed,
     /// Nothing was done.
     Refused,
@@ -174,7 +174,7 @@ impl ChangeOutcome {
     /// Every outcome.
     pub const ALL: [Self; 4] = [Self::Accepted, Self::Done, Self::Failed, Self::Refused];
 
-    /// The word for it.
+    /// The word for the outcome.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

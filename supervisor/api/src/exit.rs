@@ -1,5 +1,5 @@
-//! How the main process of a service ended, why, and what followed. This file alone puts it into
-//! words.
+//! Ends of runs: how the main process of a service ended, why, and what followed. This file alone
+//! puts an end into words, so every client prints the same sentence.
 
 use std::fmt;
 
@@ -11,31 +11,33 @@ use text::{duration, in_a_row};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExitRecord {
-    /// Names the run, over all supervisors and boots.
+    /// Id of the run, unique over all supervisors and boots.
     pub id: String,
-    /// When the main process ended, RFC 3339 in UTC; if nobody saw that, when it was found out.
+    /// When the main process ended, RFC 3339 in UTC; for an end that nobody saw, when the
+    /// supervisor found out.
     pub at: String,
-    /// Whose run it was.
+    /// The service.
     pub service: String,
-    /// Its main process.
+    /// The main process.
     pub pid: Option<i32>,
-    /// It ended by itself, with this code.
+    /// Exit code, if the process exited by itself.
     pub code: Option<i32>,
-    /// A signal ended it: `KILL`. Neither code nor signal: nobody saw how it ended.
+    /// Signal that ended the process: `KILL`. Without code and signal, nobody saw how the run
+    /// ended.
     pub signal: Option<String>,
-    /// It left a core dump.
+    /// Whether the process left a core dump.
     #[serde(default)]
     pub core: bool,
-    /// How long it ran, in milliseconds; null: not known.
+    /// How long the run lasted, in milliseconds; null: not known.
     pub ran_ms: Option<u64>,
-    /// Why it was sent SIGKILL on its way down; null: it was not.
+    /// Why the run was sent SIGKILL while it stopped; null: it was not.
     pub killed: Option<KillReason>,
-    /// Why it ended.
+    /// Why the run ended.
     pub cause: ExitCause,
-    /// What follows.
+    /// What follows the end.
     pub next: NextRun,
-    /// So many more runs of the service have ended since the record before: of a service that ends
-    /// all the time not every end is kept.
+    /// Number of ends since the previous record that no record holds: of a service that ends all
+    /// the time, the history does not keep every end.
     #[serde(default)]
     pub left_out: u64,
 }
@@ -45,118 +47,120 @@ pub struct ExitRecord {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ExitCause {
-    /// Nobody in the supervisor asked it to.
+    /// The supervisor did not ask the process to end.
     Itself,
-    /// Somebody asked for it.
+    /// A change stopped or restarted the service, or sent the signal.
     Change {
         /// Id of the change.
         id: String,
         /// By whom, for people: `root`, `alice (uid 1000)`.
         by: String,
-        /// `stop`, `restart`, `signal KILL`, `reconfigure`.
+        /// The change: `stop`, `restart`, `signal KILL`, `reconfigure`.
         what: String,
     },
-    /// Somebody asked for it; which change that was is not known any more.
+    /// A change asked for the end; the supervisor no longer knows which change.
     Command,
-    /// Files that the service reads had changed, and it takes that by a restart.
+    /// Files that the service reads had changed, and the service takes new files by a restart.
     Files {
-        /// The first of them, by path; at most [`FILES_MAX`].
+        /// The changed files, first by path; at most [`FILES_MAX`].
         paths: Vec<String>,
-        /// So many more.
+        /// Number of further changed files.
         more: u64,
     },
-    /// Another configuration was applied, which needs another process; nobody asked for it by a
-    /// change.
+    /// A new configuration was applied that needs another process; the supervisor knows no change
+    /// that asked for the configuration.
     Configuration,
-    /// The same, and that has the service no more.
+    /// A new configuration was applied that no longer has the service; the supervisor knows no
+    /// change that asked for the configuration.
     Removed,
-    /// Everything was stopped, with the supervisor.
+    /// The supervisor stopped, and every service with it.
     Shutdown,
-    /// A service that it requires went down, or was restarted.
+    /// A service that this service requires went down or restarted.
     Dependency {
-        /// Which one.
+        /// The required service.
         on: String,
     },
-    /// A job had it stopped for its own time.
+    /// A job keeps the service stopped while the job works.
     Job {
-        /// Which one.
+        /// The job.
         name: String,
     },
-    /// A service that it is bound to was not up any more.
+    /// A service that this service is bound to was no longer up.
     Binding {
-        /// Which one.
+        /// The other service.
         on: String,
     },
-    /// It was not ready in time.
+    /// The service was not ready in time.
     NotReady {
-        /// In words: what its probe said last.
+        /// In words: what the readiness probe said last.
         said: String,
     },
-    /// Its liveness probe failed.
+    /// The liveness probe failed.
     Liveness {
         /// In words: what the probe said last; may be empty.
         said: String,
     },
-    /// Its watchdog heard nothing, or was triggered.
+    /// The watchdog heard nothing, or was triggered.
     Watchdog {
         /// In words; may be empty.
         said: String,
     },
-    /// SIGKILL had been sent long before.
+    /// The run ended long after SIGKILL.
     Outlived,
-    /// The supervisor was killed; its next start took this for granted, or saw to it.
+    /// The supervisor was killed; its next start ended the run, or found it gone.
     SupervisorKilled,
-    /// The machine went down, and the supervisor with it.
+    /// The machine went down, and the supervisor with the machine.
     MachineDown,
 }
 
-/// Paths that [`ExitCause::Files`] names.
+/// Most paths that [`ExitCause::Files`] names.
 pub const FILES_MAX: usize = 4;
 
-/// Why a run was sent SIGKILL on its way down.
+/// Why a run was sent SIGKILL while it stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KillReason {
-    /// It had been asked to end, and its own time for that was over.
+    /// The run had been asked to end, and its stop timeout had passed.
     StopTimeout,
-    /// It had been asked to end, and the time of the shutdown was over before its own.
+    /// The run had been asked to end, and the deadline of the shutdown passed before the stop
+    /// timeout.
     ShutdownDeadline,
-    /// It had not been asked, since the time of the shutdown was over.
+    /// The run had not been asked to end when the deadline of the shutdown passed.
     Unasked,
 }
 
-/// What followed the end of a run.
+/// What follows the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum NextRun {
-    /// Another run, at once.
+    /// Another run, immediately.
     Start,
-    /// Another run, as soon as what it needs is up.
+    /// Another run, once the services that it needs are up.
     Wait,
     /// Another run, after a pause.
     Pause {
-        /// Milliseconds.
+        /// Length of the pause, in milliseconds.
         ms: u64,
-        /// Early ends in a row, this one included.
+        /// Early ends in a row, including this end.
         early: u32,
-        /// Each of them was a failure.
+        /// Whether each of the early ends was a failure.
         failed: bool,
     },
-    /// None: it has done its work, or is down as somebody wants it.
+    /// No run: the service has done its work, or is down as somebody wants it.
     Rest,
-    /// None: it has failed.
+    /// No run: the service has failed.
     Fail {
-        /// In words.
+        /// Why the service failed, in words.
         why: String,
     },
-    /// Nobody was there to decide.
+    /// Not known: no supervisor was there to decide.
     Unknown,
 }
 
 impl ExitRecord {
-    /// It ended though nobody asked for that, and was started again.
+    /// Whether the run ended unasked and the service was started again.
     pub fn is_automatic_restart(&self) -> bool {
         let again = matches!(
             self.next,
@@ -183,7 +187,7 @@ impl ExitRecord {
         again && unasked
     }
 
-    /// How and why it ended: `killed by KILL after 3h2m`.
+    /// How and why the run ended: `killed by KILL after 3h2m`.
     pub fn how(&self) -> String {
         let mut text = match (&self.signal, self.code) {
             (Some(signal), _) => text::killed_by(signal),
@@ -334,7 +338,7 @@ mod tests {
             "killed by KILL after 3h2m (the supervisor stopped; killed without being asked to stop: \
              the time of the shutdown was over)"
         );
-        // What ends well again and again has not failed.
+        // A service whose runs end well again and again has not failed.
         let well = ExitRecord {
             code: Some(0),
             signal: None,

@@ -1,10 +1,10 @@
-//! What a new plan means for a service, and where its variables come from.
+//! Effect of a new plan on a service, and sources of its variables.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a new plan means for a service, mildest first.
+/// Effect of a new plan on a service, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -21,7 +21,7 @@ pub enum PlanImpact {
     Restart,
     /// The service runs from now on.
     Start,
-    /// The service does not run any more.
+    /// The service no longer runs.
     Stop,
 }
 
@@ -38,12 +38,12 @@ impl fmt::Display for PlanImpact {
     }
 }
 
-/// Where a variable of a service's environment comes from, weakest first.
+/// Source of a variable of a service's environment, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum VariableSource {
-    /// The supervisor: PATH.
+    /// The supervisor itself: PATH.
     Supervisor,
     /// `[env]` of the service file.
     ServiceFile,

@@ -1,4 +1,4 @@
-//! Lines that services have written.
+//! Log lines of services: the query, and the answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,12 @@ pub struct LogQuery {
     /// Names, separated by commas; empty means every service that has a log.
     #[serde(default)]
     pub services: String,
-    /// Last lines of each service (that match, with `grep` and the others) before following; none:
-    /// 10, or, where `since`, `until`, `grep` or `after` say which, all of them.
+    /// Number of last lines of each service (matching lines, if there is a filter) before
+    /// following. Absent: 10, or every line where `since`, `until`, `grep` or `after` selects the
+    /// lines.
     #[serde(default)]
     pub lines: Option<u32>,
-    /// Go on with what is written from now on.
+    /// Continue with lines that are written from now on.
     #[serde(default)]
     pub follow: bool,
     /// Only lines from this moment on, RFC 3339.
@@ -26,14 +27,14 @@ pub struct LogQuery {
     /// Only lines that match this regular expression.
     #[serde(default)]
     pub grep: Option<String>,
-    /// `grep` takes upper and lower case for the same.
+    /// Whether `grep` ignores the case of letters.
     #[serde(default)]
     pub ignore_case: bool,
-    /// The files that the programs write themselves (`log_files`), too.
+    /// Include the files that programs write themselves (`log_files`).
     #[serde(default)]
     pub files: bool,
-    /// Go on behind these lines: the last [`LogLine::cursor`] of each service and file, separated
-    /// by commas. `lines` and `since` are for those of which there is none.
+    /// Continue after these lines: the last [`LogLine::cursor`] of each service and file, separated
+    /// by commas. `lines` and `since` apply to services and files without a cursor here.
     #[serde(default)]
     pub after: String,
 }
@@ -46,24 +47,24 @@ pub struct RotateReply {
     pub services: Vec<String>,
 }
 
-/// One line.
+/// A log line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
-    /// Who wrote it.
+    /// The service that wrote the line.
     pub service: String,
-    /// When, as stamped by the keeper; empty for a marker.
+    /// When the keeper received the line, as the keeper stamped it; empty for a marker.
     pub at: String,
     /// The line without its stamp and end; invalid UTF-8 is replaced.
     pub text: String,
-    /// File that it comes from, if that is one of the service's `log_files`.
+    /// The file of the line, if the line is from one of the service's `log_files`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// True for a line that the supervisor put in: a gap, a cut.
+    /// Whether the supervisor inserted the line: a gap, a cut.
     #[serde(default)]
     pub marker: bool,
-    /// Its place, for [`LogQuery::after`]; nothing else is to be read from it. Empty for a line
-    /// that is in no file.
+    /// The place of the line, for [`LogQuery::after`]; opaque to clients. Empty for a line that is
+    /// in no file.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cursor: String,
 }

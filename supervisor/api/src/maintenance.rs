@@ -1,4 +1,5 @@
-//! `ctl maintenance`: users are told that the host is in maintenance, whatever runs.
+//! Maintenance of the host (`ctl maintenance`): users are told of maintenance, whatever services
+//! run.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::ServiceState;
 
-/// A message to users may not be longer, in characters.
+/// Longest message to users, in characters.
 pub const MAINTENANCE_MESSAGE_CHARACTERS_MAX: usize = 1_000;
 
-/// The host is in maintenance.
+/// The present maintenance of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Maintenance {
-    /// What users are told; null: only that there is maintenance.
+    /// The message to users; null: users are told only that there is maintenance.
     pub message: Option<String>,
-    /// When it began, RFC 3339 in UTC.
+    /// When maintenance began, RFC 3339 in UTC.
     pub since: String,
-    /// Who said so last, for people.
+    /// Who set maintenance last, for people.
     pub by: String,
 }
 
@@ -26,46 +27,47 @@ pub struct Maintenance {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MaintenanceRequest {
-    /// What users are told: 1 to [`MAINTENANCE_MESSAGE_CHARACTERS_MAX`] characters, none of them a
-    /// control character; null: nothing besides.
+    /// The message to users: 1 to [`MAINTENANCE_MESSAGE_CHARACTERS_MAX`] characters, without
+    /// control characters; null: no message.
     #[serde(default)]
     pub message: Option<String>,
 }
 
-/// How it is now, as far as that was seen.
+/// Maintenance at this moment, and how far users are told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MaintenanceReply {
-    /// Null: there is none.
+    /// The maintenance; null: there is none.
     pub maintenance: Option<Maintenance>,
-    /// Files by whose presence a web server knows of maintenance.
+    /// Files whose presence tells a web server of maintenance.
     pub files: Vec<String>,
-    /// Why these files, and those with what users read, do not say it yet; null: they do.
+    /// Why these files, or the files that users read, are not up to date; null: they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<String>,
-    /// Services here that tell users, by name; empty: none does, or another web server.
+    /// Services of this host that tell users, by name; empty: no service here tells users, or
+    /// another web server does.
     #[serde(default)]
     pub told_by: BTreeMap<String, Told>,
-    /// Why it will not survive a restart of the supervisor; null: it will.
+    /// Why the state of maintenance would not survive a restart of the supervisor; null: it would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstored: Option<String>,
 }
 
-/// What was seen of a service that tells users of maintenance.
+/// What the supervisor saw of a service that tells users of maintenance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "seen")]
 pub enum Told {
-    /// Users get what they are to get: they are told of maintenance, or not any more.
+    /// Users get the present state: they are told of maintenance, or no longer are.
     Yes,
-    /// They do not, as far as was seen.
+    /// Users do not get the present state, as far as the supervisor saw.
     No {
-        /// In words.
+        /// Why, in words.
         why: String,
     },
-    /// The service is not ready, so nobody was asked.
+    /// The service is not ready, so the supervisor did not ask.
     NotReady {
-        /// What it is instead.
+        /// The state of the service.
         state: ServiceState,
     },
 }

@@ -1,17 +1,17 @@
-//! How bad a problem in a configuration is.
+//! Severity of a problem in a configuration.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a problem is.
+/// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// There is no plan.
+    /// The files make no plan.
     Error,
-    /// There is a plan, but probably not the one that was meant.
+    /// The files make a plan, but probably not the intended one.
     Warning,
     /// Worth knowing.
     Note,

@@ -1,43 +1,44 @@
-//! What a service and the daemon are at one moment, and what is wanted of a service.
+//! States of a service and of the daemon, and the goal of a service. Each enum has one word per
+//! variant, the same on the wire and for people.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a service is. On the wire and for people it is one lower-case word.
+/// State of a service: one lower-case word, on the wire and for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceState {
     /// The service does not belong to this host.
     Disabled,
-    /// Down, and not wanted up, or held.
+    /// Down, because the service is held or not wanted up.
     Stopped,
-    /// Wanted up, and not started before what it needs is ready.
+    /// Wanted up; starts once the services that it needs are ready.
     Waiting,
-    /// A run is being prepared, or its program executed.
+    /// The supervisor prepares a run or executes its program.
     Spawning,
-    /// A process runs, and is not ready yet.
+    /// A process runs, and has not been ready yet.
     Starting,
-    /// A process runs and has been ready.
+    /// A process runs, and has been ready.
     Running,
-    /// The process takes a new configuration.
+    /// The process loads a new configuration.
     Reloading,
-    /// The process is asked to end, or what is left of it is killed.
+    /// The supervisor has asked the process to end, or kills what is left of the run.
     Stopping,
     /// The pause before the next automatic start.
     Backoff,
-    /// Given up: only a command or a new plan starts it again.
+    /// Given up: only a command or a new plan starts the service again.
     Failed,
-    /// Ended as it should, and not started again by itself.
+    /// Ended as intended; no automatic start follows.
     Completed,
-    /// The plan has no such service any more. No status and no event says so: outcomes of actions
-    /// do, and replies about maintenance.
+    /// The plan no longer has the service. Only outcomes of actions and replies about maintenance
+    /// use this state; no status and no event does.
     Gone,
 }
 
 impl ServiceState {
-    /// Every state that a service of the plan can be in, in the order of a life.
+    /// Every state that a service of the plan can be in, in the order of a service's life.
     pub const ALL: [Self; 11] = [
         Self::Disabled,
         Self::Stopped,
@@ -52,7 +53,7 @@ impl ServiceState {
         Self::Completed,
     ];
 
-    /// The word for it.
+    /// The word for the state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -78,35 +79,35 @@ impl fmt::Display for ServiceState {
     }
 }
 
-/// What is wanted of a service.
+/// The goal of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
-    /// It is to run.
+    /// Run.
     Up,
-    /// It is to rest.
+    /// Stay down.
     Down,
 }
 
-/// What the daemon is.
+/// State of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DaemonState {
-    /// Not every service has settled since its start.
+    /// Some service has not settled since the daemon started.
     Starting,
-    /// It looks after its services.
+    /// The daemon supervises its services.
     Running,
-    /// It stops them all, and ends then.
+    /// The daemon stops all services, and then ends.
     Stopping,
 }
 
 impl DaemonState {
-    /// Every state, in the order of a life.
+    /// Every state, in the order of the daemon's life.
     pub const ALL: [Self; 3] = [Self::Starting, Self::Running, Self::Stopping];
 
-    /// The word for it.
+    /// The word for the state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! `ctl status --format json`.
+//! Status of the daemon and of its services (`ctl status --format json`).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use crate::{
     state::{DaemonState, Goal, ServiceState},
 };
 
-/// Everything, at one moment.
+/// Status of the daemon and its services at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReply {
-    /// The daemon itself.
+    /// Status of the daemon.
     pub supervisor: SupervisorStatus,
-    /// Every service of the plan by name, disabled ones too.
+    /// Services of the plan by name, including disabled ones.
     pub services: Vec<ServiceStatus>,
 }
 
-/// The daemon itself.
+/// Status of the daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SupervisorStatus {
-    /// Of the control process.
+    /// Version of the control process.
     pub version: String,
     /// Pid of the control process.
     pub pid: i32,
@@ -34,55 +34,56 @@ pub struct SupervisorStatus {
     /// How often the keeper has become another program since it started.
     #[serde(default)]
     pub keeper_execs: u32,
-    /// Since the keeper started.
+    /// Seconds since the keeper started.
     pub uptime_seconds: u64,
-    /// How often the control process has died and been restarted.
+    /// How often the control process died and was restarted.
     pub control_restarts: u32,
-    /// Directory that stands before `etc/mattervisor` and the others; `/` when installed.
+    /// Prefix of `etc/mattervisor` and all other paths; `/` when installed.
     pub root: String,
-    /// What the daemon is.
+    /// State of the daemon.
     pub state: DaemonState,
-    /// What is worth knowing: a refused configuration, missing privileges.
+    /// Warnings: a refused configuration, missing privileges.
     pub warnings: Vec<String>,
-    /// The host is in maintenance; null: it is not.
+    /// Maintenance of the host; null: there is none.
     #[serde(default)]
     pub maintenance: Option<Maintenance>,
 }
 
-/// One service.
+/// Status of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceStatus {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
-    /// For people.
+    /// Description for people.
     pub description: String,
-    /// Whether it belongs to this host.
+    /// Whether the service belongs to this host.
     pub enabled: bool,
-    /// What is wanted of it.
+    /// The goal of the service.
     pub goal: Goal,
-    /// Who stopped it explicitly, if somebody did.
+    /// Who stopped the service explicitly; null: nobody did.
     pub held: Option<HeldBy>,
-    /// The job that keeps it stopped, if one does.
+    /// The job that keeps the service stopped, if a job does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leased: Option<LeasedBy>,
-    /// Only of a service that is a job.
+    /// The work of the job; only for a service that is a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobStatus>,
-    /// Only of one that runs by the clock.
+    /// The schedule; only for a service that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<ScheduleStatus>,
-    /// What it is.
+    /// State of the service.
     pub state: ServiceState,
-    /// Up and ready, or completed.
+    /// Whether the service is up and ready, or completed.
     pub ready: bool,
-    /// The health probe's verdict; null without one or before the first.
+    /// The health probe's verdict; null without a probe, or before the first verdict.
     pub healthy: Option<bool>,
-    /// Main process, while there is one.
+    /// Main process, if there is one.
     pub pid: Option<i32>,
-    /// When it came into this state, RFC 3339 in UTC; a reload does not end that of one that runs.
+    /// When the service entered this state, RFC 3339 in UTC; a reload of a running service does not
+    /// reset this time.
     pub since: Option<String>,
-    /// The same as a duration until now.
+    /// Seconds since `since`.
     pub uptime_seconds: Option<u64>,
     /// Automatic restarts since the last manual start.
     pub restarts: u32,
@@ -90,26 +91,26 @@ pub struct ServiceStatus {
     pub last_exit: Option<LastExit>,
     /// How the last reload of the present run ended; null: there was none, or one is under way.
     pub last_reload: Option<LastReload>,
-    /// In words: what it waits for, why it failed, when the next try is due, what its health probe
-    /// said, why its last reload failed.
+    /// In words: what the service waits for, why it failed, when the next try is due, what the
+    /// health probe said, why the last reload failed.
     pub reason: Option<String>,
-    /// Names it waits for.
+    /// Names of the services that this service waits for.
     pub waiting_on: Vec<String>,
     /// Milliseconds until the next automatic start.
     pub next_try_ms: Option<u64>,
-    /// Of the whole tree; only when asked for.
+    /// Processor time of the whole process tree, in percent; only if the request asks for usage.
     pub cpu_percent: Option<f64>,
-    /// Of the whole tree; only when asked for.
+    /// Memory of the whole process tree; only if the request asks for usage.
     pub memory_bytes: Option<u64>,
-    /// User it runs as.
+    /// User that the service runs as.
     pub user: Option<String>,
-    /// What it last said by `STATUS=` of `sd_notify`.
+    /// The last `STATUS=` that the service sent by `sd_notify`.
     pub status_text: Option<String>,
 }
 
 impl ServiceStatus {
-    /// A job that nobody has to hear of: it rests, as it does but for the time of its work, and its
-    /// last run, if there was one, has ended well.
+    /// Whether the service is a job at rest that needs no attention: the job is not active, nobody
+    /// holds it, and its last run, if there was one, ended well.
     #[must_use]
     pub fn is_resting_job(&self) -> bool {
         let at_rest = self.job.as_ref().is_some_and(|it| !it.active);
@@ -117,28 +118,28 @@ impl ServiceStatus {
     }
 }
 
-/// How what runs by the clock has done.
+/// How a service does by its schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScheduleStatus {
-    /// When it runs next, RFC 3339 in UTC; null: not known, or never.
+    /// When the service runs next, RFC 3339 in UTC; null: not known, or never.
     pub next_run: Option<String>,
-    /// When its last good run ended, RFC 3339 in UTC; null: there was none since it has had a
+    /// When the last good run ended, RFC 3339 in UTC; null: no good run since the service got a
     /// schedule.
     pub last_good: Option<String>,
-    /// Its last run was not good; null: it was, or there was none.
+    /// The last run, if it was not good; null: the last run was good, or there was none.
     pub failed: Option<FailedRun>,
-    /// A good run should have ended by now.
+    /// Whether a good run should have ended by now.
     pub overdue: bool,
 }
 
-/// A run by the clock that was not good.
+/// A scheduled run that was not good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailedRun {
-    /// When, RFC 3339 in UTC.
+    /// When the run failed, RFC 3339 in UTC.
     pub at: String,
-    /// In words.
+    /// Why, in words.
     pub reason: String,
 }
 
@@ -146,40 +147,40 @@ pub struct FailedRun {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeldBy {
-    /// Who, for people.
+    /// Who stopped the service, for people.
     pub by: String,
-    /// When, RFC 3339 in UTC.
+    /// When the service was stopped, RFC 3339 in UTC.
     pub at: String,
 }
 
-/// How a reload has ended.
+/// How a reload ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LastReload {
-    /// In one word.
+    /// The outcome, in one word.
     pub outcome: ReloadOutcome,
-    /// Why it has failed, in words; null: it has not.
+    /// Why the reload failed, in words; null: it did not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What has become of a reload. After all but `done` the service runs with the configuration that
-/// it had before, as far as is known.
+/// Outcome of a reload. After every outcome but `done` the service runs with its previous
+/// configuration, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadOutcome {
-    /// It has the new configuration, as far as it is asked.
+    /// The service has the new configuration, as far as the service can be asked.
     Done,
-    /// Its validator has refused that.
+    /// The service's validator refused the new configuration.
     Refused,
-    /// The command or the signal has failed.
+    /// The reload command or the reload signal failed.
     Failed,
-    /// It was not done in time.
+    /// The reload did not end in time.
     TimedOut,
-    /// It was not seen in time to run with the new configuration.
+    /// The service was not seen in time to run with the new configuration.
     NotConfirmed,
-    /// It has no way to reload any more.
+    /// The service no longer has a way to reload.
     Impossible,
 }
 
@@ -195,6 +196,6 @@ pub struct LastExit {
     pub signal: Option<String>,
     /// In words: `exit code 1`, `killed by KILL`, `stopped as asked`.
     pub reason: String,
-    /// When, RFC 3339 in UTC.
+    /// When the run ended, RFC 3339 in UTC.
     pub at: String,
 }

@@ -1,4 +1,4 @@
-//! Tools: programs of services that people run by `ctl NAME …`, each as the plan has worked it out.
+//! Tools: programs of services that people run by `ctl NAME …`, as the plan resolves them.
 
 use std::collections::BTreeMap;
 
@@ -8,53 +8,54 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolsReply {
-    /// By name.
+    /// Tools, by name.
     pub tools: Vec<Tool>,
 }
 
-/// A program that people run with arguments of their own. No secret is in it.
+/// A program that people run with their own arguments. Nothing here is secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tool {
-    /// As it is written after `ctl`.
+    /// The word after `ctl`.
     pub name: String,
-    /// The service that it belongs to.
+    /// The service of the tool.
     pub service: String,
-    /// What it is, in one line.
+    /// What the tool is, in one line.
     pub description: String,
-    /// The service is enabled on this host. Of the others only what stands above and
-    /// `disabled_hint` is known.
+    /// Whether the service is enabled on this host. For a disabled service only the fields above
+    /// and `disabled_hint` are filled.
     pub enabled: bool,
-    /// What to do instead where the service is not enabled; may be empty.
+    /// What to do instead while the service is disabled; may be empty.
     pub disabled_hint: String,
-    /// Program and first arguments; those of the caller follow.
+    /// Program and first arguments; the caller's arguments follow.
     pub command: Vec<String>,
-    /// What brings the program where it is missing; may be empty.
+    /// How to get the program if it is missing; may be empty.
     pub command_hint: String,
-    /// Variables that it gets besides the caller's.
+    /// Variables that the tool gets in addition to the caller's.
     pub env: BTreeMap<String, String>,
-    /// Variables of the caller that it does not get.
+    /// Variables of the caller that the tool does not get.
     pub unset_env: Vec<String>,
-    /// The account that root becomes for it; without one root stays root. Others stay who they are.
+    /// The account that root becomes for the tool; absent: root stays root. Other callers keep
+    /// their account.
     pub user: Option<String>,
-    /// What must hold, in the order in which it is looked at.
+    /// Conditions, in the order in which they are checked.
     pub asserts: Vec<ToolAssert>,
 }
 
-/// What must hold for a tool to do what is wanted of it.
+/// A condition that must hold for the tool to work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolAssert {
-    /// Only where this argument is among those of the caller: `--local`, or `--local=…`.
+    /// The condition applies only to calls with this argument: `--local`, or `--local=…`.
     pub with: Option<String>,
-    /// It holds as far as the plan can say.
+    /// Whether the condition holds, as far as the plan can tell.
     pub holds: bool,
-    /// It holds for these accounts alone; none: for all.
+    /// The condition holds for these accounts only; empty: for all.
     pub accounts: Vec<String>,
-    /// It is told, and the tool runs all the same.
+    /// Whether a failed condition is only reported, and the tool runs anyway.
     pub warning: bool,
-    /// What is wrong where it does not hold.
+    /// What is wrong if the condition does not hold.
     pub message: String,
-    /// What to do about it; may be empty.
+    /// What to do then; may be empty.
     pub hint: String,
 }

@@ -1,4 +1,4 @@
-//! Causes, and what is wrong with a configuration.
+//! Chains of causes (`ctl why`), and problems of a configuration (`ctl check`).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +8,8 @@ use crate::{exit::ExitRecord, log::LogLine, severity::Severity, status::ServiceS
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Why {
-    /// The service and, below each link, what it waits for or lacks: a tree, depth first. A service
-    /// stands in it once.
+    /// The service and, below each link, the services that this link waits for or lacks: a tree,
+    /// depth first. Each service occurs once.
     pub chain: Vec<WhyStep>,
 }
 
@@ -19,85 +19,86 @@ pub struct Why {
 pub struct WhyStep {
     /// The service at this link.
     pub service: ServiceStatus,
-    /// Links between it and the service asked for.
+    /// Links between this service and the service asked for.
     #[serde(default)]
     pub depth: u32,
-    /// All is not well with it, and no other service is the reason: a first cause.
+    /// Whether this link is a first cause: the service is in trouble, and no other service is the
+    /// reason.
     #[serde(default)]
     pub root: bool,
-    /// One sentence: what it is, since when, and because of what.
+    /// One sentence: the service's state, since when, and why.
     pub sentence: String,
-    /// What is worth knowing besides: what its last exit means, a dependency that is disabled.
+    /// Further facts: what the last exit means, a dependency that is disabled.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// What to do about it, best first; empty where it is not a first cause.
+    /// What to do, best first; empty unless this link is a first cause.
     #[serde(default)]
     pub hints: Vec<Hint>,
-    /// Its last events, oldest first.
+    /// The service's last events, oldest first.
     pub history: Vec<String>,
-    /// The last lines that it logged; empty where it is not a first cause.
+    /// The service's last log lines; empty unless this link is a first cause.
     pub log: Vec<LogLine>,
-    /// How its last runs ended, oldest first.
+    /// Ends of the service's last runs, oldest first.
     #[serde(default)]
     pub exits: Vec<ExitRecord>,
-    /// Its last automatic restart, if there was one lately.
+    /// The service's last automatic restart, if it was recent.
     #[serde(default)]
     pub restart: Option<AutomaticRestart>,
 }
 
-/// The end of a run that nobody had asked for, after which the service was started again.
+/// The end of a run that nobody had asked for, and after which the service was started again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AutomaticRestart {
-    /// The end.
+    /// The end of the run.
     pub exit: ExitRecord,
-    /// Such ends within the last 24 hours.
+    /// Number of automatic restarts in the last 24 hours.
     pub in_a_day: u64,
-    /// What it had logged last before that end, where the log still has it; empty where it is a
-    /// first cause.
+    /// The service's last log lines before that end, where the log still has them; empty unless the
+    /// service is a first cause.
     pub log: Vec<LogLine>,
 }
 
-/// Something to do.
+/// A hint what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hint {
-    /// The command to type, where one will do.
+    /// The command to type, if one command does it.
     pub command: Option<String>,
-    /// What that does, or what to do.
+    /// What the command does, or what to do without a command.
     pub text: String,
 }
 
-/// `GET /v1/check`: the files as they are now.
+/// `GET /v1/check`: whether the present files are a valid configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckReply {
-    /// Nothing is wrong.
+    /// Whether nothing is wrong.
     pub ok: bool,
-    /// All that is wrong or worth a word.
+    /// Everything that is wrong or worth a note.
     pub problems: Vec<Problem>,
 }
 
-/// One thing in a configuration file.
+/// A problem in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The file; empty if it is about none.
+    /// The file; empty if the problem is in no file.
     pub file: String,
-    /// Counts from 1; 0 if unknown.
+    /// The line, from 1; 0 if unknown.
     pub line: u32,
     /// Dotted key; may be empty.
     pub key: String,
-    /// What is wrong, lower case.
+    /// What is wrong, in lower case.
     pub message: String,
-    /// What to do; the nearest right name.
+    /// What to do, or the nearest valid name.
     pub hint: Option<String>,
-    /// The service whose environment it is about, where it is about one.
+    /// The service whose environment has the problem, if the problem is in an environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// The variable there.
+    /// The variable of that environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variable: Option<String>,
 }

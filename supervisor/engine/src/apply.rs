@@ -20,7 +20,7 @@ use crate::{
     ids::{Moment, ServiceId},
     input::Input,
     node::Node,
-    order::RestartReason,
+    reasons::RestartReason,
     record::Record,
     service::Service,
     spec::{ExitSet, Kind, Policy, Ready, Restart, Spec},

@@ -10,8 +10,8 @@ use crate::{
     effect::Effect,
     ended::Ended,
     ids::{Moment, RunId, ServiceId},
-    order::Order,
     patience::Known,
+    reasons::StopReason,
 };
 
 /// What one step of a service's machine sees of other services, and where the step puts effects.
@@ -30,7 +30,7 @@ pub(crate) struct Context<'a> {
     /// Some service that this service is bound to is not up.
     pub(crate) bound_lost: bool,
     /// Why the service goes down, if this step tells it to.
-    pub(crate) order: Order,
+    pub(crate) order: StopReason,
     pub(crate) next_run: &'a mut u64,
     pub(crate) jitter: &'a mut Jitter,
     pub(crate) out: &'a mut Vec<Effect>,

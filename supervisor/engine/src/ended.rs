@@ -26,12 +26,12 @@ pub struct Ended {
     /// What the probe or watchdog said, if that is the cause; in words for people, may be empty.
     pub said: String,
     /// What follows the end.
-    pub next: Next,
+    pub next: AfterRun,
 }
 
 /// What follows the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterRun {
     /// Another run, at once.
     Start,
     /// Another run, as soon as other services allow it.

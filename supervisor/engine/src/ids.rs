@@ -4,8 +4,8 @@ use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// A service of the plan. The control process assigns one number to each name, and never reuses a
-/// number while that process lives.
+/// A service of the plan. The control process assigns one number to each name. All control
+/// processes of a keeper use the same numbers, since records name other services by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceId(pub u32);
 

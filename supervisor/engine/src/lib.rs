@@ -12,6 +12,21 @@
 //!
 //! A deadline is a field of the state that needs it, so it dies with that state. Those by which a
 //! run is judged for its silence are in `judgement`.
+//!
+//! # Modules
+//!
+//! Read `state`, `machine`, `stop` and `propagate` first.
+//!
+//! * `event`, `effect`, `ended`, `view`, `ids`: what goes in and what comes out.
+//! * `engine`, `step`, `propagate`: one event, from its service to all others that it concerns.
+//! * `command`, `restart`, `apply`, `job`, `leases`, `shutdown`: commands, one kind in each file.
+//! * `machine`, `notified`: the tables; a row is a `phase`, a column an `input` or a notification.
+//!   `context` is all that a service's machine sees of other services.
+//! * `start`, `readiness`, `running`, `reload`, `watchdog`, `stop`, `leftovers`, `after_exit`,
+//!   `report_end`: the transitions that the tables name.
+//! * `probe`, `backoff`, `patience`, `judgement`: when a deadline is due, and when it counts.
+//! * `service`, `spec`, `record`, `state`, `up`, `detail`, `order`, `lease`: data of one service.
+//! * `node`, `graph`: the place of a service among the others.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -38,12 +53,12 @@ mod leftovers;
 mod machine;
 mod node;
 mod notified;
-mod order;
 mod patience;
 mod phase;
 mod probe;
 mod propagate;
 mod readiness;
+mod reasons;
 mod record;
 mod reload;
 mod report_end;
@@ -62,12 +77,12 @@ mod watchdog;
 
 pub use detail::Detail;
 pub use effect::{Effect, ProbeKind, SignalPurpose};
-pub use ended::{Ended, Next};
+pub use ended::{AfterRun, Ended};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Fact, Notification, ProcessImpact, Refusal};
 pub use ids::{Moment, RunId, ServiceId};
 pub use lease::Lease;
-pub use order::Order;
+pub use reasons::StopReason;
 pub use record::Record;
 pub use run_model::{Escalation, Exit, Stop};
 pub use spec::{

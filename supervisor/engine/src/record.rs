@@ -13,7 +13,7 @@ use crate::{
     detail::Detail,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
-    order::RestartReason,
+    reasons::RestartReason,
     state::{Goal, Helper, Hold, State, StopTarget},
     up::{Probing, Up},
 };

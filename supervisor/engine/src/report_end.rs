@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String};
 
 use crate::{
     context::Context,
-    ended::{End, Ended, Next},
+    ended::{AfterRun, End, Ended},
     ids::Moment,
     service::Service,
     state::{State, StopCause},
@@ -21,24 +21,24 @@ impl Service {
     /// Builds the report, once what follows is decided. `said`: what a probe or watchdog had said.
     fn ended(&self, now: Moment, end: End, said: String) -> Ended {
         let next = match &self.record.state {
-            State::Waiting { .. } => Next::Wait,
+            State::Waiting { .. } => AfterRun::Wait,
             State::Backoff {
                 until,
                 attempt,
                 failed,
-            } => Next::Pause {
+            } => AfterRun::Pause {
                 ms: until.since(now),
                 early: *attempt,
                 failed: *failed,
             },
-            State::Failed { reason } => Next::Fail(reason.clone()),
-            State::Stopped | State::Completed => Next::Rest,
+            State::Failed { reason } => AfterRun::Fail(reason.clone()),
+            State::Stopped | State::Completed => AfterRun::Rest,
             State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reloading { .. }
-            | State::Stopping { .. } => Next::Start,
+            | State::Stopping { .. } => AfterRun::Start,
         };
         let by_verdict = match end.cause {
             StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,

@@ -7,7 +7,7 @@ use crate::{
     event::{Accepted, Refusal},
     ids::{Ids, Moment, ServiceId},
     input::Input,
-    order::RestartReason,
+    reasons::RestartReason,
     state::State,
 };
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     detail::Detail,
     ids::{Moment, RunId, ServiceId},
-    order::Order,
+    reasons::StopReason,
     up::{Probing, ReloadOutcome, ReportedProbe, Up},
 };
 
@@ -23,7 +23,8 @@ pub enum Goal {
     Down,
 }
 
-/// An administrator's explicit stop. Only an explicit start lifts it.
+/// An administrator's explicit stop. A start, a restart or a request for a job's work lifts the
+/// hold; nothing else does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Who asked, for people: `root`, `alice (uid 1000)`.
@@ -200,7 +201,7 @@ pub enum Kill {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopCause {
     /// The run was told to.
-    Asked(Order),
+    Asked(StopReason),
     /// The run ended by itself.
     Exited,
     /// The run was not ready in time.
@@ -318,7 +319,7 @@ impl State {
         }
     }
 
-    /// The name that people and the API see: the lower-case variant.
+    /// The lower-case variant, for messages of assertions and for tests.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",

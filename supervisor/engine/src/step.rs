@@ -14,7 +14,7 @@ use crate::{
     ids::{Moment, ServiceId},
     input::Input,
     node::Node,
-    order::Order,
+    reasons::StopReason,
     record::Record,
     state::{Goal, State},
 };
@@ -165,19 +165,19 @@ impl Engine {
     }
 
     /// The reason that the service gets if this step stops the service.
-    fn order(&self, node: &Node) -> Order {
+    fn order(&self, node: &Node) -> StopReason {
         let record = &node.service.record;
         if self.shutdown.is_some() {
-            return Order::Shutdown;
+            return StopReason::Shutdown;
         }
         if record.removing {
-            return Order::Removed;
+            return StopReason::Removed;
         }
         if record.goal == Goal::Down || record.hold.is_some() {
-            return Order::Stop;
+            return StopReason::Stop;
         }
         if let Some(lease) = record.lease {
-            return Order::Lease(lease.job);
+            return StopReason::Lease(lease.job);
         }
         if let Some(reason) = record.restart_pending {
             return reason.order();
@@ -187,13 +187,13 @@ impl Engine {
         if node.requirements_down > 0
             && let Some((on, _)) = edges.clone().find(|(on, _)| must_be_down(on))
         {
-            return Order::Requirement(*on);
+            return StopReason::Requirement(*on);
         }
         let unmet = |on: &ServiceId| node.unmet.contains(on);
         match edges.find(|(on, edge)| edge.bound && unmet(on)) {
-            Some((on, _)) => Order::Binding(*on),
+            Some((on, _)) => StopReason::Binding(*on),
             // The service has no reason to go down, so no step stops it.
-            None => Order::Stop,
+            None => StopReason::Stop,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     runs::Runs,
     stderr_log::say,
     sys::{
-        child::{Plan, Program, SpawnError, c_string},
+        child::{ChildSpec, Program, SpawnError, c_string},
         pidfd,
     },
     timers::Timer,
@@ -164,14 +164,14 @@ impl Compressor {
         argv.push(dir.as_os_str().as_bytes().to_vec());
         let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>();
         let (null, (program, stderr)) = (kit.null.as_raw_fd(), program);
-        let plan = Plan {
+        let plan = ChildSpec {
             argv: argv.map_err(|errno| (SpawnStage::Arguments, errno))?,
             nice: Some(NICE),
             io_priority: Some(IO_PRIORITY),
             oom_score_adj: kit.original.oom_score_adj.clone(),
             no_new_privs: true,
             fds: vec![null, null, stderr],
-            ..Plan::plain(Program::Fd(program))
+            ..ChildSpec::plain(Program::Fd(program))
         };
         kit.make_own(&plan)
     }

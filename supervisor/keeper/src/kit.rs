@@ -21,7 +21,7 @@ use crate::{
     record::Records,
     removals::Removals,
     sys::{
-        child::{Plan, SpawnError},
+        child::{ChildSpec, SpawnError},
         spawn::{ChildStack, Spawned},
     },
     timers::Timers,
@@ -80,14 +80,14 @@ impl Kit {
     /// Spawns a process of a run.
     pub(crate) fn make_run(
         &self,
-        plan: &Plan,
+        plan: &ChildSpec,
         cgroup: Option<BorrowedFd<'_>>,
     ) -> Result<Spawned, SpawnError> {
         self.child_stack.spawn(plan, cgroup, self.null.as_raw_fd())
     }
 
     /// Spawns a process of the keeper itself, known as such until [`Self::reaped`].
-    pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, SpawnError> {
+    pub(crate) fn make_own(&mut self, plan: &ChildSpec) -> Result<i32, SpawnError> {
         let child = self.child_stack.spawn(plan, None, self.null.as_raw_fd())?;
         self.own_children.insert(child.pid);
         Ok(child.pid)

@@ -17,7 +17,7 @@
 //! | `leftovers` | what an earlier keeper has left |
 //! | `kit` | what all of these work with: `poller`, `timers`, `fact_queue`, `log`, `init`, `record`, `original` |
 //! | `lock`, `listener`, `removals`, `in_place` | files that the keeper holds open, and whether they are still there |
-//! | `proc`, `cgroup`, `traces`, `cookie`, `left` | what the kernel shows of processes, and whose they are |
+//! | `cgroup`, `traces`, `cookie`, `left`; the crate `proc` | what the kernel shows of processes, and whose they are |
 //! | `message`, `link`, `hello` | what the two processes say to each other, and how |
 //! | `log` | the log thread |
 //! | `exit_text`, `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |

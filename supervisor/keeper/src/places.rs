@@ -142,12 +142,12 @@ impl NextLook {
 
 /// Result of one look.
 #[derive(Default)]
-struct Look {
+struct CheckResult {
     made: Vec<PathBuf>,
     failed: Vec<String>,
 }
 
-impl Look {
+impl CheckResult {
     fn note(&mut self, path: &Path, outcome: io::Result<()>) {
         match outcome {
             Ok(()) => self.made.push(path.to_owned()),
@@ -181,7 +181,7 @@ impl Places {
     /// Makes missing files again. None: nothing was made.
     pub(crate) fn look(&mut self, kit: &mut Kit, runs: &mut Runs) -> Option<MadeAgain> {
         self.next.begins(now_ms());
-        let mut look = Look::default();
+        let mut look = CheckResult::default();
         let locks = self.locks_again(&mut look);
         records_again(kit, runs, &mut look);
         let listener = self.listener_again(kit, &mut look);
@@ -228,7 +228,7 @@ impl Places {
     }
 
     /// Takes locks again whose files have gone. True: the control process needs the new locks.
-    fn locks_again(&mut self, look: &mut Look) -> bool {
+    fn locks_again(&mut self, look: &mut CheckResult) -> bool {
         let taken = self.locks.take_again();
         let some = taken.iter().any(|(_, outcome)| outcome.is_ok());
         for (path, outcome) in taken {
@@ -239,7 +239,7 @@ impl Places {
 
     /// Binds the control socket again if its file has gone. True: the control process needs the new
     /// socket.
-    fn listener_again(&mut self, kit: &Kit, look: &mut Look) -> bool {
+    fn listener_again(&mut self, kit: &Kit, look: &mut CheckResult) -> bool {
         if self.listener.is_in_place() || kit.is_shutting_down() {
             return false;
         }
@@ -264,7 +264,7 @@ impl MadeAgain {
 }
 
 /// Writes missing records of all runs that have processes left.
-fn records_again(kit: &Kit, runs: &Runs, look: &mut Look) {
+fn records_again(kit: &Kit, runs: &Runs, look: &mut CheckResult) {
     if !kit.files.are_in_place() {
         let made = Records::open(&kit.config.run_dir).map(drop);
         look.note(kit.files.dir(), made);

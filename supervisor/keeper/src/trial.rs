@@ -31,7 +31,7 @@ use crate::{
     poller::Source,
     state, stderr_log,
     sys::{
-        child::{Plan, Program, SpawnError, c_string},
+        child::{ChildSpec, Program, SpawnError, c_string},
         inherited, pidfd,
     },
     timers::Timer,
@@ -176,7 +176,7 @@ fn start(
         .collect::<Result<_, _>>()
         .map_err(|errno| (SpawnStage::Arguments, errno))?;
     let env = init::environment_without().map_err(|errno| (SpawnStage::Arguments, errno))?;
-    let plan = Plan {
+    let plan = ChildSpec {
         argv,
         env,
         oom_score_adj: kit.original.oom_score_adj.clone(),
@@ -187,7 +187,7 @@ fn start(
             stderr,
             copy.as_raw_fd(),
         ],
-        ..Plan::plain(Program::Fd(program.as_raw_fd()))
+        ..ChildSpec::plain(Program::Fd(program.as_raw_fd()))
     };
     let pid = kit.make_own(&plan)?;
     Ok((pid, answer))

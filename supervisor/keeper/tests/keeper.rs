@@ -1,9 +1,9 @@
 //! Drives a real keeper in a process of its own, in the place of the control process.
 //!
-//! This one binary is several things: the tests; with `keeper` as first argument the keeper; with
-//! `control` a control process that hands its end of the link to the test and then only lives; and
-//! two programs of services. That is why it brings its own small runner: a keeper must be started
-//! before any other thread.
+//! This one binary plays several roles. Without a role it runs the tests; with `keeper` as first
+//! argument it is the keeper; with `control` a control process that hands its end of the link to
+//! the test and then only lives; with `linger` or `wait` a program of a service. A keeper must
+//! start before any other thread, so the binary has its own small test runner.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 #[path = "keeper/attributes.rs"]
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     .concat();
     let has = |option: &str| arguments.iter().any(|one| one == option);
     if has("--list") {
-        // None of them is ignored.
+        // No test is ignored.
         for (name, _) in tests.iter().filter(|_| !has("--ignored")) {
             println!("{name}: test");
         }

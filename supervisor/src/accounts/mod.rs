@@ -1,8 +1,8 @@
-//! Users and groups of services: looked up here, and made where they are missing.
+//! Users and groups of services: looked up here, and created where they are missing.
 //!
-//! Owner: jobs on the blocking pool, since a look-up may ask a name server. What has to be made,
-//! and what stands against it, is worked out in [`missing`]; the tools that make it are runs of
-//! the keeper's (`control/reconfigure/steps.rs`).
+//! Owner: jobs on the blocking pool, since a look-up may ask a name server. [`missing`] finds the
+//! accounts that have to be created and the obstacles to that; the commands that create them are
+//! runs of the keeper (`control/reconfigure/pipeline/accounts.rs`).
 
 mod missing;
 #[cfg(test)]

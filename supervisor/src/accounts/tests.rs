@@ -1,4 +1,4 @@
-//! What is made and what clashes, on a machine that is only in memory.
+//! Accounts to create and clashes with existing ones, on a machine in memory.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use plan::{Options, Paths, Plan, Service};
 use super::{Accounts, Database, missing::compare, told_group, told_user};
 use crate::unready::Unready;
 
-/// Users with uid and gid, groups with gid.
+/// Users with uid and gid, and groups with gid.
 struct Machine(
     &'static [(&'static str, u32, u32)],
     &'static [(&'static str, u32)],
@@ -61,7 +61,7 @@ fn compared(services: Vec<Service>) -> Accounts {
     compare(&plan, &MACHINE)
 }
 
-/// The commands without the directory of the tools.
+/// The commands, each program without its directory.
 fn commands(accounts: &Accounts) -> Vec<String> {
     let lines = accounts.commands.iter().map(|it| {
         let tool = it.argv[0].rsplit('/').next().unwrap_or_default();

@@ -24,7 +24,7 @@ use crate::control::{
     alerts::Alert,
     api::{answers::Answer, event_stream::EventStream},
     boot::Boot,
-    input::{Job, Now, Output},
+    input::{Now, Output, Task},
     record_keys::Key,
     runs::run::{Purpose, Run},
     service_ids::Names,
@@ -255,8 +255,8 @@ impl Context {
     }
 
     /// Queues a job off the control thread.
-    pub(super) fn job(&mut self, job: Job) {
-        self.outputs.push_back(Output::Job(job));
+    pub(super) fn queue_task(&mut self, task: Task) {
+        self.outputs.push_back(Output::Task(task));
     }
 
     /// Has the keeper hold a record; a later record replaces an earlier record of the same key.

@@ -6,7 +6,7 @@ use engine::{Command, Effect, Event, Exit, Fact, Moment, RunId, ServiceId};
 use plan::{Plan, RealHost};
 
 use crate::control::{
-    Context, Job, Output,
+    Context, Output, Task,
     boot::Boot,
     harness::{MIDNIGHT, files, hello},
     input::Now,
@@ -96,7 +96,7 @@ impl Fixture {
     pub(super) fn kept(&mut self) -> usize {
         let outputs = std::iter::from_fn(|| self.cx.poll_output());
         outputs
-            .filter(|it| matches!(it, Output::Job(Job::Keep { .. })))
+            .filter(|it| matches!(it, Output::Task(Task::Keep { .. })))
             .count()
     }
 

@@ -13,11 +13,11 @@ use crate::{
     control::{
         Control,
         boot::Boot,
-        input::{Done, Input, Job, Now, Output},
+        input::{Done, Input, Now, Output, Task},
         runs::network_probe::No,
     },
     history::Line,
-    listening::{Look, Seen, Sight, Taken},
+    listening::{ListenCheck, Seen, Sight, Taken},
     load_plan::Loaded,
     lookups::Lookups,
     plan_store::Swapped,
@@ -51,7 +51,7 @@ pub(super) struct Harness {
     /// Addresses in use; or why they cannot be seen.
     pub(super) taken: Result<Vec<Taken>, String>,
     /// Services whose listening addresses are being looked at.
-    pub(super) looks: Vec<Look>,
+    pub(super) looks: Vec<ListenCheck>,
     /// Lines that are being written to the history.
     pub(super) recording: Vec<Vec<Line>>,
     /// Ends of runs that are written.
@@ -159,53 +159,53 @@ impl Harness {
                     self.keep(request);
                     continue;
                 }
-                Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
+                Output::Task(Task::Load(_)) => Done::Loaded(Ok(Loaded {
                     plan: Box::new(plan.clone()),
                     put_back: Vec::new(),
                     kept: None,
                     rejected: None,
                     mark: None,
                 })),
-                Output::Job(Job::MissingAccounts { .. }) => {
+                Output::Task(Task::MissingAccounts { .. }) => {
                     Done::MissingAccounts(crate::accounts::Accounts::default())
                 }
-                Output::Job(Job::Stage { plan, .. }) => Done::Staged(staged(&plan)),
-                Output::Job(Job::Prepare(_)) if self.hangs => continue,
-                Output::Job(Job::Addresses { .. }) => Done::Addresses(self.taken.clone()),
-                Output::Job(Job::LookAtListeners { looks, .. }) => {
+                Output::Task(Task::Stage { plan, .. }) => Done::Staged(staged(&plan)),
+                Output::Task(Task::Prepare(_)) if self.hangs => continue,
+                Output::Task(Task::Addresses { .. }) => Done::Addresses(self.taken.clone()),
+                Output::Task(Task::LookAtListeners { looks, .. }) => {
                     self.looks.extend(looks);
                     continue;
                 }
-                Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
-                Output::Job(Job::StoreRunning { running }) => {
+                Output::Task(Task::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
+                Output::Task(Task::StoreRunning { running }) => {
                     self.running.1 += 1;
                     if self.disk.is_ok() {
                         self.running.0 = running;
                     }
                     Done::RunningStored(self.disk.clone())
                 }
-                Output::Job(Job::RecordExits { .. }) if self.exits_hang => continue,
-                Output::Job(Job::RecordExits { records, .. }) => {
+                Output::Task(Task::RecordExits { .. }) if self.exits_hang => continue,
+                Output::Task(Task::RecordExits { records, .. }) => {
                     self.exits.extend(records);
                     Done::ExitsRecorded(Ok(()))
                 }
-                Output::Job(Job::Record { lines, .. }) => {
+                Output::Task(Task::Record { lines, .. }) => {
                     self.recording.push(lines);
                     continue;
                 }
-                Output::Job(Job::Holder { run, .. }) => {
+                Output::Task(Task::Holder { run, .. }) => {
                     self.searching.push(run);
                     continue;
                 }
-                Output::Job(Job::Prepare(starts)) => {
+                Output::Task(Task::Prepare(starts)) => {
                     self.prepared(starts);
                     continue;
                 }
-                Output::Job(Job::Swap(_)) => Done::Swapped(Ok(Swapped {
+                Output::Task(Task::Swap(_)) => Done::Swapped(Ok(Swapped {
                     stored: true,
                     ..Swapped::default()
                 })),
-                Output::Job(job) => match self.stored(job) {
+                Output::Task(job) => match self.stored(job) {
                     Some(done) => done,
                     None => continue,
                 },
@@ -220,24 +220,24 @@ impl Harness {
     }
 
     /// Carries out a store job with the disk's result.
-    fn stored(&mut self, job: Job) -> Option<Done> {
+    fn stored(&mut self, job: Task) -> Option<Done> {
         match job {
-            Job::StoreMaintenance { .. } => Some(Done::MaintenanceStored(self.disk.clone())),
-            Job::StoreSchedule { handled } => {
+            Task::StoreMaintenance { .. } => Some(Done::MaintenanceStored(self.disk.clone())),
+            Task::StoreSchedule { handled } => {
                 assert!(!self.quit, "it is written after the end");
                 if self.disk.is_ok() {
                     self.stored = Some(handled);
                 }
                 Some(Done::ScheduleStored(self.disk.clone()))
             }
-            Job::WriteStatusFiles { situations, .. } if situations.is_empty() => {
+            Task::WriteStatusFiles { situations, .. } if situations.is_empty() => {
                 Some(Done::StatusFilesWritten(Ok(())))
             }
-            Job::AskWhatUsersAreTold { question, .. } => {
+            Task::AskWhatUsersAreTold { question, .. } => {
                 self.asking.push(question);
                 None
             }
-            Job::WriteStatusFiles { situations, .. } => {
+            Task::WriteStatusFiles { situations, .. } => {
                 self.saying.push(situations);
                 None
             }
@@ -305,7 +305,7 @@ impl Harness {
 
     /// The result of the present look at a service.
     pub(super) fn seen(&mut self, sight: Sight) {
-        let Look { service, run, .. } = self.looks.remove(0);
+        let ListenCheck { service, run, .. } = self.looks.remove(0);
         self.done(Done::Listeners(vec![Seen {
             service,
             run,

@@ -10,7 +10,7 @@ use engine::{Hold, Moment, ServiceId};
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         on_disk::{Durability, News, OnDisk},
         record_keys::Key,
     },
@@ -160,7 +160,7 @@ impl Holds {
     pub(super) fn store(&mut self, cx: &mut Context) {
         if let Some(services) = self.disk.due(cx.now.moment) {
             let boot_id = self.boot_id.clone();
-            cx.job(Job::StoreHolds {
+            cx.queue_task(Task::StoreHolds {
                 holds: store::Holds { boot_id, services },
             });
         }

@@ -16,7 +16,7 @@ use crate::{
         api::answers::Answer,
         monitors::{
             host_checks::{HostLook, HostSeen},
-            inotify::{Look, Seen, Unwatched},
+            inotify::{Seen, Unwatched, WatchedFiles},
         },
         runs::network_probe::No,
     },
@@ -48,7 +48,7 @@ pub(crate) enum Input {
     Notice(Notice),
     /// A client has sent a request.
     Ask(Ask),
-    /// A job is done.
+    /// A task is done.
     Done(Box<Done>),
     /// Time has passed.
     Timeout,
@@ -59,12 +59,12 @@ pub(crate) enum Input {
 pub(crate) enum Output {
     /// Send this request to the keeper.
     Keeper(Request),
-    /// Do this job off the control thread, or as a task; its result comes back as `Input::Done`.
-    Job(Job),
+    /// Do this task off the control thread; its result comes back as `Input::Done`.
+    Task(Task),
     /// Send this answer to a client.
     Answer(Answer),
     /// The users of the control socket, as the plan names them.
-    Access(plan::Control),
+    Access(plan::ControlAccess),
     /// Whether clients may connect now, or wait in the backlog.
     LetIn(bool),
     /// Watch exactly these files.
@@ -75,7 +75,7 @@ pub(crate) enum Output {
 
 /// Work that blocks or waits.
 #[derive(Debug)]
-pub(crate) enum Job {
+pub(crate) enum Task {
     /// Load a plan.
     Load(Source),
     /// Read all configuration files and only report what is wrong.
@@ -220,14 +220,14 @@ pub(crate) enum Job {
     /// Check where services listen.
     LookAtListeners {
         /// The services.
-        looks: Vec<listening::Look>,
+        looks: Vec<listening::ListenCheck>,
         /// The keeper's process.
         keeper: i32,
     },
     /// Check disks and programs.
     CheckHost(HostLook),
     /// Check certificates and watched files.
-    LookAtFiles(Look),
+    LookAtFiles(WatchedFiles),
     /// Wait until a service logs a line that makes one of its runs ready.
     AwaitLine {
         /// The run that waits for the line.
@@ -274,7 +274,7 @@ pub(crate) struct Swap {
     pub(crate) before: Option<(Arc<Plan>, AppliedBy, Vec<String>)>,
 }
 
-/// The result of a job.
+/// The result of a task.
 #[derive(Debug)]
 pub(crate) enum Done {
     /// Of `Load`.

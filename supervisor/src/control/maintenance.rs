@@ -17,11 +17,12 @@ use plan::MaintenanceSituation;
 use tokio::sync::oneshot;
 
 use crate::control::{
-    Context, Job,
-    api::{answers::Answer, status::service_state},
+    Context, Task,
+    api::answers::Answer,
     on_disk::{Durability, OnDisk},
     record_keys::Key,
     runs::network_probe::No,
+    service_state::service_state,
     status_files::{StatusFiles, maintenance_files},
     text,
 };
@@ -36,7 +37,7 @@ pub(super) struct Maintenance {
     /// Clients that wait for the outcome; bounded by the connections of the server.
     waiting: Vec<Reply>,
     /// The present look at services that tell users.
-    look: Option<told::Look>,
+    look: Option<told::ConfirmCheck>,
     /// The number of the last question to a service.
     asked: u64,
 }
@@ -79,7 +80,10 @@ impl Maintenance {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
-        let look = self.look.as_ref().and_then(told::Look::poll_timeout);
+        let look = self
+            .look
+            .as_ref()
+            .and_then(told::ConfirmCheck::poll_timeout);
         self.disk.poll_timeout().into_iter().chain(look).min()
     }
 
@@ -130,7 +134,7 @@ impl Maintenance {
     /// is known.
     pub(super) fn store(&mut self, cx: &mut Context, files: &StatusFiles) {
         if let Some(maintenance) = self.disk.due(cx.now.moment) {
-            cx.job(Job::StoreMaintenance { maintenance });
+            cx.queue_task(Task::StoreMaintenance { maintenance });
         }
         if self.waiting.is_empty() {
             return;
@@ -163,7 +167,7 @@ impl Maintenance {
         let mut look = look.unwrap_or_else(|| {
             let services = cx.plan.services.values().filter(|it| it.enabled);
             let who = |it: &plan::Service| Some((it.name.clone(), it.maintenance.clone()?));
-            told::Look::new(now, on, services.filter_map(|it| who(it)))
+            told::ConfirmCheck::new(now, on, services.filter_map(|it| who(it)))
         });
         let mut asked = self.asked;
         let due = look.due(now, &mut asked, |name| {
@@ -176,7 +180,7 @@ impl Maintenance {
         });
         self.asked = asked;
         for (question, probe) in due {
-            cx.job(Job::AskWhatUsersAreTold { question, probe });
+            cx.queue_task(Task::AskWhatUsersAreTold { question, probe });
         }
         let outcome = look.outcome();
         self.look = Some(look);

@@ -28,6 +28,7 @@ mod router;
 mod runs;
 mod schedule;
 mod service_ids;
+mod service_state;
 mod settle;
 mod shutdown;
 #[cfg(test)]
@@ -46,7 +47,7 @@ use plan::Plan;
 
 use context::Context;
 pub(crate) use driver::event_loop::run;
-use input::{Input, Job, Now, Output};
+use input::{Input, Now, Output, Task};
 use runs::run::{Purpose, Run};
 
 /// The control process: one component per field, each with private state.

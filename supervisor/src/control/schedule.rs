@@ -21,7 +21,7 @@ pub(super) use self::outcomes::RunEnd;
 
 use crate::{
     control::{
-        Context, Job, Now,
+        Context, Now, Task,
         on_disk::{Durability, News, OnDisk},
         record_keys::Key,
         text,
@@ -203,7 +203,7 @@ impl Schedule {
             schedule.disk.change(|it| *it = handled);
         }
         if let Some(handled) = schedule.disk.due(cx.now.moment) {
-            cx.job(Job::StoreSchedule { handled });
+            cx.queue_task(Task::StoreSchedule { handled });
         }
     }
 

@@ -46,7 +46,7 @@ enum Step {
     /// Alerts people to the trouble of services.
     Trouble,
     /// Judges changes whose services have settled.
-    AdvanceChanges,
+    AdvanceOperations,
     /// Judges whether the current plan has proven itself or failed.
     JudgePlan,
     /// Tells the init the progress of the services.
@@ -56,7 +56,7 @@ enum Step {
     /// Reads results of jobs that have ended.
     Results,
     /// Clients hear how their changes have ended.
-    EndChanges,
+    EndOperations,
     /// Handles a SIGHUP that came while a job kept services stopped.
     Hangup,
     /// Stores the moment up to which schedules are handled.
@@ -89,12 +89,12 @@ const STEPS: [Step; 27] = [
     Step::ReleaseChanges,
     Step::Outcomes,
     Step::Trouble,
-    Step::AdvanceChanges,
+    Step::AdvanceOperations,
     Step::JudgePlan,
     Step::TellInit,
     Step::GoBack,
     Step::Results,
-    Step::EndChanges,
+    Step::EndOperations,
     Step::Hangup,
     Step::StoreSchedule,
     Step::Quit,
@@ -140,17 +140,17 @@ impl Control {
             Step::ReleaseChanges => self.release_operations(),
             Step::Outcomes if any => self.note_outcomes(touched),
             Step::Trouble if any => self.look_for_trouble(touched),
-            Step::AdvanceChanges if any => self.advance_operations(touched),
+            Step::AdvanceOperations if any => self.advance_operations(touched),
             Step::JudgePlan if any => self.judge_plan(touched),
             Step::TellInit if any => self.tell_init(),
             Step::Outcomes
             | Step::Trouble
-            | Step::AdvanceChanges
+            | Step::AdvanceOperations
             | Step::JudgePlan
             | Step::TellInit => {}
             Step::GoBack => self.go_back_if_due(),
             Step::Results => self.look_for_results(),
-            Step::EndChanges => self.end_operations(),
+            Step::EndOperations => self.end_operations(),
             Step::Hangup => self.hangup_after_leases(),
             Step::StoreSchedule => self.schedule.store(&mut self.cx),
             Step::Quit => self.quit_when_stored(),
@@ -203,12 +203,12 @@ mod tests {
         ),
         (
             Step::ReleaseChanges,
-            Step::AdvanceChanges,
+            Step::AdvanceOperations,
             "a client hears that its change is accepted before how it goes",
         ),
         (
-            Step::AdvanceChanges,
-            Step::EndChanges,
+            Step::AdvanceOperations,
+            Step::EndOperations,
             "a verdict comes before it is told",
         ),
         (
@@ -223,12 +223,12 @@ mod tests {
         ),
         (
             Step::GoBack,
-            Step::EndChanges,
+            Step::EndOperations,
             "a reconfiguration that goes back has not ended",
         ),
         (
             Step::Results,
-            Step::EndChanges,
+            Step::EndOperations,
             "a job has ended once its result is read",
         ),
         (

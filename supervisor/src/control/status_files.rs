@@ -12,8 +12,9 @@ use plan::{JobSituation, MaintenanceSituation, Plan, Situation, When};
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         on_disk::{Durability, OnDisk},
+        service_state::service_state,
         work::Work,
     },
     status_files::Situations,
@@ -134,7 +135,7 @@ impl StatusFiles {
         if let Some(situations) = self.disk.due(cx.now.moment) {
             self.writing = true;
             let plan = Arc::clone(&cx.plan);
-            cx.job(Job::WriteStatusFiles { plan, situations });
+            cx.queue_task(Task::WriteStatusFiles { plan, situations });
         }
     }
 
@@ -157,7 +158,7 @@ fn situation(
 ) -> Option<Situation> {
     let view = cx.engine.view(cx.names.id(name)?)?;
     Some(Situation {
-        state: view.state.name().to_owned(),
+        state: service_state(&view.state).as_str().to_owned(),
         ready: view.ready,
         held: view.hold.is_some(),
         blocked: is_blocked(cx, &view),

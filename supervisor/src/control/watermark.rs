@@ -1,11 +1,11 @@
-//! The watermark: the moment up to which all that runs have said and done is known. Words that the
-//! keeper has not passed on yet are no silence.
+//! The watermark: the moment up to which all that runs have said and done is known. A message that
+//! the keeper has not passed on yet is not a silence.
 //!
-//! Before anybody is judged for a silence (a run by a deadline of the engine's, a plan by nothing
-//! having ended under it, an operation by its services having stayed up), the keeper is asked to
-//! pass on what has arrived there ([`Request::Sync`]). The answer moves the watermark to the moment
-//! at which the keeper was asked. Until then what is due waits, for nothing could be done without
-//! the keeper: one that never answers has nobody judged, and one that dies ends the link.
+//! Before a silence is judged (of a run, by a deadline of the engine; of a plan, by no end under
+//! it; of an operation, by services that have stayed up), the keeper is asked to pass on everything
+//! that has arrived there ([`Request::Sync`]). The answer moves the watermark to the moment of the
+//! question. Until then the judgement waits, since nothing could be done without the keeper: if the
+//! keeper never answers, nothing is judged; if it dies, the link ends.
 //!
 //! Limits: one question at a time; a deadline that judges no run asks nothing.
 

@@ -1,4 +1,4 @@
-//! Changes on a real disk.
+//! The history of changes on a real disk.
 
 use std::{fs, io::Write as _};
 
@@ -130,7 +130,7 @@ fn segments_are_bounded_by_size_and_age() {
     let month = NOW + SEGMENT_AGE_MS + 1;
     append(dir.path(), month, &[asked(month, "month", &["a"])]).unwrap();
     assert_eq!(ids(dir.path(), &all()), ["old", "next", "month"]);
-    // A year later the first two have gone: all their lines are older.
+    // A year later the first two files are gone, because all their lines are older.
     let later = month + KEPT_MS + 1;
     append(dir.path(), later, &[asked(later, "later", &["a"])]).unwrap();
     assert_eq!(ids(dir.path(), &all()), ["month", "later"]);

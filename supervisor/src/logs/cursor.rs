@@ -37,7 +37,7 @@ pub(super) struct Line {
 
 /// Result of a look at the cursor's place.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum CursorStep {
     /// A line that is wanted.
     Line(Line),
     /// No more for now.
@@ -145,10 +145,10 @@ impl Cursor {
     }
 
     /// The next line that is wanted. `budget` is what may still be read.
-    pub(super) fn next(&mut self, filter: &Filter, budget: &mut usize) -> Next {
+    pub(super) fn next(&mut self, filter: &Filter, budget: &mut usize) -> CursorStep {
         loop {
             if let Some(note) = self.note.take() {
-                return Next::Line(marker(&note));
+                return CursorStep::Line(marker(&note));
             }
             while self.begin < self.whole {
                 let Some(passed) = filter.candidate(&self.buffer[self.begin..self.whole]) else {
@@ -160,20 +160,20 @@ impl Cursor {
                 let end = begin + memchr(b'\n', lines).unwrap_or(lines.len());
                 self.begin = self.whole.min(end + 1);
                 match self.judge(begin, end, passed > 0, filter) {
-                    Verdict::Wanted => return Next::Line(self.line(begin, end)),
+                    Verdict::Wanted => return CursorStep::Line(self.line(begin, end)),
                     Verdict::Unwanted => {}
-                    Verdict::Over => return Next::Over,
+                    Verdict::Over => return CursorStep::Over,
                 }
             }
             if self.buffer.len() - self.begin >= LINE_MAX {
                 let begin = std::mem::replace(&mut self.begin, self.buffer.len());
                 self.whole = self.begin;
                 if self.judge(begin, self.begin, false, filter) == Verdict::Wanted {
-                    return Next::Line(self.line(begin, self.begin));
+                    return CursorStep::Line(self.line(begin, self.begin));
                 }
             }
             if *budget == 0 {
-                return Next::Busy;
+                return CursorStep::Busy;
             }
             let had = self.offset;
             if self.read() {
@@ -183,14 +183,14 @@ impl Cursor {
             }
             match self.turn() {
                 Turn::Rest if self.judge(0, self.begin, false, filter) == Verdict::Wanted => {
-                    return Next::Line(self.line(0, self.begin));
+                    return CursorStep::Line(self.line(0, self.begin));
                 }
                 Turn::Moved | Turn::Rest => {}
                 Turn::Stay => {
                     self.compact();
                     self.buffer.shrink_to_fit();
                     self.block = BLOCK_BYTES.start;
-                    return Next::Idle;
+                    return CursorStep::Idle;
                 }
             }
         }

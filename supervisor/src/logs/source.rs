@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
-    cursor::{Cursor, Line, Next, Origin},
+    cursor::{Cursor, CursorStep, Line, Origin},
     filter::Filter,
     seek::Seek,
     watch::Watch,
@@ -141,18 +141,18 @@ impl Source {
                     None => return Filled::Busy,
                 },
                 Stage::Reading(cursor) => match cursor.next(&self.filter, budget) {
-                    Next::Line(line) if self.skip > 0 && !line.marker => self.skip -= 1,
-                    Next::Line(line) => {
+                    CursorStep::Line(line) if self.skip > 0 && !line.marker => self.skip -= 1,
+                    CursorStep::Line(line) => {
                         self.left -= usize::from(!line.marker);
                         self.head = Some(line);
                         return Filled::Head;
                     }
-                    Next::Idle => {
+                    CursorStep::Idle => {
                         self.idle = true;
                         return Filled::Idle;
                     }
-                    Next::Busy => return Filled::Busy,
-                    Next::Over => self.stage = Stage::Over,
+                    CursorStep::Busy => return Filled::Busy,
+                    CursorStep::Over => self.stage = Stage::Over,
                 },
                 Stage::Over => {
                     self.idle = true;

@@ -1,4 +1,4 @@
-//! Against the real log thread of the keeper, which writes and rotates.
+//! Log queries against the keeper's real log thread, which writes and rotates.
 #![expect(
     clippy::format_collect,
     reason = "a test may build its text the short way"
@@ -34,8 +34,8 @@ fn query(services: &[(&str, &Path)], lines: usize, follow: bool) -> Query {
     }
 }
 
-/// Tests of one process share the seats, and those who leave are not gone before the reader hears
-/// of it: waits for a seat.
+/// Waits for a free seat: tests of one process share the seats, and a client that leaves keeps its
+/// seat until the reader notices.
 async fn serve(query: Query) -> mpsc::Receiver<LogLine> {
     let seated = async {
         loop {
@@ -49,7 +49,7 @@ async fn serve(query: Query) -> mpsc::Receiver<LogLine> {
     seated.expect("a seat within 20 s")
 }
 
-/// The last lines, and a cursor before them.
+/// A source of the last lines, with a cursor before them.
 fn tail(dir: &Path, lines: usize) -> Source {
     let origin = Origin::Log(dir.to_owned());
     let filter = Arc::new(Filter::default());
@@ -68,7 +68,7 @@ fn last_lines(dir: &Path, n: usize) -> Vec<(String, String)> {
     lines.map(|line| (line.at, line.text)).collect()
 }
 
-/// Makes a log by hand: one rotated file for each text but the last, which is `current`.
+/// Makes a log by hand: a rotated file for each text but the last, which becomes `current`.
 fn log(dir: &Path, files: &[&str]) {
     fs::create_dir_all(dir).unwrap();
     let (current, rotated) = files.split_last().unwrap();
@@ -202,7 +202,7 @@ async fn follow_over_rotation_shows_every_line_once() {
     let tmp = TempDir::new().unwrap();
     let dir = tmp.path().join("s");
     let (handle, mut writer) = keeper(&dir, 5000);
-    // The directory need not be there yet, and more lines come than the channel takes.
+    // The directory need not exist yet, and more lines come than the channel holds.
     let mut stream = serve(query(&[("s", &dir)], 10, true)).await;
     let scribe = std::thread::spawn(move || {
         for n in 0..LINES {
@@ -243,7 +243,7 @@ async fn follow_survives_deletion_of_current() {
     let tmp = TempDir::new().unwrap();
     let (handle, mut writer) = keeper(tmp.path(), 0);
     let mut stream = serve(query(&[("s", tmp.path())], 0, true)).await;
-    // One that ends shows that the one before it has been begun.
+    // The end of this stream shows that the earlier one has begun.
     assert!(
         all(serve(query(&[("s", tmp.path())], 0, false)).await)
             .await
@@ -281,7 +281,7 @@ async fn slow_client_gets_all_lines_later() {
         .collect();
     log(tmp.path(), &[&text]);
     let mut slow = serve(query(&[("s", tmp.path())], usize::MAX, true)).await;
-    // The channel is full, and another client is served meanwhile.
+    // The channel of the slow client is full, and another client is served meanwhile.
     let other = all(serve(query(&[("s", tmp.path())], 3, false)).await).await;
     assert_eq!(other.len(), 3);
     for n in 0..lines {
@@ -314,13 +314,13 @@ async fn files_gone_before_they_were_read_are_told() {
 async fn client_that_leaves_is_forgotten_at_once() {
     let tmp = TempDir::new().unwrap();
     log(tmp.path(), &[""]);
-    // Of many that leave silently none keeps the place of another.
+    // Many clients leave silently, and none keeps its seat.
     for _ in 0..3 * CLIENTS_MAX {
         drop(serve(query(&[("s", tmp.path())], 0, true)).await);
     }
     let mut stream = serve(query(&[("s", tmp.path())], 0, true)).await;
-    // The reader takes clients in order of arrival: an answer to the second means the first is
-    // read.
+    // The reader takes clients in order of arrival, so an answer to the second shows that the first
+    // is being read.
     assert!(
         all(serve(query(&[("s", tmp.path())], 0, false)).await)
             .await

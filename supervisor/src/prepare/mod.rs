@@ -1,13 +1,12 @@
-//! What a run needs before it can be spawned and that may take its time: ids of its account and
-//! programs (`resolve.rs`), directories that change hands, directories and files that somebody has
-//! removed, copies of credentials, the addresses that names in `listens` stand for
-//! (`addresses.rs`), and that no stale socket is in the way.
+//! The needs of a run before its spawn that may take time: ids of its account and programs
+//! (`resolve.rs`), directories that change their owner, directories and files that somebody has
+//! removed, copies of credentials, the addresses of host names in `listens` (`addresses.rs`), and
+//! the removal of stale sockets.
 //!
-//! Owner: jobs beside the control thread, asked for at each start
-//! (`control/runs/preparation.rs`), since any of it may have changed after the last start. What
-//! starts in the same moment is asked for together: each account is looked up once, by at most
-//! [`WORKERS_MAX`] threads. A name server that does not answer delays only the services that need
-//! it.
+//! Owner: jobs beside the control thread, requested at each start (`control/runs/starts/mod.rs`),
+//! since any of these may have changed after the last start. All starts of one input share one job:
+//! it looks up each account once, by at most [`WORKERS_MAX`] threads. A name server that does not
+//! answer delays only the services that need the name server.
 
 mod addresses;
 mod resolve;

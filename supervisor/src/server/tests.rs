@@ -1,4 +1,4 @@
-//! The server over a real socket, with raw requests, in front of a loop that gives fixed answers.
+//! The server over a real socket, with raw requests, before a loop with fixed answers.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     peer_stream::Closer,
 };
 
-/// Whatever a test waits for comes within this time, or never.
+/// Longest wait of a test for any answer.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
@@ -46,7 +46,7 @@ const STRANGER: Who = |_| user(3_999_999_003, 30);
 /// A server on a socket of its own; it ends with the test's runtime.
 struct Server {
     dir: tempfile::TempDir,
-    /// What the loop was asked, and what it saw of its readers.
+    /// Requests to the loop, and what the loop saw of its readers.
     seen: mpsc::UnboundedReceiver<String>,
 }
 
@@ -70,7 +70,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
     })
 }
 
-/// With none to come after it.
+/// Listeners with this one and no later one.
 fn only(listener: UnixListener) -> Listeners {
     Listeners::new(listener, mpsc::unbounded_channel().1)
 }
@@ -102,7 +102,7 @@ impl Server {
         let (mut read, mut write) = stream.split();
         let mut answer = Vec::new();
         let both = async {
-            // The server may hang up before it has read all.
+            // The server may hang up before it has read everything.
             tokio::join!(write.write_all(bytes), async {
                 while let Ok(1..) = read.read_buf(&mut answer).await {}
             })
@@ -156,7 +156,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// The error, which every answer but 200 has to be.
+    /// The error reply of an answer with this status.
     fn error(&self, status: u16) -> ErrorReply {
         assert_eq!(self.status, status, "{self:?}");
         let error: ErrorReply = serde_json::from_str(&self.body).unwrap();
@@ -186,7 +186,8 @@ fn service(name: &str, ready: bool) -> api::ServiceStatus {
     .unwrap()
 }
 
-/// `web` is ready, `db` is not, `off` is disabled; any other name is unknown.
+/// Status of three services: `web` is ready, `db` is not, `off` is disabled; any other name is
+/// unknown.
 fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
     let all = [
         service("db", false),
@@ -220,7 +221,7 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
     })
 }
 
-/// One service that has been through something.
+/// Metrics of a service with restarts and failed probes.
 fn scrape() -> Scrape {
     let probe = ProbeTally {
         last: Duration::from_millis(3),
@@ -289,7 +290,8 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
     answer
 }
 
-/// Sends the backlog; to follow a backlog means a flood, to follow none means silence.
+/// Sends the backlog. A follower of a backlog then gets a flood, a follower without backlog
+/// nothing.
 async fn send_events(
     backlog: usize,
     follow: bool,
@@ -320,7 +322,7 @@ async fn send_events(
     }
 }
 
-/// In words, with a blank before them.
+/// The options in words, after a space; empty for the default.
 fn how(wanted: ReconfigureOptions) -> String {
     if wanted == ReconfigureOptions::default() {
         return String::new();
@@ -409,7 +411,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
     }
 }
 
-/// It is as wanted at once.
+/// The reply to a maintenance request, which takes effect immediately.
 fn maintenance(wanted: Option<api::MaintenanceRequest>) -> api::MaintenanceReply {
     api::MaintenanceReply {
         maintenance: wanted.map(|it| api::Maintenance {
@@ -424,7 +426,7 @@ fn maintenance(wanted: Option<api::MaintenanceRequest>) -> api::MaintenanceReply
     }
 }
 
-/// Answers what changes nothing and tells nothing.
+/// Answers requests that change nothing and are not recorded.
 fn answer(look: Ask) {
     match look {
         Ask::Why { name, reply } => {
@@ -475,7 +477,7 @@ fn answer(look: Ask) {
             };
             let _ = reply.send(Ok(names.into_iter().map(place).collect()));
         }
-        // Nobody ever leaves.
+        // No service ever leaves the plan.
         Ask::Departures { reply } => {
             let _ = reply.send(tokio::sync::watch::Sender::new(()).subscribe());
         }

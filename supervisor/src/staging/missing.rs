@@ -17,7 +17,7 @@ use std::{
 
 use plan::{Directory, RenderedFile, Service};
 
-use super::{Look, OwnerChange, fill, look, make_directory, place, place::Owners};
+use super::{DirectoryMatch, OwnerChange, fill, look, make_directory, place, place::Owners};
 use crate::unready::{Unready, io_can_pass};
 
 /// Makes directories and files of a service that are not there, and says which.
@@ -65,7 +65,7 @@ fn done(
 
 /// False: it is there after all.
 fn again(directory: &Directory, owners: &Owners) -> io::Result<bool> {
-    let missing = matches!(look(directory, owners, &[])?, Look::Missing);
+    let missing = matches!(look(directory, owners, &[])?, DirectoryMatch::Missing);
     if missing {
         make_directory(directory, owners)?;
     }

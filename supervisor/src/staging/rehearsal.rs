@@ -8,8 +8,8 @@ use plan::{Directory, Plan, RenderedFile, Service};
 use safe_path::{Dir, Tree};
 
 use super::{
-    DEFERRED, Journal, Look, OwnerChange, in_place, is_deferred, look, not_checked, note_owners,
-    ownership, place, place::Owners, staged_file, write_candidate,
+    DEFERRED, DirectoryMatch, Journal, OwnerChange, in_place, is_deferred, look, not_checked,
+    note_owners, ownership, place, place::Owners, staged_file, write_candidate,
 };
 use crate::{
     lookups::Lookups,
@@ -60,13 +60,15 @@ fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Sta
             }
         };
         match look(directory, &owners, changes) {
-            Ok(Look::Fits) => {}
-            Ok(Look::Missing) => {
+            Ok(DirectoryMatch::Fits) => {}
+            Ok(DirectoryMatch::Missing) => {
                 missing.get_or_insert_with(|| format!("{what} is not there yet"));
                 staged.host.push(of_directory(service, directory, true));
             }
-            Ok(Look::OtherMode) => staged.host.push(of_directory(service, directory, false)),
-            Ok(Look::OtherOwner(change)) => {
+            Ok(DirectoryMatch::OtherMode) => {
+                staged.host.push(of_directory(service, directory, false));
+            }
+            Ok(DirectoryMatch::OtherOwner(change)) => {
                 if let Err(error) = change.check() {
                     let what = format!("change the owner of {what}");
                     let broken = owners.broken(&directory.path, &what, &error);

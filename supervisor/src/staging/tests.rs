@@ -1,4 +1,4 @@
-//! What an account can lay out in its own directories, and what becomes of the plan by it.
+//! Traps that an account can lay in its own directories, and their effect on the plan.
 
 use std::{
     fs::{self, Permissions},
@@ -13,11 +13,11 @@ use super::*;
 
 mod owners;
 
-/// An account of every machine, which is neither root's nor ours.
+/// An account of every machine that is neither root nor ours.
 const NOBODY: u32 = 65_534;
 
-/// A tree with a directory of root's and one of an account's in it, and a service that has a file
-/// in each; none without root.
+/// A tree with a directory of root and one of an account, and a service with a file in each; `None`
+/// without root.
 struct World {
     dir: TempDir,
     plan: Plan,
@@ -53,7 +53,7 @@ impl World {
         self.dir.path().join(path)
     }
 
-    /// What is there: kind by its first letter, mode, owner and group.
+    /// Describes the file at this path: first letter of its kind, mode, owner and group.
     fn look(&self, path: &str) -> String {
         let it = fs::symlink_metadata(self.at(path)).unwrap();
         let kind = match it.file_type() {
@@ -94,7 +94,7 @@ fn a_file_is_roots_and_its_groups_but_the_accounts_in_its_own_directory() {
 fn what_an_account_lays_out_where_its_file_goes_breaks_it_alone_and_hangs_nothing() {
     let Some(world) = world(FILES) else { return };
     let theirs = world.at("theirs/conf");
-    // A fifo or a link is replaced as any other name: it was not looked through.
+    // A fifo or a link is replaced like any other name, because it is never opened.
     mkfifo(&theirs, Mode::from_bits_truncate(0o600)).unwrap();
     world.apply();
     fs::remove_file(&theirs).unwrap();
@@ -104,7 +104,7 @@ fn what_an_account_lays_out_where_its_file_goes_breaks_it_alone_and_hangs_nothin
     world.apply();
     assert_eq!(fs::read(world.at("outside/conf")).unwrap(), b"roots");
     fs::remove_file(&theirs).unwrap();
-    // A directory cannot be.
+    // A directory cannot be replaced by a file.
     fs::create_dir(&theirs).unwrap();
     assert_eq!(world.broken().own, Some(theirs.clone()));
     assert!(rehearse(&world.plan).broken.contains_key("app"));
@@ -181,7 +181,7 @@ fn a_token_is_written_where_the_last_one_stands_and_changes_nothing_else() {
     }
     assert_eq!(world.look("ours/conf"), "- 640 0:65534");
     assert_eq!(world.look("theirs/conf"), "- 640 65534:65534");
-    // What somebody has written around it is for a reconfigure to put right.
+    // A reconfigure, not this function, undoes changes around the token.
     let altered = "mine reload-0000000000000008, mine";
     fs::write(world.at("ours/conf"), altered).unwrap();
     fill_tokens(app, 9).unwrap();

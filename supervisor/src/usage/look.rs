@@ -24,7 +24,7 @@ pub(super) enum Source {
 
 /// Usage of one service at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct UsageSample {
     pub(super) source: Source,
     pub(super) cpu: Duration,
     pub(super) memory_bytes: u64,
@@ -51,7 +51,7 @@ pub(crate) fn processes(targets: &[Target], keeper: i32) -> BTreeMap<String, Vec
 }
 
 /// Looks at each of these services. A service without a process is left out.
-pub(super) fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
+pub(super) fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, UsageSample> {
     let mount = Mount::find();
     let mut looks = BTreeMap::new();
     let mut without: Vec<&Target> = Vec::new();
@@ -59,7 +59,7 @@ pub(super) fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
         let group = mount.as_ref().and_then(|mount| group_of(mount, target.pid));
         match group.and_then(|dir| Some((proc::cpu_time(&dir)?, proc::members(&dir)))) {
             Some((cpu, pids)) => {
-                let look = Look::of(target, Source::Group, cpu, &pids);
+                let look = UsageSample::of(target, Source::Group, cpu, &pids);
                 looks.insert(target.name.clone(), look);
             }
             None => without.push(target),
@@ -71,7 +71,7 @@ pub(super) fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
     let table = ProcessTable::read();
     for (target, pids) in without.iter().zip(table.trees(&without, keeper)) {
         let cpu = proc::ticks(table.ticks(&pids));
-        let look = Look::of(target, Source::Tree(target.pid), cpu, &pids);
+        let look = UsageSample::of(target, Source::Tree(target.pid), cpu, &pids);
         if look.processes > 0 {
             looks.insert(target.name.clone(), look);
         }
@@ -79,7 +79,7 @@ pub(super) fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
     looks
 }
 
-impl Look {
+impl UsageSample {
     fn of(target: &Target, source: Source, cpu: Duration, pids: &[i32]) -> Self {
         let (memory_bytes, processes) = memory_of(pids);
         Self {

@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use look::{Look, Source, look};
+use look::{Source, UsageSample, look};
 
 pub(crate) use look::processes;
 
@@ -116,7 +116,7 @@ impl Meter {
         usage.collect()
     }
 
-    fn take_in(&mut self, looks: &BTreeMap<String, Look>) {
+    fn take_in(&mut self, looks: &BTreeMap<String, UsageSample>) {
         let now = Instant::now();
         for (name, look) in looks {
             let known = self.last.get(name).copied();
@@ -161,7 +161,7 @@ mod tests {
     fn the_time_of_runs_that_are_over_is_kept() {
         let mut meter = Meter::default();
         let mut see = |source, seconds| {
-            let look = Look {
+            let look = UsageSample {
                 source,
                 cpu: Duration::from_secs(seconds),
                 memory_bytes: 0,

@@ -130,7 +130,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(report.is_broken()))
 }
 
-/// Kills and faults of the supervisor.
+/// Rows of the attacks on the supervisor.
 fn supervisor(options: &Options, seed: u64) -> Vec<Row> {
     let scale = if options.small {
         Scale::SHORT
@@ -147,7 +147,7 @@ fn supervisor(options: &Options, seed: u64) -> Vec<Row> {
     rows
 }
 
-/// Each version, each operation, each step, each victim.
+/// Rows of the operations on each version: every victim at every step, or one in `every` of these.
 fn restores(options: &Options, seed: u64) -> Vec<Row> {
     let size = Size {
         rows: options.rows,

@@ -20,18 +20,18 @@ use super::{
 };
 use crate::{files, site::Site};
 
-/// What is done to the daemon, and how often.
+/// The moves against the daemon, and how many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
     /// SIGKILL for the control process.
     KillControl(u32),
-    /// SIGKILL for the keeper; the next start waits for the end of control, or does not.
+    /// SIGKILL for the keeper; half of the next starts wait for the end of control.
     KillKeeper(u32),
     /// SIGKILL for both.
     KillBoth(u32),
-    /// SIGSTOP, full disks, a run directory that is removed: each in its turn.
+    /// SIGSTOP, full disks and removals of the run directory, in turn.
     Faults(u32),
-    /// All of these at random for so long.
+    /// All moves at random, for this long.
     Mixed(Duration),
 }
 
@@ -55,7 +55,7 @@ impl Attack {
         }
     }
 
-    /// The move of this number; `None`: it is over.
+    /// The move of this number; `None` when the attack is over.
     fn pick(self, number: u32, since: Instant, dice: &mut Dice, with_disk: bool) -> Option<Move> {
         let of = |count, which| (number < count).then_some(which);
         match self {
@@ -72,9 +72,9 @@ impl Attack {
     }
 }
 
-/// The name of a service's variable that lets the keeper go without cgroups.
+/// The variable that makes the keeper run services without cgroups.
 const NO_CGROUP: (&str, &str) = ("MATTERVISOR_NO_CGROUP", "1");
-/// So that files are compressed while all this goes on.
+/// Makes the keeper compress files soon, so that compression happens during the attack.
 const COMPRESS_SOON: (&str, &str) = ("MATTERVISOR_COMPRESS_DELAY_MS", "200");
 
 /// Makes one attack on a site of its own.
@@ -94,7 +94,7 @@ pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
     );
     let found = Findings::default();
     let mut facts = Vec::new();
-    // Dropped in the opposite order: the disk goes before the directory in which it is mounted.
+    // The last value is dropped first: the disk goes before the directory in which it is mounted.
     let subject = Subject::new(site);
     let disk = attack
         .wants_disk()
@@ -136,7 +136,7 @@ pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
     Row::new(name, begun.elapsed(), found, facts)
 }
 
-/// Whether a service is in a group of the daemon's.
+/// Whether a service runs in a cgroup of the daemon.
 fn is_in_group(subject: &Subject, service: &str) -> bool {
     let Some(main) = watch::main_of(subject.root(), service) else {
         return false;
@@ -145,7 +145,7 @@ fn is_in_group(subject: &Subject, service: &str) -> bool {
     groups.is_ok_and(|it| it.contains("/mattervisor-"))
 }
 
-/// Closes the gate whatever happens, so that nobody is waited for in vain.
+/// Closes the gate even after a panic, so that the scope does not wait for its threads forever.
 struct Closing<'a>(&'a Gate);
 
 impl Drop for Closing<'_> {
@@ -154,7 +154,7 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Clients and the watch beside it, and the moves.
+/// Runs the clients and the watch in threads while making the moves.
 fn attack_it(
     attack: Attack,
     mover: &mut Mover<'_>,
@@ -200,7 +200,7 @@ fn moves(
     Ok(())
 }
 
-/// SIGTERM, and what must hold when all is over.
+/// Sends SIGTERM, and checks what must hold after the daemon's end.
 fn end(mover: &Mover<'_>, done: &Result<(), Abandoned>, facts: &mut Vec<String>) {
     let (subject, found) = (mover.subject, mover.found);
     for line in files::lines(&subject.site.path("violations")) {

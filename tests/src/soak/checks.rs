@@ -1,4 +1,4 @@
-//! What is looked at while nobody operates: between the moves of a campaign, and at its end.
+//! Checks while no client operates: between the moves of a campaign, and at its end.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,18 +19,18 @@ use crate::{
     wait,
 };
 
-/// Within this a process that nobody can attribute must be named.
+/// A process that nobody can attribute must be named within this time.
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The checks of one campaign, with what they remember.
+/// The checks of one campaign, with the earlier findings that they compare with.
 pub(super) struct Checks<'a> {
     subject: &'a Subject,
     services: &'a Services,
     found: &'a Findings,
     gate: &'a Gate,
-    /// Processes of untouched services, and the keeper's epoch in which they were seen.
+    /// Pids of untouched services, and the keeper's epoch in which they were seen.
     baseline: (u64, BTreeMap<String, i32>),
-    /// The first look at keeper and control process, everything being up.
+    /// Keeper and control process at the first look, with every service up.
     footprints: Option<[Footprint; 2]>,
     strays_named: u64,
     strays_gone: u64,
@@ -53,7 +53,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// All checks that can be made while it runs. An error: it is not as it must be in time.
+    /// Makes all checks that need a running daemon. An error says that a service did not come back
+    /// in time.
     pub(super) fn checkpoint(&mut self) -> Result<(), String> {
         let gate = self.gate;
         let _alone = gate.alone();
@@ -111,7 +112,7 @@ impl<'a> Checks<'a> {
                 |pid: &i32| status_field(*pid, "State").is_some_and(|it| it.starts_with('Z'));
             children.filter(is_zombie).collect::<Vec<i32>>()
         };
-        // One that has just ended may not be reaped yet; it is another one then, soon after.
+        // A child that has just ended may not be reaped yet: only a zombie that stays counts.
         let first = zombies();
         let stay = || {
             let now = zombies();
@@ -125,7 +126,8 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// The service is restarted. What its old run has left is named somewhere, or it is gone.
+    /// Restarts the service that leaves strays. Each stray of the old run must be named in the
+    /// supervisor's output or in a warning, or be gone.
     fn strays(&mut self) {
         let old = watch::processes(self.subject.root()).into_iter();
         let old: Vec<Process> = old.filter(Process::is_stray).collect();
@@ -155,7 +157,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// A look at keeper and control process when everything is up; compared with the first one.
+    /// Looks at keeper and control process with every service up, and compares with the first look.
     pub(super) fn footprint(&mut self) -> Option<String> {
         let gate = self.gate;
         let _alone = gate.alone();
@@ -164,7 +166,8 @@ impl<'a> Checks<'a> {
                 self.gate.held().insert(name.clone(), false);
             }
         }
-        // One that has loaded the files holds more than one that was handed the plan.
+        // A control process that has loaded the files holds more memory than a process that was
+        // handed the plan: all looks follow a reconfiguration.
         self.subject.ctl(&["reconfigure"]);
         let all = self.services.steady();
         self.subject.wait_for(&all, |it| it.ready).ok()?;
@@ -186,7 +189,7 @@ impl<'a> Checks<'a> {
         Some(words.join(", "))
     }
 
-    /// What became of strays, for people.
+    /// How many strays were named and how many were gone, for people.
     pub(super) fn strays_words(&self) -> Option<String> {
         let (named, gone) = (self.strays_named, self.strays_gone);
         (self.services.strays).then(|| format!("strays named {named}, found and gone {gone}"))

@@ -1,8 +1,8 @@
 //! Clients that operate on services of their own, at random, and know what must be true afterwards.
 //!
-//! A client that was told that something was done looks at once whether it is so. What it was not
-//! told is done is not known to be undone either: such a service is left out of the checks until
-//! something is known of it again.
+//! A client checks the effect of an operation as soon as `ctl` reports that it is done. After any
+//! other answer the effect is unknown, and the service's hold is left out of the checks until a
+//! later operation on it is done.
 
 use std::{
     collections::BTreeMap,
@@ -28,10 +28,10 @@ use crate::{processes::kill, wait};
 
 /// Longest pause of a client between two operations, in milliseconds.
 const PAUSE_MAX_MS: u64 = 120;
-/// Within this a process is there that was said to be.
+/// A process exists within this time after `ctl` reports its start.
 const BIRTH: Duration = Duration::from_secs(2);
 
-/// One client.
+/// A client that operates on services of its own.
 pub(super) struct Client<'a> {
     subject: &'a Subject,
     services: &'a Services,
@@ -40,37 +40,37 @@ pub(super) struct Client<'a> {
     dice: Dice,
     /// Services of this client.
     names: Vec<String>,
-    /// What of each was last put into its environment.
+    /// The mark last put into the environment of each service.
     marks: BTreeMap<String, u64>,
 }
 
-/// What all clients obey, and what they know.
+/// The lock and the knowledge that all clients share.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// Who has it for writing is alone.
+    /// Clients operate under the read lock; the holder of the write lock is alone.
     turn: RwLock<()>,
     stop: AtomicBool,
-    /// Whether each service is held. One that is not in here is as nobody knows.
+    /// Whether each service is held. A service that is not in this map is in an unknown state.
     held: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Gate {
-    /// Waits until no operation is under way, and lets none begin.
+    /// Waits until no operation is under way; none begins while the guard lives.
     pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.turn.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of holds.
+    /// The holds that are known.
     pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Clients end, and whoever else looks at it.
+    /// Ends the clients and the watch.
     pub(super) fn close(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// It was closed.
+    /// Whether the gate was closed.
     pub(super) fn is_closed(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -122,7 +122,7 @@ impl<'a> Client<'a> {
             _ => return crash(before.as_ref()),
         };
         self.found.operated(answer.done());
-        // What was done by a keeper that is dead by now may be undone already.
+        // The effect of an operation by a keeper that has died since may be undone already.
         let same_keeper = || epoch % 2 == 1 && self.subject.epoch() == epoch;
         if answer.code.is_none() && same_keeper() {
             self.found.broken(Promise::BackInTime, 1, answer.text());
@@ -156,7 +156,8 @@ impl<'a> Client<'a> {
         ("restart", answer)
     }
 
-    /// Waits for it, or has it accepted and looks for what it does.
+    /// Changes the mark of a service and reconfigures. Mostly `ctl` does not wait, and the client
+    /// looks for the new mark itself.
     fn reconfigure(&mut self, name: &str, epoch: u64) -> (&'static str, Answer) {
         let mark = self.marks.entry(name.to_owned()).or_default();
         *mark += 1;
@@ -185,9 +186,9 @@ impl<'a> Client<'a> {
         };
     }
 
-    /// What is not as it must be after an operation that was done. Whoever is to be gone is gone by
-    /// now; whoever is to be there may just be between two lives, if this client has killed it
-    /// before, or in its exec.
+    /// How the processes contradict an operation that is reported as done. After a stop every
+    /// process must be gone at once. After other operations the main process may still be in its
+    /// exec, or between two runs if this client has killed it before.
     fn untrue(&self, what: &str, name: &str, before: Option<&Process>) -> Option<String> {
         let mut last = None;
         let limit = if what == "stop" {
@@ -234,12 +235,12 @@ impl<'a> Client<'a> {
         let environment = fs::read(format!("/proc/{}/environ", main.pid)).ok()?;
         let mut variables = environment.split(|byte| *byte == 0);
         let has = variables.any(|it| it == wanted.as_bytes());
-        // It may have ended between the two looks.
+        // The process may have ended between the two looks.
         (!has && main.lives()).then(|| format!("its process does not have {wanted}"))
     }
 }
 
-/// A main process dies. It comes back by itself: the checkpoint waits for that.
+/// Kills a main process. The supervisor starts it again: the checkpoint waits for that.
 fn crash(main: Option<&Process>) {
     if let Some(main) = main.filter(|it| it.lives()) {
         kill(main.pid, Signal::SIGKILL);

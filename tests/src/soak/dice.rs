@@ -1,4 +1,4 @@
-//! All chance of a soak comes from one seed, which the report prints.
+//! The random numbers of a soak: all come from one seed, which the report prints.
 
 /// splitmix64: small, and the same on every machine.
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// Dice of their own, so that more throws in one place change nothing in another.
+    /// Returns separate dice, so that more throws in one place change nothing in another.
     pub(super) fn split(&mut self) -> Self {
         Self(self.next())
     }
@@ -22,7 +22,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// Both ends included.
+    /// A number from `first` to `last`, both included.
     pub(super) fn between(&mut self, first: u64, last: u64) -> u64 {
         first + self.next() % (last - first + 1)
     }

@@ -1,4 +1,4 @@
-//! A small disk for state and logs, which can be full.
+//! A file system for state and logs that a move can fill.
 
 use std::{
     fs, io,
@@ -11,15 +11,15 @@ use nix::{
     sys::statvfs::statvfs,
 };
 
-/// Room for the logs of a soak, in bytes. Only what is used takes memory.
+/// Room for the logs of a soak, in bytes. Memory is taken only for what is used.
 const ROOM: u64 = 4 << 30;
 
-/// A file system in memory. It is gone with this value.
+/// A file system in memory; unmounted when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts it; only root may.
+    /// Mounts the file system; needs root.
     pub(super) fn mount(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         let disk = Self(path.to_owned());
@@ -27,20 +27,20 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Leaves no byte free. Who deletes something makes room again.
+    /// Leaves no byte free. A writer that deletes a file makes room again.
     pub(super) fn fill(&self) -> io::Result<()> {
         loop {
             let now = statvfs(&self.0)?;
             let used = (now.blocks() - now.blocks_free()) * now.fragment_size();
             match self.set(MsFlags::MS_REMOUNT, used) {
-                // More is used by now.
+                // The usage has grown since `statvfs`: try again.
                 Err(Errno::EINVAL) => {}
                 other => return Ok(other?),
             }
         }
     }
 
-    /// There is room again.
+    /// Gives the file system its whole room again.
     pub(super) fn clear(&self) -> io::Result<()> {
         Ok(self.set(MsFlags::MS_REMOUNT, ROOM)?)
     }

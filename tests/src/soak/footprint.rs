@@ -1,24 +1,25 @@
-//! What a process holds: descriptors and memory. Two looks at the same state say whether it grows.
+//! Descriptors and memory of a process. Two looks at the same state say whether they grow.
 
 use std::fs;
 
 use crate::processes::status_field;
 
-/// Descriptors more than at the first look.
+/// Descriptors that a process may hold beyond its first look.
 const FDS_MORE: u64 = 8;
-/// Resident memory more than at the first look, of the keeper, which stays.
+/// Resident memory that the keeper, which stays, may hold beyond its first look.
 const KEEPER_MORE_KB: u64 = 4 << 10;
-/// The same of a control process. The first and the last are not the same one, nor of the same age.
+/// Resident memory that a control process may hold beyond the first look, which was at another
+/// process of another age.
 const CONTROL_MORE_KB: u64 = 8 << 10;
 
-/// Of one process.
+/// Descriptors and resident memory of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Footprint {
     fds: u64,
     resident_kb: u64,
 }
 
-/// Whose footprint it is.
+/// The process whose footprint it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Keeper,
@@ -26,7 +27,7 @@ pub(super) enum Whose {
 }
 
 impl Footprint {
-    /// `None`: the process is gone.
+    /// Reads the footprint of a process; `None` if the process is gone.
     pub(super) fn of(pid: i32) -> Option<Self> {
         let fds = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
         let resident = status_field(pid, "VmRSS")?;
@@ -36,7 +37,7 @@ impl Footprint {
         })
     }
 
-    /// It has grown since, beyond what comes and goes.
+    /// Whether the process has grown beyond normal variation.
     pub(super) const fn has_grown(self, since: Self, whose: Whose) -> bool {
         let more_kb = match whose {
             Whose::Keeper => KEEPER_MORE_KB,
@@ -45,7 +46,7 @@ impl Footprint {
         self.fds > since.fds + FDS_MORE || self.resident_kb > since.resident_kb + more_kb
     }
 
-    /// From the first look to this one, for people.
+    /// Values at the first look and at this look, for people.
     pub(super) fn words(self, since: Self, whose: Whose) -> String {
         let whose = match whose {
             Whose::Keeper => "keeper",

@@ -1,11 +1,12 @@
-//! The numbered lines that the services of a soak write, and the ledgers that tell how many.
+//! The numbered lines that the services of a soak write, and the ledgers that count them.
 //!
-//! A line is `soak SERVICE LANE RUN NUMBER FILLING.`: who wrote it, in which of its processes
-//! (lane), in which life of that process, and the how-manieth it is, from 0. The filling's length
-//! follows from the number, so a line that was cut or mixed with another is known for what it is.
+//! A line is `soak SERVICE LANE RUN NUMBER FILLING.`: the service, which of its processes (lane),
+//! which life of that process (run), and the number of the line, from 0. The filling's length
+//! follows from the number, so a line that was cut or mixed with another is recognised.
 //!
-//! A ledger holds the number of lines that the pipe has taken. It is written after each line, so a
-//! writer that is killed between the two has written one more than it says, never fewer.
+//! A ledger holds the number of lines that the pipe has taken. A writer updates its ledger after
+//! each line: a writer that is killed between the two has written one line more than the ledger
+//! says, never fewer.
 
 use std::{
     collections::BTreeMap,
@@ -18,12 +19,13 @@ use std::{
 
 use nix::errno::Errno;
 
-/// Every so many lines one is long.
+/// One line in so many is long.
 const LONG_EVERY: u64 = 50;
-/// Filling of a long line: the whole stays under 4096 bytes, which a pipe does not mix.
+/// Filling of a long line: the whole line stays under 4096 bytes, which a pipe does not mix with
+/// other writes.
 const LONG_FILLING: usize = 2000;
 
-/// One process that writes into the log of its service.
+/// Writes the lines of one process into the log of its service.
 #[derive(Debug)]
 pub struct Writer {
     head: String,
@@ -31,18 +33,18 @@ pub struct Writer {
     next: u64,
 }
 
-/// What a line says of itself.
+/// The writer and the number of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbered {
-    /// Which of the service's processes.
+    /// Which of the service's processes wrote the line.
     pub lane: String,
-    /// Which life of it; sorts by its begin.
+    /// Which life of that process; names sort by begin.
     pub run: String,
-    /// From 0.
+    /// Number of the line, from 0.
     pub number: u64,
 }
 
-/// A name for the life of this process: sorts by time.
+/// A name for the life of this process; names sort by time.
 pub fn new_run() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now_us = now.map_or(0, |now| now.as_micros());
@@ -50,7 +52,7 @@ pub fn new_run() -> String {
 }
 
 impl Writer {
-    /// A writer that has written nothing yet, and its ledger.
+    /// A writer that has written nothing yet, with an empty ledger.
     pub fn new(root: &Path, service: &str, lane: &str, run: &str) -> io::Result<Self> {
         let directory = ledgers(root, service);
         fs::create_dir_all(&directory)?;
@@ -62,8 +64,8 @@ impl Writer {
         })
     }
 
-    /// Writes one line to standard output, and then the ledger. An error means that it was not
-    /// taken.
+    /// Writes one line to standard output, and then the ledger. A line that the pipe does not take
+    /// is an error, and the ledger does not count it.
     pub fn write(&mut self) -> io::Result<()> {
         let number = self.next;
         let line = format!("{} {number} {}.\n", self.head, filling(number));
@@ -89,7 +91,8 @@ pub(super) fn filling(number: u64) -> String {
     "x".repeat(length)
 }
 
-/// What a line of this service's log says; `None`: it is none of ours, or not whole.
+/// Parses a line of this service's log; `None` if no writer of the service wrote the line, or if
+/// the line is not whole.
 pub(super) fn parse(service: &str, text: &str) -> Option<Numbered> {
     let mut words = text.strip_suffix('.')?.split(' ');
     let is_ours = words.next() == Some("soak") && words.next() == Some(service);
@@ -107,7 +110,7 @@ pub(super) fn written(root: &Path, service: &str) -> BTreeMap<(String, String), 
         let name = entry.file_name().into_string().ok()?;
         let (lane, run) = name.split_once('.')?;
         let bytes = fs::read(entry.path()).ok()?;
-        // Empty, if it was killed before its first line.
+        // The ledger is empty if its writer was killed before the first line.
         let count = bytes.try_into().map_or(0, u64::from_le_bytes);
         Some(((lane.to_owned(), run.to_owned()), count))
     };

@@ -1,9 +1,9 @@
-//! Accounting for lines: what the ledgers say was written against what stands in the log files.
+//! Accounting for lines: compares the counts in the ledgers with the lines in the log files.
 //!
-//! Lines of one lane (see [`super::line`]) come in order, life after life. What is missing between
-//! two of them is accounted for if a mark stands there: that lines may be missing, or how many. A
-//! line that a keeper died in the middle of is cut, and such a mark follows: it is one of the
-//! missing.
+//! Lines of one lane (see [`super::line`]) come in order, life after life. A hole between two lines
+//! is accounted for if a mark stands there: that lines may be missing, or how many. A keeper that
+//! dies in the middle of a line leaves a cut line, which a mark that lines may be missing follows:
+//! the cut line counts as missing, not as split.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +14,17 @@ use std::{
 
 use super::{line, promise::Promise, report::Findings};
 
-/// What the supervisor's own lines begin with.
+/// Prefix of the supervisor's own lines.
 const OURS: &str = "[mattervisor] ";
 const MAY_BE_MISSING: &str = "lines may be missing here";
 const COUNTED: &str = "could not be written and are lost";
 
-/// Of one or several services.
+/// Counts of lines, for one or several services.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    /// That pipes took.
+    /// Lines that pipes took.
     pub(super) written: u64,
-    /// That are missing where a mark stands.
+    /// Lines that are missing where a mark stands.
     pub(super) missing: u64,
     /// Marks that lines may be missing.
     pub(super) marks: u64,
@@ -47,7 +47,7 @@ impl Account {
     }
 }
 
-/// Reads all of a service's log and tells what is wrong with it. Nobody may write meanwhile.
+/// Reads all of a service's log and reports broken promises. Nobody may write meanwhile.
 pub(super) fn account(root: &Path, log_dir: &Path, service: &str, found: &Findings) -> Account {
     let mut book = Book::default();
     for file in files(log_dir) {
@@ -77,8 +77,8 @@ pub(super) fn account(root: &Path, log_dir: &Path, service: &str, found: &Findin
     account
 }
 
-/// All files of a log, oldest first. Where a compressed one is just replacing the other, both are
-/// there.
+/// All files of a log, oldest first. A file that stands there both plain and compressed, since one
+/// is just replacing the other, counts once.
 fn files(log_dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(log_dir).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| {
@@ -101,7 +101,7 @@ fn text_of(file: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Where a life's lines stand in the log, by the positions of all lines.
+/// Where a life's lines stand in the log. A position counts all lines before it.
 #[derive(Clone, Debug)]
 struct Life {
     first: u64,
@@ -120,9 +120,9 @@ struct Book {
     position: u64,
     marks: BTreeMap<u64, Mark>,
     lives: BTreeMap<(String, String), Life>,
-    /// What is missing before a line that is there: whose, how many, where.
+    /// Holes: the line behind the hole, how many lines are missing, and between which positions.
     holes: Vec<(String, u64, Range<u64>)>,
-    /// The last line was not whole: in words.
+    /// The last line, if it was not whole.
     cut: Option<String>,
     account: Account,
     details: Vec<(Promise, String)>,
@@ -190,21 +190,21 @@ impl Book {
         life.last = position;
     }
 
-    /// Where the lives of the same lane that began earlier ended.
+    /// Position at which the earlier lives of the same lane ended.
     fn before(&self, key: &(String, String)) -> u64 {
         let earlier = self.lives.range(..key.clone());
         let earlier = earlier.filter(|((lane, _), _)| *lane == key.0);
         earlier.map(|(_, life)| life.last).max().unwrap_or(0)
     }
 
-    /// Where the next life of the same lane began.
+    /// Position at which the next life of the same lane began.
     fn after(&self, key: &(String, String)) -> u64 {
         let later = self.lives.range(key.clone()..);
         let mut later = later.filter(|((lane, run), _)| *lane == key.0 && *run != key.1);
         later.next().map_or(u64::MAX, |(_, life)| life.first)
     }
 
-    /// Settles with the ledgers: what was written last may be missing altogether.
+    /// Compares with the ledgers: the last lines of a life may be missing altogether.
     fn close(&mut self, written: &BTreeMap<(String, String), u64>) {
         let cut = self.cut.take();
         self.split(cut);

@@ -1,20 +1,19 @@
-//! `./dev soak`: kills and faults at random against the real binaries, and what was lost, doubled,
-//! split or left by them.
+//! `./dev soak`: random kills and faults against the real binaries, and a count of the lines lost,
+//! doubled or split and of the processes left behind.
 //!
 //! A `campaign` makes one site: services that write numbered lines (`line`) and leave processes
-//! that try to get away, clients that operate on services of their own (`clients`), somebody who
-//! looks at /proc all the time (`watch`), and moves (`moves`) with checks between them (`checks`).
-//! At its end the daemon is stopped, and the log files are held against the ledgers (`logs`). All
-//! chance comes from one seed; what the machine makes of it differs from run to run.
+//! that try to get away, clients that operate on services of their own (`clients`), a thread that
+//! reads /proc all the time (`watch`), and moves (`moves`) with checks between them (`checks`). At
+//! its end the campaign stops the daemon and compares the log files with the ledgers (`logs`). All
+//! random choices come from one seed; their timing still differs from run to run.
 //!
 //! [`restores`] strikes backups and restores instead.
 //!
-//! The bodies of services are `soakchild`s. Nothing is stopped or killed but what a campaign has
-//! started.
+//! Each service runs a `soakchild`. A campaign stops and kills only processes that it has started.
 //!
-//! Limits: what a keeper that died has not seen cannot be attributed by anybody (a daemon without
-//! environment, descriptors and cgroup): such strays are ended by the soak itself at each death of
-//! a keeper.
+//! Limits: nobody can attribute a process that a dead keeper has never seen (a daemon without
+//! environment, descriptors and cgroup). The soak itself kills such strays at each death of a
+//! keeper.
 
 mod campaign;
 mod checks;

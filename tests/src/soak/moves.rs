@@ -1,4 +1,5 @@
-//! What is done to the daemon. A move ends when all is back, or says that it is not.
+//! Kills and faults against the daemon. Most moves wait until the daemon answers again; a daemon
+//! that does not come back ends the campaign with [`Abandoned`].
 
 use std::{
     fs,
@@ -24,17 +25,17 @@ use crate::{
     wait,
 };
 
-/// Who was killed is gone after this.
+/// A killed process is gone within this time.
 const DYING: Duration = Duration::from_secs(1);
 
-/// In the warning of `ctl status` about holds that are on no disk.
+/// Part of the warning in `ctl status` about holds that are on no disk.
 const UNSTORED: &str = "will not survive a restart";
 
-/// The site is beyond use after this.
+/// The daemon did not come back: the site is of no further use.
 #[derive(Debug)]
 pub(super) struct Abandoned;
 
-/// One move.
+/// A kill or a fault against the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
     KillControl,
@@ -47,7 +48,7 @@ pub(super) enum Move {
     RemoveRunDirectory,
 }
 
-/// Moves that are no kills, in the order in which they are made.
+/// Moves that are no kills, in the order in which [`super::Attack::Faults`] makes them.
 pub(super) const FAULTS: [Move; 5] = [
     Move::StopControl,
     Move::StopKeeper,
@@ -57,7 +58,7 @@ pub(super) const FAULTS: [Move; 5] = [
 ];
 
 impl Move {
-    /// In the plural, for the report.
+    /// Plural name of the move, for the report.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::KillControl => "kills of control",
@@ -71,7 +72,7 @@ impl Move {
         }
     }
 
-    /// Weighted as a mixed soak throws them.
+    /// Picks a move with the weights of a mixed soak.
     pub(super) fn throw(dice: &mut Dice, with_disk: bool) -> Self {
         match dice.between(0, 99) {
             0..60 => Self::KillControl,
@@ -84,7 +85,7 @@ impl Move {
     }
 }
 
-/// Makes moves.
+/// Makes the moves of an attack.
 pub(super) struct Mover<'a> {
     pub(super) subject: &'a Subject,
     pub(super) services: &'a Services,
@@ -110,12 +111,13 @@ impl Mover<'_> {
         }
     }
 
-    /// A checkpoint.
+    /// Runs a checkpoint; its failure abandons the site.
     pub(super) fn check(&self, checks: &mut Checks<'_>) -> Result<(), Abandoned> {
         checks.checkpoint().map_err(|why| self.abandon(&why))
     }
 
-    /// Mostly the next one is killed once it answers, sometimes before it has taken over.
+    /// Mostly waits until the new control process answers. Otherwise the next move may hit a
+    /// control process that has not taken over yet.
     fn kill_control(&mut self) -> Result<(), Abandoned> {
         let control = self.subject.wait_control();
         let control = control.ok_or_else(|| self.abandon("there is no control process"))?;
@@ -151,7 +153,7 @@ impl Mover<'_> {
         self.start_again()
     }
 
-    /// SIGSTOP and, after a while, SIGCONT.
+    /// Sends SIGSTOP and, after a while, SIGCONT.
     fn stop(&mut self, which: Move) -> Result<(), Abandoned> {
         let control = self.subject.wait_control();
         let keeper = (which != Move::StopControl).then(|| self.subject.keeper_pid());
@@ -160,7 +162,7 @@ impl Mover<'_> {
         for pid in &stopped {
             kill(*pid, Signal::SIGSTOP);
         }
-        // Blinks, and pauses that are longer than a watchdog's timeout.
+        // Half of the pauses are short, half are longer than a watchdog's timeout.
         if self.dice.percent(50) {
             self.pause(300);
         } else {
@@ -175,13 +177,13 @@ impl Mover<'_> {
         self.wait_back(Instant::now())
     }
 
-    /// Logs and state have no room for a while. What was stopped meanwhile stays so over the death
-    /// of all once nobody is warned any more.
+    /// Leaves no room for logs and state for a while. A service stopped meanwhile stays held over a
+    /// kill of both processes, once the warning about unstored holds is gone.
     fn fill_disk(&mut self) -> Result<(), Abandoned> {
         let Some(disk) = self.disk else {
             return Ok(());
         };
-        // Nobody else has a hold stored, and with it this one.
+        // No client operates meanwhile: a hold stored by a client would store this hold too.
         let gate = self.gate;
         let _alone = gate.alone();
         let filled = disk.fill();
@@ -191,7 +193,7 @@ impl Mover<'_> {
         if let Err(error) = filled.and_then(|()| disk.clear()) {
             return Err(self.abandon(&format!("cannot fill the disk: {error}")));
         }
-        // Of strays and lost lines `ctl status` may warn all the time.
+        // Other warnings do not count: `ctl status` may always warn of strays and lost lines.
         let stored = || {
             let warnings = self.warnings()?;
             (!warnings.iter().any(|it| it.contains(UNSTORED))).then_some(())
@@ -203,7 +205,7 @@ impl Mover<'_> {
             );
             self.found.broken(Promise::HoldsKept, 1, detail);
         }
-        // Logs of services that say nothing more are tried once a second.
+        // The logs of silent services are retried once a second.
         self.pause_between(2000, 2500);
         self.kill_both()?;
         let held = self.subject.status().and_then(|status| {
@@ -224,7 +226,8 @@ impl Mover<'_> {
         self.subject.status().map(|it| it.supervisor.warnings)
     }
 
-    /// It is made again, and meanwhile nobody takes the root from the living.
+    /// Removes the run directory. The daemon makes it again, and a second supervisor that is
+    /// started meanwhile cannot take the root over.
     fn remove_run_directory(&mut self) -> Result<(), Abandoned> {
         let removed = Instant::now();
         self.remove(&self.subject.site.path("run/mattervisor"))?;
@@ -243,7 +246,7 @@ impl Mover<'_> {
         self.wait_back(removed)
     }
 
-    /// Moved away first: so it is gone at a moment, whatever is made in it meanwhile.
+    /// Renames the directory first, so that it is gone at once, whatever is made in it meanwhile.
     fn remove(&self, directory: &Path) -> Result<(), Abandoned> {
         let away = directory.with_extension("away");
         let moved = fs::rename(directory, &away);
@@ -291,8 +294,8 @@ impl Mover<'_> {
         Abandoned
     }
 
-    /// Apart from strays no process of a service lives. What does is told, and ended: once told is
-    /// enough.
+    /// Expects that no process of a service lives, strays apart. A survivor is reported and killed,
+    /// so that no later check reports it again.
     pub(super) fn expect_nothing_left(&self, when: &str) {
         let left = || {
             let all = watch::processes(self.subject.root()).into_iter();
@@ -310,15 +313,13 @@ impl Mover<'_> {
         for it in &left {
             kill(it.pid, Signal::SIGKILL);
         }
-        if !left.is_empty() {
-            let words: Vec<String> = left.iter().map(words).collect();
-            let detail = format!("{when}: {}", words.join(", "));
-            self.found
-                .broken(Promise::NothingLeft, left.len() as u64, detail);
-        }
+        let words: Vec<String> = left.iter().map(words).collect();
+        let detail = format!("{when}: {}", words.join(", "));
+        self.found
+            .broken(Promise::NothingLeft, left.len() as u64, detail);
     }
 
-    /// Strays that a keeper has left behind when it died: nobody can know of them any more.
+    /// Kills the strays that a dead keeper has left: nobody can know of them any more.
     pub(super) fn end_strays(&self) {
         for it in watch::processes(self.subject.root()) {
             if it.is_stray() {

@@ -1,6 +1,6 @@
-//! What a supervisor promises, whatever a soak does to it.
+//! The promises of a supervisor that hold whatever a soak does to it.
 
-/// What must hold, whatever happens.
+/// A promise that every kill and fault must leave unbroken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
     /// A line that a pipe took is in the log, or a mark says where lines are missing, or how many.
@@ -13,37 +13,37 @@ pub enum Promise {
     OneOfEach,
     /// A service that nobody touches keeps its process as long as the keeper lives.
     PidsKept,
-    /// A service that was stopped stays so, and no other is.
+    /// A service that was stopped stays held, and no other service is held.
     HoldsKept,
-    /// What `ctl` said was done is so.
+    /// The effect of an operation that `ctl` reports as done is there.
     AnswersTrue,
     /// Everything is up and answers again in time.
     BackInTime,
-    /// The keeper reaps what ends.
+    /// The keeper reaps every child that ends.
     Reaped,
-    /// Keeper and control process do not grow.
+    /// Keeper and control process do not grow in memory or descriptors.
     Flat,
-    /// After an end, clean or not, no process of a service is left.
+    /// After the daemon's end, clean or not, no process of a service is left.
     NothingLeft,
-    /// What cannot be attributed is named, and not killed.
+    /// A process that nobody can attribute is named, and not killed.
     StraysNamed,
-    /// SIGTERM ends it with exit code 0.
+    /// SIGTERM ends the supervisor with exit code 0.
     CleanEnd,
-    /// There is never a second supervisor on one root.
+    /// Two supervisors never run on one root.
     OneSupervisor,
     /// Nothing panics.
     NoPanic,
-    /// Rows and files are those from before, or those that were asked for; what has a backup's name
-    /// is one.
+    /// Rows and files are those from before the operation, or those that it was to bring; every
+    /// backup with a final name is complete.
     Whole,
-    /// The same, asked for once more, works.
+    /// The same operation, asked for once more, works.
     NextTry,
     /// No lease, half-made database, staged file or part of a backup stays.
     Tidy,
 }
 
 impl Promise {
-    /// Those of a restore, in the order of the table.
+    /// Promises of a restore, in the order of the table.
     pub const OF_RESTORES: [Self; 5] = [
         Self::Whole,
         Self::BackInTime,
@@ -51,7 +51,7 @@ impl Promise {
         Self::Tidy,
         Self::AnswersTrue,
     ];
-    /// Those of the supervisor, in the order of the table.
+    /// Promises of the supervisor, in the order of the table.
     pub const OF_SUPERVISOR: [Self; 15] = [
         Self::LinesKept,
         Self::LinesOnce,
@@ -70,7 +70,7 @@ impl Promise {
         Self::NoPanic,
     ];
 
-    /// What is counted when it is broken.
+    /// What the report counts when the promise is broken.
     pub const fn broken(self) -> &'static str {
         match self {
             Self::LinesKept => "lines lost without a mark",

@@ -1,4 +1,4 @@
-//! What a soak has found: a row for each attack, as a table or as JSON.
+//! Findings of a soak: a row for each attack, as a table or as JSON.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::promise::Promise;
 
-/// Broken promises of one kind of which the details are kept.
+/// Details that are kept of each broken promise.
 const DETAILS_MAX: usize = 5;
 /// Characters of a detail that are kept.
 const DETAIL_CHARS: usize = 600;
 
-/// Where the threads of a soak put what they find.
+/// The findings that the threads of a soak share.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     inner: Mutex<Inner>,
@@ -32,7 +32,7 @@ struct Inner {
 }
 
 impl Findings {
-    /// A promise was broken so many times.
+    /// Records that a promise was broken `count` times.
     pub(super) fn broken(&self, promise: Promise, count: u64, detail: impl Into<String>) {
         let mut inner = self.lock();
         let entry = inner.broken.entry(promise).or_default();
@@ -43,19 +43,19 @@ impl Findings {
         }
     }
 
-    /// A move was made.
+    /// Counts a move.
     pub(super) fn moved(&self, name: &'static str) {
         *self.lock().moves.entry(name).or_default() += 1;
     }
 
-    /// A client has asked for something, and was told that it was done, or not.
+    /// Counts an operation of a client, and whether `ctl` reported it as done.
     pub(super) fn operated(&self, done: bool) {
         let mut inner = self.lock();
         inner.operations += 1;
         inner.refused += u64::from(!done);
     }
 
-    /// After a move all was back after so long.
+    /// Records how long the daemon took to be back after a move.
     pub(super) fn returned(&self, after: Duration) {
         self.lock().returns.push(after);
     }
@@ -65,17 +65,17 @@ impl Findings {
     }
 }
 
-/// One attack, and what came of it.
+/// One attack, and its findings.
 #[derive(Clone, Debug)]
 pub struct Row {
     attack: String,
     took: Duration,
-    /// Why it was not made.
+    /// Why the attack was not made.
     skipped: Option<String>,
     promises: &'static [Promise],
     moves: BTreeMap<&'static str, u64>,
     broken: BTreeMap<Promise, (u64, Vec<String>)>,
-    /// What else is worth knowing.
+    /// Further figures, for people.
     figures: Vec<String>,
 }
 
@@ -154,7 +154,7 @@ impl Row {
         format!("{} in {} s", moves.join(", "), self.took.as_secs())
     }
 
-    /// The broken ones first.
+    /// All promises with their counts, the broken promises first.
     fn verdict(&self) -> String {
         let counted = self.promises.iter();
         let counted = counted.map(|promise| (self.count(*promise), *promise));
@@ -198,9 +198,9 @@ fn returns(mut times: Vec<Duration>) -> Option<String> {
 /// All rows of a soak.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// By which the same throws can be made again.
+    /// The seed that makes the same throws again.
     pub seed: u64,
-    /// In the order of the attacks.
+    /// Rows in the order of the attacks.
     pub rows: Vec<Row>,
 }
 
@@ -210,7 +210,7 @@ impl Report {
         self.rows.iter().any(Row::is_broken)
     }
 
-    /// For programs.
+    /// The report as JSON, for programs.
     pub fn json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         json!({ "seed": self.seed, "broken": self.is_broken(), "rows": rows })

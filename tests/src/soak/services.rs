@@ -1,21 +1,22 @@
-//! The services of a soak: what each does, whose it is, and what it leaves.
+//! The services of a soak: what each service does, which client operates on it, and which processes
+//! it leaves.
 
 use std::time::Duration;
 
 use crate::{binaries::binary, site::Site};
 
-/// How much of everything a soak has.
+/// The size of a soak: services, clients and lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Services that nobody touches and that write lines.
     pub still: u32,
     /// Clients that operate on services.
     pub clients: u32,
-    /// Services of each client; nobody else touches those.
+    /// Services of each client; no other client touches these.
     pub operated: u32,
-    /// Lines that a service writes at a time.
+    /// Lines of one burst of a service.
     pub burst: u32,
-    /// Pause between two times, in milliseconds.
+    /// Pause between two bursts, in milliseconds.
     pub pause_ms: u32,
 }
 
@@ -28,7 +29,7 @@ impl Scale {
         burst: 5,
         pause_ms: 20,
     };
-    /// For `./dev soak`: 28 services, some 25,000 lines a second.
+    /// For `./dev soak`: 27 or 28 services, some 25,000 lines a second.
     pub const LONG: Self = Self {
         still: 6,
         clients: 4,
@@ -38,31 +39,32 @@ impl Scale {
     };
 }
 
-/// The service that is stopped by hand before faults, and must stay so.
+/// The service that is stopped while the disk is full, and must stay held.
 pub(super) const KEPT: &str = "kept";
-/// The service that leaves what nobody can attribute without cgroups.
+/// The service that leaves processes which nobody can attribute without cgroups.
 pub(super) const STRAY: &str = "stray";
 /// Stop timeout of a service that ignores SIGTERM.
 const STUBBORN: Duration = Duration::from_millis(300);
-/// Of one that does not: nobody ever waits for that.
+/// Stop timeout of a service that obeys SIGTERM: no stop ever takes that long.
 pub(super) const OBEDIENT: Duration = Duration::from_secs(15);
 /// Log files are rotated at this size.
 const ROTATED_AT: &str = "512K";
 
-/// The names, by what may happen to them.
+/// Names of the services, by what may happen to them.
 #[derive(Clone, Debug)]
 pub(super) struct Services {
-    /// Nobody touches them: they keep their pids as long as the keeper lives.
+    /// Services that nobody touches: they keep their pids as long as the keeper lives.
     pub(super) untouched: Vec<String>,
-    /// By client.
+    /// Services on which clients operate, by client.
     pub(super) operated: Vec<Vec<String>>,
-    /// There is one that leaves strays.
+    /// Whether one of the services leaves strays.
     pub(super) strays: bool,
     scale: Scale,
 }
 
 impl Services {
-    /// Writes the service files of a site. Strays are left where no group tells whose they are.
+    /// Writes the service files of a site. Without cgroups, nothing tells whose a stray is: only
+    /// then does a service leave strays.
     pub(super) fn write(site: &Site, scale: Scale, cgroups: bool) -> Self {
         let mut services = Self {
             untouched: Vec::new(),
@@ -74,7 +76,7 @@ impl Services {
             services.add_untouched(site, format!("still-{number}"), "", "");
         }
         let leaves = "leave=child,session,daemon,bare";
-        // Without a group nothing says whose the bare one is.
+        // Without a cgroup, nothing tells whose a `bare` child is.
         let leaves = if cgroups {
             leaves
         } else {
@@ -118,7 +120,7 @@ impl Services {
         named.cloned().chain(others).chain(strays).collect()
     }
 
-    /// Those that are up unless somebody has stopped them, and stay up.
+    /// Services that stay up unless somebody has stopped them.
     pub(super) fn steady(&self) -> Vec<&str> {
         let named = self.untouched.iter().chain(self.operated.iter().flatten());
         named.map(String::as_str).chain([KEPT]).collect()
@@ -185,7 +187,7 @@ impl Services {
                 {more}
             "#
         );
-        // Renamed: a reconfiguration that somebody else asked for never reads half a file.
+        // Renamed into place: a reconfiguration by another client never reads half a file.
         let path = site.path(&format!("etc/mattervisor/services.d/{name}.toml"));
         let new = site.path(&format!("{name}.new"));
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));

@@ -1,4 +1,4 @@
-//! The daemon under attack. Nothing here fails a test: what does not work is an answer.
+//! The daemon under attack. A failure here is a value that the caller judges, and fails no test.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -21,21 +21,21 @@ use crate::{
     wait,
 };
 
-/// Within this everything must be back, on a busy machine.
+/// Everything must be back within this time, on a busy machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
-/// After this long `ctl` gives up waiting for an answer.
+/// `ctl` waits this long for an answer.
 const CTL_TIMEOUT: &str = "40s";
-/// And after this long we do.
+/// The soak waits this long for `ctl` or the keeper to end.
 const CTL_LIMIT: Duration = Duration::from_secs(60);
-/// Between two looks at the status.
+/// Pause between two looks at the status.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Of what the supervisor has said, for who asks why it is not back.
+/// Lines of the supervisor's output that a failure quotes.
 const LAST_LINES: usize = 4;
 
-/// What came of asking.
+/// Exit and output of a `ctl` that was run.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    /// Exit code of `ctl`; none: it had not ended in time.
+    /// Exit code of `ctl`; `None` if `ctl` has not ended in time.
     pub(super) code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -46,7 +46,7 @@ impl Answer {
         self.code == Some(0)
     }
 
-    /// All that it said, in one line.
+    /// Standard output and standard error, in one line.
     pub(super) fn text(&self) -> String {
         format!("{} {}", self.stdout, self.stderr)
             .trim()
@@ -57,7 +57,7 @@ impl Answer {
 /// A daemon on a site of its own.
 pub(super) struct Subject {
     keeper: Mutex<Option<Child>>,
-    /// Grows whenever the keeper is about to die, and when another is up.
+    /// Grows when the keeper is about to be killed, and when another keeper is started.
     epoch: AtomicU64,
     pub(super) site: Site,
 }
@@ -75,15 +75,15 @@ impl Subject {
         self.site.root()
     }
 
-    /// Starts it. It need not answer yet.
+    /// Starts the supervisor, and does not wait for an answer.
     pub(super) fn start(&self) {
         let child = self.site.spawn_supervisor();
         *self.keeper() = Some(child);
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Odd while a keeper is there that nobody has killed yet. Who has read the same odd number
-    /// before and after knows that it was one and the same.
+    /// Odd while a keeper runs that nobody has killed yet. The same odd number at two moments means
+    /// that the same keeper ran all the time between them.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
     }
@@ -94,20 +94,20 @@ impl Subject {
         i32::try_from(pid).unwrap_or(0)
     }
 
-    /// Pid of a control process, if there is one just now.
+    /// Pid of a control process, if one runs at this moment.
     pub(super) fn control_pid(&self) -> Option<i32> {
         let children = children(self.keeper_pid()).into_iter();
         let controls = children.filter(|pid| alive(*pid) && is_control(*pid));
-        // While one replaces another, the newer.
+        // While one control process replaces another, the newer has the higher pid.
         controls.max()
     }
 
-    /// A control process, which may take a moment to come.
+    /// Waits until a control process runs; `None` if none comes in time.
     pub(super) fn wait_control(&self) -> Option<i32> {
         wait::within(LIMIT, || self.control_pid())
     }
 
-    /// SIGKILL for the keeper, and with it for another process. Its exit is taken.
+    /// Sends SIGKILL to the keeper, and with it to another process, and reaps the keeper.
     pub(super) fn kill_keeper(&self, with: Option<i32>) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         if let Some(mut child) = self.keeper().take() {
@@ -119,13 +119,14 @@ impl Subject {
         }
     }
 
-    /// The keeper has ended by itself, in words.
+    /// Exit status of a keeper that has ended by itself, in words.
     pub(super) fn has_ended(&self) -> Option<String> {
         let status = self.keeper().as_mut()?.try_wait().ok().flatten()?;
         Some(status.to_string())
     }
 
-    /// SIGTERM; the exit code, or 128 + the number of the signal. None: it does not end.
+    /// Sends SIGTERM; returns the exit code, or 128 + the number of the signal. `None`: the keeper
+    /// does not end.
     pub(super) fn stop(&self) -> Option<i32> {
         let mut keeper = self.keeper();
         let child = keeper.as_mut()?;
@@ -156,13 +157,13 @@ impl Subject {
         }
     }
 
-    /// The status, if it can be had.
+    /// The status, if `ctl` prints one.
     pub(super) fn status(&self) -> Option<StatusReply> {
         let answer = self.ctl(&["status", "--format", "json"]);
         serde_json::from_str(&answer.stdout).ok()
     }
 
-    /// Waits until these services are as wanted; else says what is not.
+    /// Waits until these services are as wanted; an error names the states of those that are not.
     pub(super) fn wait_for(
         &self,
         names: &[&str],
@@ -196,13 +197,13 @@ impl Subject {
         Err(format!("after {LIMIT:?}: {why}"))
     }
 
-    /// What the supervisor and its control processes have said so far.
+    /// All output of the supervisor and its control processes so far.
     pub(super) fn said(&self) -> String {
         let bytes = std::fs::read(self.site.path("supervisor.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last of it, in one line.
+    /// The last lines of all output, in one line.
     pub(super) fn last_said(&self) -> String {
         let said = self.said();
         let lines: Vec<&str> = said.lines().collect();
@@ -223,7 +224,7 @@ impl Drop for Subject {
     }
 }
 
-/// Whether a process is a control process that has been executed.
+/// Whether a process is a control process that is past its exec.
 pub(super) fn is_control(pid: i32) -> bool {
     command_line(pid).contains(" control --root")
 }

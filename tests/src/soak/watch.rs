@@ -1,4 +1,4 @@
-//! Looking at /proc: whose processes there are, and whether two runs of one service live at a
+//! Looks at /proc: which processes a soak has, and whether two runs of one service live at the same
 //! moment.
 
 use std::{
@@ -13,41 +13,41 @@ use crate::{processes, wait};
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Left without anything that says whose it is.
+/// Kind of a process that was left without anything that tells whose it is.
 pub(super) const STRAY: &str = "stray";
 
 /// A living process of a soak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: i32,
-    /// Distinguishes it from a later one of the same pid.
+    /// Start time; distinguishes the process from a later process with the same pid.
     start: u64,
     pub(super) service: String,
-    /// The main process of the run to which it belongs.
+    /// Pid of the main process of the run to which the process belongs.
     pub(super) run: i32,
-    /// Which kind of process was left; `None`: it is a main process, or one that it is just
-    /// forking.
+    /// Which kind of process was left; `None` for a main process, and for a child of it between
+    /// fork and exec.
     pub(super) kind: Option<String>,
 }
 
 impl Process {
-    /// It still lives.
+    /// Whether the process still lives.
     pub(super) fn lives(&self) -> bool {
         stat(self.pid).is_some_and(|it| it.lives && it.start == self.start)
     }
 
-    /// It is the main process of its run.
+    /// Whether the process is the main process of its run.
     pub(super) fn is_main(&self) -> bool {
         self.kind.is_none() && self.pid == self.run
     }
 
-    /// Nothing says whose it is.
+    /// Whether nothing tells whose the process is.
     pub(super) fn is_stray(&self) -> bool {
         self.kind.as_deref() == Some(STRAY)
     }
 }
 
-/// What lives of a soak on this root.
+/// The living processes of a soak on this root.
 pub(super) fn processes(root: &Path) -> Vec<Process> {
     let site = format!("site={}", root.display());
     let all = processes::pids().into_iter();
@@ -75,7 +75,7 @@ fn process(pid: i32, site: &str) -> Option<Process> {
     let kind = value("kind").map(str::to_owned);
     let run = match value("run") {
         Some(run) => run.rsplit('-').next()?.parse().ok()?,
-        // Between fork and exec it shows the words of its parent.
+        // Between fork and exec a child shows the words of its parent.
         None if words == self::words(stat.parent).unwrap_or_default() => stat.parent,
         None => pid,
     };
@@ -103,7 +103,7 @@ struct Stat {
 
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name, which may hold anything: state, parent, and as the 20th the start.
+    // After the name, which may hold anything: state, parent, and the start time as the 20th field.
     let fields: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
     Some(Stat {
         lives: !matches!(*fields.first()?, "Z" | "X"),
@@ -112,7 +112,7 @@ fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
-/// Looks again and again until `over`.
+/// Looks at the processes until `over`, and reports each set of runs once.
 pub(super) fn watch(root: &Path, found: &Findings, over: impl Fn() -> bool) {
     let mut told = BTreeSet::new();
     while !over() {
@@ -126,8 +126,9 @@ pub(super) fn watch(root: &Path, found: &Findings, over: impl Fn() -> bool) {
     }
 }
 
-/// Services with processes of several runs. A process that was seen first and still lives now was
-/// there at the same moment as the last.
+/// Services with processes of several runs at the same moment. The second pass asks who still
+/// lives: a process that was seen first and lives now was there together with the process seen
+/// last.
 fn two_of_one(seen: &[Process]) -> Vec<(String, BTreeSet<i32>)> {
     let runs = |living: &dyn Fn(&Process) -> bool, of: Option<&String>| {
         let mut runs: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();

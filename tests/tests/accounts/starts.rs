@@ -1,4 +1,4 @@
-//! Each start takes the account of its service as it is then.
+//! Each start of a service looks its account up anew.
 
 use std::fs;
 
@@ -6,7 +6,8 @@ use mattervisor_tests::{Site, StatusExt, need, status_field};
 
 use super::{private_etc, site_with_a_neighbour};
 
-/// Writes the supervisor's own `passwd` or `group` anew, without this name and with this line.
+/// Replaces the line of `name` in the supervisor's own `passwd` or `group`; without a `line`
+/// removes it.
 fn set_entry(site: &Site, file: &str, name: &str, line: Option<&str>) {
     let path = site.path("machine-etc").join(file);
     let text = fs::read_to_string(&path).unwrap();
@@ -21,8 +22,8 @@ fn uid_of(site: &Site, name: &str) -> String {
     ids.split('\t').next().unwrap_or_default().to_owned()
 }
 
-/// Whoever changes an account and restarts what runs as it has it so, without a word to the
-/// supervisor; one that is gone fails what names it, and nothing runs under its number.
+/// A restart takes a changed account without any command to the supervisor. A service whose account
+/// is gone fails, and no process runs under the old number.
 #[test]
 fn every_start_takes_the_account_as_it_is_now() {
     need!(private_etc());
@@ -76,7 +77,8 @@ fn every_start_takes_the_account_as_it_is_now() {
     assert_eq!(uid_of(&site, "app"), "7773");
 }
 
-/// As systemd has it: a number needs no account. Its group must be named, since it has none.
+/// A numeric user needs no account, as in systemd. Without an account it has no primary group, so
+/// the service file must name a group.
 #[test]
 fn a_number_without_an_account_will_do_for_a_user() {
     need!(private_etc());

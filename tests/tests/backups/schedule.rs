@@ -1,4 +1,4 @@
-//! Backups by the clock, and the notice when there is none.
+//! Scheduled backups, and the alert when none was made.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ctl, listed, stack};
 use crate::{faults::Disk, stack::Stack};
 
-/// What the program that is told of something has written down.
+/// The lines that the notification command has written.
 fn told(stack: &Stack) -> Vec<String> {
     let text = fs::read_to_string(stack.site.path("told")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -32,7 +32,7 @@ fn is_set(stack: &Stack, name: &str) -> bool {
     metric(stack, name).unwrap() > 0.5
 }
 
-/// A schedule of backups to a disk that is not mounted.
+/// A stack with scheduled backups to `mount`, where no disk is mounted yet.
 fn scheduled(bin: PathBuf, mount: &str) -> Stack {
     let stack = stack(bin, "");
     let site = &stack.site;
@@ -55,12 +55,12 @@ fn scheduled(bin: PathBuf, mount: &str) -> Stack {
             command = ["sh", "{tell}"]
         "#
     ));
-    // Retry at once, not some minutes later.
+    // Without jitter an overdue run starts at once, not some minutes later.
     site.service("backup", "[schedule]\njitter = '0s'\n");
     stack
 }
 
-/// Sets the time of the last backup far back.
+/// Dates the last scheduled run far back, so that a backup is due at the next start.
 fn owe(stack: &Stack) {
     let past = json!({
         "until": { "backup": 1_000_000 },
@@ -70,8 +70,8 @@ fn owe(stack: &Stack) {
     fs::write(path, past.to_string()).unwrap();
 }
 
-/// By the clock: not mounted, told as failed and as overdue; mounted, made, and old ones are
-/// removed.
+/// While the disk is missing, the scheduled backup is reported as failed and as overdue. Once the
+/// disk is mounted, backups succeed, the recovery is reported, and old backups are removed.
 #[test]
 fn a_schedule_makes_backups_and_tells_when_there_is_none() {
     let bin = need!(postgres());
@@ -107,7 +107,8 @@ fn a_schedule_makes_backups_and_tells_when_there_is_none() {
     assert_eq!(metric(&stack, good), None);
     assert!(is_set(&stack, "service_next_run_timestamp_seconds"));
 
-    // What it knows outlives the daemon; a backup elsewhere does not count.
+    // The failure outlives a restart of the supervisor, and a backup to another directory does not
+    // clear it.
     assert_eq!(stack.site.stop(), 0, "{}", stack.site.supervisor_log());
     stack.start();
     let elsewhere = stack.site.path("elsewhere");

@@ -1,12 +1,12 @@
-//! What must be as it was after a configuration was refused.
+//! The state of a site that a refused configuration must not change.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use api::ServiceState;
 use mattervisor_tests::Site;
 
-/// Files below a directory with their content; what tells who asked, and which plan has
-/// stood the test of time, is left out.
+/// Every file of the site with its content, except the history of changes and `kept-plans.json`,
+/// which a refusal or the passing of time may change.
 pub(super) fn files(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut left = vec![site.path("var/lib"), site.path("run"), site.path("etc")];
@@ -28,14 +28,15 @@ pub(super) fn files(site: &Site) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// What runs: name, state and pid of every service that does.
+/// Name, state and pid of every enabled service.
 pub(super) fn running(site: &Site) -> Vec<(String, ServiceState, Option<i32>)> {
     let services = site.status().services.into_iter();
     let running = services.filter(|it| it.enabled);
     running.map(|it| (it.name, it.state, it.pid)).collect()
 }
 
-/// `said` must be in the message; it is the whole first line of `check-config` otherwise.
+/// Asserts that `check-config` fails with `said` in its output, and that `reconfigure` fails with
+/// the same first error.
 pub(super) fn check(site: &Site, name: &str, said: &str) {
     let checked = site.ctl(&["check-config"]);
     assert_eq!(checked.code, 1, "{name}: {}", checked.both());
@@ -54,7 +55,7 @@ pub(super) fn check(site: &Site, name: &str, said: &str) {
     );
 }
 
-/// Lets a broken configuration be asked for in every way, and holds the site to what it was.
+/// A snapshot of the site, with which each refusal is compared.
 pub(super) struct Refusal {
     files: BTreeMap<PathBuf, Vec<u8>>,
     running: Vec<(String, ServiceState, Option<i32>)>,

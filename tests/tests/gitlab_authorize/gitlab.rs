@@ -21,7 +21,7 @@ pub(crate) struct Gitlab {
 }
 
 impl Gitlab {
-    /// Starts it with its data below the root of the site, and returns once it answers.
+    /// Starts the stand-in with its data below the root of the site, and returns once it answers.
     pub(crate) fn start(site: &Site, environment: &[(&str, &str)]) -> Self {
         let (port, data) = (free_port(), site.path("gitlab"));
         let mut command = Command::new(binary("gitlab"));
@@ -44,7 +44,7 @@ impl Gitlab {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Its applications, with their secrets.
+    /// The stand-in's applications, with their secrets.
     pub(super) fn applications(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.data.join("state.json")).unwrap_or_default();
         let state: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -54,7 +54,7 @@ impl Gitlab {
             .unwrap_or_default()
     }
 
-    /// Makes an application by its API, as another tool would.
+    /// Makes an application over the API, as another tool would.
     pub(super) fn add(&self, name: &str, redirects: &str) -> Value {
         let mut curl = Command::new("curl");
         curl.args([
@@ -81,7 +81,7 @@ pub(super) fn both_uris() -> String {
     format!("{SITE_URL}/signup/gitlab/complete\n{SITE_URL}/login/gitlab/complete")
 }
 
-/// A host with a Mattermost of that address; no supervisor runs.
+/// A site whose Mattermost has the address [`SITE_URL`]; no supervisor runs.
 pub(super) fn host(site_file: &str) -> Site {
     let mut site = Site::new();
     site.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
@@ -101,8 +101,7 @@ pub(super) fn host(site_file: &str) -> Site {
     site
 }
 
-/// `ctl gitlab VERB` with the administrator's token; nothing that it says may hold a token or a
-/// secret.
+/// `ctl gitlab VERB` with the administrator's token; no output may hold a token or a secret.
 pub(super) fn ask(site: &Site, verb: &str, more: &[&str]) -> Ctl {
     let token = site.file("root-token");
     let said = site.ctl(&[&["gitlab", verb, "--token-file", &token], more].concat());
@@ -121,7 +120,7 @@ pub(super) fn secrets(site: &Site) -> toml::Table {
     mattermost.cloned().unwrap_or_default()
 }
 
-/// Id and secret here are those of the one application there.
+/// Asserts that the id and secret stored here are those of GitLab's only application.
 pub(super) fn agree(site: &Site, gitlab: &Gitlab) {
     let (here, there) = (secrets(site), gitlab.applications());
     assert_eq!(there.len(), 1, "{there:?}");

@@ -1,11 +1,11 @@
-//! What GitLab, or whatever answers in its place, refuses, and what is not accepted of it.
+//! Refusals by GitLab, or by another server in its place, and answers that `ctl` does not accept.
 
 use std::process::Command;
 
 use mattervisor_tests::{Running, eventually, free_port, http_get, need, nginx, openssl};
 
 use super::gitlab::{Gitlab, SITE_URL, agree, ask, both_uris, host, secrets};
-/// What is refused, with what to do; and nothing is made or stored.
+/// Every refusal says what to do, and nothing is made or stored.
 #[test]
 fn every_refusal_says_what_to_do() {
     let site = host("");
@@ -77,7 +77,7 @@ fn every_refusal_says_what_to_do() {
     );
 }
 
-/// What answers is something else than GitLab.
+/// A server that answers in another way than GitLab is recognised.
 #[test]
 fn another_server_is_not_taken_for_gitlab() {
     let mut site = host("");
@@ -103,8 +103,8 @@ fn another_server_is_not_taken_for_gitlab() {
     }
 }
 
-/// The secret is told once. Without it here there is a way on; with a wrong one, or an application
-/// that is gone, too.
+/// GitLab tells a secret once. A secret that is lost or wrong here, and an application that is
+/// gone, are noticed, and `reauthorize` mends them.
 #[test]
 fn a_secret_that_is_lost_or_wrong_is_noticed() {
     let site = host("");
@@ -136,8 +136,8 @@ fn a_secret_that_is_lost_or_wrong_is_noticed() {
     agree(&site, &gitlab);
 }
 
-/// By HTTPS: an authority that is not known is refused with the way out, and taken with
-/// `--ca-file`; plain HTTP that redirects is not followed.
+/// Over HTTPS: a certificate of an unknown authority is refused with a hint at `--ca-file`, and
+/// accepted with that option. A redirect from plain HTTP is not followed.
 #[test]
 fn tls_is_checked_and_an_own_authority_can_be_given() {
     let program = need!(nginx());

@@ -1,4 +1,4 @@
-//! What cannot be stored here is not made there, or is removed again.
+//! An application that cannot be stored here is not made in GitLab, or is removed again.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -12,7 +12,8 @@ use std::{
 use mattervisor_tests::{Site, binary, install, run};
 
 use super::gitlab::{Gitlab, ROOT, ask, host};
-/// A user who may not: the files' readers first, then the directory. Nothing is made in GitLab.
+/// A user who may write neither the directory nor, in the second try, read the file of secrets is
+/// refused. Nothing is made in GitLab.
 #[test]
 fn what_cannot_be_stored_is_not_made() {
     let site = host("");
@@ -65,7 +66,7 @@ fn what_cannot_be_stored_is_not_made() {
     assert!(gitlab.applications().is_empty());
 }
 
-/// Where another user can read it.
+/// Copies the catalogue to where another user can read it.
 fn copied_catalog(site: &Site) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
     let to = site.path("services.d");
@@ -73,7 +74,8 @@ fn copied_catalog(site: &Site) -> PathBuf {
     to
 }
 
-/// What cannot be stored although it could a moment ago is unmade again.
+/// The file of secrets is spoilt between the check and the store: the new application is removed
+/// from GitLab again.
 #[test]
 fn an_application_that_could_not_be_stored_is_removed_again() {
     let site = host("");
@@ -95,8 +97,8 @@ fn an_application_that_could_not_be_stored_is_removed_again() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "[broken");
 }
 
-/// A GitLab for three requests: an empty list, a new application, its removal. With the second one
-/// somebody spoils the file.
+/// A GitLab for three requests: an empty list, a new application, its removal. With the second
+/// request the file of secrets is spoilt.
 fn scripted(file: PathBuf) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

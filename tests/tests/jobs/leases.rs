@@ -1,4 +1,5 @@
-//! Leases: a job's right to keep services stopped. A lease ends with its job, whatever dies.
+//! Leases: a job's right to keep services stopped. A lease ends with its job, whatever process
+//! dies.
 
 use std::fs;
 
@@ -68,7 +69,7 @@ fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
         "{refused:?}"
     );
     site.ctl(&["reconfigure", "--dry-run"]).ok();
-    // Without names, `ctl start` means what can be started.
+    // Without names, `ctl restart` leaves out the services that a job keeps stopped.
     site.ctl(&["restart"]);
     assert!(is_down(&site.status()));
     fs::write(go, "").unwrap();
@@ -82,7 +83,7 @@ fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
     assert_eq!(outcome(&site, "one").results[0].verdict, Verdict::Done);
 }
 
-/// SIGHUP is not lost: it waits until nothing is kept stopped any more.
+/// A SIGHUP during a lease is not lost: its reconfigure waits for the end of the lease.
 #[test]
 fn a_hangup_waits_for_the_end_of_a_lease() {
     let mut site = Site::new();
@@ -107,7 +108,8 @@ fn a_hangup_waits_for_the_end_of_a_lease() {
     });
 }
 
-/// Whatever dies while services are kept stopped: the work is done in the end, once, and they run.
+/// Whatever process dies while services are kept stopped, the job completes and the services run
+/// again.
 #[test]
 fn a_lease_ends_whoever_dies() {
     for victims in [
@@ -154,7 +156,7 @@ fn a_lease_ends_whoever_dies() {
     }
 }
 
-/// A job that is stopped or has failed gives its lease back, and the services come up.
+/// The lease of a job that is stopped or has failed ends, and the services come up.
 #[test]
 fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
     let mut site = site(&["lease=base", "sleep"], JOB);
@@ -169,7 +171,7 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         "{stopped:?} {ended:?}"
     );
     assert!(
-        ended.results[0].detail.contains("stopped by root"),
+        ended.results[0].full_state().contains("stopped by root"),
         "{ended:?}"
     );
     assert_eq!(runs(&site), 1);
@@ -187,7 +189,7 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         "that was somebody else's word"
     );
     site.ctl(&["start", "base"]).ok();
-    // An ordered shutdown ends all, and the next start knows nothing of it.
+    // An orderly shutdown ends job and lease, and the next start does not resume them.
     begin(&site, "three");
     site.wait_for("base is down", is_down);
     assert_eq!(site.stop(), 0);
@@ -223,7 +225,7 @@ fn nothing_of_a_job_outlives_the_keeper() {
     );
 }
 
-/// Only a job that runs has anything stopped, and it never stops itself.
+/// Only a running job gets a lease, and never on itself or on a service that it requires.
 #[test]
 fn a_lease_is_refused_to_all_others() {
     let mut site = Site::new();

@@ -1,4 +1,4 @@
-//! What people are told of, and how often.
+//! The occasions of notifications, and how often each one is sent.
 
 use std::{fs, path::Path};
 
@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 
 use super::{hooks::Hooks, site_file};
 
-/// A service that crashes again and again: three messages, then silence; status and events say
-/// that it flaps, also after the control process was replaced.
+/// A crash loop causes two messages, the second of which says that the service flaps, and then
+/// none. Status and events say so as well, also after the control process was replaced.
 #[test]
 fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
     let hooks = Hooks::new(&[]);
@@ -53,7 +53,7 @@ fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
     assert_eq!(hooks.posted().len(), 2, "{:?}", hooks.posted());
 }
 
-/// A health probe that says no, and then yes again.
+/// A health probe that fails, and then succeeds again.
 #[test]
 fn what_is_unhealthy_is_told() {
     let hooks = Hooks::new(&[]);
@@ -80,7 +80,7 @@ fn what_is_unhealthy_is_told() {
     assert!(text.contains("a has recovered"), "{text}");
 }
 
-/// A package has put another program in the place of the one that runs.
+/// A package has replaced a program whose process still runs.
 #[test]
 fn a_program_that_was_replaced_is_told_once() {
     let hooks = Hooks::new(&[]);
@@ -96,7 +96,7 @@ fn a_program_that_was_replaced_is_told_once() {
     site.start_ready();
     fs::remove_file(&program).unwrap();
     install(&binary("testchild"), &program);
-    // What a start has changed is looked at soon.
+    // A start makes the supervisor check the programs of services soon.
     site.ctl(&["restart", "b"]).ok();
     let posted = hooks.wait(1);
     let text = posted[0].body["text"].as_str().unwrap();
@@ -107,7 +107,7 @@ fn a_program_that_was_replaced_is_told_once() {
     assert!(text.contains("ctl restart a"), "{text}");
 }
 
-/// A disk with little room left.
+/// A nearly full disk below a directory of a service.
 #[test]
 fn a_disk_that_is_nearly_full_is_told() {
     if !nix::unistd::geteuid().is_root() {
@@ -140,7 +140,7 @@ fn a_disk_that_is_nearly_full_is_told() {
     drop(disk);
 }
 
-/// A disk of a megabyte.
+/// A tmpfs of one MiB, unmounted on drop.
 struct Small<'a>(&'a Path);
 
 impl<'a> Small<'a> {

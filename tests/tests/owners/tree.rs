@@ -1,4 +1,4 @@
-//! What lies on the disk: whose it is, its mode and its content.
+//! Snapshots of directories: owner, mode and content of each file.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use std::{
 
 /// Owner, group and mode.
 pub(super) type Rights = (u32, u32, u32);
-/// The same, the inode and the content.
+/// Rights, inode and content.
 pub(super) type File = (Rights, u64, Vec<u8>);
 
-/// All that lies below, by its path, with what one wants to know of it.
+/// Each path below a directory for which `look` gives a value, with that value.
 pub(super) fn tree<T>(dir: &Path, look: &dyn Fn(&Path) -> Option<T>) -> BTreeMap<PathBuf, T> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten() {
@@ -32,7 +32,7 @@ pub(super) fn rights(path: &Path) -> Option<Rights> {
     Some((now.uid(), now.gid(), now.mode()))
 }
 
-/// Of what neither a database nor the supervisor writes by itself.
+/// Rights, inode and content of a file, unless the database or the supervisor writes it by itself.
 pub(super) fn file(path: &Path) -> Option<File> {
     let text = path.display().to_string();
     let own = [
@@ -56,7 +56,7 @@ pub(super) fn file(path: &Path) -> Option<File> {
     ))
 }
 
-/// Says which file has changed, and from what to what.
+/// Fails with the file that has changed, its old and its new state.
 pub(super) fn assert_same(now: &BTreeMap<PathBuf, File>, before: &BTreeMap<PathBuf, File>) {
     let words = |file: Option<&File>| {
         file.map(|(rights, inode, content)| {

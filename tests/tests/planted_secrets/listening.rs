@@ -1,12 +1,12 @@
-//! Everything that could say a secret is asked or read.
+//! Asks or reads everything that could give a secret away.
 
 use std::{fs, os::unix::fs::MetadataExt};
 
 use mattervisor_tests::Site;
 
 use super::planted::Planted;
-/// Files that must hold a secret: their owner's alone, or root's and to be read by a service's
-/// group.
+/// Files that must hold a secret: readable for their owner alone, or root's and readable for a
+/// service's group.
 const HOLDERS: [&str; 11] = [
     "etc/mattervisor/mattervisor.toml",
     "etc/mattervisor/secrets.toml",
@@ -21,7 +21,7 @@ const HOLDERS: [&str; 11] = [
     "var/lib/mattervisor/previous",
 ];
 
-/// Every file under the root, but those that must hold them.
+/// Notes every file under the root, except the files that must hold secrets: these must be private.
 pub(super) fn search_files(site: &Site, planted: &mut Planted, running: bool) {
     let mut left = vec![site.root().to_owned()];
     let mut kept = 0;
@@ -29,7 +29,7 @@ pub(super) fn search_files(site: &Site, planted: &mut Planted, running: bool) {
         for entry in fs::read_dir(&dir).unwrap().flatten() {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
             if kind.is_dir() {
-                // What the database writes is looked at once, when it is down.
+                // The database's files are searched once, when the database is down.
                 if running && path.ends_with("postgresql/data") {
                     continue;
                 }
@@ -61,7 +61,8 @@ pub(super) fn search_files(site: &Site, planted: &mut Planted, running: bool) {
     assert!(kept >= 3, "the secrets are nowhere at all");
 }
 
-/// Command lines of all processes of the root, and the environment of the supervisor itself.
+/// Notes the command lines of all processes of the root, and the environment of the supervisor
+/// itself.
 pub(super) fn search_processes(site: &Site, planted: &mut Planted) {
     for pid in site.processes() {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();

@@ -39,7 +39,7 @@ fn mistakes(own: &str) -> Vec<String> {
     ]
 }
 
-/// Broken files in which the secrets stand where the mistakes are.
+/// Writes each mistake into one of the two files, and notes what the commands say about it.
 pub(super) fn break_everything(site: &Site, planted: &mut Planted, site_file: &str, secrets: &str) {
     let own = planted.plant("a broken line");
     let path = site.path("etc/mattervisor/secrets.toml");
@@ -71,7 +71,7 @@ pub(super) fn break_everything(site: &Site, planted: &mut Planted, site_file: &s
         }
         private(kept, own_file);
     }
-    // Readable by others, and asked for by SIGHUP.
+    // A file that others may read, loaded by `ctl` and by SIGHUP.
     private(
         &format!("mattermost.gitlab_secret = '{own}'\n{site_file}"),
         &file,

@@ -1,16 +1,16 @@
-//! The secrets, what was said, and the search of the one for the other.
+//! The planted secrets, the noted output, and the search for the secrets in the output.
 
 use mattervisor_tests::Ctl;
-/// What was planted: where, and what to look for.
+/// Each secret with the place where it was planted, and the output to be searched.
 #[derive(Default)]
 pub(super) struct Planted {
     pub(super) secrets: Vec<(&'static str, String)>,
-    /// What was said and by whom.
+    /// Each output, with its source.
     said: Vec<(String, String)>,
 }
 
 impl Planted {
-    /// A new secret, for this place. It has what encodings change.
+    /// A new secret for this place. The secret has characters that encodings change.
     pub(super) fn plant(&mut self, place: &'static str) -> String {
         let number = self.secrets.len();
         let secret = format!(
@@ -30,7 +30,7 @@ impl Planted {
         self.note(what, told.both());
     }
 
-    /// Fails the test for each place where one has come out.
+    /// Fails the test, and names each place where a secret has come out.
     pub(super) fn search(&self) {
         assert!(!self.secrets.is_empty() && !self.said.is_empty());
         let mut leaks = Vec::new();
@@ -47,7 +47,8 @@ impl Planted {
     }
 }
 
-/// The secret as it is, percent-encoded, and what is the same of it in base64 wherever it begins.
+/// The secret as it is, percent-encoded, and the part of its base64 that does not depend on what
+/// stands around it, for each of the three positions where it may begin.
 fn disguises(secret: &str) -> Vec<String> {
     let percent: String = secret
         .bytes()
@@ -65,7 +66,8 @@ fn disguises(secret: &str) -> Vec<String> {
         let mut bytes = vec![0; skipped];
         bytes.extend(secret.bytes());
         let text = base64(&bytes);
-        // The first characters have bits of what stands before, the last of what comes behind.
+        // The first characters hold bits of what stands before the secret, the last of what comes
+        // behind.
         let first = [0, 2, 3][skipped];
         let whole = bytes.len() / 3 * 4;
         all.push(text[first..whole].to_owned());
@@ -89,7 +91,7 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
-/// The search finds what it is to find.
+/// The search finds a secret in each of its disguises.
 #[test]
 fn a_secret_is_found_in_every_disguise() {
     let mut planted = Planted::default();

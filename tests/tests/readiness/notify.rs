@@ -1,9 +1,9 @@
-//! Readiness by `sd_notify`: who may send, and what its other messages do.
+//! Readiness by `sd_notify`: who may send, and the effect of the other messages.
 
 use mattervisor_tests::{Site, StatusExt};
 
-/// Behaviour 18: RELOADING of any service that has a notify socket lasts until its READY, however
-/// it was begun, and its end in between is an end.
+/// Behaviour 18: a service with a notify socket may begin a reload by itself, which lasts until its
+/// READY=1; a service that ends meanwhile has failed.
 #[test]
 fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
     let mut site = Site::new();
@@ -14,7 +14,7 @@ fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
         "notify=READY=1",
         "sleep",
     ];
-    // Not by its readiness: exec is enough for that.
+    // The service is ready once it is executed; the notify socket is for the reload.
     site.child("a", &begins, "notify_access = 'all'");
     let dies = ["notify=RELOADING=1", &format!("wait-file={die}"), "exit=5"];
     site.child(
@@ -39,8 +39,8 @@ fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
     );
 }
 
-/// Behaviour 19: what another service's process says on a notify socket is not believed; what a
-/// child of the service itself says is.
+/// Behaviour 19: a notify socket ignores messages of another service's processes, and accepts
+/// messages of its own service's children.
 #[test]
 fn b19_messages_from_other_services_are_rejected() {
     let mut site = Site::new();
@@ -68,7 +68,7 @@ fn b19_messages_from_other_services_are_rejected() {
     site.wait_log("liar", |line| line == "lied");
     let status = site.wait_state("honest", "running");
     assert!(status.ready("honest"));
-    // Whatever was sent before this change has been seen by now.
+    // Messages that were sent before this restart have been read when it ends.
     site.ctl(&["restart", "liar"]).ok();
     let status = site.status();
     assert_eq!(status.state("victim"), "starting", "{status:#?}");
@@ -99,7 +99,8 @@ fn b20_extend_timeout_prolongs_the_start() {
     assert!(status.ready("asks"));
 }
 
-/// Behaviour 18: READY after RELOADING ends the reload; an end while reloading is an end.
+/// Behaviour 18: READY after RELOADING ends the reload; a service that ends while it reloads has
+/// failed.
 #[test]
 fn b18_reload_lasts_until_ready_and_an_exit_does_not_leave_it_reloading() {
     let mut site = Site::new();

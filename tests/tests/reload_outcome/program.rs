@@ -2,8 +2,8 @@
 
 use mattervisor_tests::Site;
 
-/// A program that takes its file when it starts and at SIGHUP, except one with the word "bad" in
-/// it, as servers do. What it runs with is in another file.
+/// A program that loads its file when it starts and at SIGHUP, as servers do; at SIGHUP it rejects
+/// a file with the word "bad". It writes what it has loaded into another file.
 pub(super) struct Program {
     pub(super) file: String,
     pub(super) loaded: String,
@@ -25,7 +25,7 @@ impl Program {
         ]
     }
 
-    /// How it is reloaded and what of it is rendered.
+    /// The keys of its service: how to reload it, and its rendered file.
     pub(super) fn more(&self, reload: &str) -> String {
         let file = &self.file;
         format!(
@@ -43,7 +43,7 @@ impl Program {
         )
     }
 
-    /// Asks what it runs with.
+    /// The confirmation of a reload: looks for the token in what the program has loaded.
     pub(super) fn asks(&self) -> String {
         let loaded = &self.loaded;
         format!(

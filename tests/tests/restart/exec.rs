@@ -1,9 +1,10 @@
-//! What cannot be executed, or ends at once.
+//! Programs that cannot be executed, or that end at once.
 
 use api::ServiceState;
 use mattervisor_tests::{Site, StatusExt, stamps};
 
-/// Behaviour 12: what cannot be executed has failed, with stage and reason, and is not retried.
+/// Behaviour 12: a service whose program cannot be executed has failed, with stage and reason, and
+/// is not retried.
 #[test]
 fn b12_exec_failure_names_the_stage_and_the_reason() {
     let mut site = Site::new();
@@ -42,7 +43,7 @@ fn b12_exec_failure_names_the_stage_and_the_reason() {
     assert!(status.ready("fine"));
 }
 
-/// Behaviour 13: a child that ends before anybody looks is counted once.
+/// Behaviour 13: a child that ends before its start is noticed is counted once.
 #[test]
 fn b13_an_end_before_exec_is_noticed_is_handled_once() {
     let mut site = Site::new();

@@ -13,7 +13,7 @@ use super::{
 
 pub(super) const MATTERMOSTS: [&str; 3] = ["postgresql", "mattermost", "nginx"];
 
-/// Both hosts, and the application that GitLab knows Mattermost by.
+/// Both hosts, and the application by which GitLab knows Mattermost.
 pub(super) struct Both<'n> {
     network: &'n Network,
     authority: Option<&'n Authority>,
@@ -24,7 +24,7 @@ pub(super) struct Both<'n> {
 }
 
 impl<'n> Both<'n> {
-    /// Both run, and GitLab knows Mattermost as an administrator has told it.
+    /// Starts both hosts; GitLab has the application that an administrator has added.
     pub(super) fn start(
         network: &'n Network,
         authority: Option<&'n Authority>,
@@ -37,7 +37,7 @@ impl<'n> Both<'n> {
         both
     }
 
-    /// GitLab runs. Mattermost does not yet, and GitLab has not heard of it.
+    /// Starts GitLab alone. Mattermost does not run yet, and GitLab has no application for it.
     pub(super) fn strangers(
         network: &'n Network,
         authority: Option<&'n Authority>,
@@ -61,7 +61,7 @@ impl<'n> Both<'n> {
         }
     }
 
-    /// What of Mattermost's environment makes it trust the authority.
+    /// The variable in Mattermost's environment that makes it trust the authority.
     pub(super) fn trust(&self) -> String {
         self.authority.map_or_else(String::new, |authority| {
             let file = authority.certificate();
@@ -74,7 +74,7 @@ impl<'n> Both<'n> {
         Browser::new(self.network.second(), authority.as_deref())
     }
 
-    /// As an administrator does under Settings > Applications.
+    /// Adds the application, as an administrator does under Settings > Applications.
     fn add_application(&self) -> (String, String) {
         let mattermost = &self.mattermost.url;
         let uris = format!(
@@ -102,7 +102,7 @@ impl<'n> Both<'n> {
         (told("application_id"), told("secret"))
     }
 
-    /// Mattermost's site file, as GitLab's documentation has it.
+    /// Writes Mattermost's site file, as GitLab's documentation shows it.
     pub(super) fn site_file(&self, secret: &str, trusting: bool) {
         let (gitlab, id) = (&self.gitlab.url, &self.id);
         let environment = if trusting {
@@ -126,7 +126,7 @@ impl<'n> Both<'n> {
         );
     }
 
-    /// Applies what was written, and returns once Mattermost is ready again.
+    /// Applies the files that were written, and returns once Mattermost is ready again.
     pub(super) fn reconfigure(&self) {
         self.mattermost.site.ctl(&["reconfigure"]).ok();
         self.mattermost
@@ -136,7 +136,8 @@ impl<'n> Both<'n> {
             });
     }
 
-    /// From Mattermost's page to GitLab's question: where Mattermost sends the browser.
+    /// Goes from Mattermost's page to GitLab's question; returns where Mattermost sends the
+    /// browser.
     #[track_caller]
     pub(super) fn begin(&self, browser: &Browser<'_>) -> String {
         let page = browser.get(&format!("{}/", self.mattermost.url));
@@ -146,7 +147,7 @@ impl<'n> Both<'n> {
             .leads_to()
     }
 
-    /// Signs in to GitLab as alice if it asks for that, and gets to its question.
+    /// Signs in to GitLab as alice if GitLab asks for that, and gets to GitLab's question.
     #[track_caller]
     pub(super) fn sign_in(&self, browser: &Browser<'_>, authorize: &str) -> Page {
         let mut page = browser.get(authorize);
@@ -166,7 +167,7 @@ impl<'n> Both<'n> {
         page
     }
 
-    /// Chooses Authorize or Deny; where GitLab sends the browser.
+    /// Chooses Authorize or Deny; returns where GitLab sends the browser.
     #[track_caller]
     pub(super) fn choose(&self, browser: &Browser<'_>, question: &Page, button: &str) -> String {
         let (action, hidden) = question.form(button);
@@ -177,7 +178,7 @@ impl<'n> Both<'n> {
         to
     }
 
-    /// All the way to the address that has the code.
+    /// Goes all the way to the address that has the code, and returns this address.
     #[track_caller]
     pub(super) fn allowed(&self, browser: &Browser<'_>) -> String {
         let authorize = self.begin(browser);
@@ -186,7 +187,7 @@ impl<'n> Both<'n> {
         self.choose(browser, &question, "Authorize")
     }
 
-    /// Who Mattermost takes the browser for.
+    /// The user that Mattermost takes the browser for.
     pub(super) fn whoami(&self, browser: &Browser<'_>) -> Option<Value> {
         let page = browser.get(&format!("{}/api/v4/users/me", self.mattermost.url));
         if page.status == 401 {
@@ -196,7 +197,7 @@ impl<'n> Both<'n> {
         Some(serde_json::from_str(&page.body).unwrap())
     }
 
-    /// The way that leads there, from the first page to the session.
+    /// Goes the whole way that signs alice on, from the first page to the session.
     #[track_caller]
     pub(super) fn signs_on(&self, browser: &Browser<'_>) -> Page {
         assert_eq!(self.whoami(browser), None);
@@ -209,7 +210,7 @@ impl<'n> Both<'n> {
         done
     }
 
-    /// A wrong turn: this status, these words, and nobody is signed on.
+    /// Takes a wrong turn: the answer has this status and these words, and nobody is signed on.
     #[track_caller]
     pub(super) fn fails(&self, browser: &Browser<'_>, complete: &str, status: u16, words: &str) {
         let page = browser.get(complete);
@@ -219,7 +220,7 @@ impl<'n> Both<'n> {
         assert_eq!(self.whoami(browser), None);
     }
 
-    /// The log says why, and no secret.
+    /// The log says why, and holds no secret.
     #[track_caller]
     pub(super) fn logged(&self, words: &str, secret: &str) {
         let said = self
@@ -240,7 +241,7 @@ fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// The value of a query's parameter, as it stands there.
+/// The value of a query's parameter, still encoded.
 pub(super) fn parameter<'u>(url: &'u str, name: &str) -> &'u str {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));

@@ -1,4 +1,5 @@
-//! A small browser: curl with cookies, on a host of the network. It follows no redirect by itself.
+//! A small browser: curl with cookies, on a host of the network. The browser follows no redirect by
+//! itself.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ pub(super) struct Browser<'n> {
     authority: Option<PathBuf>,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) status: u16,
@@ -21,7 +22,7 @@ pub(super) struct Page {
 }
 
 impl<'n> Browser<'n> {
-    /// On this host, trusting this authority alone if one is named.
+    /// A browser on this host; trusts this authority alone if one is named.
     pub(super) fn new(host: &'n Namespace, authority: Option<&Path>) -> Self {
         Self {
             host,
@@ -49,7 +50,7 @@ impl<'n> Browser<'n> {
         self.ask(url, &arguments)
     }
 
-    /// With arguments of curl's.
+    /// Asks with these further arguments of curl.
     pub(super) fn ask(&self, url: &str, arguments: &[&str]) -> Page {
         let jar = self.directory.path().join("cookies");
         let mut command = self.host.command("curl");
@@ -79,7 +80,7 @@ impl Page {
             .collect()
     }
 
-    /// Where a redirect leads; anything else fails the test.
+    /// Where a redirect leads; an answer that is no redirect fails the test.
     #[track_caller]
     pub(super) fn leads_to(&self) -> String {
         assert!([301, 302, 303, 307].contains(&self.status), "{self:?}");
@@ -87,7 +88,7 @@ impl Page {
         (*to.first().expect("a redirect has a place")).to_owned()
     }
 
-    /// Where the form with this button goes, and its hidden fields.
+    /// Address to which the form with this button goes, and its hidden fields.
     #[track_caller]
     pub(super) fn form(&self, button: &str) -> (String, Vec<(String, String)>) {
         let end = format!(">{button}</button>");

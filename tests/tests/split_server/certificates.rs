@@ -1,4 +1,4 @@
-//! An authority of the test's own, and certificates by it.
+//! An authority of the test's own, and certificates that it signs.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 use mattervisor_tests::run;
 use tempfile::TempDir;
 
-/// An authority that nobody knows who is not told.
+/// An authority that a program trusts only if the program is told of it.
 pub(super) struct Authority {
     directory: TempDir,
 }
@@ -18,7 +18,7 @@ pub(super) struct Authority {
 impl Authority {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // Services read the certificate.
+        // Services under other accounts read the certificate.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let authority = Self { directory };
         let mut openssl = request("/CN=An authority of the test");
@@ -28,7 +28,7 @@ impl Authority {
         authority
     }
 
-    /// What to trust.
+    /// The authority's certificate, which a program is told to trust.
     pub(super) fn certificate(&self) -> PathBuf {
         self.path("authority.crt")
     }
@@ -58,7 +58,7 @@ impl Authority {
     }
 }
 
-/// A new key, and a request for it.
+/// A command that makes a new key and a request for its certificate.
 fn request(subject: &str) -> Command {
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-newkey", "ec", "-pkeyopt"]);

@@ -9,7 +9,7 @@ use super::{
 
 const PASSWORD: &str = "of-the-role";
 
-/// As PostgreSQL's superuser, over its socket.
+/// Runs a query as PostgreSQL's superuser, over the socket.
 pub(super) fn sql(site: &Site, database: &str, query: &str) -> String {
     let mut command = std::process::Command::new("setpriv");
     command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
@@ -19,8 +19,8 @@ pub(super) fn sql(site: &Site, database: &str, query: &str) -> String {
     run(&mut command).ok().stdout.trim().to_owned()
 }
 
-/// PostgreSQL listens on the other host and lets this one in with a password; here nothing of it
-/// runs. A database that is away for a while is no reason to restart.
+/// PostgreSQL on the other host lets this host in with a password, and no part of PostgreSQL runs
+/// here. A database that is away for a while does not cause a restart of Mattermost.
 #[test]
 fn the_database_may_be_on_the_other_host() {
     let network = need!(network());
@@ -72,7 +72,7 @@ fn the_database_may_be_on_the_other_host() {
     let said = mattermost.site.ctl(&["show-config"]).ok().both();
     assert!(!said.contains(PASSWORD), "{said}");
 
-    // Nobody else gets in, with the same password.
+    // Another host does not get in, even with the same password.
     let mut stranger = network.first().command(postgres().unwrap().join("psql"));
     stranger.env("PGPASSWORD", PASSWORD);
     let url = format!("host={GITLAB} user=mattermost dbname=mattermost_production");

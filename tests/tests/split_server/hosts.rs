@@ -12,7 +12,7 @@ use mattervisor_tests::{
     unpack_mattermost,
 };
 
-/// A host may take its time: initdb alone needs seconds on a busy machine.
+/// A start may take its time: initdb alone needs seconds on a busy machine.
 pub(super) const START: Duration = Duration::from_secs(120);
 pub(super) const GITLAB: &str = "gitlab.example.com";
 pub(super) const MATTERMOST: &str = "mattermost.example.com";
@@ -20,7 +20,7 @@ pub(super) const MATTERMOST: &str = "mattermost.example.com";
 pub(super) const ROOT_TOKEN: &str = "glpat-of-the-administrator";
 const REDIS_PASSWORD: &str = "what \"redis\" wants # to hear";
 
-/// The network and what its hosts need, if all of it is here.
+/// The network, if every program that its hosts need is installed.
 pub(super) fn network() -> Result<Network, Missing> {
     postgres()?;
     nginx()?;
@@ -41,7 +41,7 @@ pub(super) fn network() -> Result<Network, Missing> {
     Network::new([GITLAB, MATTERMOST])
 }
 
-/// A site on a host with the shipped catalogue.
+/// A site on this host, with the shipped catalogue.
 fn site(host: &Namespace) -> Site {
     let mut site = Site::new();
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
@@ -56,16 +56,16 @@ pub(super) fn site_file(site: &Site, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// GitLab's host. A stand-in is a service of the host's own in the place of GitLab.
+/// GitLab's host. A service of the site stands in for GitLab.
 pub(super) struct GitlabHost {
     pub(super) site: Site,
     pub(super) url: String,
-    /// Where its socket is and what it wants to hear.
+    /// Path of redis's socket.
     pub(super) redis: PathBuf,
 }
 
 impl GitlabHost {
-    /// By HTTPS if there is a directory with a certificate.
+    /// Serves HTTPS if a directory with a certificate is given.
     pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
         let site = site(host);
         stand_in(&site);
@@ -90,7 +90,7 @@ impl GitlabHost {
         site_file(&self.site, &format!("{token}{more}"));
     }
 
-    /// The lines for all that can run beside GitLab, redis switched as asked.
+    /// The settings of everything that can run beside GitLab, with redis switched as asked.
     pub(super) fn everything(redis: bool) -> String {
         let password = REDIS_PASSWORD.replace('"', "\\\"");
         format!(
@@ -113,12 +113,12 @@ impl GitlabHost {
         )
     }
 
-    /// Starts it and waits for these services.
+    /// Starts the host and waits for these services.
     pub(super) fn start(&mut self, services: &[&str]) {
         start(&mut self.site, services);
     }
 
-    /// What redis says to a command.
+    /// Redis's answer to a command.
     pub(super) fn redis(&self, words: &[&str]) -> String {
         let mut command = std::process::Command::new("redis-cli");
         command.env("REDISCLI_AUTH", REDIS_PASSWORD);
@@ -202,7 +202,7 @@ pub(super) struct MattermostHost {
 }
 
 impl MattermostHost {
-    /// By HTTPS if there is a directory with a certificate, which is copied to its usual place.
+    /// Serves HTTPS if a directory with a certificate is given, which is copied to its usual place.
     pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
         let site = site(host);
         unpack_mattermost(&site.path("opt/mattermost"));
@@ -225,7 +225,7 @@ impl MattermostHost {
         }
     }
 
-    /// Writes the site file: the documentation's lines, where things are here, and these lines.
+    /// Writes the site file: the documentation's lines, the paths of this site, and these lines.
     pub(super) fn site_file(&self, environment: &str, more: &str) {
         let (root, url) = (self.site.root().display(), &self.url);
         site_file(
@@ -253,7 +253,7 @@ impl MattermostHost {
         );
     }
 
-    /// Starts it and waits for these services.
+    /// Starts the host and waits for these services.
     pub(super) fn start(&mut self, services: &[&str]) {
         start(&mut self.site, services);
     }

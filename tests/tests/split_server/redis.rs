@@ -12,7 +12,7 @@ use super::hosts::site_file;
 
 const PASSWORD: &str = "planted \"secret\" # 'quoted'";
 
-/// A site where redis may be enabled; no root and no namespace is needed.
+/// A site where redis may be enabled; needs neither root nor a namespace.
 fn site() -> Result<Site, Missing> {
     program("redis-server", "redis-server")?;
     let mut site = Site::new();
@@ -35,7 +35,7 @@ fn socket(site: &Site) -> PathBuf {
     site.path("run/mattervisor/redis/redis.socket")
 }
 
-/// What redis says to a command of somebody who knows its password.
+/// Redis's answer to a command with the password.
 fn ask(site: &Site, words: &[&str]) -> String {
     let mut command = Command::new("redis-cli");
     command.env("REDISCLI_AUTH", PASSWORD);
@@ -43,8 +43,8 @@ fn ask(site: &Site, words: &[&str]) -> String {
     run(&mut command).stdout.trim().to_owned()
 }
 
-/// Every setting that is asked back has its value; the password is wanted, and in no command line,
-/// log, or configuration that others may read.
+/// Redis reports every setting with its value. Redis asks for the password, which stands in no
+/// command line, no log, and no configuration that others may read.
 #[test]
 fn redis_runs_as_its_settings_say() {
     let mut site = need!(site());
@@ -92,7 +92,7 @@ fn redis_runs_as_its_settings_say() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// A redis.conf that redis would not take changes nothing. Its own words are shown, but no
+/// A redis.conf that redis would not take changes nothing. The refusal says why, and holds no
 /// password.
 #[test]
 fn redis_checks_its_configuration_before_it_is_used() {
@@ -118,7 +118,7 @@ fn redis_checks_its_configuration_before_it_is_used() {
     }
 }
 
-/// What is disabled is gone but for its data, which are there when it is enabled again.
+/// A disabled redis is gone except for its data, which are there when redis is enabled again.
 #[test]
 fn a_disabled_redis_keeps_its_data() {
     let mut site = need!(site());

@@ -1,4 +1,4 @@
-//! What runs where: GitLab's services on its host, none of them on Mattermost's.
+//! Which services run where: GitLab's services on its host, none of them on Mattermost's.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ const OFF_ON_MATTERMOSTS: [&str; 4] = [
     "postgres-exporter",
     "node-exporter",
 ];
-/// What a site file may turn off though it cannot run here.
+/// Services that cannot run here, though a site file may turn them off.
 const NO_SERVICES: [&str; 6] = [
     "puma",
     "sidekiq",
@@ -42,8 +42,8 @@ fn metrics(network: &Network, port: u16) -> String {
     page.body
 }
 
-/// GitLab's host runs all of it: redis and the exporters are the real ones. What is turned off and
-/// on again has its data still.
+/// GitLab's host runs redis and the exporters, all of them real. A redis that is turned off and on
+/// again still has its data.
 #[test]
 fn gitlabs_host_runs_redis_and_the_exporters() {
     let network = need!(network());
@@ -59,7 +59,7 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
         [80, 6379, 8080, 9100, 9121, 9187],
         "GitLab's nginx, redis, GitLab, the exporters; PostgreSQL has a socket alone"
     );
-    // One of ours, since nobody else makes tables here.
+    // A table of the test's own, since nothing else makes tables here.
     let table = "CREATE TABLE counted AS SELECT generate_series(1, 7)";
     sql(&gitlab.site, "postgres", table);
     sql(&gitlab.site, "postgres", "ANALYZE counted");
@@ -83,7 +83,7 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     let scraped = |name: &str| machine.contains(&format!("{{collector=\"{name}\"}}"));
     assert!(scraped("meminfo") && !scraped("arp"), "{machine}");
     assert_eq!(gitlab.redis(&["set", "kept", "yes"]), "OK");
-    // Without its password, redis says nothing of it.
+    // Without the password, redis does not tell the value.
     let mut stranger = std::process::Command::new("redis-cli");
     stranger.arg("-s").arg(&gitlab.redis).args(["get", "kept"]);
     let said = mattervisor_tests::run(&mut stranger);
@@ -120,8 +120,8 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     assert!(network.first().ports().is_empty());
 }
 
-/// On Mattermost's host nothing of GitLab's or for GitLab runs, listens or lies about, and asking
-/// for it says how.
+/// On Mattermost's host no service of GitLab's or for GitLab runs, listens or leaves files, and a
+/// request to start redis says how to enable it.
 #[test]
 fn mattermosts_host_runs_nothing_of_gitlabs() {
     let network = need!(network());
@@ -175,7 +175,7 @@ fn mattermosts_host_runs_nothing_of_gitlabs() {
         "{}",
         refused.both()
     );
-    // The other host is there, and nothing listens on it.
+    // The other host is up, and nothing listens on it.
     let mut curl = network.second().command("curl");
     let nobody = mattervisor_tests::run(curl.args(["-sS", &format!("http://{GITLAB}/")]));
     assert_eq!(nobody.code, 7, "refused, not unknown: {}", nobody.both());

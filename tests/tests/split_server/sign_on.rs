@@ -8,8 +8,8 @@ use super::{
     hosts::{GITLAB, MATTERMOST, ROOT_TOKEN, network},
 };
 
-/// The diagram over HTTP, twice: the second time GitLab knows the browser, and the account is
-/// there.
+/// The diagram over HTTP, in two browsers: the second one's sign-on finds the account that the
+/// first has made.
 #[test]
 fn signing_on_over_http() {
     let network = need!(network());
@@ -33,7 +33,7 @@ fn signing_on_over_http() {
     let again = both.browser();
     both.signs_on(&again);
     assert_eq!(both.whoami(&again).unwrap()["id"], id, "the same account");
-    // Who is signed on stays so over a restart of Mattermost.
+    // A session survives a restart of Mattermost.
     both.mattermost.site.ctl(&["restart", "mattermost"]).ok();
     assert_eq!(both.whoami(&again).unwrap()["id"], id);
     // With GitLab, nobody signs up by email.
@@ -51,8 +51,8 @@ fn signing_on_over_http() {
     );
 }
 
-/// The same over HTTPS, with an authority that Mattermost is told of by `SSL_CERT_FILE`. Without
-/// that it trusts nobody, and says so.
+/// The diagram over HTTPS, with an authority that `SSL_CERT_FILE` names to Mattermost. Without that
+/// variable Mattermost does not trust GitLab's certificate, and its log says so.
 #[test]
 fn signing_on_over_https() {
     let network = need!(network());
@@ -74,9 +74,9 @@ fn signing_on_over_https() {
     both.logged("UnknownIssuer", &both.secret);
 }
 
-/// The same, where `ctl gitlab authorize` on Mattermost's host has made the application on the
-/// other, with an authority of its own; a second time it finds all in order, and reauthorizing goes
-/// on working.
+/// The diagram with an application that `ctl gitlab authorize`, on Mattermost's host, has made on
+/// the other host, over HTTPS with an authority of the test's own. A second `authorize` succeeds,
+/// and signing on still works after `reauthorize`.
 #[test]
 fn signing_on_as_ctl_has_authorized_it() {
     let network = need!(network());
@@ -107,7 +107,7 @@ fn signing_on_as_ctl_has_authorized_it() {
     both.signs_on(&both.browser());
 }
 
-/// Every wrong turn that people take or are led to: each ends where it should, and signs nobody on.
+/// Every wrong turn that people take or are led to ends where it should, and signs nobody on.
 #[test]
 fn wrong_turns_sign_nobody_on() {
     let network = need!(network());
@@ -126,14 +126,14 @@ fn wrong_turns_sign_nobody_on() {
         "{page:?}"
     );
 
-    // Deny.
+    // A user who denies the request.
     let question = both.sign_in(&browser, &authorize);
     let denied = both.choose(&browser, &question, "Deny");
     let to = browser.get(&denied).leads_to();
     assert!(to.contains("oauth_access_denied"), "{to}");
     assert_eq!(both.whoami(&browser), None);
 
-    // A state that Mattermost has not given out; one of another browser's; one that is spent.
+    // A state that Mattermost has not given out; another browser's state; a state that is spent.
     let complete = both.allowed(&browser);
     let state = parameter(&complete, "state");
     let changed = complete.replace(state, &"a".repeat(state.len()));
@@ -141,7 +141,7 @@ fn wrong_turns_sign_nobody_on() {
     both.fails(&both.browser(), &complete, 400, "Invalid state token");
     both.fails(&browser, &complete, 400, "Invalid state token");
 
-    // A code for the second time, with a state that is good.
+    // A code for the second time, with a good state.
     let used = both.allowed(&browser);
     assert_eq!(browser.get(&used).status, 302);
     assert!(both.whoami(&browser).is_some());
@@ -159,7 +159,7 @@ fn wrong_turns_sign_nobody_on() {
     both.fails(&browser, &complete, 500, "Bad response from token request");
     both.logged("invalid_client", "not-the-secret");
 
-    // Not enabled.
+    // GitLab sign-on that is not enabled.
     both.mattermost
         .site_file("", "mattermost.gitlab_enable = false\n");
     both.reconfigure();

@@ -1,4 +1,4 @@
-//! Maintenance: the administrator's word in the place of Mattermost.
+//! Maintenance: the administrator's message in the place of Mattermost.
 
 use mattervisor_tests::{StatusExt, eventually, kill, need, nginx, postgres};
 use nix::sys::signal::Signal;
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use super::{CUSTOM, QUICK, is_unavailable, read};
 use crate::stack::Stack;
 
-/// Mattermost runs all the time and is not touched; what users are told outlives every process.
+/// Mattermost runs all the time and is not touched; the message to users outlives every process.
 #[test]
 fn maintenance_stays_until_it_is_ended() {
     let bin = need!(postgres());
@@ -42,7 +42,7 @@ fn maintenance_stays_until_it_is_ended() {
     let told = format!("Mattermost is down for maintenance. {message}");
     assert_eq!(stack.told("/api/v4/system/ping", &[]), told);
     assert_eq!(stack.told("/api/v4/websocket", &[]), told);
-    // What is not Mattermost's is not in maintenance.
+    // Locations of the administrator's own are not in maintenance.
     assert!(stack.curl("/own", &[]).contains("own location"));
     assert!(stack.curl("/own-nowhere", &[]).contains("own 404"));
     let after = stack.site.status();
@@ -69,7 +69,7 @@ fn maintenance_stays_until_it_is_ended() {
         .stdout;
     let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
     assert_eq!(reply["maintenance"]["message"], message);
-    // The machine boots: nothing is left of run/.
+    // After a boot of the machine nothing is left of run/.
     assert_eq!(stack.site.stop(), 0);
     std::fs::remove_dir_all(stack.site.path("run")).unwrap();
     stack.start();
@@ -82,7 +82,8 @@ fn maintenance_stays_until_it_is_ended() {
     assert!(!stack.site.ctl(&["status"]).both().contains("maintenance"));
 }
 
-/// The file alone is not what users get: nginx itself is asked, by the way that they take.
+/// `ctl maintenance` asks nginx itself, as users do, since the status file alone does not show what
+/// users get.
 #[test]
 fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
     let bin = need!(postgres());
@@ -105,7 +106,7 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
     assert_eq!(told(&["maintenance", "off", "--format", "json"]), yes);
     assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 200"));
 
-    // Lines of the administrator's own answer before ours do.
+    // Directives of the administrator's own answer before ours.
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = std::fs::read_to_string(&file).unwrap();
     let own = site_file.replace("if ($arg_own) {", "if ($uri ~ ping) {");
@@ -129,7 +130,7 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
         said.stderr
     );
 
-    // Files of what is no longer here go, maintenance stays.
+    // The status files of a disabled service are removed; maintenance stays on.
     stack.add_to_site("mattermost.enable = false\n");
     stack.site.ctl(&["reconfigure"]).ok();
     for name in ["maintenance", "unavailable.html", "unavailable.json"] {
@@ -141,7 +142,7 @@ fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
     assert!(said.stdout.contains("maintenance is on"), "{}", said.both());
 }
 
-/// What users are told stands on pages and terminals.
+/// The message is shown on pages and terminals, so it must be short and have no control characters.
 #[test]
 fn a_message_is_short_and_plain() {
     let mut site = mattervisor_tests::Site::new();
@@ -168,7 +169,8 @@ fn a_message_is_short_and_plain() {
     );
 }
 
-/// A disk that takes nothing is told to whoever says that there is maintenance.
+/// If the status file cannot be written, `ctl maintenance on` fails with the reason, and status
+/// warns.
 #[test]
 fn what_cannot_be_written_is_told() {
     let mut site = mattervisor_tests::Site::new();

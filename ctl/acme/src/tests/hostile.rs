@@ -1,4 +1,4 @@
-//! An authority that means harm, or somebody who answers in its place.
+//! A hostile certificate authority, or a hostile server in its place.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 
 use super::{super::issue, order};
 
-/// Answers as an authority does, with a token and a host of the test's choice; ends with
-/// [`Authority::stop`].
+/// A fake authority with a token and a host of the test's choice; [`Authority::stop`] ends it.
 struct Authority {
     base: String,
     thread: JoinHandle<()>,
@@ -48,7 +47,7 @@ impl Authority {
     }
 }
 
-/// The path that is asked for; the rest of the request is read and forgotten.
+/// Reads a request and returns its path.
 fn request(stream: &TcpStream) -> String {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
@@ -107,7 +106,7 @@ fn respond(mut stream: TcpStream, at: &str, status: u16, body: &Value) {
          content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    // The client may have hung up.
+    // The client may have hung up, so a failed write is fine.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(body.as_bytes());
 }
@@ -128,7 +127,7 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     found
 }
 
-/// What is said when this authority is asked, in a place that is the same afterwards but for the
+/// The message about this authority's answers. The place is unchanged afterwards, except for the
 /// account.
 async fn asked(host: &str, token: &dyn Fn(&Path) -> String, refusal: Option<&str>) -> String {
     let dir = tempfile::tempdir().unwrap();

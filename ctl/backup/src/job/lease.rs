@@ -102,7 +102,7 @@ fn judge(answer: &Answer) -> Result<(), String> {
                 return Ok(());
             }
             let all = first.into_iter().chain(failed);
-            let named = all.map(|it| format!("{} {}: {}", it.service, it.state_word(), it.detail));
+            let named = all.map(|it| format!("{} {}: {}", it.service, it.full_state(), it.detail));
             match named.collect::<Vec<_>>().join(", ") {
                 none if none.is_empty() => "it has not come to its end".to_owned(),
                 named => named,
@@ -131,7 +131,7 @@ mod tests {
         let line = |finished: bool, verdict: &str, detail: &str| {
             json!({"progress": "done", "id": "one", "finished": finished, "results": [{
                 "service": "mattermost", "verdict": verdict, "state": "stopping", "pid": null,
-                "seconds": 0, "detail": detail,
+                "seconds": 0, "state_in_full": null, "detail": detail,
             }]})
         };
         assert_eq!(judged(line(true, "done", "")), Ok(()));

@@ -1,4 +1,4 @@
-//! What other programs have saved, and a machine to restore it to.
+//! Dumps and archives of other programs, and a machine to restore them to.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use super::{Postgres, Supervisor, World, done, output};
 
-/// The database of the machine that is restored to, and that of the dumps.
+/// The database of the machine that is restored to; `GITLAB` is the database of the dumps.
 pub(crate) const DATABASE: &str = "matter most";
 pub(crate) const GITLAB: &str = "mattermost_production";
 pub(crate) const ROWS: usize = 3000;
 
-/// A database as GitLab's package has it, with the objects that Mattermost has and texts that are hard to read.
+/// Makes a database as GitLab's package does, with Mattermost's kinds of objects and texts that are
+/// hard to parse.
 pub(crate) fn gitlab(postgres: &Postgres) {
     postgres.ask(
         "postgres",
@@ -63,7 +64,7 @@ pub(crate) fn gitlab(postgres: &Postgres) {
     postgres.ask(GITLAB, "REFRESH MATERIALIZED VIEW perday");
 }
 
-/// What is in a database of that kind.
+/// Content of a database that [`gitlab`] made, as one text to compare.
 pub(crate) fn content(postgres: &Postgres, database: &str) -> String {
     postgres.ask(
         database,
@@ -75,7 +76,7 @@ pub(crate) fn content(postgres: &Postgres, database: &str) -> String {
     )
 }
 
-/// A machine with messages and files of its own.
+/// A machine that already has messages and files, which a restore replaces.
 pub(crate) fn machine() -> World {
     let world = World::new();
     world.postgres.ask(
@@ -112,7 +113,7 @@ pub(crate) fn sql(dump: &Path) -> Value {
     json!({ "operation": "foreign", "sql": dump })
 }
 
-/// Databases of the server and names in Mattermost's home, with what is in its files.
+/// Names of the server's databases, and content of the files in Mattermost's home, by name.
 pub(crate) fn state(world: &World) -> (String, BTreeMap<String, String>) {
     let databases =
         "SELECT string_agg(datname || datallowconn, ' ' ORDER BY datname) FROM pg_database";
@@ -128,7 +129,7 @@ pub(crate) fn state(world: &World) -> (String, BTreeMap<String, String>) {
     (world.postgres.ask("postgres", databases), files)
 }
 
-/// Dumps the database of GitLab's, with these arguments.
+/// Dumps GitLab's database by `pg_dump` with these arguments.
 pub(crate) fn dump(postgres: &Postgres, to: &Path, arguments: &[&str]) -> PathBuf {
     let mut pg_dump = postgres.command("pg_dump", GITLAB);
     pg_dump.args(arguments).arg("--file").arg(to);
@@ -141,7 +142,7 @@ pub(crate) fn gzip(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.gz", path.display()))
 }
 
-/// The same server, with the programs of another version.
+/// Configures the programs of another version for the same server.
 pub(crate) fn with_programs(world: &World, programs: &Path) {
     let text = fs::read(world.configuration()).unwrap();
     let own: Value = serde_json::from_slice(&text).unwrap();
@@ -150,7 +151,7 @@ pub(crate) fn with_programs(world: &World, programs: &Path) {
     world.configure(&json!({ "database": database }));
 }
 
-/// A tar archive of these members, made by GNU tar below a directory.
+/// Makes a tar archive of these members by GNU tar.
 pub(crate) fn archive(
     world: &World,
     name: &str,
@@ -185,9 +186,9 @@ pub(crate) const MEMBERS: [(&str, &str); 3] = [
     ("config.json", "{\"old\":true}"),
 ];
 
-/// A machine, and a database of GitLab's on its server.
+/// A machine, and GitLab's database on the same server.
 pub(crate) struct Scene {
-    // It ends before its socket goes.
+    // The first field is dropped first: the supervisor ends while its socket still exists.
     pub(crate) supervisor: Supervisor,
     pub(crate) world: World,
 }
@@ -204,7 +205,7 @@ impl Scene {
         self.world.dir.path().join(name)
     }
 
-    /// The database of GitLab's, dumped.
+    /// Dumps GitLab's database into this file.
     pub(crate) fn dump(&self, name: &str, arguments: &[&str]) -> PathBuf {
         dump(&self.world.postgres, &self.path(name), arguments)
     }
@@ -213,7 +214,7 @@ impl Scene {
         restore(&self.world, &self.supervisor, id, arguments)
     }
 
-    /// It is refused, or fails, before anything is stopped, and all is as it was; answers why.
+    /// The restore fails before it stops anything, and changes nothing; returns its message.
     pub(crate) fn refused(&self, id: &str, arguments: &Value) -> String {
         let before = state(&self.world);
         let said = self.failed(id, arguments);
@@ -221,7 +222,7 @@ impl Scene {
         said
     }
 
-    /// The same, for who looks himself.
+    /// Like `refused`, but the caller checks the state.
     pub(crate) fn failed(&self, id: &str, arguments: &Value) -> String {
         self.supervisor.asked();
         let mut job = self.restore(id, arguments);
@@ -231,7 +232,7 @@ impl Scene {
         message(&self.world)
     }
 
-    /// All is as it was before the last restore, and nothing is kept.
+    /// Undoes the last restore and forgets its safety copy.
     pub(crate) fn back(&self, id: &str) {
         for operation in ["undo", "forget"] {
             let arguments = json!({ "operation": operation });

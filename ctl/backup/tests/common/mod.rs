@@ -1,4 +1,4 @@
-//! A machine with a database and files, of which backups are made.
+//! A machine with a database and files, the backup program under test, and a fake supervisor.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 pub(crate) mod foreign;
@@ -31,19 +31,19 @@ use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The account whose files are saved.
+/// The account that owns the saved files.
 pub(crate) const ACCOUNT: &str = "nobody";
-/// The program.
+/// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_mattervisor-backup");
 
-/// A server of its own, which ends with this.
+/// A `PostgreSQL` server of the test's own; dropping it ends the server.
 pub(crate) struct Postgres {
     bin: PathBuf,
     sockets: PathBuf,
     server: Child,
 }
 
-/// A machine.
+/// A machine: directories, configuration and server.
 pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) root: PathBuf,
@@ -51,7 +51,7 @@ pub(crate) struct World {
     pub(crate) postgres: Postgres,
 }
 
-/// All that a program says, whatever its exit code.
+/// Output of a program, whatever its exit code.
 pub(crate) fn output(command: &mut Command) -> Output {
     #[expect(clippy::disallowed_methods, reason = "a test's own child")]
     command.output().unwrap()
@@ -69,7 +69,8 @@ pub(crate) fn done(command: &mut Command) -> String {
     said
 }
 
-/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that `./dev test` gets.
+/// Program directory of each installed version of `PostgreSQL`: the distribution's, and those that
+/// `./dev test` gets.
 pub(crate) fn versions() -> BTreeMap<u32, PathBuf> {
     let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../var/postgresql");
     let mut all = BTreeMap::new();
@@ -86,7 +87,7 @@ pub(crate) fn versions() -> BTreeMap<u32, PathBuf> {
     all
 }
 
-/// Of the distribution's.
+/// Programs of the distribution's newest version.
 fn newest() -> PathBuf {
     let own = |(_, bin): &(u32, PathBuf)| bin.starts_with("/usr");
     let newest = versions().into_iter().rfind(own);
@@ -94,7 +95,7 @@ fn newest() -> PathBuf {
 }
 
 impl Postgres {
-    /// Another version, if `./dev test` has got it.
+    /// A server of another version; `None` unless `./dev test` got that version.
     pub(crate) fn other(version: u32, dir: &Path) -> Option<Self> {
         let Some(bin) = other_version(version) else {
             eprintln!("skipped: no PostgreSQL {version} in var: ./dev test gets it");
@@ -179,14 +180,14 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SIGQUIT: at once.
+        // By SIGQUIT the server ends without waiting for its sessions.
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.server.id()).unwrap());
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
         let _ = self.server.wait();
     }
 }
 
-/// The programs of a version of `PostgreSQL` that is not the distribution's.
+/// Programs of a version of `PostgreSQL` that need not be the distribution's.
 pub(crate) fn other_version(version: u32) -> Option<PathBuf> {
     versions().remove(&version)
 }
@@ -201,7 +202,7 @@ fn unprivileged(command: &mut Command) -> &mut Command {
     command.current_dir("/")
 }
 
-/// Gives it away, if we may.
+/// Gives the file to an account, if the test runs as root.
 pub(crate) fn own(path: &Path, account: &str) {
     if Uid::effective().is_root() {
         let user = User::from_name(account).unwrap().expect("the account");
@@ -214,7 +215,7 @@ impl World {
         Self::with(newest())
     }
 
-    /// With a server of these programs.
+    /// A machine with a server of these programs.
     pub(crate) fn with(bin: PathBuf) -> Self {
         let dir = TempDir::new().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -293,7 +294,7 @@ impl World {
         self.root.join("run/mattervisor/backup/configuration.json")
     }
 
-    /// A file of Mattermost's.
+    /// Writes a file in Mattermost's home.
     pub(crate) fn file(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
         let path = self.home().join(name.as_ref());
         let parents: Vec<_> = path.ancestors().skip(1).collect();
@@ -346,7 +347,7 @@ impl World {
         fs::write(self.configuration(), configuration.to_string()).unwrap();
     }
 
-    /// The job, with a request of this id, not started yet.
+    /// Command of the backup job with a request of this id; the caller starts it.
     pub(crate) fn request(&self, id: &str, arguments: &Value) -> Command {
         let mut all = json!({ "operation": "create" });
         for (key, value) in arguments.as_object().unwrap() {
@@ -361,7 +362,7 @@ impl World {
         command
     }
 
-    /// The restore's job, with a request of this id, not started yet.
+    /// Command of the restore job with a request of this id; the caller starts it.
     pub(crate) fn restore(&self, id: &str, arguments: &Value) -> Command {
         let request = json!({ "id": id, "by": "root", "arguments": arguments });
         fs::write(self.restore_job().join("request.json"), request.to_string()).unwrap();
@@ -372,19 +373,19 @@ impl World {
         command
     }
 
-    /// What that job has left as its result.
+    /// The result of the restore job.
     pub(crate) fn restored(&self) -> Value {
         let text = fs::read(self.restore_job().join("result.json")).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
-    /// What the job has left as its result.
+    /// The result of the backup job.
     pub(crate) fn result(&self) -> Value {
         let text = fs::read(self.job().join("result.json")).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
-    /// Makes a backup; where it is.
+    /// Makes a backup and returns its path.
     pub(crate) fn create(&self, arguments: &Value) -> PathBuf {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let id = COUNT
@@ -409,7 +410,7 @@ impl World {
         command
     }
 
-    /// Names in the directory of backups, but for what is known of them.
+    /// File names in the directory of backups, without the program's own records.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.to).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -420,7 +421,7 @@ impl World {
         names
     }
 
-    /// Unpacked by GNU tar.
+    /// Unpacks a backup by GNU tar.
     pub(crate) fn unpacked(&self, backup: &Path) -> PathBuf {
         let out = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
         done(
@@ -443,18 +444,18 @@ pub(crate) fn pid(child: &std::process::Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
-/// Has the job that works in this directory stop itself at a step.
+/// Makes the job of this directory stop itself when it begins this step.
 pub(crate) fn hold(job: &Path, step: Step) {
     fs::write(job.join("hold"), step.words()).unwrap();
 }
 
-/// Waits until the job is held.
+/// Waits until the job has stopped itself.
 pub(crate) fn held(job: &Child) {
     let status = waitpid(pid(job), Some(WaitPidFlag::WUNTRACED)).unwrap();
     assert!(matches!(status, WaitStatus::Stopped(..)), "{status:?}");
 }
 
-/// The job's words on its progress, as the supervisor hears them.
+/// Progress messages of a job, as the supervisor receives them.
 pub(crate) struct Heard(UnixDatagram);
 
 impl Heard {
@@ -467,7 +468,7 @@ impl Heard {
         Self(socket)
     }
 
-    /// Waits for a step.
+    /// Waits for the message of this step.
     pub(crate) fn step(&self, wanted: Step) -> Value {
         loop {
             let mut buffer = [0; 2048];
@@ -483,7 +484,7 @@ impl Heard {
     }
 }
 
-/// The last line of a supervisor's answer to a change that has come to its end.
+/// The last line of the supervisor's answer to a change, with these results.
 pub(crate) fn outcome(results: Vec<ActionResult>) -> String {
     let outcome = Outcome {
         id: "change".to_owned(),
@@ -497,7 +498,7 @@ pub(crate) fn outcome(results: Vec<ActionResult>) -> String {
     serde_json::to_string(&api::Progress::Done(outcome)).unwrap()
 }
 
-/// A supervisor that answers every request that all is done, and notes what it was asked.
+/// A fake supervisor that reports success for every request, and records the requests.
 pub(crate) struct Supervisor {
     pub(crate) socket: PathBuf,
     asked: Arc<Mutex<Vec<String>>>,
@@ -505,7 +506,7 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Once it is asked to stop something, this happens first.
+    /// `stopped` runs before the supervisor answers a request to stop services.
     pub(crate) fn start(world: &World, stopped: impl Fn() + Send + 'static) -> Self {
         let socket = world.dir.path().join("ctl.sock");
         let _ = fs::remove_file(&socket);
@@ -527,7 +528,7 @@ impl Supervisor {
                 if text.starts_with("END") {
                     return;
                 }
-                // Whoever asked was killed while it did.
+                // The client was killed while it sent the request.
                 if !text.contains('}') {
                     continue;
                 }
@@ -539,7 +540,7 @@ impl Supervisor {
                 let body = outcome(Vec::new());
                 let length = body.len();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-                // Whoever asked may be dead by now.
+                // The client may be dead by now, so a failed write is fine.
                 let _ = stream.write_all((head + &body).as_bytes());
             }
         });
@@ -550,7 +551,7 @@ impl Supervisor {
         }
     }
 
-    /// What it was asked since the last look.
+    /// Requests since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }

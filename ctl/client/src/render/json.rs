@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind};
 
-/// One value and a newline.
+/// A value and a newline.
 pub fn value<T: Serialize>(value: &T, pretty: bool) -> Result<String, Error> {
     let text = if pretty {
         serde_json::to_string_pretty(value)

@@ -1,5 +1,6 @@
-//! From the types of the API to text. Nothing here does I/O or reads a clock. What the server says
-//! comes from programs and files, so it passes through [`shown`] before it reaches a terminal.
+//! Renders the types of the API as text, without I/O and without reading a clock. Text from the
+//! server comes from programs and files, so it passes through [`shown`] before it reaches a
+//! terminal.
 
 pub mod json;
 pub mod outcome;
@@ -33,8 +34,8 @@ pub const PLAIN: Style = Style::new();
 /// Style of the word `hint`.
 pub const HINT: Style = CYAN.bold();
 
-/// The text with everything that a terminal would obey written out: control characters other than
-/// tab, and those that turn the direction of writing.
+/// Escapes every character that a terminal would obey: control characters other than tab, and
+/// characters that change the writing direction.
 pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(obeyed) {
         return Cow::Borrowed(text);
@@ -52,17 +53,18 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Longest text from another machine that is shown, in characters.
+/// Longest shown text from another machine, in characters.
 const FOREIGN_MAX: usize = 500;
 
-/// A text from another machine: one line of at most `FOREIGN_MAX` characters, without control characters.
+/// A text from another machine, in one line of at most `FOREIGN_MAX` characters, without control
+/// characters.
 pub fn shown_foreign(text: &str) -> String {
     let end = text.char_indices().nth(FOREIGN_MAX).map(|(at, _)| at);
     let cut = shown(&text[..end.unwrap_or(text.len())]).replace('\t', " ");
     if end.is_some() { cut + "…" } else { cut }
 }
 
-/// [`shown`] for each line of a text.
+/// Applies [`shown`] to each line of a text.
 pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
@@ -77,7 +79,7 @@ pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// How long ago that was; the stamp itself where it cannot be read.
+/// How long ago `at` was; `at` itself if it is not a time stamp.
 pub fn ago(at: &str, now: Timestamp) -> String {
     let Ok(then) = at.parse::<Timestamp>() else {
         return shown(at).into_owned();

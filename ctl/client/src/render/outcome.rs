@@ -1,4 +1,4 @@
-//! The outcome of an action as lines, one for each service.
+//! Renders the outcome of an action, one line for each service.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use api::{ActionResult, ServiceState, Verdict};
 
 use super::{GREEN, RED, YELLOW, shown, styled};
 
-/// What became of each service, one line for each that has not failed. `up`: the action brings services up.
+/// Results of services that have not failed, one line each. `up`: the action brings services up.
 pub fn done(results: &[ActionResult], up: bool) -> String {
     let mut text = String::new();
     for result in results
@@ -18,7 +18,7 @@ pub fn done(results: &[ActionResult], up: bool) -> String {
     text
 }
 
-/// One line for each service that a signal was sent to.
+/// Results of a signal, one line for each service that got the signal.
 pub fn signalled(results: &[ActionResult], signal: &str) -> String {
     let mut text = String::new();
     for result in results
@@ -32,7 +32,7 @@ pub fn signalled(results: &[ActionResult], signal: &str) -> String {
     text
 }
 
-/// What became of each service that has failed, one line for each.
+/// Results of services that have failed, one line each.
 pub fn failures(results: &[ActionResult]) -> Vec<String> {
     let failed = results
         .iter()
@@ -46,21 +46,15 @@ fn result_line(result: &ActionResult, up: bool) -> String {
         .pid
         .map(|pid| format!(" (pid {pid})"))
         .unwrap_or_default();
+    let state = shown(result.full_state());
     let detail = match result.detail.as_str() {
         "" => String::new(),
-        // How to enable it again is not what somebody asks who has just disabled it.
+        // The detail of a disabled service says how to enable it, which nobody asks who has just
+        // disabled it.
         _ if result.state == Some(ServiceState::Disabled) => String::new(),
         detail => format!("; {}", shown(detail)),
     };
-    // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
-    let word = result.state_word();
-    let again = result.detail.starts_with(&format!("{word} "));
-    let (state, detail) = if again {
-        (shown(&result.detail).into_owned(), String::new())
-    } else {
-        (word.to_owned(), detail)
-    };
-    let ready = if up && !again && result.state == Some(ServiceState::Running) {
+    let ready = if up && result.state == Some(ServiceState::Running) {
         ", ready"
     } else {
         ""
@@ -68,16 +62,13 @@ fn result_line(result: &ActionResult, up: bool) -> String {
     let (style, text) = match result.verdict {
         Verdict::Done => (GREEN, format!("{state}{pid}{ready}{detail}")),
         Verdict::Already => (GREEN, format!("already {state}{pid}{detail}")),
-        // Not waited for: nothing is known yet.
+        // The command did not wait, so no state is known.
         Verdict::Pending if result.state.is_none() => (YELLOW, "under way".to_owned()),
         Verdict::Pending => (YELLOW, format!("{state}{pid}, still under way{detail}")),
         Verdict::Failed => {
             let what = match (result.state, result.detail.as_str()) {
                 (Some(ServiceState::Failed), "") => "failed".to_owned(),
-                (Some(ServiceState::Failed), detail) if !again => {
-                    format!("failed: {}", shown(detail))
-                }
-                _ if again => format!("failed: {state}{pid}"),
+                (Some(ServiceState::Failed), detail) => format!("failed: {}", shown(detail)),
                 _ => format!("failed: {state}{pid}{detail}"),
             };
             (RED, format!("{what}; see: ctl why {name}"))
@@ -92,11 +83,12 @@ mod tests {
     use crate::testing::result;
 
     #[test]
-    fn a_detail_that_begins_with_the_state_stands_alone() {
+    fn a_state_is_told_with_its_cause() {
         let mut held = result("postgresql", Verdict::Done, ServiceState::Stopped, None);
-        held.detail = "stopped by root at 10:00".into();
+        held.state_in_full = Some("stopped by root at 10:00".into());
         let mut waits = result("mattermost", Verdict::Failed, ServiceState::Waiting, None);
-        waits.detail = "waiting on postgresql (backoff)".into();
+        waits.state_in_full = Some("waiting on postgresql (backoff)".into());
+        waits.detail.clear();
         let results = &[held, waits];
         let text = done(results, false) + &failures(results).join("\n");
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"

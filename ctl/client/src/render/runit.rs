@@ -5,8 +5,9 @@
 //! state: name: [(pid N) ]Ns[, normally up][, want up|, want down][, got TERM][; run: log: (pid N) Ns]
 //! ```
 //!
-//! The keeper stands for every log service: it is the one that reads the logs. Disabled services
-//! and completed oneshots have no line, as there was none for them, unless they are asked for.
+//! The pid of the keeper stands in for every log service, because the keeper reads the logs.
+//! Disabled services and completed oneshots have no line, as with `gitlab-ctl`, unless they are
+//! asked for by name.
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ use api::{Action, ActionResult, Goal, ServiceState, ServiceStatus, SupervisorSta
 
 use crate::{error::Kind, render::shown};
 
-/// One line for each service; `named` says that these were asked for by name.
+/// One line for each service; `named`: the caller asked for these services by name.
 pub fn status(supervisor: &SupervisorStatus, services: &[ServiceStatus], named: bool) -> String {
     let log = format!(
         "run: log: (pid {}) {}s",
@@ -38,9 +39,9 @@ pub fn status(supervisor: &SupervisorStatus, services: &[ServiceStatus], named: 
     text
 }
 
-/// One line for each result of a start, stop or restart (`up`: it was to be up after it).
+/// One line for each result of a start, stop or restart; `up`: the action brings services up.
 pub fn results(results: &[ActionResult], up: bool) -> String {
-    // Not waited for: nothing is known yet.
+    // The command did not wait, so no state is known and no line is due.
     let line = |result: &ActionResult| {
         let state = result.state?;
         let verdict = match result.verdict {
@@ -59,7 +60,7 @@ pub fn results(results: &[ActionResult], up: bool) -> String {
     results.iter().filter_map(line).collect()
 }
 
-/// What `gitlab-ctl restart-except` says before it begins.
+/// The first line of `gitlab-ctl restart-except`.
 pub fn all_but(action: &Action, except: &[String]) -> String {
     let doing = match action {
         Action::Start => "Starting",
@@ -69,10 +70,10 @@ pub fn all_but(action: &Action, except: &[String]) -> String {
     format!("{doing} all services except: {}.\n", except.join(", "))
 }
 
-/// What `gitlab-ctl reconfigure` ends with.
+/// The last line of `gitlab-ctl reconfigure`.
 pub const RECONFIGURED: &str = "gitlab Reconfigured!\n";
 
-/// What `sv` says about services it cannot ask about, where one can know which they are.
+/// The lines of `sv` for services that `sv` cannot ask about, as far as their names are known.
 pub fn failure(kind: Kind, names: &[String]) -> String {
     let line = |name: &String, why: &str| format!("fail: {}: {why}\n", shown(name));
     match (kind, names) {

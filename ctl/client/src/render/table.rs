@@ -1,7 +1,7 @@
-//! What people read: the status table, the last word on an action, and lists.
+//! Renders tables for people, above all the status table.
 //!
-//! In a pipe the table has one line a service and the reason in its last column; on a terminal the
-//! reason of whatever is not fine stands below it, in full.
+//! In a pipe the status table has one line per service, with the reason in the last column. On a
+//! terminal the full reason stands below each service that has one.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, styled};
 
-/// One field of a table.
+/// A field of a table.
 pub type Cell = (Style, String);
 
 /// An unstyled field.
@@ -50,7 +50,7 @@ pub fn columns(header: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
 
 /// The status table.
 pub fn status(reply: &StatusReply, terminal: bool, now: Timestamp) -> String {
-    // They were asked for: nobody who has not asked gets them.
+    // Only a request for usage gets usage, so a single value means that the columns were asked for.
     let usage = reply.services.iter().any(|it| it.memory_bytes.is_some());
     let rows: Vec<Vec<Cell>> = reply
         .services
@@ -132,7 +132,7 @@ fn row(service: &ServiceStatus, terminal: bool, usage: bool, now: Timestamp) -> 
     row
 }
 
-/// The word for what it is: the state, but `degraded` where the health probe says so.
+/// The word for the state of a service: `degraded` if the health probe fails, else the state.
 pub fn state(service: &ServiceStatus) -> &'static str {
     if !service.enabled {
         "disabled"
@@ -143,7 +143,7 @@ pub fn state(service: &ServiceStatus) -> &'static str {
     }
 }
 
-/// Up and ready, and its health probe says that something is wrong.
+/// Whether a running service fails its health probe.
 pub fn is_degraded(service: &ServiceStatus) -> bool {
     service.enabled && service.state == ServiceState::Running && service.healthy == Some(false)
 }
@@ -164,7 +164,7 @@ fn style(service: &ServiceStatus) -> Style {
     }
 }
 
-/// Somebody should look at it.
+/// Whether a service needs attention.
 fn troubled(service: &ServiceStatus) -> bool {
     let outcome = service.last_reload.as_ref().map(|it| it.outcome);
     let has_reloaded = outcome.is_none_or(|it| it == ReloadOutcome::Done);
@@ -174,7 +174,7 @@ fn troubled(service: &ServiceStatus) -> bool {
             && matches!(service.state, ServiceState::Backoff | ServiceState::Failed))
 }
 
-/// Everything that explains why it is not simply up, in one sentence; empty where all is well.
+/// Why a service is not simply up, in one sentence; empty if all is well.
 fn reason(service: &ServiceStatus, now: Timestamp) -> String {
     let mut parts: Vec<String> = Vec::new();
     match (&service.reason, service.waiting_on.as_slice()) {
@@ -182,7 +182,8 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
         (_, []) => {}
         (_, names) => parts.push(format!("waiting on {}", shown(&names.join(", ")))),
     }
-    // The reason of a stopped service names its hold, and that of a backoff the next try.
+    // The reason of a stopped service already names its hold, and the reason of a backoff the next
+    // try.
     let told_by_reason = |state| service.state == state && !parts.is_empty();
     let (hold_told, try_told) = (
         told_by_reason(ServiceState::Stopped),
@@ -215,7 +216,7 @@ fn reason(service: &ServiceStatus, now: Timestamp) -> String {
     parts.join("; ")
 }
 
-/// The last line on a terminal: whether to worry, and where to look.
+/// The last line on a terminal: how many services are in trouble, and where to look.
 fn summary(services: &[ServiceStatus]) -> String {
     let enabled: Vec<_> = services.iter().filter(|service| service.enabled).collect();
     let not_ready = enabled.iter().filter(|service| !service.ready).count();

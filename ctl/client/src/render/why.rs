@@ -1,5 +1,4 @@
-//! What `ctl why` prints: the chain of causes, then each first cause with all that is known of it, then what to
-//! do.
+//! Renders `ctl why`: the chain of causes, then the details of each first cause, then what to do.
 
 use std::fmt::Write as _;
 
@@ -8,10 +7,10 @@ use jiff::Timestamp;
 
 use super::{BOLD, DIM, HINT, ago, shown, styled};
 
-/// Commands of usual length end here, so that what they do stands in a column.
+/// Width of the column of commands in hints; a longer command shifts its explanation.
 const COMMAND_COLUMNS: usize = 24;
 
-/// The whole of it, styled.
+/// The whole output, styled.
 pub fn story(why: &Why, now: Timestamp) -> String {
     let mut text = String::new();
     for step in &why.chain {
@@ -46,7 +45,7 @@ pub fn story(why: &Why, now: Timestamp) -> String {
     text
 }
 
-/// Why it was started again though nobody had asked for that.
+/// The automatic restart of a service, with its reason.
 fn restarted(restart: &AutomaticRestart) -> String {
     let (at, how) = (&restart.exit.at, restart.exit.how());
     let often = match restart.in_a_day {
@@ -57,7 +56,7 @@ fn restarted(restart: &AutomaticRestart) -> String {
     format!("restarted automatically at {at}, because its run ended: {how}{often}")
 }
 
-/// How the last runs ended of a service that was restarted automatically and is not a first cause.
+/// Ends of the last runs of a service that was restarted automatically and is not a first cause.
 fn ends(step: &WhyStep) -> String {
     let Some(restart) = &step.restart else {
         return String::new();
@@ -90,7 +89,7 @@ fn said(text: &mut String, lines: &[LogLine]) {
     }
 }
 
-/// Everything known about a first cause.
+/// The details of a first cause.
 fn details(step: &WhyStep, now: Timestamp) -> String {
     let mut text = String::new();
     if let Some(exit) = &step.service.last_exit {
@@ -199,7 +198,7 @@ mod tests {
         );
     }
 
-    /// A service that runs now, and was restarted last night.
+    /// A service that runs now and was restarted the night before.
     #[test]
     fn what_runs_again_says_why_it_was_restarted() {
         let exit = crate::testing::exit("mattermost");

@@ -9,7 +9,7 @@ use super::{
 };
 
 impl Reader<'_> {
-    /// The value of an expression. Assignments in it are done.
+    /// The value of an expression; assignments inside the expression take effect.
     pub(super) fn value(&mut self, node: Node<'_>) -> Value {
         if self.depth >= MAX_DEPTH {
             return Value::Unknown("it is nested too deeply".to_owned());
@@ -48,7 +48,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is not followed.
+    /// The unknown value of an expression that the reader does not follow.
     pub(super) fn unknown(&self, node: Node<'_>) -> Value {
         let text = first_line(self.text(node));
         let text: String = text.chars().take(40).collect();
@@ -99,7 +99,7 @@ impl Reader<'_> {
                     };
                     let key = match self.value(key) {
                         Value::Unknown(why) => return Value::Unknown(why),
-                        // `"a": 1` has a symbol for its key, which a settings' hash takes as text.
+                        // The key of `"a": 1` is a symbol; GitLab's settings take a symbol as text.
                         known => known,
                     };
                     let value = self.value(value);
@@ -206,7 +206,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The value of a setting, or of its section. What was never set is nil.
+    /// The value of a setting, or of its section; `nil` if never set.
     pub(super) fn value_of(&self, section: &str, keys: &[String]) -> Value {
         let whole = self.sections.get(section).cloned().unwrap_or(Value::Nil);
         keys.iter().fold(whole, |value, key| match value {
@@ -215,7 +215,7 @@ impl Reader<'_> {
         })
     }
 
-    /// `section['key']['more']` as section and keys, if that is what it is.
+    /// Section and keys of `section['key']['more']`; `None` for another expression.
     pub(super) fn setting(&mut self, node: Node<'_>) -> Option<(String, Vec<String>)> {
         let mut keys = Vec::new();
         let mut here = node;

@@ -30,7 +30,7 @@ pub(super) fn float(text: &str) -> Value {
     )
 }
 
-/// What an escape of a string in double quotes stands for, backslash included.
+/// Appends the bytes of an escape sequence of a double-quoted string.
 pub(super) fn escape(sequence: &str, out: &mut Vec<u8>) {
     let rest = sequence.strip_prefix('\\').unwrap_or(sequence);
     let first = rest.chars().next().unwrap_or('\\');
@@ -61,7 +61,7 @@ pub(super) fn escape(sequence: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(plain.as_bytes());
 }
 
-/// `\u00e9` and `\u{e9 1f600}`, behind the `u`.
+/// Appends the characters of `\u00e9` or `\u{e9 1f600}`; `digits` follow the `u`.
 fn unicode(digits: &str, out: &mut Vec<u8>) {
     let inner = digits.trim_start_matches('{').trim_end_matches('}');
     for code in inner.split_whitespace() {
@@ -71,7 +71,7 @@ fn unicode(digits: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// A string in single quotes: a backslash stands for itself but before another and the quotes.
+/// A string in single quotes: a backslash escapes only a backslash and the quotes.
 pub(super) fn single_quoted(text: &str, open: char, close: char) -> String {
     let mut out = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
@@ -88,7 +88,7 @@ pub(super) fn single_quoted(text: &str, open: char, close: char) -> String {
     out
 }
 
-/// A word of `%w[…]`: a backslash keeps the blank, or the bracket, behind it.
+/// A word of `%w[…]`: a backslash escapes a blank, a bracket or a backslash.
 pub(super) fn word(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
@@ -105,8 +105,8 @@ pub(super) fn word(text: &str) -> String {
     out
 }
 
-/// Takes the indentation that all lines share from the parts of a `<<~` text. `true`: the part is
-/// text of the file, the others were worked out. Each part goes on where the one before it ends.
+/// Removes the common indentation from the parts of a `<<~` text. `true` marks literal text of the
+/// file, `false` the result of an escape or an interpolation. Each part continues the part before.
 pub(super) fn dedent(parts: &mut [(Vec<u8>, bool)]) {
     let width = indentation(parts);
     let mut at_start = true;

@@ -40,7 +40,7 @@ impl Reader<'_> {
         apply(&receiver, &method, &values).unwrap_or_else(|| self.unknown(node))
     }
 
-    /// The values of a call's arguments. Pairs without braces are one hash, the last of them.
+    /// The values of a call's arguments. Pairs without braces form one hash, the last argument.
     pub(super) fn arguments(&mut self, call: Node<'_>) -> Vec<Value> {
         let list = call.child_by_field_name("arguments");
         let nodes = list.map_or_else(Vec::new, children);
@@ -54,7 +54,7 @@ impl Reader<'_> {
         values
     }
 
-    /// `Integer('8065')`, `String(1)`, and a setting at the top that is asked for.
+    /// `Integer('8065')` and `String(1)`; the value of any other function is unknown.
     fn function(&mut self, node: Node<'_>, method: &str, arguments: &[Node<'_>]) -> Value {
         match (method, arguments) {
             ("Integer" | "String", [one]) => {
@@ -67,7 +67,7 @@ impl Reader<'_> {
     }
 }
 
-/// The result; none: not one of those that are known.
+/// The method's result; `None` if the method or its arguments are not among the known ones.
 fn apply(receiver: &Value, method: &str, arguments: &[Value]) -> Option<Value> {
     match (method, arguments) {
         ("freeze" | "dup" | "clone" | "itself", []) => return Some(receiver.clone()),
@@ -113,7 +113,7 @@ fn of_text(text: &str, method: &str, arguments: &[Value]) -> Option<Value> {
         ("split", []) => Some(texts(text.split_whitespace())),
         ("split", [Value::Text(by)]) if by == " " => Some(texts(text.split_whitespace())),
         ("split", [Value::Text(by)]) if !by.is_empty() => {
-            // Ruby leaves out what is empty at the end.
+            // Ruby drops empty parts at the end.
             let mut parts: Vec<&str> = text.split(by.as_str()).collect();
             while parts.last() == Some(&"") {
                 parts.pop();
@@ -208,7 +208,7 @@ fn of_hash(hash: &Value, method: &str, arguments: &[Value]) -> Option<Value> {
     }
 }
 
-/// What changes its receiver, as the method that gives the changed value.
+/// For a method that changes its receiver, the pure method that returns the changed value.
 pub(super) fn changes(method: &str) -> Option<&'static str> {
     Some(match method {
         "merge!" | "update" => "merge",
@@ -218,7 +218,7 @@ pub(super) fn changes(method: &str) -> Option<&'static str> {
     })
 }
 
-/// See [`changes`].
+/// The receiver's value after a method of [`changes`], or after `<<`.
 pub(super) fn changed(receiver: &Value, method: &str, arguments: &[Value]) -> Value {
     let doubt = arguments.iter().find_map(|it| match it {
         Value::Unknown(why) => Some(why.clone()),

@@ -1,8 +1,8 @@
-//! Reads a gitlab.rb without running it: what it sets, and what a person has to look at.
+//! Reads a gitlab.rb without running it: the settings, and the statements that need a person.
 //!
 //! Owner: [`read`]. The parser is tree-sitter's; [`expression`] works out values, [`statement`]
-//! follows assignments and conditions. What would need Ruby, the machine or another file becomes
-//! [`Value::Unknown`] and says why; nothing is ever executed, and values, depths and texts have
+//! follows assignments and conditions. A value that needs Ruby, the machine or another file becomes
+//! [`Value::Unknown`], with the reason. Nothing is ever executed; values, depths and texts have
 //! limits, so that no file can use up time or memory.
 
 mod expression;
@@ -25,23 +25,24 @@ use tree_sitter::{Node, Parser};
 pub(crate) use syntax::SyntaxError;
 pub(crate) use value::{Pair, Value};
 
-/// Values and statements are followed to this depth.
+/// Greatest depth of values and statements that the reader follows.
 const MAX_DEPTH: usize = 64;
-/// More statements than this are no gitlab.rb.
+/// Most statements of a file, far more than a gitlab.rb has. A longer file is refused: half of it
+/// would be another configuration.
 const MAX_STATEMENTS: usize = 20_000;
 
 /// One statement of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
-    /// Where, from 1.
+    /// Line of the statement, from 1.
     pub(crate) line: usize,
-    /// As the report may show it.
+    /// Text of the statement, as the report may show it.
     pub(crate) text: String,
-    /// What.
+    /// Effect of the statement.
     pub(crate) what: What,
 }
 
-/// What a statement does.
+/// Effect of a statement.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     /// `SECTION['KEY'] = VALUE`, or `KEY VALUE` with an empty section.
@@ -54,7 +55,7 @@ pub(crate) enum What {
         value: Value,
         /// Whether the statement adds to the earlier value.
         adds: bool,
-        /// Whether it counts is not known: it stands in a condition.
+        /// Whether the statement may not count, since its condition is unknown.
         maybe: bool,
     },
     /// The statement sets nothing; why that is no loss.
@@ -63,7 +64,7 @@ pub(crate) enum What {
     Odd(String),
 }
 
-/// Everything that a file says, in its order.
+/// All statements of a file, in order.
 pub(crate) fn read(source: &str) -> Result<Vec<Said>, SyntaxError> {
     let mut parser = Parser::new();
     let ruby = tree_sitter_ruby::LANGUAGE.into();
@@ -94,24 +95,31 @@ pub(crate) fn read(source: &str) -> Result<Vec<Said>, SyntaxError> {
         depth: 0,
     };
     reader.statements(root);
-    Ok(reader.said)
+    match reader.said.get(MAX_STATEMENTS) {
+        Some(first_over) => Err(SyntaxError {
+            line: first_over.line,
+            column: 1,
+            what: format!("more than {MAX_STATEMENTS} statements, which no gitlab.rb has"),
+        }),
+        None => Ok(reader.said),
+    }
 }
 
-/// Follows a file from its top to its end.
+/// Evaluates a file from its top to its end.
 struct Reader<'t> {
     source: &'t str,
-    /// Bodies of `<<TEXT` by the byte where their beginning stands.
+    /// Bodies of `<<TEXT`, by the byte offset of the `<<`.
     heredocs: HashMap<usize, Node<'t>>,
     /// Variables of the file.
     locals: BTreeMap<String, Value>,
     /// Variables that are another name for a section (no keys), or for a hash or list of one.
     references: BTreeMap<String, (String, Vec<String>)>,
-    /// Variables whose hash or list has another name too: who changes one of them changes both.
+    /// Variables whose hash or list has a second name: a change by one name changes both.
     shared: BTreeSet<String>,
-    /// What was set so far, a hash for each section.
+    /// Settings so far, as a hash for each section.
     sections: BTreeMap<String, Value>,
     said: Vec<Said>,
-    /// Inside a condition that is not known: why.
+    /// Why the condition around the current statement is unknown, if so.
     doubt: Option<String>,
     depth: usize,
 }
@@ -122,7 +130,7 @@ impl<'t> Reader<'t> {
     }
 
     fn say(&mut self, node: Node<'_>, target: &str, what: What) {
-        if self.said.len() < MAX_STATEMENTS {
+        if self.said.len() <= MAX_STATEMENTS {
             self.said.push(Said {
                 line: line(node),
                 text: redact::redacted(node, self.source, target),
@@ -146,7 +154,7 @@ fn children(node: Node<'_>) -> Vec<Node<'_>> {
         .collect()
 }
 
-/// Beginnings and bodies come in the same order.
+/// Pairs each heredoc's beginning with its body: both come in the same order.
 fn heredocs(root: Node<'_>) -> HashMap<usize, Node<'_>> {
     let (mut beginnings, mut bodies) = (Vec::new(), Vec::new());
     let mut cursor = root.walk();

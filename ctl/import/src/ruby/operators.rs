@@ -1,10 +1,10 @@
-//! `+ - * / % ** << == != < > && || !`.
+//! The operators `+ - * / % ** << == != < > && || !`.
 
 use tree_sitter::Node;
 
 use super::{Reader, value::Value};
 
-/// `'x' * 1000` and its like stay below this.
+/// Longest text that a repetition such as `'x' * 1000` may make.
 const MAX_TEXT: usize = 1 << 20;
 
 impl Reader<'_> {
@@ -33,7 +33,7 @@ impl Reader<'_> {
         let left = self.value(left);
         match (operator.as_str(), left.truth()) {
             ("||" | "or", Some(false)) | ("&&" | "and", Some(true)) => self.value(right),
-            // It decides, or it is not known.
+            // The left side decides, or is unknown.
             ("||" | "or" | "&&" | "and", _) => left,
             _ => {
                 let right = self.value(right);
@@ -43,7 +43,7 @@ impl Reader<'_> {
     }
 }
 
-/// The result of an operator; none: these two have no such.
+/// The result of an operator; `None` if these operands do not have the operator.
 pub(super) fn operate(operator: &str, left: Value, right: Value) -> Option<Value> {
     let (left, right) = match (left, right) {
         (Value::Unknown(why), _) | (_, Value::Unknown(why)) => return Some(Value::Unknown(why)),
@@ -82,7 +82,7 @@ fn equal(left: &Value, right: &Value) -> bool {
             compare("<=", left, right) == Some(Value::Bool(true))
                 && compare(">=", left, right) == Some(Value::Bool(true))
         }
-        // Where a pair is written is no part of its value.
+        // A pair's line is no part of its value, so the derived `==` would compare too much.
         (Value::Hash(_), Value::Hash(_)) => left.json() == right.json(),
         _ => left == right,
     }

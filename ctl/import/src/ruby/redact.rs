@@ -1,13 +1,13 @@
-//! A statement as a report may show it: on one line, without what looks like a secret.
+//! The text of a statement for a report: one line, without literals that may be secret.
 
 use tree_sitter::Node;
 
 use crate::secrecy::{names_secret, value_secret};
 
-/// Longer lines are cut.
+/// Most characters of a line; a longer line is cut.
 const MAX_CHARS: usize = 120;
 
-/// The text of a statement. `target`: the key that it sets, where that is known.
+/// The text of a statement. `target`: the key that the statement sets, if known.
 pub(super) fn redacted(node: Node<'_>, source: &str, target: &str) -> String {
     let mut out = String::new();
     let mut done = node.start_byte();
@@ -38,7 +38,7 @@ pub(super) fn first_line(text: &str) -> String {
     }
 }
 
-/// Ranges of literals that are not to be seen.
+/// Byte ranges of the literals to hide.
 fn hidden(node: Node<'_>, source: &str, all: bool) -> Vec<(usize, usize)> {
     let mut ranges = Vec::new();
     let mut cursor = node.walk();

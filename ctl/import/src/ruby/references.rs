@@ -1,28 +1,28 @@
 //! Second names. Ruby copies no hash and no list: `mm = mattermost` makes `mm['x'] = 1` a setting.
 //!
-//! Owner: `Reader::references` and `Reader::shared`. A variable that names a section, or a hash or list of
-//! one, is followed. What has two names, both variables of the file, is followed until one of them changes it:
-//! then a person has to look.
+//! Owner: `Reader::references` and `Reader::shared`. The reader follows a variable that names a
+//! section, or a hash or list in a section. If two variables of the file name the same hash or
+//! list, a statement that changes the hash or list by one of the names needs a person.
 
 use tree_sitter::Node;
 
 use super::{Reader, What, methods, value::Value};
 use crate::gitlab;
 
-/// Why a variable of the file is no loss.
+/// Why an assignment to a variable of the file needs no line in the site file.
 pub(super) const OF_THE_FILE: &str = "a variable of the file: its value is where it is used";
 
-/// What a name stands for.
+/// The object that a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reference {
     /// A setting, or its whole section where there are no keys.
     Setting(String, Vec<String>),
-    /// A variable of the file that has a hash or a list.
+    /// A variable of the file whose value is a hash or a list.
     Variable(String),
 }
 
 impl Reader<'_> {
-    /// What a name stands for, if a change by this name changes what another name has as well.
+    /// The object of a name, if a change by this name is visible by another name as well.
     pub(super) fn named(&self, name: &str) -> Option<Reference> {
         if let Some((section, keys)) = self.references.get(name) {
             return Some(Reference::Setting(section.clone(), keys.clone()));
@@ -36,7 +36,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What the value of the right side of an assignment is known by already.
+    /// The existing name of the value on the right side of an assignment.
     pub(super) fn refers(&mut self, right: Node<'_>, value: &Value) -> Option<Reference> {
         match right.kind() {
             "identifier" | "constant" | "global_variable" => self.named(self.text(right)),
@@ -48,7 +48,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `name = …`, where that has a name already.
+    /// `name = …`, where the value has a name already.
     pub(super) fn name_again(&mut self, node: Node<'_>, name: &str, of: Reference) {
         if self.doubt.is_some() {
             return self.odd(node, "what it names is known only when Ruby runs");
@@ -68,8 +68,8 @@ impl Reader<'_> {
         self.say(node, name, What::Nothing(OF_THE_FILE));
     }
 
-    /// `receiver.merge!(…)` and its like, and `receiver << …`: the receiver stays the same and has more in it.
-    /// `method`: the one that gives the changed value.
+    /// `receiver.merge!(…)` and its like, and `receiver << …`: the receiver grows in place.
+    /// `method`: the pure method that returns the changed value.
     pub(super) fn grow(
         &mut self,
         node: Node<'_>,
@@ -108,7 +108,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Each pair is a setting.
+    /// `section.merge!(…)`: each pair becomes a setting.
     fn merge_section(&mut self, node: Node<'_>, section: &str, method: &str, more: &[Value]) {
         let pairs: Option<Vec<_>> = more
             .iter()
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 }
 
-/// The value with more in it.
+/// The value after the method has added to it.
 fn grown(old: Value, method: &str, more: &[Value]) -> Value {
     match old {
         Value::Nil => Value::Unknown("it adds to what is not set in this file".to_owned()),

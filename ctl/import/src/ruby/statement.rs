@@ -8,7 +8,7 @@ use super::{
     value::{Pair, Value},
 };
 
-/// What sets nothing by itself.
+/// Functions that set nothing.
 const QUIET: [&str; 8] = [
     "require",
     "require_relative",
@@ -55,7 +55,7 @@ impl Reader<'_> {
         operator.map_or("", |it| self.text(it)).to_owned()
     }
 
-    /// `left = right`; gives what was assigned.
+    /// `left = right`; returns the assigned value.
     pub(super) fn assignment(&mut self, node: Node<'_>) -> Value {
         let field = |name| node.child_by_field_name(name);
         let (Some(left), Some(right)) = (field("left"), field("right")) else {
@@ -68,7 +68,7 @@ impl Reader<'_> {
                 self.name_again(node, self.text(left), of);
                 return value;
             }
-            // From here on it is a part of a setting, too.
+            // From here on the variable's hash or list is a part of a setting, too.
             Some(Reference::Variable(name)) => drop(self.shared.insert(name)),
             _ => {}
         }
@@ -126,7 +126,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A setting has this value from here on.
+    /// Records that a setting has this value from here on.
     pub(super) fn record(
         &mut self,
         node: Node<'_>,
@@ -138,7 +138,7 @@ impl Reader<'_> {
         self.record_at(node, (section, keys), value, line(node), adds);
     }
 
-    /// Assigns a value that stands in a line of its own.
+    /// [`Self::record`] for a value in another line than the statement's first.
     pub(super) fn record_at(
         &mut self,
         node: Node<'_>,
@@ -164,7 +164,7 @@ impl Reader<'_> {
         } else {
             nested(old, deeper, value, line)
         };
-        // In doubt what was said before may still hold.
+        // In doubt the earlier value may still count.
         if self.doubt.is_none() {
             whole.put(Pair {
                 key: Value::Text(key.clone()),
@@ -220,7 +220,7 @@ impl Reader<'_> {
         self.grow(node, left, "<<", &more);
     }
 
-    /// `external_url 'x'`, `section['hash'].merge!(…)`, and whatever else is called.
+    /// `external_url 'x'`, `section['hash'].merge!(…)`, and any other call.
     fn call_statement(&mut self, node: Node<'_>) {
         let field = |name| node.child_by_field_name(name);
         let method = field("method").map_or("", |it| self.text(it)).to_owned();
@@ -267,7 +267,7 @@ impl Reader<'_> {
         self.record(node, "", &[method.to_owned()], value, false);
     }
 
-    /// `if`, `unless`, and both behind a statement.
+    /// `if` and `unless`, before statements or after one.
     fn branch(&mut self, node: Node<'_>) {
         let field = |name| node.child_by_field_name(name);
         let Some(condition) = field("condition") else {
@@ -294,7 +294,7 @@ impl Reader<'_> {
     }
 }
 
-/// `old` with a value further down.
+/// `old` with a new value at the path `keys`.
 fn nested(old: Value, keys: &[String], value: Value, line: usize) -> Value {
     let Some((key, deeper)) = keys.split_first() else {
         return value;

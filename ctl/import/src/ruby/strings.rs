@@ -19,12 +19,12 @@ impl Reader<'_> {
         self.joined(node, false)
     }
 
-    /// Parts in double quotes, one behind the other.
+    /// The joined parts of a string in double quotes, or of a heredoc.
     fn joined(&mut self, node: Node<'_>, squiggly: bool) -> Value {
         match self.parts(node) {
             Ok(mut parts) => {
                 if node.kind() == "heredoc_body" {
-                    // The end of the line that the text begins below is not its own.
+                    // The line end after `<<TEXT` comes first, and is no part of the text.
                     if let Some((first, true)) = parts.first_mut()
                         && first.first() == Some(&b'\n')
                     {
@@ -41,7 +41,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Bytes, and whether they are text of the file as it stands.
+    /// The parts of a string; `true` marks literal text of the file.
     fn parts(&mut self, node: Node<'_>) -> Result<Vec<(Vec<u8>, bool)>, String> {
         let mut parts = Vec::new();
         for part in children(node) {
@@ -67,7 +67,7 @@ impl Reader<'_> {
         Ok(parts)
     }
 
-    /// `<<TEXT`, `<<-TEXT`, `<<~TEXT`, their ends in quotes or not.
+    /// `<<TEXT`, `<<-TEXT`, `<<~TEXT`, with or without quotes around the mark.
     pub(super) fn heredoc(&mut self, beginning: Node<'_>) -> Value {
         let Some(body) = self.heredocs.get(&beginning.start_byte()).copied() else {
             return Value::Unknown("its text was not found".to_owned());
@@ -139,7 +139,7 @@ impl Reader<'_> {
     }
 }
 
-/// The blanks before the end mark belong to its line.
+/// Removes blanks before the end mark, since they belong to the mark's line.
 fn close_heredoc(parts: &mut [(Vec<u8>, bool)]) {
     if let Some((last, true)) = parts.last_mut() {
         let end = last

@@ -1,25 +1,25 @@
-//! Where a file is not Ruby.
+//! Finds the first place where a file is not Ruby.
 
 use tree_sitter::Node;
 
 /// The first place that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
-    /// From 1.
+    /// Line, from 1.
     pub(crate) line: usize,
-    /// In characters, from 1.
+    /// Column in characters, from 1.
     pub(crate) column: usize,
-    /// What is wrong there.
+    /// The mistake at that place.
     pub(crate) what: String,
 }
 
-/// Words that begin or end something and can be no name; the parser takes a lone one for a name.
+/// Keywords, which cannot be names; the parser takes a lone keyword for a name.
 const RESERVED: [&str; 9] = [
     "end", "else", "elsif", "then", "do", "when", "in", "ensure", "rescue",
 ];
 
-/// The first mistake of a tree. The tree is walked without recursion: it may be as deep as the file
-/// is long.
+/// The first mistake of a tree. The walk does not recurse: a tree may be as deep as its file is
+/// long.
 pub(super) fn first_error(root: Node<'_>, source: &str) -> Option<SyntaxError> {
     let mut cursor = root.walk();
     loop {
@@ -39,11 +39,11 @@ pub(super) fn first_error(root: Node<'_>, source: &str) -> Option<SyntaxError> {
     }
 }
 
-/// What is wrong with a node, and where that is to be told.
+/// The mistake of a node, and the node whose place the error names.
 fn mistake<'t>(node: Node<'t>, source: &str) -> Option<(Node<'t>, String)> {
     if node.is_missing() {
         let ends = ["}", "]", ")", "\"", "'", "end"].contains(&node.kind());
-        // Where it begins helps more than where the file ends.
+        // The place of the opening token helps more than the end of the file.
         let open = node.parent().and_then(|it| it.child(0)).filter(|_| ends);
         return Some(match open {
             Some(open) => (
@@ -79,7 +79,7 @@ fn expected(kind: &str) -> String {
     }
 }
 
-/// What an error begins with and never ends.
+/// The opening token or keyword that an error node does not close.
 fn unclosed(node: Node<'_>) -> Option<Node<'_>> {
     const PAIRS: [(&str, &str); 4] = [("[", "]"), ("{", "}"), ("(", ")"), ("\"", "\"")];
     let mut cursor = node.walk();

@@ -1,12 +1,12 @@
-//! What is read from Ruby.
+//! Values and statements that the reader finds in Ruby's forms.
 
-use super::{Said, Value, What, read};
+use super::{MAX_STATEMENTS, Said, Value, What, read};
 
 fn said(source: &str) -> Vec<Said> {
     read(source).unwrap_or_else(|error| panic!("{}:{}: {}", error.line, error.column, error.what))
 }
 
-/// The last value that a file gives a setting.
+/// The last value that a file assigns to a setting.
 fn value_of(source: &str, wanted: &str) -> Value {
     let all = said(source);
     let found = all.iter().rev().find_map(|it| match &it.what {
@@ -21,7 +21,7 @@ fn value_of(source: &str, wanted: &str) -> Value {
     found.unwrap_or_else(|| panic!("nothing sets {wanted}"))
 }
 
-/// The value of one expression.
+/// The value of an expression.
 fn value(expression: &str) -> Value {
     value_of(&format!("s['x'] = {expression}\n"), "s.x")
 }
@@ -287,9 +287,21 @@ fn depth_and_size_have_limits() {
 }
 
 proptest::proptest! {
-    /// Whatever a file holds, it is read or refused, and neither takes long.
+    /// Any file is read or refused: the reader never panics.
     #[test]
     fn nothing_makes_it_fall(source in "[a-z\\['\\]=> {}\"#\n0-9:%w<~+*.(),|&!?]{0,200}") {
         let _ = read(&source);
     }
+}
+
+#[test]
+fn a_file_with_too_many_statements_is_refused_and_not_cut() {
+    let whole = "a['b'] = 1\n".repeat(MAX_STATEMENTS);
+    assert_eq!(read(&whole).unwrap().len(), MAX_STATEMENTS);
+    let error = read(&format!("{whole}a['last'] = 2\n")).unwrap_err();
+    assert_eq!((error.line, error.column), (MAX_STATEMENTS + 1, 1));
+    assert_eq!(
+        error.what,
+        "more than 20000 statements, which no gitlab.rb has"
+    );
 }

@@ -1,9 +1,9 @@
 //! Values of Ruby, as far as a gitlab.rb has them.
 
-/// A value. What cannot be known without running the file says why.
+/// A value. A value that only a run of the file would tell is [`Value::Unknown`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// `nil`, also of what was never set.
+    /// `nil`, and the value of a key that was never set.
     Nil,
     /// `true` or `false`.
     Bool(bool),
@@ -19,7 +19,7 @@ pub(crate) enum Value {
     List(Vec<Value>),
     /// `{…}`, in the order of writing; each key once.
     Hash(Vec<Pair>),
-    /// Why it is not known here.
+    /// An unknown value, and why the value is unknown.
     Unknown(String),
 }
 
@@ -34,11 +34,11 @@ pub(crate) struct Pair {
     pub(crate) line: usize,
 }
 
-/// A larger value than this is a mistake, or meant to use up the memory.
+/// Largest value; a larger value is a mistake, or an attempt to use up memory.
 const MAX_BYTES: usize = 1 << 20;
 
 impl Value {
-    /// What `to_s` gives, for what is not a collection.
+    /// The result of `to_s`; `None` for collections and unknown values.
     pub(crate) fn text(&self) -> Option<String> {
         Some(match self {
             Self::Nil => String::new(),
@@ -50,7 +50,7 @@ impl Value {
         })
     }
 
-    /// Truth as Ruby has it: everything but `nil` and `false`. None: the value is not known.
+    /// Truth as Ruby has it: everything but `nil` and `false`. `None` for an unknown value.
     pub(crate) fn truth(&self) -> Option<bool> {
         match self {
             Self::Unknown(_) => None,
@@ -58,7 +58,7 @@ impl Value {
         }
     }
 
-    /// Why it, or something in it, is not known.
+    /// Why the value, or a part of the value, is unknown.
     pub(crate) fn doubt(&self) -> Option<&str> {
         match self {
             Self::Unknown(why) => Some(why),
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// The value of a key, `nil` where there is none.
+    /// The value of a key; `nil` if the hash lacks the key.
     pub(crate) fn get(&self, key: &str) -> Self {
         let Self::Hash(pairs) = self else {
             return Self::Nil;
@@ -94,7 +94,7 @@ impl Value {
         self == other || (self.text().is_some() && self.text() == other.text())
     }
 
-    /// The value, or why it is too large to be one.
+    /// The value, or an unknown value if larger than [`MAX_BYTES`].
     pub(super) fn bounded(self) -> Self {
         if self.bytes(0) > MAX_BYTES {
             Self::Unknown("it is too large to be a setting".to_owned())
@@ -118,7 +118,7 @@ impl Value {
             }
     }
 
-    /// What `to_json` gives.
+    /// The result of `to_json`; `None` if a part is unknown.
     pub(crate) fn json(&self) -> Option<String> {
         Some(match self {
             Self::Nil => "null".to_owned(),
@@ -142,7 +142,7 @@ impl Value {
 }
 
 impl Pair {
-    /// Whether its key is this, as string or symbol.
+    /// Whether the pair has this key, as a string or a symbol.
     pub(crate) fn has(&self, key: &str) -> bool {
         matches!(&self.key, Value::Text(it) | Value::Symbol(it) if it == key)
     }

@@ -1,4 +1,4 @@
-//! Files that are none, and places where nothing can be written: nothing is left behind.
+//! Wrong inputs, and places where nothing can be written: the import leaves no file behind.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use super::Machine;
 
-/// The message, after nothing has been written.
+/// The message of an import that fails, writes nothing and quotes no secret.
 #[track_caller]
 fn refused(machine: &Machine) -> String {
     let error = machine.import().unwrap_err();
@@ -45,7 +45,8 @@ fn files_that_are_no_gitlab_rb() {
     assert!(message.contains("nothing was written"), "{message}");
 }
 
-/// A line end in a name would be a line of PostgreSQL's files: it does not get into a site file.
+/// A line break in a role's name would add a line to PostgreSQL's files, so the name does not get
+/// into a site file.
 #[test]
 fn a_name_with_a_line_end_is_not_taken_over() {
     let ruby = "mattermost_external_url 'http://m.example.com'\n\
@@ -128,7 +129,7 @@ fn secrets_that_cannot_take_a_key_are_not_touched() {
     }
 }
 
-/// Each file that is not there is told with the place of that file in GitLab's package.
+/// The hint about a missing file names the place of that file in GitLab's package.
 #[test]
 fn what_is_missing_is_told_with_its_own_place() {
     let hints = |change: &dyn Fn(&mut Machine)| {
@@ -147,7 +148,7 @@ fn what_is_missing_is_told_with_its_own_place() {
     assert!(told.contains("/etc/gitlab/gitlab.rb"), "{told}");
 }
 
-/// What is taken out again stands as a comment, said once and with its place.
+/// An entry that fails the check becomes a comment, once and with its origin.
 #[test]
 fn what_does_not_check_stays_as_a_comment() {
     let machine = Machine::new(

@@ -1,5 +1,5 @@
-//! Mattermost has the environment here that GitLab's package gave it, but for what is listed here
-//! with its reason.
+//! Mattermost has the environment here that GitLab's package gave it, but for the variables that
+//! this file lists with a reason.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 
 type Environment = BTreeMap<String, String>;
 
-/// What differs for a good reason, and which. A name that is not here must be the same.
+/// Variables that differ for a good reason, and the reason. All others must be the same.
 const DIFFERENT: [(&str, &str); 7] = [
     ("MM_LOGSETTINGS_FILELOCATION", "a path"),
     ("MM_FILESETTINGS_DIRECTORY", "a path"),
@@ -33,7 +33,7 @@ const DIFFERENT: [(&str, &str); 7] = [
     ),
 ];
 
-/// What is there besides, and why.
+/// Variables that the package did not set, and why Mattermost has them here.
 const BESIDES: [(&str, &str); 8] = [
     ("PATH", "the package's supervisor gave one too"),
     ("MM_CONFIG", "the package named config.json by an argument"),
@@ -51,7 +51,8 @@ const BESIDES: [(&str, &str); 8] = [
     ("MM_SERVICESETTINGS_LOCALMODESOCKETLOCATION", "the same"),
 ];
 
-/// What the package computed for every installation, from omnibus-gitlab 18.11.
+/// The environment that omnibus-gitlab 18.11 computes for every installation, with these variables
+/// on top; an empty value unsets a variable.
 fn package(own: &[(&str, &str)]) -> Environment {
     let always = [
         ("MM_SERVICESETTINGS_LISTENADDRESS", "127.0.0.1:8065"),
@@ -91,12 +92,12 @@ fn package(own: &[(&str, &str)]) -> Environment {
     all
 }
 
-/// What Mattermost will have after the import, as the plan of the files on disk says.
+/// Mattermost's environment after the import, by the plan of the files on disk.
 pub(super) fn imported(machine: &Machine) -> Environment {
     imported_with(machine, "").unwrap_or_else(|problems| panic!("{problems}\n{}", machine.site()))
 }
 
-/// The same with these lines at the top of the site file.
+/// [`imported`] with these lines at the top of the site file.
 pub(super) fn imported_with(machine: &Machine, more: &str) -> Result<Environment, Problems> {
     let plan = machine.load(more)?;
     let service = &plan.services["mattermost"];
@@ -107,7 +108,7 @@ pub(super) fn imported_with(machine: &Machine, more: &str) -> Result<Environment
         .collect())
 }
 
-/// Whether the report says of a variable more than which key it has become.
+/// Whether the report says more about a variable than which key the variable became.
 pub(super) fn told(import: &Import, name: &str) -> bool {
     import.report.lines.iter().any(|line| {
         let named = line.what.contains(name) || line.text.contains(name);
@@ -117,7 +118,7 @@ pub(super) fn told(import: &Import, name: &str) -> bool {
     })
 }
 
-/// Holds both to each other, and the report to what differs.
+/// Compares the imported environment with the wanted one; the report must name each difference.
 #[track_caller]
 fn same(machine: &Machine, import: &Import, wanted: &Environment) {
     let got = imported(machine);
@@ -137,7 +138,7 @@ fn same(machine: &Machine, import: &Import, wanted: &Environment) {
             machine.site()
         );
     }
-    // The path aside, it is the same database.
+    // Apart from the socket's path, the database is the same.
     let source = &got["MM_SQLSETTINGS_DATASOURCE"];
     let without_host = |source: &str| {
         let words = source.split(' ').filter(|it| !it.starts_with("host="));
@@ -179,7 +180,7 @@ fn the_least_that_turns_mattermost_on() {
 
 #[test]
 fn beside_gitlab_with_the_automatic_authorization() {
-    // What the package wrote into its secrets when it had authorized Mattermost by itself.
+    // The package writes these secrets after it has authorized Mattermost by itself.
     let machine = Machine::new(
         "external_url 'https://gitlab.example.com'\n\
          mattermost_external_url 'https://mattermost.example.com'\n",
@@ -216,7 +217,7 @@ fn beside_gitlab_with_the_automatic_authorization() {
         ),
     ]);
     same(&machine, &import, &wanted);
-    // GitLab's nginx has the ports, and certificates are where it looks for them.
+    // GitLab's nginx has the ports, and looks for the certificates in /etc/gitlab/ssl.
     assert!(!machine.plan().services["nginx"].enabled);
     assert!(machine.site().contains("mattermost_nginx.enable = false"));
     assert!(
@@ -332,13 +333,47 @@ fn an_empty_variable_took_it_away() {
     let got = imported(&machine);
     assert!(!got.contains_key("HTTP_PROXY") && !got.contains_key("Y"));
     assert_eq!(got["Z"], "0");
-    // The package passed on the first line alone. Here the value is whole, and the report says so.
+    // The package passed only the first line on. Here the value is whole, and the report says so.
     assert_eq!(got["X"], "kept  \nlost");
     let remark = line(&import, "mattermost['env']['X']").remark.as_deref();
     assert!(
         remark.unwrap_or_default().contains("first line"),
         "{remark:?}"
     );
+}
+
+/// The parts stand after the source, so that their order is no help.
+#[test]
+fn a_data_source_counts_more_than_settings_for_its_parts() {
+    let source = "user=own host=/var/opt/gitlab/postgresql port=5432 dbname=own_db";
+    let hidden = "ENV['SOURCE']".to_owned();
+    for (said, directory) in [(hidden, true), (format!("'{source}'"), false)] {
+        let mut machine = Machine::new(&format!(
+            "mattermost_external_url 'http://m.example.com'\n\
+             mattermost['sql_data_source'] = {said}\n\
+             mattermost['database_name'] = 'part_db'\n\
+             postgresql['sql_mattermost_user'] = 'part'\n"
+        ));
+        if directory {
+            machine = machine.variables(&[("MM_SQLSETTINGS_DATASOURCE", source)]);
+        }
+        let import = machine.imported();
+        let got = &imported(&machine)["MM_SQLSETTINGS_DATASOURCE"];
+        assert!(
+            got.starts_with("user=own ") && got.ends_with("dbname=own_db"),
+            "{got}"
+        );
+        for what in [
+            "mattermost['database_name']",
+            "postgresql['sql_mattermost_user']",
+        ] {
+            let fate = &line(&import, what).fate;
+            assert!(
+                matches!(fate, Disposition::NotNeeded(_)),
+                "{what}: {fate:?}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -391,7 +426,7 @@ fn the_directory_of_variables_is_the_truth() {
     assert!(source.starts_with("user=chat ") && source.ends_with("dbname=chat_db"));
     let why = for_a_person(&import, "MM_TEAMSETTINGS_SITENAME");
     assert!(why.contains("reconfigure"), "{why}");
-    // GitLab 11.0 and later ignored this style: what the System Console says has counted since.
+    // GitLab 11.0 and later ignore this style: the value of the System Console counts.
     let why = for_a_person(&import, "mattermost['team_max_users_per_team']");
     assert!(why.contains("11.0"), "{why}");
     assert!(!got.contains_key("MM_TEAMSETTINGS_MAXUSERSPERTEAM"));

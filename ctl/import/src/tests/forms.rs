@@ -1,4 +1,5 @@
-//! Forms of Ruby in which values have second names, are merged, or are not known; and that no secret is told.
+//! Forms of Ruby in which values have second names, are merged, or are unknown. No form may get a
+//! secret into the report.
 
 use super::{Machine, converted, for_a_person, imported, line};
 use crate::Import;
@@ -32,7 +33,7 @@ fn a_merged_section_loses_nothing_that_comes_after_it() {
         assert!(!import.site.contains("hunter2"));
         assert!(machine.secrets_file().contains("hunter2"));
     }
-    // What it merges is not known: a person has to look, and what comes after it counts all the same.
+    // An unknown merge needs a person, and later settings still count.
     let (_, import) = alone("mattermost.merge!(common)\nmattermost['service_port'] = 8066\n");
     let why = for_a_person(&import, "mattermost.merge!(common)");
     assert!(why.contains("all of mattermost"), "{why}");
@@ -70,7 +71,7 @@ fn a_hash_that_is_changed_by_another_name_needs_a_person() {
         ));
         for_a_person(&import, change);
     }
-    // A copy is a copy.
+    // A change of the original does not change a copy.
     let (_, import) = alone(
         "common = { 'A' => '1' }\nmattermost['env'] = common.dup\ncommon['B'] = '2'\n\
          mattermost['env'] = common.merge('C' => '3')\n",
@@ -91,7 +92,7 @@ fn variables_are_merged_with_and_without_braces() {
             converted(&import, &format!("mattermost['env']['{name}']"));
         }
     }
-    // A later value that is not known may hold the earlier one.
+    // A later unknown value may contain the earlier value.
     let (_, import) = alone(
         "mattermost['env'] = { 'HTTP_PROXY' => 'http://p:1' }\nmattermost['env'] = YAML.load(x)\n",
     );
@@ -126,7 +127,7 @@ fn no_secret_is_told_whatever_it_looks_like() {
     ] {
         assert!(secrets.contains(secret), "{secret} not in {secrets}");
     }
-    // Without an output nothing is written, and the site file that is shown has none either.
+    // Without an output nothing is written, and the printed site file has no secret either.
     let mut dry = Machine::new(&format!("{ALONE}mattermost['gitlab_secret'] = '4711'\n"));
     dry.request.output = None;
     assert!(!dry.imported().site.contains("4711"));
@@ -147,7 +148,7 @@ fn what_restricted_something_closes_it_when_it_is_not_taken_over() {
             .lines()
             .any(|it| it.starts_with("postgresql.listen_address"))
     );
-    // A value that is not known restricts, too.
+    // An unknown value may be a restriction, too.
     let (machine, _) = alone(
         "postgresql['listen_address'] = '0.0.0.0'\npostgresql['hostssl'] = ENV['TLS'] == 'yes'\n\
          mattermost_nginx['ssl_verify_client'] = ENV['VERIFY']\n",

@@ -1,4 +1,4 @@
-//! Every key of the style before GitLab 11.0.
+//! Every key of the settings style before GitLab 11.0.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::report::Disposition;
 
 const ROWS: &str = include_str!("../fixtures/legacy.tsv");
 
-/// Keys in the spelling of GitLab's document, with the one of its template.
+/// Keys in the spelling of GitLab's document, with the spelling of its template.
 const SPELLINGS: [(&str, &str); 2] = [
     (
         "ratelimit_enable_ratelimiter",
@@ -19,7 +19,7 @@ const SPELLINGS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Key, variable, and the last version with it.
+/// Key, variable, and the last version that had the key.
 fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
     let lines = ROWS.lines().filter(|line| !line.starts_with('#'));
     let rows = lines.map(|line| {
@@ -35,7 +35,7 @@ fn rows() -> Vec<(&'static str, &'static str, &'static str)> {
     rows
 }
 
-/// A value that the setting may have, in Ruby and as a variable.
+/// A valid value of the setting, in Ruby and as a variable.
 fn value(key: &str, variable: &str) -> (&'static str, &'static str) {
     match key {
         "service_address" => ("'127.0.0.3'", "127.0.0.3:8070"),
@@ -70,7 +70,7 @@ fn value(key: &str, variable: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Imports all of these keys at once, and holds each to its variable.
+/// Imports all of these keys at once, and checks the variable of each.
 fn hold(rows: &[(&str, &str, &str)]) {
     let mut ruby = String::from(
         "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n",
@@ -110,7 +110,7 @@ fn every_key_becomes_the_variable_that_mattermost_has_for_it() {
     hold(document);
 }
 
-/// The very example of GitLab's document, both halves of it.
+/// Both halves of the example in GitLab's document, old style and new, give the same environment.
 #[test]
 fn the_example_of_the_document() {
     let old = "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n\
@@ -171,7 +171,8 @@ fn the_example_of_the_document() {
     ));
 }
 
-/// Wherever it stands: a secret of old must not take the place of the one that was in use.
+/// The variable wins over keys before and after it: an outdated secret must not take the place of
+/// the secret in use.
 #[test]
 fn a_variable_of_the_hash_counts_more_than_a_key_of_old() {
     let (machine, import) = imported(

@@ -1,4 +1,4 @@
-//! What becomes of single lines, and where it is said.
+//! What becomes of single lines, and where the report tells of them.
 
 use std::fs;
 
@@ -52,10 +52,10 @@ fn every_line_of_the_split_server_has_its_place() {
     let left: Vec<_> = lines
         .filter(|it| matches!(it.fate, Disposition::Person(_)))
         .collect();
-    // The secrets were not given: only that is left.
+    // Without a file of secrets, only the database's key is left to a person.
     assert_eq!(person, 1, "{left:#?}");
     assert!(left[0].what.contains("at_rest"), "{left:#?}");
-    // All of the file's statements are told of.
+    // The report has a line for each statement of the file.
     let told = |number: usize| {
         let mut lines = import.report.lines.iter();
         lines.any(|it| it.origin == Origin::Line(number))
@@ -120,7 +120,7 @@ fn what_cannot_be_known_or_is_wrong_needs_a_person() {
         assert!(said.contains(why), "{what}: {said}");
     }
     converted(&import, "mattermost['env']['B']");
-    // What is left out stands in the file as a comment, with its line.
+    // A statement that is left out becomes a comment of the site file, with its line.
     assert!(
         machine
             .site()
@@ -151,7 +151,7 @@ fn gitlab_on_the_machine_is_seen_without_an_external_url() {
     fs::create_dir_all(machine.path("opt/gitlab/embedded")).unwrap();
     machine.imported();
     assert!(!machine.plan().services["nginx"].enabled);
-    // Its package alone is no GitLab: there Mattermost's own nginx serves.
+    // A package with GitLab off leaves the ports free: Mattermost's own nginx serves.
     let machine = Machine::new(ALONE);
     fs::create_dir_all(machine.path("opt/gitlab/embedded")).unwrap();
     let import = machine.imported();
@@ -207,7 +207,7 @@ fn files_are_for_their_owner_and_never_overwritten() {
     let error = machine.import().unwrap_err();
     assert!(error.message.contains("not overwritten"), "{error}");
     assert_eq!(before, (machine.site(), machine.secrets_file()));
-    // Secrets that are there stay, and what is missing comes in.
+    // Existing secrets stay, and missing secrets are added.
     fs::remove_file(&site).unwrap();
     fs::write(&secrets, "# mine\nmattermost.gitlab_secret = \"other\"\n").unwrap();
     let machine =
@@ -236,7 +236,7 @@ fn no_secret_is_in_the_site_file_or_the_report() {
     let json = serde_json::to_string(&import.report.json(Some(&import.site), vec![])).unwrap();
     for text in [machine.site(), format!("{:?}", import.report), json] {
         let lines: Vec<&str> = text.lines().filter(|it| it.contains("hunter2")).collect();
-        // `gitlab_enable` is no secret by its name, and no value of a file is one by itself.
+        // The name `gitlab_enable` marks no secret, and nor does the value `hunter2` by itself.
         assert!(
             lines.iter().all(|it| it.contains("gitlab_enable")),
             "{lines:#?}"

@@ -1,10 +1,10 @@
-//! A gitlab.rb of which it is known what it means: the settings, how Ruby writes them, and the
-//! environment that GitLab's package would have made of them. Worked out apart from the importer, by what
-//! the package's own code does (omnibus-gitlab 18.11).
+//! A gitlab.rb with a known meaning: the settings, their text in Ruby, and the environment that
+//! GitLab's package makes of the settings. The model follows the package's own code
+//! (omnibus-gitlab 18.11) and shares no code with the importer.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// A value of Ruby.
+/// A Ruby value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ruby {
     Nil,
@@ -28,7 +28,7 @@ impl Ruby {
     }
 }
 
-/// One setting, and whether gitlab.rb says it in a way that only Ruby can follow.
+/// One setting, and whether gitlab.rb hides its value in a form that only Ruby can follow.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) section: &'static str,
@@ -37,15 +37,15 @@ pub(super) struct Setting {
     pub(super) hidden: bool,
 }
 
-/// All that an import gets.
+/// All inputs of an import.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Site {
     pub(super) settings: Vec<Setting>,
-    /// `mattermost['env']`.
+    /// The hash `mattermost['env']`.
     pub(super) env: Vec<Setting>,
-    /// The block of gitlab-secrets.json.
+    /// Mattermost's block of gitlab-secrets.json.
     pub(super) secrets: BTreeMap<&'static str, Ruby>,
-    /// The directory of variables is given too.
+    /// Whether the directory of variables is given too.
     pub(super) directory: bool,
 }
 
@@ -59,7 +59,7 @@ impl Site {
             .map_or(Ruby::Nil, |it| it.value.clone())
     }
 
-    /// `Gitlab['mattermost'][key] ||= secret`, and then the default of the cookbook for `nil`.
+    /// `Gitlab['mattermost'][key] ||= secret`, then the cookbook's default for `nil`.
     fn mattermost(&self, key: &str, default: &str) -> String {
         let said = self.get("mattermost", key);
         let secret = self.secrets.get(key).cloned().unwrap_or(Ruby::Nil);
@@ -81,7 +81,7 @@ impl Site {
         }
     }
 
-    /// The environment that Mattermost had.
+    /// Mattermost's environment under GitLab's package.
     pub(super) fn environment(&self) -> Environment {
         let of_settings = [
             self.of_service(),
@@ -104,7 +104,7 @@ impl Site {
         for variable in &self.env {
             files.insert(variable.key.to_owned(), variable.value.to_s());
         }
-        // An empty file takes its variable away.
+        // An empty file unsets its variable.
         files.retain(|_, value| !value.is_empty());
         files
     }
@@ -134,7 +134,7 @@ impl Site {
         ]
     }
 
-    /// The host of a GitLab that runs beside it comes after what is said.
+    /// The hosts of the setting, then the host of a GitLab that runs on the same machine.
     fn trusted(&self) -> String {
         let own = self.mattermost("service_allowed_untrusted_internal_connections", "");
         let host = self.gitlab().split("://").nth(1).map(str::to_owned);
@@ -228,8 +228,8 @@ impl Site {
         ]
     }
 
-    /// The variables that nobody can know from gitlab.rb and the secrets: those that are others where
-    /// what only Ruby knows is another thing.
+    /// The variables that gitlab.rb and the secrets leave open: those that change if the hidden
+    /// values change.
     pub(super) fn open(&self) -> Vec<String> {
         let truth = self.environment();
         let mut names: Vec<String> = Vec::new();
@@ -251,22 +251,22 @@ impl Site {
     }
 }
 
-/// Choices, one byte each. After the last all of them are 0, which is the plainest.
+/// Choices, one byte each. After the tape's end each choice is 0, the plainest.
 pub(super) struct Tape<'t>(pub(super) std::slice::Iter<'t, u8>);
 
 impl Tape<'_> {
-    /// One of so many.
+    /// A number below `count`.
     pub(super) fn below(&mut self, count: usize) -> usize {
         usize::from(self.0.next().copied().unwrap_or(0)) % count
     }
 
-    /// One of them.
+    /// One of the items.
     pub(super) fn one<T: Clone>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())].clone()
     }
 }
 
-/// The text of a gitlab.rb that means this, in forms that the choices say.
+/// The text of a gitlab.rb with the site's settings, in forms that the tape chooses.
 pub(super) fn written(site: &Site, tape: &mut Tape<'_>) -> String {
     let mut out = String::from("on = true\noff = false\n");
     for (number, setting) in site.settings.iter().enumerate() {
@@ -282,7 +282,7 @@ pub(super) fn written(site: &Site, tape: &mut Tape<'_>) -> String {
     out
 }
 
-/// `TARGET VALUE`, in one of the forms.
+/// Writes one setting, in a form that the tape chooses.
 fn one(out: &mut String, target: &str, setting: &Setting, number: usize, tape: &mut Tape<'_>) {
     let literal = literal(&setting.value, tape);
     let _ = if setting.hidden {
@@ -332,7 +332,7 @@ fn literal(value: &Ruby, tape: &mut Tape<'_>) -> String {
     }
 }
 
-/// `mattermost['env']`: as one hash, grown by pairs, or merged.
+/// Writes `mattermost['env']` as two merged hashes, or as a hash that grows by pairs.
 fn env(out: &mut String, env: &[Setting], tape: &mut Tape<'_>) {
     let mut pairs = Vec::new();
     for (number, variable) in env.iter().enumerate() {

@@ -1,5 +1,6 @@
-//! Whatever a gitlab.rb says in the forms that people use: each variable of Mattermost is what it was in
-//! GitLab's package, or the report names it; and no database that is not known becomes an empty one.
+//! For any gitlab.rb in the forms that people use, each variable of Mattermost is the same as in
+//! GitLab's package, or the report names the variable; and an unknown database never becomes an
+//! empty one.
 
 use proptest::prelude::*;
 
@@ -14,14 +15,14 @@ fn text(text: &str) -> Ruby {
     Ruby::Text(text.to_owned())
 }
 
-/// A section, a key, and values that it may have.
+/// A section, a key, and values that the setting may have.
 type Row = (&'static str, &'static str, Vec<Ruby>);
 
 fn texts(all: &[&str]) -> Vec<Ruby> {
     all.iter().map(|it| text(it)).collect()
 }
 
-/// GitLab and the database.
+/// Settings of GitLab and of the database.
 fn gitlab_and_database() -> Vec<Row> {
     let switch = || vec![Ruby::Bool(false), Ruby::Bool(true)];
     let sources = [
@@ -44,7 +45,7 @@ fn gitlab_and_database() -> Vec<Row> {
     ]
 }
 
-/// Mattermost's own.
+/// Mattermost's own settings.
 fn own() -> Vec<Row> {
     let switch = || vec![Ruby::Bool(true), Ruby::Bool(false), Ruby::Nil];
     let names = ["Chat", "a'b \"c\" #{d} \\ $e ü", ""];
@@ -78,7 +79,7 @@ fn own() -> Vec<Row> {
         .collect()
 }
 
-/// Variables of the hash.
+/// Variables of `mattermost['env']`.
 fn variables() -> Vec<(&'static str, Vec<Ruby>)> {
     vec![
         (
@@ -144,7 +145,7 @@ fn site(tape: &mut Tape<'_>) -> Site {
     site
 }
 
-/// The machine with the files of a site.
+/// A machine with the files of a site.
 fn machine(site: &Site, ruby: &str) -> Machine {
     let json = |value: &Ruby| match value {
         Ruby::Nil => serde_json::Value::Null,
@@ -175,7 +176,7 @@ fn left(import: &Import, what: &str) -> bool {
     lines.any(|it| it.what == what && matches!(it.fate, Disposition::Person(_)))
 }
 
-/// What a setting is called in the report.
+/// Name of a setting in the report.
 fn what(setting: &Setting) -> String {
     match setting.section {
         "" => setting.key.to_owned(),
@@ -183,11 +184,11 @@ fn what(setting: &Setting) -> String {
     }
 }
 
-/// What is to be said by hand before anything runs, as lines of the site file.
+/// Lines of the site file that a person has to add before Mattermost runs.
 fn decisions(site: &Site) -> &'static str {
     let said = |key: &str| site.settings.iter().find(|it| it.key == key);
     let hidden = said("mattermost_external_url").is_some_and(|it| it.hidden);
-    // The variable is no answer where another setting may have made it.
+    // The variable does not answer if `service_site_url` may have made it.
     let answered = site.directory && said("service_site_url").is_none();
     if hidden && !answered {
         "mattermost_external_url = \"http://decided.example.com\"\n"
@@ -196,7 +197,7 @@ fn decisions(site: &Site) -> &'static str {
     }
 }
 
-/// Variables of which the report speaks by the setting that they come from.
+/// Variables that the report names only by their setting.
 const BY_SETTING: [(&str, &str); 1] = [(
     "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
     "mattermost['sql_at_rest_encrypt_key']",
@@ -204,20 +205,20 @@ const BY_SETTING: [(&str, &str); 1] = [(
 
 const DATABASE: &str = "MM_SQLSETTINGS_DATASOURCE";
 
-/// The words of a source but for the socket, which is another one here.
+/// The words of a data source without the socket, which is another one here.
 fn without_socket(source: &str) -> Vec<&str> {
     let socket = |word: &&str| word.starts_with("host=") || word.starts_with("port=");
     source.split(' ').filter(|word| !socket(word)).collect()
 }
 
-/// One import, and what it is held to.
+/// One import, with its inputs.
 struct Case {
     site: Site,
     machine: Machine,
     import: Import,
-    /// Variables that nobody can know.
+    /// Variables that the inputs leave open.
     open: Vec<String>,
-    /// For messages.
+    /// Inputs and site file, for failure messages.
     context: String,
 }
 
@@ -244,19 +245,27 @@ impl Case {
         }
     }
 
-    /// What only Ruby knows is left to a person, unless the variables say it.
+    /// A value that only Ruby knows is left to a person, unless the directory has the variable.
     fn hidden_is_told(&self) -> Result<(), TestCaseError> {
         let hidden = self.site.settings.iter().filter(|it| it.hidden);
         for setting in hidden.filter(|_| !self.site.directory) {
-            // Of GitLab's own settings nothing of Mattermost's may follow.
+            // Nothing of Mattermost's may follow from a setting of GitLab's own.
             let apart = ["gitlab_rails", "postgresql"].contains(&setting.section);
-            let told = apart || left(&self.import, &what(setting));
+            // A part of the data source has no effect where gitlab.rb gives the whole.
+            let part = setting.key == "database_name" && self.gives_source();
+            let told = apart || part || left(&self.import, &what(setting));
             prop_assert!(told, "{}\n{}", what(setting), self.context);
         }
         Ok(())
     }
 
-    /// Whether it can be known which database Mattermost had, wherever its socket was.
+    /// Whether gitlab.rb has a data source whose value can be read.
+    fn gives_source(&self) -> bool {
+        let mut settings = self.site.settings.iter();
+        settings.any(|it| it.key == "sql_data_source" && !it.hidden)
+    }
+
+    /// Whether the inputs tell which database Mattermost had, wherever the socket was.
     fn knows_database(&self) -> bool {
         let said = |key: &str| self.site.settings.iter().find(|it| it.key == key);
         let hidden = |key: &str| said(key).is_some_and(|it| it.hidden);
@@ -275,7 +284,8 @@ impl Case {
         !(open || (by_socket && of_gitlab))
     }
 
-    /// The site file is refused while the database is not known. Answers what is to be said first.
+    /// Checks that the site file is refused while the database is unknown; returns the lines that
+    /// a person has to add.
     fn decided(&self) -> Result<String, TestCaseError> {
         let mut more = decisions(&self.site).to_owned();
         if !self.knows_database() {
@@ -288,7 +298,7 @@ impl Case {
         Ok(more)
     }
 
-    /// Each variable is what it was, or the report speaks of it.
+    /// Checks that each variable is what it was, or that the report names the variable.
     fn same(&self, more: &str) -> Result<(), TestCaseError> {
         let got = imported_with(&self.machine, more)
             .map_err(|problems| TestCaseError::fail(format!("{problems}\n{}", self.context)))?;
@@ -339,7 +349,7 @@ proptest! {
     }
 }
 
-/// The plainest of all.
+/// An empty tape makes the plainest site.
 #[test]
 fn the_plainest_site_is_the_same() {
     hold(&[]).unwrap();

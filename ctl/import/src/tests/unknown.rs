@@ -1,5 +1,5 @@
-//! What gitlab.rb leaves to Ruby is unknown, which is another thing than not there: nothing is decided
-//! for it, above all no empty database.
+//! A value that gitlab.rb leaves to Ruby is unknown, not unset: the import decides nothing from an
+//! unknown value, and above all makes no empty database.
 
 use super::{Machine, converted, environment::imported, for_a_person, line, not_needed};
 use crate::{Import, report::Disposition};
@@ -15,7 +15,7 @@ fn run(ruby: &str) -> (Machine, Import) {
     (machine, import)
 }
 
-/// Why `ctl check-config` would refuse what was written, also with these lines added.
+/// Why `ctl check-config` refuses the written files with these lines added.
 #[track_caller]
 fn refused(machine: &Machine, more: &str) -> String {
     match machine.load(more) {
@@ -24,7 +24,7 @@ fn refused(machine: &Machine, more: &str) -> String {
     }
 }
 
-/// The whole step of what is next that has these words.
+/// The next step that has these words.
 #[track_caller]
 fn step<'i>(import: &'i Import, words: &str) -> &'i str {
     let mut steps = import.report.next.iter();
@@ -33,7 +33,7 @@ fn step<'i>(import: &'i Import, words: &str) -> &'i str {
         .unwrap_or_else(|| panic!("no step has {words}: {:#?}", import.report.next))
 }
 
-/// The address and the database come from where only Ruby looks.
+/// Only Ruby knows the address and the database.
 #[test]
 fn an_address_that_is_computed_leaves_the_rest_of_the_import_as_it_is() {
     let (machine, import) = run(
@@ -53,7 +53,7 @@ fn an_address_that_is_computed_leaves_the_rest_of_the_import_as_it_is() {
     let filled_in = "mattermost_external_url = \"https://m.example.com\"";
     let why = refused(&machine, filled_in);
     assert!(why.contains("which database Mattermost has"), "{why}");
-    // Said at last, it is taken.
+    // Once a person names the database, the site file loads.
     let decided =
         format!("{filled_in}\nmattermost.sql_data_source = \"postgres://mm@db.example.com/mm\"");
     let plan = machine.load(&decided).unwrap();
@@ -197,7 +197,7 @@ fn a_gitlab_of_an_address_that_is_computed_is_there() {
     assert!(machine.site().contains("mattermost_nginx.enable = false"));
 }
 
-/// What was off stays off, and has its environment for the day it is turned on.
+/// A Mattermost that was off keeps its environment for the day on which it is turned on.
 #[test]
 fn a_mattermost_that_was_off_stays_off() {
     let (machine, import) = run(&format!("{ALONE}mattermost['enable'] = false\n"));
@@ -221,7 +221,7 @@ fn a_mattermost_that_was_off_stays_off() {
     assert!(machine.plan().services["mattermost"].enabled);
 }
 
-/// The package took `false` for "not said", where its file of secrets had another value.
+/// The package takes `false` as unset where its file of secrets has another value.
 #[test]
 fn what_the_secrets_say_counts_against_false() {
     let machine = Machine::new(&format!("{ALONE}mattermost['gitlab_enable'] = false\n"))
@@ -236,7 +236,8 @@ fn what_the_secrets_say_counts_against_false() {
     assert_eq!(imported(&machine)["MM_GITLABSETTINGS_ENABLE"], "false");
 }
 
-/// GitLab 11.0 and later ignored the old style. Without the variables nobody knows which it was.
+/// GitLab 11.0 and later ignore the old style. Without the directory of variables the import cannot
+/// know GitLab's version, so the line is converted with a remark.
 #[test]
 fn a_line_of_the_old_style_is_told_to_have_been_ignored() {
     let (_, import) = run(&format!("{ALONE}mattermost['email_smtp_password'] = 'x'\n"));
@@ -253,7 +254,7 @@ const MOVED: &str = "postgresql['dir'] = '/srv/gitlab/postgresql'\n\
     mattermost['home'] = '/srv/mattermost'\nmattermost['file_directory'] = '/mnt/nfs/data'\n\
     mattermost['database_name'] = 'mm_prod'\n";
 
-/// GitLab's own PostgreSQL is its own wherever it has its socket.
+/// The import recognizes GitLab's own PostgreSQL at any socket or port that gitlab.rb sets.
 #[test]
 fn a_postgresql_of_gitlab_at_another_place_moves_too() {
     let source = "user=gitlab_mattermost host=/run/gitlab-pg port=5433 dbname=mm_prod";
@@ -284,7 +285,7 @@ fn a_postgresql_of_gitlab_at_another_place_moves_too() {
             "{files}"
         );
     }
-    // A database of somebody else's on this machine stays what it is.
+    // A database of another PostgreSQL on this machine stays where it is.
     let machine = Machine::new(&format!(
         "{ALONE}mattermost['sql_data_source'] = 'user=mm host=/run/postgresql dbname=mm'\n"
     ));
@@ -292,7 +293,7 @@ fn a_postgresql_of_gitlab_at_another_place_moves_too() {
     assert!(!machine.plan().services["postgresql"].enabled);
 }
 
-/// Of the files of a home that was not moved, those at another place are not named.
+/// The step names the old and the new place of each file.
 #[test]
 fn the_files_are_named_with_where_they_are_and_where_they_go() {
     let (_, import) = run(ALONE);

@@ -1,4 +1,4 @@
-//! Actions against a supervisor that answers what a test says.
+//! Actions (`ctl start` and the like) against a fake supervisor with prepared answers.
 
 use api::{ErrorKind, ErrorReply, Progress, ServiceState, Unstored};
 

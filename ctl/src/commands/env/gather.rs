@@ -1,4 +1,4 @@
-//! Where an environment is had from: the supervisor that runs, or the files.
+//! Gathers an environment from the running supervisor, or from the files.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ impl Files {
     }
 }
 
-/// Without secrets: what runs, else what the files say.
+/// The environment without secrets: the running one, or that of the files.
 pub(super) async fn masked(context: &Context, name: &str) -> Result<Environment, Error> {
     match running(context, name).await {
         Err(error) if error.kind == Kind::Unreachable => {
@@ -52,7 +52,7 @@ pub(super) async fn masked(context: &Context, name: &str) -> Result<Environment,
     }
 }
 
-/// With secrets: what the files say, and whether that is what runs.
+/// The environment of the files with secrets, and its differences from the running one.
 pub(super) async fn revealed(context: &Context, name: &str) -> Result<Environment, Error> {
     readable(context)?;
     let mut found = from_files(context, &Files::read(context)?, name)?;
@@ -76,7 +76,7 @@ pub(super) async fn revealed(context: &Context, name: &str) -> Result<Environmen
     Ok(found)
 }
 
-/// Whoever cannot read the secrets is told so, and not that many a setting is missing.
+/// Fails if this user cannot read the files: else each secret would be reported as missing.
 fn readable(context: &Context) -> Result<(), Error> {
     let paths = Paths::new(&check_config::options(context)?);
     for path in [paths.site_file(), paths.secrets_file()] {
@@ -91,7 +91,7 @@ fn readable(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the supervisor runs.
+/// The running environment.
 async fn running(context: &Context, name: &str) -> Result<Environment, Error> {
     let path = format!("/v1/plan?services={}", escaped(name));
     let reply: PlanReply = context.client.get(&path).await?;
@@ -134,7 +134,7 @@ async fn running(context: &Context, name: &str) -> Result<Environment, Error> {
         }
         Err(error) => return Err(error),
     }
-    // Its own files may say more, if this user can read them.
+    // The files add settings and places, if this user can read the files.
     enrich(&mut found, &Files::read(context)?);
     Ok(found)
 }
@@ -152,7 +152,7 @@ fn entry(key: &ConfigKey) -> Option<Entry> {
     })
 }
 
-/// What the files would change of the environment that runs.
+/// The variables of the running environment that the files would change.
 async fn differences(context: &Context, name: &str) -> Result<Vec<VariableDiff>, Error> {
     let path = format!("/v1/diff?services={}", escaped(name));
     let diff: DiffReply = context.client.get(&path).await?;
@@ -160,7 +160,7 @@ async fn differences(context: &Context, name: &str) -> Result<Vec<VariableDiff>,
     Ok(services.flat_map(|it| it.variables).collect())
 }
 
-/// Adds settings, places and, unseen, secrets of the files, as far as they are what runs.
+/// Adds settings, places and hidden values from the files, where the files have the running value.
 fn enrich(found: &mut Environment, files: &Files) {
     let Some(service) = files.service(&found.service) else {
         return;
@@ -263,7 +263,7 @@ fn from_files(context: &Context, files: &Files, name: &str) -> Result<Environmen
             .iter()
             .any(|it| setting == Some((it.service.as_str(), it.key.as_str())))
     };
-    // What stands for it in the plan is no value.
+    // The plan has a placeholder for a secret that is not made yet.
     for entry in found.variables.iter_mut().filter(|entry| missing(entry)) {
         entry.value = None;
         entry.real = None;
@@ -279,7 +279,7 @@ fn from_files(context: &Context, files: &Files, name: &str) -> Result<Environmen
     Ok(found)
 }
 
-/// Hides what the supervisor would hide: also values that a secret has got into.
+/// Hides the values that the supervisor would hide, also those that contain a secret.
 fn hide(found: &mut Environment, service: Option<&Service>) {
     let shown = service.map(plan::describe::service).unwrap_or_default();
     let hidden = shown.into_iter().filter(|it| it.secret);

@@ -9,7 +9,7 @@ use client::render::{DIM, YELLOW, shown, styled, table};
 use super::{Entry, Environment};
 use crate::commands::check_config;
 
-/// One line a variable; below it what is to be said.
+/// A line for each variable; notes, differences and problems stand below.
 pub(super) fn table(environment: &Environment) -> String {
     let row = |entry: &Entry| {
         let value = match &entry.value {
@@ -47,7 +47,7 @@ pub(super) fn table(environment: &Environment) -> String {
     text
 }
 
-/// What it comes from, and where that is written.
+/// The source of a variable, and the source's place in a file.
 fn source(entry: &Entry) -> String {
     let mut text = entry.source.to_owned();
     match &entry.setting {
@@ -69,7 +69,7 @@ fn source(entry: &Entry) -> String {
     text
 }
 
-/// `export NAME='value'`, and as a comment what no shell takes.
+/// `export NAME='value'`; a comment for a secret, or for a name that no shell takes.
 pub(super) fn export(environment: &Environment) -> String {
     let mut text = String::new();
     for entry in &environment.variables {
@@ -77,7 +77,7 @@ pub(super) fn export(environment: &Environment) -> String {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let _ = match value {
             None => writeln!(text, "# {name} is secret: --reveal"),
-            // Without quotes a comment would end with the value's first line.
+            // Only the name: a comment would end with the first line of the value.
             Some(_) if !name.chars().all(word) => {
                 writeln!(text, "# {name} is no name for a shell")
             }

@@ -1,3 +1,5 @@
+//! `ctl env` with files on disk, or against a supervisor that answers what a test says.
+
 use insta::assert_snapshot;
 use serde_json::json;
 use tempfile::TempDir;
@@ -20,7 +22,7 @@ table = "chat.tsv"
 
 const TABLE: &str = "MM_CONFIG\tany\nMM_SQL_KEY\tstring\nMM_SQL_MADE\tstring\nMM_TEAM_COUNT\tint\nMM_TEAM_NAME\tstring\nMM_OPEN\tbool\nMM_TEAMSETTINGS_SITENAME\tstring\n";
 
-/// A root with this site file, and the catalogue of one service and one that is disabled.
+/// A root with this site file, and a catalogue of an enabled and a disabled service.
 fn files(site: &str) -> TempDir {
     let (root, catalog) = crate::testing::root(site);
     std::fs::write(catalog.join("chat.toml"), SERVICE).unwrap();
@@ -44,7 +46,7 @@ fn env(root: &TempDir, rest: &str) -> Ran {
     ))
 }
 
-/// What was printed, without the root.
+/// The output, with `ROOT` in place of the root.
 fn said(root: &TempDir, rest: &str) -> String {
     let ran = env(root, rest);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
@@ -62,7 +64,7 @@ fn without_a_supervisor_the_files_are_asked_and_secrets_are_hidden() {
     );
     let out = said(&root, "chat");
     assert!(!out.contains("hunter2") && !out.contains("made-secret") && !out.contains("s3cr3t"));
-    // The alignment depends on the length of the root.
+    // The column widths depend on the length of the root's path.
     let lines: Vec<String> = out
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -11,9 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{EventsArgs, LINES_DEFAULT};
 
-/// As many records as the supervisor sends at once.
+/// Most records that the supervisor sends at once.
 const RECORDS_MAX: u32 = 100_000;
-/// Services of one change that are named in a table.
+/// Most services of one change that the table names.
 const NAMES_SHOWN: usize = 5;
 
 /// Prints who changed what, and how each change ended.

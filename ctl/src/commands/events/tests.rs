@@ -1,4 +1,4 @@
-//! `ctl events` against a supervisor that answers what a test says.
+//! `ctl events` against a fake supervisor with prepared answers.
 
 use api::{ChangeOutcome, ChangeRecord};
 

@@ -1,11 +1,12 @@
-//! What `ctl logs` and `ctl tail` take: the words of journalctl, docker logs and kubectl logs.
+//! Arguments of `ctl logs` and `ctl tail`, with the option names of journalctl, docker logs and
+//! kubectl logs.
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use client::{complete::services, time_arg};
 use jiff::Timestamp;
 
-/// Shown under the options of `ctl logs`.
+/// Text after the help of `ctl logs`.
 pub(crate) const EXAMPLES: &str = "\
 Without -n: the last 100 lines of each service, or with --since, --until or --grep all that they mean.
 
@@ -20,12 +21,12 @@ Examples:
   ctl logs --format json --since 10:30 | jq -r .text
   ctl logs --rotate nginx";
 
-/// How many lines.
+/// Number of lines of each service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
-    /// So many.
+    /// The last lines, at most this number.
     Last(u32),
-    /// All.
+    /// All lines.
     All,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct LogsArgs {
     pub(crate) rotate: bool,
 }
 
-// What `logs` and `tail` have in common.
+// Arguments that `logs` and `tail` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
     /// Services; none means all

@@ -10,7 +10,7 @@ use client::{
     render::{DIM, PLAIN, YELLOW, json, shown},
 };
 
-/// Services get these in the order of their appearance.
+/// Colours of the services, in the order of their first lines.
 const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
     AnsiColor::Green,
@@ -19,17 +19,17 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::BrightCyan,
     AnsiColor::BrightMagenta,
 ];
-/// Labels are lined up to this width; a longer one stands out.
+/// Greatest width to which labels are padded; a longer label sticks out.
 const WIDTH_MAX: usize = 32;
 
-/// What has been printed so far, as far as it matters for the next line.
+/// Prints lines; keeps the state on which the next line depends.
 pub(super) struct Printer<'a> {
     context: &'a Context,
-    /// Tell whose each line is.
+    /// Whether each line begins with its service's name.
     label: bool,
     width: usize,
     colours: BTreeMap<String, Style>,
-    /// Last header of the form of `tail`.
+    /// Last file header of the form that `tail` prints.
     header: String,
     /// Last cursor of each service and file.
     cursors: BTreeMap<(String, Option<String>), String>,
@@ -47,7 +47,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Prints, and keeps the places behind which to go on.
+    /// Prints the lines, and keeps the cursors from which to resume.
     pub(super) fn print(&mut self, batch: Vec<LogLine>) -> Result<(), Error> {
         let text = match self.context.format {
             Format::Json => json::lines(&batch)?,
@@ -61,7 +61,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Cursors of what was printed last, each service and file.
+    /// Cursors of the last printed line of each service and file.
     pub(super) fn cursors(&self) -> impl Iterator<Item = &str> {
         self.cursors.values().map(String::as_str)
     }
@@ -90,7 +90,7 @@ impl<'a> Printer<'a> {
         text
     }
 
-    /// As `tail --follow` of the files would print it.
+    /// A line as `tail --follow` of the files would print it.
     fn tail(&mut self, line: &LogLine) -> String {
         let mut text = String::new();
         let path = line.file.clone().unwrap_or_else(|| {

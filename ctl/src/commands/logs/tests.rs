@@ -1,4 +1,4 @@
-//! Against a supervisor that says what it is told.
+//! `ctl logs` and `ctl tail` against a supervisor that answers what a test says.
 
 use super::*;
 use crate::testing::{Answer, Fake, ctl, ctl_unread};

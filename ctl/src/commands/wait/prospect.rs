@@ -1,4 +1,4 @@
-//! Whether what is waited for has come about, or cannot come about by itself.
+//! Judges whether the condition of a wait is met, or cannot come about by itself.
 
 use api::{Goal, ServiceState, ServiceStatus, StatusReply};
 use client::{
@@ -26,7 +26,7 @@ impl Until {
     }
 }
 
-/// Everything that a waiting service may wait for.
+/// The services of the reply, and all others if a service waits on one that the reply lacks.
 pub(super) async fn causes(
     context: &Context,
     reply: &StatusReply,

@@ -1,4 +1,4 @@
-//! `ctl wait` against a supervisor that answers what a test says.
+//! `ctl wait` against a fake supervisor with prepared answers.
 
 use api::ServiceState;
 

@@ -1,4 +1,5 @@
-//! A new plan: what it keeps, replaces, adds and removes, and what it may not do.
+//! A new plan: the services that it keeps, replaces, adds and removes, and the plans that are
+//! refused.
 
 use engine::*;
 

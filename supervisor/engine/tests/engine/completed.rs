@@ -83,7 +83,7 @@ fn setup_on(ids: &[u32]) -> Spec {
 
 #[test]
 fn a_completed_oneshot_that_a_command_runs_again_is_named() {
-    // 0 <- 1 (setup) <- 2 (setup), 1 <- 3 (daemon); 4 waits for its time.
+    // 1 (setup) requires 0, 2 (setup) and 3 (daemon) require 1; 4 waits for its time.
     let timed = Spec {
         scheduled: true,
         ..setup_on(&[0])

@@ -1,4 +1,4 @@
-//! The end of a main run is told: how, why, and what follows.
+//! The end of a main run is reported with how, why, and what follows.
 
 use engine::*;
 
@@ -27,13 +27,16 @@ fn a_crash_is_told_before_the_record_that_shows_what_follows() {
     assert!(matches!(rig.last[0], Effect::Ended(_)), "{:?}", rig.last);
     let ended = told(&rig);
     assert_eq!((ended.run, ended.exit), (run, Exit::Signal(9)));
-    assert_eq!((ended.cause, ended.next), (StopCause::Exited, Next::Start));
+    assert_eq!(
+        (ended.cause, ended.next),
+        (StopCause::Exited, AfterRun::Start)
+    );
     rig.spawned(0);
     rig.exit(0, Exit::Code(1));
     let next = told(&rig).next;
     assert!(matches!(
         next,
-        Next::Pause {
+        AfterRun::Pause {
             ms: 1..,
             early: 2,
             failed: true
@@ -54,8 +57,8 @@ fn a_stop_that_needed_sigkill_says_so() {
     rig.fact(Fact::Swept { run, left: 0 });
     let ended = told(&rig);
     assert_eq!(ended.killed, Some(Kill::StopTimeout));
-    let asked = StopCause::Asked(Order::Stop);
-    assert_eq!((ended.cause, ended.next), (asked, Next::Rest));
+    let asked = StopCause::Asked(StopReason::Stop);
+    assert_eq!((ended.cause, ended.next), (asked, AfterRun::Rest));
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn what_outlives_sigkill_is_told_when_it_has_ended() {
     assert_eq!(rig.ended.len(), 1);
 }
 
-/// A command that comes while the rest is swept is not the cause of the end.
+/// A command that comes while leftovers are swept is not the cause of the end.
 #[test]
 fn a_start_after_a_crash_is_not_its_cause() {
     for command in [Command::Start(set(&[0])), Command::Restart(set(&[0]))] {
@@ -88,7 +91,10 @@ fn a_start_after_a_crash_is_not_its_cause() {
         rig.command(command).unwrap();
         rig.fact(Fact::Swept { run, left: 0 });
         let ended = told(&rig);
-        assert_eq!((ended.cause, ended.next), (StopCause::Exited, Next::Start));
+        assert_eq!(
+            (ended.cause, ended.next),
+            (StopCause::Exited, AfterRun::Start)
+        );
         assert_ne!(rig.run(0), run);
     }
 }
@@ -101,7 +107,7 @@ fn end_of(rig: &mut Rig, n: u32) -> StopCause {
     told(rig).cause
 }
 
-/// 0, what requires it, and what requires that; and one that is bound to 0.
+/// Service 0, a chain of two that require it, and a service bound to 0.
 fn family() -> [Spec; 4] {
     let bound = Spec {
         binds_to: set(&[0]),
@@ -112,10 +118,10 @@ fn family() -> [Spec; 4] {
 
 #[test]
 fn who_goes_down_along_says_with_what() {
-    let along = |on| StopCause::Asked(Order::Requirement(id(on)));
+    let along = |on| StopCause::Asked(StopReason::Requirement(id(on)));
     let commands = [
-        (Command::Stop(set(&[0]), hold()), Order::Stop),
-        (Command::Restart(set(&[0])), Order::Restart),
+        (Command::Stop(set(&[0]), hold()), StopReason::Stop),
+        (Command::Restart(set(&[0])), StopReason::Restart),
     ];
     for (command, order) in commands {
         let mut rig = Rig::up(&family());
@@ -124,7 +130,7 @@ fn who_goes_down_along_says_with_what() {
         let own = StopCause::Asked(order);
         assert_eq!(causes, [along(0), along(1), along(0), own]);
     }
-    // What is restarted may be down itself.
+    // The restarted service may be down itself.
     let mut rig = Rig::up(&family());
     for _ in 0..2 {
         rig.exit(0, Exit::Code(1));
@@ -143,22 +149,26 @@ fn each_order_is_told_as_itself() {
     let asked = |order| StopCause::Asked(order);
     let mut rig = Rig::up(&family());
     rig.exit(0, Exit::Signal(9));
-    assert_eq!(end_of(&mut rig, 3), asked(Order::Binding(id(0))));
+    assert_eq!(end_of(&mut rig, 3), asked(StopReason::Binding(id(0))));
 
     let mut rig = Rig::up(&family());
     rig.apply(&family(), ProcessImpact::Restart).unwrap();
     let causes: Vec<_> = [3, 2, 1, 0].map(|n| end_of(&mut rig, n)).into();
-    assert_eq!(causes, [asked(Order::Plan); 4], "each has changed itself");
+    assert_eq!(
+        causes,
+        [asked(StopReason::Plan); 4],
+        "each has changed itself"
+    );
 
     let mut rig = Rig::up(&family());
     rig.apply(&family()[..2], ProcessImpact::Keep).unwrap();
-    assert_eq!(end_of(&mut rig, 2), asked(Order::Removed));
-    assert_eq!(end_of(&mut rig, 3), asked(Order::Removed));
+    assert_eq!(end_of(&mut rig, 2), asked(StopReason::Removed));
+    assert_eq!(end_of(&mut rig, 3), asked(StopReason::Removed));
 
     let mut rig = Rig::up(&family());
     let deadline_ms = 10_000;
     rig.command(Command::Shutdown { deadline_ms }).unwrap();
-    assert_eq!(end_of(&mut rig, 3), asked(Order::Shutdown));
+    assert_eq!(end_of(&mut rig, 3), asked(StopReason::Shutdown));
 }
 
 #[test]
@@ -170,7 +180,7 @@ fn sigkill_says_why_it_was_sent() {
         },
         ..daemon()
     };
-    // 1 stops first, and 0 is not even asked before the time is over.
+    // Service 1 stops first, so the deadline passes before service 0 is even asked.
     let mut rig = Rig::up(&[
         slow.clone(),
         Spec {

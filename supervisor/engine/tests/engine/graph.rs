@@ -1,5 +1,4 @@
-//! The rules between services: order, holds, dependents, and what a crash of one means to the
-//! others.
+//! Rules between services: order, holds, dependents, and what a crash means to other services.
 
 use engine::*;
 
@@ -111,7 +110,7 @@ fn stop_waits_for_a_dependent_that_will_not_stop_at_most_until_its_kill_deadline
 
 #[test]
 fn stop_order_reaches_through_a_dependent_that_is_down_itself() {
-    // 1 is a completed oneshot between them: 2 must still go before 0.
+    // Service 1 is a completed oneshot between them: service 2 must still stop before service 0.
     let mut rig = Rig::up(&[
         daemon(),
         Spec {
@@ -297,7 +296,7 @@ fn oneshot_runs_again_when_a_dependency_was_stopped_by_command_and_not_when_it_c
     assert_eq!(names(&rig), ["running", "spawning"]);
 }
 
-/// A thousand services boot and stop with work in proportion to the events.
+/// A thousand services boot and stop with a bounded number of effects per service.
 #[test]
 fn thousand_services_boot_and_stop() {
     let mut specs = vec![daemon()];

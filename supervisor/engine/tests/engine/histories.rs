@@ -1,6 +1,6 @@
 //! Random graphs and random histories of commands, facts, time and rebirths against the model
-//! world. What may never happen is checked at every effect (see `common`); at the end the world
-//! turns fair and everything has to come to rest where it is wanted.
+//! world. The world checks the invariants at every effect (see `common`). At the end the world
+//! turns fair, and every service must come to rest where it is wanted.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::common::*;
 
-/// The steps of a history; the numbers choose among what is possible at that point.
+/// The steps of a history; their numbers choose among the moves that are possible at that point.
 #[derive(Clone, Debug)]
 enum Step {
     Start(u32),
@@ -92,13 +92,13 @@ fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
     )
 }
 
-/// Edges only to lower numbers: no loop.
+/// Edges lead only to lower numbers, so the graph has no loop.
 fn wire(specs: Vec<(Spec, [u8; 6])>) -> Vec<Spec> {
     let jobs: Vec<bool> = specs.iter().map(|(spec, _)| spec.job).collect();
     let wired = specs.into_iter().enumerate().map(|(n, (mut spec, edges))| {
         for (on, kind) in (0..).zip(edges).take(n) {
             let _ = match kind {
-                // Nobody needs work that is done now and then.
+                // No service requires a job, which works only now and then.
                 _ if jobs[on as usize] => false,
                 0 | 1 => spec.requires.insert(id(on)),
                 2 => spec.wants.insert(id(on)),
@@ -176,7 +176,8 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
     })
 }
 
-/// A new control process takes over: same world, records from the store, facts told again.
+/// A new control process takes over: the same world, records from the store, and facts that are
+/// told again.
 fn rebirth(rig: &mut Rig) {
     let mut engine = Engine::new(7, RunId(1 + rig.engine.allocate_run().0));
     for id in rig.specs.keys() {
@@ -281,8 +282,8 @@ fn play(rig: &mut Rig, step: &Step) {
     }
 }
 
-/// An obedient world until everything has settled. Who is watched says that it is alive: one that
-/// does not is restarted for ever, and what comes up slowly on top of it never does.
+/// Runs an obedient world until everything has settled. Watched runs report that they are alive: a
+/// silent one is restarted for ever, and a slow service above it never comes up.
 fn converge(rig: &mut Rig) {
     for _ in 0..400 {
         rig.calm(Mood::Obedient);
@@ -298,8 +299,8 @@ fn converge(rig: &mut Rig) {
     }
 }
 
-/// What requires a silent one runs on while its watchdog ends it. A start changes only what
-/// follows, and a new control process only says the signal again.
+/// The requirers of a silent service run on while its watchdog ends it. A start changes only what
+/// follows the end, and a new control process only repeats the signal.
 #[test]
 fn a_start_while_a_silent_one_is_ended_keeps_its_requirers_up_over_a_rebirth() {
     let silent = Spec {
@@ -317,7 +318,7 @@ fn a_start_while_a_silent_one_is_ended_keeps_its_requirers_up_over_a_rebirth() {
     assert_eq!(rig.run(1), run);
 }
 
-/// Number of cases that a build has time for; `PROPTEST_CASES=20000` for a longer search.
+/// Number of cases that fit into a test run; `PROPTEST_CASES=20000` searches longer.
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
     asked.and_then(|it| it.parse().ok()).unwrap_or(300)
@@ -349,14 +350,14 @@ proptest! {
             };
             prop_assert!(fine, "{n} ends as {view:#?}");
         }
-        // Started by hand, all of it comes up, whatever had happened.
+        // After a start by hand everything comes up, whatever happened before.
         let all: BTreeSet<ServiceId> = rig.specs.keys().copied().collect();
         rig.command(Command::Start(all)).unwrap();
         converge(&mut rig);
         prop_assert!(!rig.engine.has_leases());
         for n in 0..u32::try_from(specs.len()).unwrap() {
             if specs[n as usize].job {
-                // No start reaches one that has failed; the next request does.
+                // A start does not run a failed job; the next request does.
                 rig.ask_job(n).unwrap();
                 converge(&mut rig);
             }

@@ -1,5 +1,5 @@
-//! Jobs run when their work is asked for, and may have services stopped: what has been leased never
-//! runs, and a lease never outlives its job.
+//! Jobs run when a request asks for their work, and may have services stopped: a leased service
+//! never runs, and a lease never outlives its job.
 
 use engine::*;
 
@@ -16,7 +16,7 @@ fn rig() -> Rig {
     Rig::up(&[daemon(), requiring(&[DATABASE]), daemon(), job(), job()])
 }
 
-/// The same, and the first job runs.
+/// Like `rig`, with the first job running.
 fn working() -> Rig {
     let mut rig = rig();
     rig.ask_job(JOB).expect("the job takes it");
@@ -28,7 +28,7 @@ fn names(rig: &Rig) -> [&'static str; 3] {
     [DATABASE, SERVER, PROXY].map(|n| rig.name(n))
 }
 
-/// Lets all but the jobs act.
+/// Lets everything except the jobs act.
 fn settle(rig: &mut Rig) {
     loop {
         let others = rig.procs.iter().find_map(|(run, it)| {
@@ -108,7 +108,8 @@ fn a_failure_that_leaves_nothing_open_is_the_end_and_any_other_is_tried_again() 
     }
 }
 
-/// A reconfiguration that alters the job's file, and a start of all, leave it as it has ended.
+/// A reconfiguration that changes the job's file, and a start of all services, leave a failed job
+/// failed.
 #[test]
 fn a_job_that_has_failed_is_not_tried_again_by_a_plan_or_a_start() {
     let mut rig = working();
@@ -119,8 +120,8 @@ fn a_job_that_has_failed_is_not_tried_again_by_a_plan_or_a_start() {
     assert_eq!(rig.name(JOB), "failed");
 }
 
-/// Nobody is to wait for ever: it ends, and says for what. What is only between two attempts is
-/// waited for.
+/// A job does not wait for ever for a requirement: it ends and names the requirement. A requirement
+/// between two attempts is waited for.
 #[test]
 fn a_job_whose_requirement_is_down_for_good_ends_as_failed() {
     let mut specs = [daemon(), requiring(&[DATABASE]), daemon(), job(), job()];
@@ -147,7 +148,7 @@ fn a_job_whose_requirement_is_down_for_good_ends_as_failed() {
     let given_up = State::Failed { reason };
     assert_eq!(rig.state(JOB), given_up);
     assert!(rig.engine.active_job().is_none());
-    // The next request finds the same, until somebody has mended that.
+    // The next request fails alike until somebody repairs the requirement.
     rig.ask_job(JOB).unwrap();
     assert_eq!(rig.state(JOB), given_up);
     rig.start(DATABASE);
@@ -217,7 +218,7 @@ fn a_lease_ends_with_its_job_however_that_ends() {
     }
 }
 
-/// Leftovers of SIGKILL may still be at work on the leased services.
+/// Leftovers of SIGKILL may still work on the leased services.
 #[test]
 fn a_lease_lasts_as_long_as_anything_of_its_job_is_left() {
     let mut rig = working();
@@ -281,8 +282,7 @@ fn only_a_job_that_runs_leases_and_never_what_it_stands_on() {
     assert_eq!(rig.lease(JOB, &[PROXY]), Err(Refusal::NoJob(id(JOB))));
 }
 
-/// What was stopped by hand stays stopped, and a stop of the job itself is lifted by the next
-/// request.
+/// A service stopped by hand stays stopped, and the next request lifts a stop of the job itself.
 #[test]
 fn holds_go_their_own_way() {
     let mut rig = working();
@@ -310,7 +310,7 @@ fn a_new_control_process_knows_who_has_what_and_ends_what_was_to_end() {
     next.exit(JOB, Exit::Code(0));
     settle(&mut next);
     assert_eq!(names(&next), ["running"; 3]);
-    // It died after it had remembered the job's end, before the end of the lease.
+    // The control process died after it had stored the job's end and before it ended the lease.
     rig.exit(JOB, Exit::Code(0));
     let over = rig.engine.record(id(JOB)).unwrap();
     let mut next = working();

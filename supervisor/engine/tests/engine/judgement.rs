@@ -1,4 +1,4 @@
-//! A run is judged for silence only up to the moment up to which everything has been heard.
+//! Silence counts against a run only up to the moment up to which everything was heard.
 
 use engine::*;
 
@@ -15,7 +15,7 @@ fn notifying() -> Spec {
     }
 }
 
-/// A service on its way, and what it is once it has been judged.
+/// Services that wait for something: the phase, the world, and the phase once the time is over.
 fn awaited() -> [(&'static str, Rig, &'static str); 6] {
     let starting = || {
         let mut rig = Rig::with(&[notifying()]);
@@ -83,7 +83,7 @@ fn nobody_is_judged_before_all_is_heard_up_to_the_deadline() {
     }
 }
 
-/// The keeper did not run: what was asked of the run may have reached it only just now.
+/// The keeper was stopped, so a request may have reached the run only just now.
 #[test]
 fn a_deadline_that_is_noticed_late_begins_once_more() {
     for (before, mut rig, after) in awaited() {
@@ -92,7 +92,7 @@ fn a_deadline_that_is_noticed_late_begins_once_more() {
         rig.now = due.after(60_000);
         rig.send(Event::Timeout { heard: due }).unwrap();
         if after == "running" && before == "starting" {
-            // That it has stayed up for so long is known.
+            // The run has certainly stayed up that long.
             assert_eq!(phase(&rig), after);
             continue;
         }
@@ -104,8 +104,8 @@ fn a_deadline_that_is_noticed_late_begins_once_more() {
     }
 }
 
-/// Two deadlines of one service have passed, and the first of two late facts is about the earlier
-/// one.
+/// Two deadlines of a service have passed, and the first of two late facts concerns the earlier
+/// deadline.
 #[test]
 fn what_was_heard_late_judges_by_no_other_deadline_of_its_service() {
     let mut rig = Rig::up(&[Spec {

@@ -1,4 +1,4 @@
-//! Leftovers of SIGKILL: no run starts beside them, and the service goes on once they are gone.
+//! Leftovers of SIGKILL: no run starts beside them, and the service continues once they are gone.
 
 use engine::*;
 

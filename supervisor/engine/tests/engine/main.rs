@@ -1,6 +1,6 @@
-//! The rules of the engine, one file a matter, in a model world (`common`): by example, by
-//! exhaustive search (`search`) and by random histories over random graphs (`histories`). One
-//! binary, so that the world is compiled once.
+//! Tests of the engine's rules in a model world (`common`), one file per subject: by example, by
+//! exhaustive search (`search`), and by random histories over random graphs (`histories`). They are
+//! one binary, so the model world is compiled once.
 
 mod apply;
 mod common;

@@ -1,5 +1,5 @@
-//! Services that are started once, oneshots that wait for their time, and what a stop must not
-//! hide.
+//! Services that are started once, oneshots that wait for their time, and states that a stop must
+//! not hide.
 
 use engine::*;
 
@@ -110,7 +110,7 @@ fn a_scheduled_run_that_fails_is_tried_by_its_policy_and_runs_anew_at_its_next_t
     assert_eq!(rig.name(0), "completed");
 }
 
-/// A start that was refused because something was left, and then a stop: it is still left.
+/// A start was refused because of leftovers, and a stop follows: the leftovers are still known.
 #[test]
 fn what_is_left_is_not_forgotten_by_a_stop() {
     let mut rig = Rig::up(&[daemon()]);
@@ -136,7 +136,7 @@ fn what_is_left_is_not_forgotten_by_a_stop() {
     assert_eq!(rig.name(0), "stopped");
 }
 
-/// It rests, and so counts as ready; what it requires is held all the same.
+/// The scheduled oneshot rests and so counts as ready; its requirement is held all the same.
 #[test]
 fn a_hold_below_one_that_waits_for_its_time_keeps_down_what_requires_that() {
     let between = Spec {
@@ -154,14 +154,15 @@ fn a_hold_below_one_that_waits_for_its_time_keeps_down_what_requires_that() {
     assert_eq!(rig.name(2), "running");
 }
 
-/// Those that rest look ready until their own turn comes. The rules are checked at every effect.
+/// Resting services look ready until their own turn comes. The world checks the rules at every
+/// effect.
 #[test]
 fn all_that_rest_are_started_before_what_needs_them() {
     let on = |ids: &[u32], spec: Spec| Spec {
         requires: set(ids),
         ..spec
     };
-    // Whatever their numbers say.
+    // The order is independent of the numbers.
     let specs = [
         on(&[2, 3], daemon()),
         on(&[3], scheduled()),

@@ -1,4 +1,5 @@
-//! Liveness ends a run, health only changes what is shown, and each run counts from zero.
+//! A failed liveness probe ends a run; a failed health probe only changes the shown state. Each run
+//! counts from zero.
 
 use engine::*;
 

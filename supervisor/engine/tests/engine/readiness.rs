@@ -1,4 +1,4 @@
-//! From exec to ready: who is believed, whose time is over, and who gets more time.
+//! From exec to ready: accepted notifications, timeouts, and extensions of them.
 
 use engine::*;
 
@@ -144,7 +144,7 @@ fn one_that_gives_up_its_descriptor_for_readiness_has_failed_to_start() {
     rig.exit(0, Exit::Signal(15));
     let view = rig.engine.view(id(0)).unwrap();
     assert!(view.detail.what.contains("closed"), "{view:?}");
-    // The same of one that is ready by exec says nothing.
+    // The same notification of a service that is ready by exec has no effect.
     let mut rig = Rig::up(&[daemon()]);
     let run = rig.run(0);
     rig.fact(Fact::Notified {

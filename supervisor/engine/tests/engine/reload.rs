@@ -1,4 +1,4 @@
-//! How a reload ends, and for how long that is shown.
+//! Outcomes of a reload, and how long an outcome stays visible.
 
 use engine::*;
 
@@ -15,7 +15,7 @@ fn outcome(rig: &Rig) -> Option<ReloadOutcome> {
     rig.engine.view(id(0)).expect("it is there").last_reload
 }
 
-/// The question that has been asked and not answered.
+/// The confirmation probe that was requested and not answered.
 fn asked(rig: &Rig) -> ProbeKind {
     let mut kinds = rig.probes.iter().map(|(_, kind)| *kind);
     kinds
@@ -46,7 +46,7 @@ fn command(rig: &Rig) -> RunId {
     helper(rig, |role| matches!(role, Role::Reload(_)))
 }
 
-/// Its health is asked too, and is well.
+/// A service with a health probe, whose health is good.
 fn with_health(reload: Option<Reload>) -> Spec {
     Spec {
         validated: true,
@@ -130,7 +130,7 @@ fn a_reload_command_that_fails_says_why() {
     assert_eq!((rig.name(0), outcome(&rig)), ("running", Some(failed)));
 }
 
-/// It was killed because it took too long, and is heard of late.
+/// The earlier command was killed for being too slow, and its end is heard late.
 #[test]
 fn the_end_of_an_earlier_reload_command_ends_no_later_reload() {
     for outcome_of in [Ok(()), refused()] {
@@ -206,7 +206,7 @@ fn one_that_is_not_confirmed_in_time_has_failed_with_the_last_words() {
     assert_eq!((rig.name(0), outcome(&rig)), ("running", Some(words)));
 }
 
-/// A late answer is about the configuration of then.
+/// A late answer is about the earlier configuration.
 #[test]
 fn an_answer_to_an_earlier_reload_confirms_no_later_one() {
     let mut rig = Rig::up(&[with_health(Some(confirmed(hup())))]);
@@ -247,7 +247,7 @@ fn what_says_that_it_is_ready_again_is_asked_after_that() {
     rig.pass(0);
     assert_eq!(rig.name(0), "reloading");
     let probe = asked(&rig);
-    // It begins once more by itself: the yes counts when it is through with that.
+    // The run begins another reload by itself: the yes counts once the run is ready again.
     let run = rig.run(0);
     rig.fact(Fact::Notified {
         run,
@@ -312,8 +312,7 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
     assert_eq!((rig.name(0), outcome(&rig)), ("running", words));
 }
 
-/// A plan that asks no more what runs leaves nothing to wait for, whether the question is out or
-/// not.
+/// A plan without confirmation leaves nothing to wait for, whether a probe is under way or not.
 #[test]
 fn a_plan_that_drops_the_question_ends_the_reload_that_waits_for_the_answer() {
     for is_out in [true, false] {

@@ -1,4 +1,4 @@
-//! When a reload can be asked for, and what ends it before its time.
+//! When a reload may be requested, and what ends a reload early.
 
 use engine::*;
 

@@ -1,4 +1,4 @@
-//! A new control process: it restarts nothing, says again what the old one may not have said, and
+//! A new control process restarts nothing, repeats what its predecessor may not have said, and
 //! keeps holds.
 
 use engine::*;

@@ -1,4 +1,4 @@
-//! The shutdown: its order, its deadline, and what even SIGKILL does not end.
+//! The shutdown: its order, its deadline, and runs that survive SIGKILL.
 
 use engine::*;
 

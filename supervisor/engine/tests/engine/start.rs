@@ -1,4 +1,4 @@
-//! From the wish to start to exec: the validator, the spawn and how it fails, the numbers of runs.
+//! From the wish to start to exec: the validator, the spawn and its failures, and run numbers.
 
 use engine::*;
 
@@ -13,7 +13,7 @@ fn start_without_ready_is_running_once_exec_has_succeeded() {
     assert_eq!(rig.settled(0), Settled::Ready);
 }
 
-/// The control process asks this before it starts what took it a while to prepare.
+/// The control process asks this before a start whose preparation took a while.
 #[test]
 fn a_validator_is_wanted_until_its_start_is_taken_back() {
     let mut rig = Rig::with(&[Spec {

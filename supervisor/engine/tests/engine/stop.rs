@@ -1,4 +1,4 @@
-//! A stop in steps: the first signal, a second one after a while, SIGKILL at the timeout.
+//! A stop in steps: the first signal, a second signal after a while, and SIGKILL at the timeout.
 
 use engine::*;
 
@@ -11,7 +11,7 @@ fn spec() -> Spec {
     }
 }
 
-/// The stop signals that the last event sent.
+/// The stop signals of the last event.
 fn asked(rig: &Rig) -> Vec<i32> {
     let signals = rig.last.iter().filter_map(|effect| match effect {
         Effect::Signal {
@@ -24,7 +24,7 @@ fn asked(rig: &Rig) -> Vec<i32> {
     signals.collect()
 }
 
-/// Those of so many milliseconds.
+/// The stop signals of this many milliseconds.
 fn asked_within(rig: &mut Rig, ms: u64) -> Vec<i32> {
     rig.last.clear();
     rig.pass(ms);
@@ -91,7 +91,7 @@ fn more_time_is_more_time_before_either() {
     assert!(is_killed(&rig));
 }
 
-/// Nobody ran for a while: what was asked may have reached it only now.
+/// The machine stood still for a while, so the signal may have reached the run only now.
 #[test]
 fn a_second_signal_that_is_noticed_late_has_its_time_once_more_and_so_has_the_kill() {
     let long = Stop {
@@ -104,7 +104,7 @@ fn a_second_signal_that_is_noticed_late_has_its_time_once_more_and_so_has_the_ki
     }]);
     rig.stop(0);
     rig.last.clear();
-    // Noticed in one go.
+    // Both deadlines are noticed in one event.
     rig.now = rig.now.after(4000);
     let heard = rig.now;
     rig.send(Event::Timeout { heard }).unwrap();

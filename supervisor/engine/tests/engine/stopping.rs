@@ -1,4 +1,4 @@
-//! A stop that comes at any moment: during a start, a spawn, a validation, a pause or another stop.
+//! A stop at any moment: during a start, a spawn, a validation, a pause or another stop.
 
 use engine::*;
 

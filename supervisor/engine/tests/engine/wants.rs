@@ -1,10 +1,11 @@
-//! What a service waits for that it merely wants: at its first start, and once it has been up.
+//! How long a service waits for a service that it merely wants: before its first start, and after
+//! it has been up.
 
 use engine::*;
 
 use crate::common::*;
 
-/// Ready when it says so.
+/// A service that is ready when it says so.
 fn slow() -> Spec {
     Spec {
         ready: Ready::Notify,
@@ -20,7 +21,7 @@ fn wanting(ids: &[u32]) -> Spec {
     }
 }
 
-/// The slow one of number 0 is starting again; the others are up.
+/// The slow service 0 is starting again, and the others are up.
 fn dependency_starts(others: &[Spec]) -> Rig {
     let specs = [&[slow()], others].concat();
     let mut rig = Rig::up(&specs);
@@ -61,7 +62,7 @@ fn a_crash_of_what_was_up_does_not_either() {
     let mut rig = dependency_starts(&[wanting(&[0])]);
     rig.exit(1, Exit::Signal(9));
     assert_eq!(rig.name(1), "spawning");
-    // Before it is up, and by another control process.
+    // The crash happens before service 1 is up, and a new control process takes over.
     rig.spawned(1);
     rig.exit(1, Exit::Signal(9));
     let mut rig = rig.reborn();
@@ -93,7 +94,7 @@ fn what_restarts_together_comes_up_in_order() {
         in_order(&mut rig);
         rig.apply(&specs, ProcessImpact::Restart).unwrap();
         in_order(&mut rig);
-        // What was not waited for once is waited for when it has been there.
+        // A dependency that was once not waited for is waited for after it has been up.
         rig.restart(on);
         rig.calm(Mood::NeverReady);
         rig.restart(of);

@@ -1,4 +1,4 @@
-//! What a run says of itself while it is up: that it is alive, that it reloads, that it is ready.
+//! Notifications of a run that is up: it is alive, it reloads, it is ready.
 
 use engine::*;
 
@@ -205,7 +205,7 @@ fn a_reload_command_is_over_when_the_run_it_has_set_reloading_is_ready_again() {
     assert_eq!(rig.name(0), "running");
 }
 
-/// The reload command that works.
+/// The running reload command.
 fn command(rig: &Rig) -> RunId {
     let mut all = rig.procs.iter();
     let found = all.find(|(_, it)| matches!(it.role, Role::Reload(_)));
@@ -247,8 +247,8 @@ fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
     assert_eq!([0, 1].map(|n| rig.name(n)), ["running"; 2]);
 }
 
-/// What comes up slowly on top of one that is watched does so if that speaks, and never if it does
-/// not: each time it is restarted, what is bound to it begins anew.
+/// A slow service bound to a watched one comes up if the watched one reports that it is alive, and
+/// never otherwise: each restart of the watched one makes the bound one begin again.
 #[test]
 fn what_is_bound_to_a_watched_one_comes_up_if_that_says_that_it_is_alive() {
     let slow = |on: u32| Spec {

@@ -24,7 +24,7 @@ use crate::{
     message::SpawnStage,
     poller::Source,
     signals,
-    sys::child::{Plan, Program, SpawnError, c_string},
+    sys::child::{ChildSpec, Program, SpawnError, c_string},
     timers::Timer,
 };
 
@@ -85,7 +85,7 @@ impl Control {
         env.extend(init::environment_without().map_err(arguments)?);
         let badness = kit.original.oom_score_adj.as_ref();
         let fds = [&theirs, &self.stdout, &self.stderr].map(AsRawFd::as_raw_fd);
-        let plan = Plan {
+        let plan = ChildSpec {
             argv: argv.collect::<Result<_, _>>().map_err(arguments)?,
             env,
             oom_score_adj: badness.map(|_| OOM_SCORE_ADJ.to_owned()),
@@ -95,7 +95,7 @@ impl Control {
                 .into_iter()
                 .chain(locks.iter().copied())
                 .collect(),
-            ..Plan::plain(Program::Fd(binary.as_raw_fd()))
+            ..ChildSpec::plain(Program::Fd(binary.as_raw_fd()))
         };
         let pid = kit.make_own(&plan)?;
         drop(theirs);

@@ -1,3 +1,5 @@
+//! The locks of a keeper. Invariant: either lock alone keeps a second keeper out.
+
 use std::{fs, io::Read};
 
 use super::*;
@@ -6,7 +8,7 @@ fn quiet() -> (std::os::fd::OwnedFd, std::os::fd::OwnedFd) {
     nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap()
 }
 
-/// A run directory and a state directory.
+/// Run directory and state directory of a keeper.
 struct Root(tempfile::TempDir);
 
 impl Root {
@@ -124,7 +126,7 @@ fn with_its_keeper_gone_the_lock_is_waited_for() {
     for dir in [root.run(), root.state()] {
         fs::write(dir.join(NAME), b"1 99999999999\n").unwrap();
     }
-    // Something to read on `signals` ends the wait: nobody was refused before.
+    // A byte on `signals` ends the wait; a refusal would have ended it before.
     nix::unistd::write(&keep, b"x").unwrap();
     let waited = root.take(&signals).unwrap_err();
     assert!(matches!(waited, LockError::Interrupted(_)));
@@ -132,7 +134,7 @@ fn with_its_keeper_gone_the_lock_is_waited_for() {
     root.take(&signals).unwrap();
 }
 
-/// What only another process shows is in the keeper's tests.
+/// The keeper's integration tests cover what needs a second process.
 #[test]
 fn an_open_lock_is_seen_also_when_it_has_been_deleted() {
     let (root, (signals, _keep)) = (Root::new(), quiet());

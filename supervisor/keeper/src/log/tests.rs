@@ -1,4 +1,5 @@
-//! The log thread from outside: pipes in, files out. `Handle::stop` and `sync` end every wait.
+//! The log thread from outside: bytes go into pipes, and lines come out in files. `Handle::stop`
+//! and `sync` end every wait.
 
 use std::{
     fs::{self, File},
@@ -21,7 +22,7 @@ mod lines;
 mod rotation;
 mod take_over;
 
-/// One service `s` with its log in a directory that is not there yet.
+/// A service `s` whose log directory does not exist yet.
 struct World {
     tmp: Rc<TempDir>,
     handle: Handle,
@@ -40,7 +41,8 @@ impl World {
         World::with(tmp, spec, Places::usual())
     }
 
-    /// With a spec whose directory is filled in, in a place that may hold something already.
+    /// A world with this spec in this place, which may contain files already; the spec gets its
+    /// directory here.
     fn with(tmp: Rc<TempDir>, mut spec: Spec, places: Places) -> World {
         let handle = LogThread::start_with(places).unwrap();
         let (reader, writer) = pipe().unwrap();
@@ -77,7 +79,7 @@ impl World {
             .finish("s", &self.pipe_reader, &self.writer, mark);
     }
 
-    /// Stops the thread; the lines of all files, oldest first, without stamps.
+    /// Stops the thread and returns the lines of all files, oldest first, without stamps.
     fn stop(self) -> Vec<Vec<u8>> {
         let dir = self.dir();
         self.handle.stop();
@@ -90,12 +92,12 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    // `current` is the newest, and sorts behind the digits.
+    // `current` is the newest file, and its name sorts after the digits of the others.
     files.sort();
     files
 }
 
-/// The lines of a file, each checked for its stamp and stripped of it.
+/// The lines of a file without their stamps; each line must have a stamp.
 fn lines(path: &Path) -> Vec<Vec<u8>> {
     let bytes = fs::read(path).unwrap();
     assert!(
@@ -147,7 +149,7 @@ fn reconfigure_moves_and_resizes_from_the_next_line_on() {
 fn idle_thread_never_wakes() {
     const LINES: usize = 20_000;
     let mut worlds = World::new(0, 1);
-    // Long enough to be read as a stream.
+    // Enough lines that the thread reads the pipe as a stream.
     for _ in 0..LINES {
         worlds.write(b"a line\n");
     }
@@ -160,7 +162,7 @@ fn idle_thread_never_wakes() {
             .unwrap()
             .to_owned()
     };
-    // Asleep again after the answer; a loaded machine takes its time.
+    // The thread goes back to sleep after its answer; on a loaded machine this takes time.
     let (_nobody, never) = mpsc::channel::<()>();
     let wait = |ms| never.recv_timeout(Duration::from_millis(ms)).unwrap_err();
     let deadline = Instant::now() + Duration::from_secs(20);

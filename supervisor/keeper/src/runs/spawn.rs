@@ -38,7 +38,7 @@ use crate::{
     record::{self, Record},
     sys::{
         caps,
-        child::{CpuSet, Ids, Plan, Program, SpawnError, c_string},
+        child::{ChildSpec, CpuSet, Ids, Program, SpawnError, c_string},
         spawn::Spawned,
     },
     timers::Timer,
@@ -114,7 +114,7 @@ impl Runs {
         &self,
         kit: &Kit,
         spawn: &Spawn,
-        mut plan: Plan,
+        mut plan: ChildSpec,
         streams: &Streams,
         helper_group: Option<&Group>,
     ) -> Result<Spawned, SpawnError> {
@@ -255,7 +255,7 @@ impl Streams {
     }
 }
 
-fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan, SpawnError> {
+fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<ChildSpec, SpawnError> {
     let text = |text: &str| {
         c_string(text.as_bytes().to_vec()).map_err(|errno| (SpawnStage::Arguments, errno))
     };
@@ -282,7 +282,7 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
         let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
         uid.is_root() || ids.uid != uid.as_raw() || ids.gid != gid.as_raw()
     });
-    Ok(Plan {
+    Ok(ChildSpec {
         program: Program::Path(program),
         argv,
         env,

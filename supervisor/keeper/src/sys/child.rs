@@ -44,7 +44,7 @@ pub(crate) type CpuSet = [u64; 128];
 
 /// Everything a child needs. Descriptors are the keeper's and must stay open until after the clone.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct ChildSpec {
     pub(crate) program: Program,
     pub(crate) argv: Vec<CString>,
     pub(crate) env: Vec<CString>,
@@ -75,7 +75,7 @@ pub(crate) struct Plan {
     pub(crate) cgroup_procs: Option<CString>,
 }
 
-impl Plan {
+impl ChildSpec {
     /// A plan for this program without arguments, with nothing beyond what every child inherits.
     pub(crate) fn plain(program: Program) -> Self {
         Self {
@@ -102,9 +102,9 @@ impl Plan {
     }
 }
 
-/// A [`Plan`] with the pointer arrays for exec, and what the child says.
+/// A [`ChildSpec`] with the pointer arrays for exec, and what the child says.
 pub(super) struct Prepared<'a> {
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a ChildSpec,
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
     pub(super) slots: fd_setup::Slots,
@@ -118,7 +118,7 @@ pub(super) struct Prepared<'a> {
     failure: AtomicU64,
 }
 
-impl Plan {
+impl ChildSpec {
     pub(super) fn prepare(&self) -> Prepared<'_> {
         let pointers = |all: &[CString]| {
             let all = all.iter().map(|one| one.as_ptr());

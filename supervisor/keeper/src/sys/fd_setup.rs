@@ -8,7 +8,7 @@ use std::{ffi::CStr, os::fd::RawFd};
 
 use nix::{errno::Errno, libc};
 
-use super::child::{Done, Plan, Program, at};
+use super::child::{ChildSpec, Done, Program, at};
 use crate::message::SpawnStage;
 
 /// The keeper opens nothing below this number: the first half holds the final descriptors of a
@@ -29,7 +29,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &ChildSpec) -> Self {
         let mut slots = Self {
             from: [-1; SLOTS],
             used: 0,
@@ -73,7 +73,7 @@ impl Slots {
     }
 
     /// Gives the child a table of its own that holds its descriptors and nothing else.
-    pub(super) fn take(&self, plan: &Plan) -> Done {
+    pub(super) fn take(&self, plan: &ChildSpec) -> Done {
         // SAFETY: integers only.
         unsafe {
             let reserved = FDS_RESERVED.unsigned_abs();
@@ -117,7 +117,7 @@ impl Slots {
 }
 
 /// The number that an open program has in the child.
-pub(super) fn program_at(plan: &Plan) -> RawFd {
+pub(super) fn program_at(plan: &ChildSpec) -> RawFd {
     RawFd::try_from(plan.fds.len()).unwrap_or(FIRST_SLOT)
 }
 

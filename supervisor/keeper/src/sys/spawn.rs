@@ -15,7 +15,7 @@ use std::{
 
 use nix::{errno::Errno, libc};
 
-use super::child::{Plan, Prepared, SpawnError};
+use super::child::{ChildSpec, Prepared, SpawnError};
 use crate::{message::SpawnStage, spawn_watchdog::SpawnWatchdog};
 
 const PIDFD: u64 = 0x1000;
@@ -94,7 +94,7 @@ impl ChildStack {
     /// Starts a child that carries out `plan`. `null` is put back where its descriptors were.
     pub(crate) fn spawn(
         &self,
-        plan: &Plan,
+        plan: &ChildSpec,
         cgroup: Option<BorrowedFd<'_>>,
         null: RawFd,
     ) -> Result<Spawned, SpawnError> {

@@ -1,4 +1,4 @@
-//! What a process is given: ids, capabilities, limits, turns, standard input.
+//! Attributes of a process: ids, capabilities, limits, priorities and standard input.
 
 use std::{collections::BTreeMap, fs};
 
@@ -52,13 +52,14 @@ fn attributes() {
     }
     let env: Vec<_> = lines
         .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_="))
-        // The cookie of a run that has no cgroup.
+        // A run without a cgroup also gets its cookie.
         .filter(|line| !line.starts_with("MATTERVISOR_RUN="))
         .collect();
     assert_eq!(env, ["GREETING=hello world"]);
 }
 
-/// The memory of keeper and control process holds the secrets of all services.
+/// Keeper and control process leave no core dump, because their memory holds the secrets of all
+/// services.
 fn core() {
     let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap();
     setrlimit(Resource::RLIMIT_CORE, hard, hard).unwrap();
@@ -121,7 +122,7 @@ fn no_capabilities() {
     assert_eq!(daemon.helper(spawn).2, "12345\nCapPrm:\t0000000000000000\n");
 }
 
-/// As in `ioprio_set(2)`: best effort, level 6.
+/// Best effort, level 6, encoded as in `ioprio_set(2)`.
 const BEST_EFFORT_6: u16 = 2 << 13 | 6;
 
 fn turns() {
@@ -148,7 +149,7 @@ fn turns() {
         daemon.ask(Request::Spawn(Box::new(spawn)));
         daemon.failed(run)
     };
-    // No machine has that many, and no message of ours so many numbers.
+    // No machine has 8192 processors, and no message of ours that many numbers.
     assert_eq!(
         fails(2, Some(vec![8191]), None),
         (SpawnStage::CpuAffinity, 22)
@@ -189,7 +190,7 @@ fn nobody() -> Ids {
 fn bounded() {
     let mut daemon = Daemon::start();
     if !is_root() {
-        // It has nothing to give, and starts what asks for nothing.
+        // An unprivileged keeper has no capabilities to give, but starts a run that asks for none.
         let sets = identity_of(&mut daemon, 1, |spawn| {
             spawn.capability_bounding_set = Some(Vec::new());
         });
@@ -233,7 +234,7 @@ fn stdin_file() {
     fs::write(daemon.dir.path().join("input"), "first\nsecond\n").unwrap();
     let mut spawn = daemon.shell(1, "web", "cat; grep flags /proc/self/fdinfo/0");
     spawn.stdin = Some(daemon.dir.path().join("input"));
-    // O_RDONLY and O_LARGEFILE, and not O_NONBLOCK.
+    // O_RDONLY and O_LARGEFILE, without O_NONBLOCK.
     let output = daemon.helper(spawn).2;
     let flags = output.strip_prefix("first\nsecond\nflags:\t").unwrap();
     let flags = i64::from_str_radix(flags.trim(), 8).unwrap();
@@ -254,7 +255,7 @@ fn stdin_fifo() {
     spawn.role = Role::Helper;
     daemon.ask(Request::Spawn(Box::new(spawn)));
     daemon.spawned(1);
-    // Each writer closes its end, and the reader goes on all the same.
+    // Each writer closes its end, and the reader still continues.
     fs::write(&fifo, "from one writer\n").unwrap();
     fs::write(&fifo, "from another\n").unwrap();
     let output = daemon.exited(1).2;
@@ -285,7 +286,8 @@ fn hidden() {
         println!("skipped: without root there is nothing to hide");
         return;
     }
-    // A process's files in /proc are root's where its memory is hidden, else its own.
+    // Files in /proc belong to root for a process whose memory is hidden, else to the process's
+    // account.
     let group = 4242;
     let mut daemon = Daemon::start_as_group(group);
     let group_of = |pid| {

@@ -1,4 +1,4 @@
-//! What a keeper does first that has been stopped for a while.
+//! The order of work of a keeper that was stopped for a while.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// More than the keeper takes in at once.
+/// More runs than the keeper takes in one pass.
 const MANY: RunId = 100;
 
 fn keeper(daemon: &Daemon) -> i32 {
@@ -52,7 +52,7 @@ fn is_answer(notice: &Notice, asked: u64) -> bool {
     *notice == Notice::Synced { at_ms: asked }
 }
 
-/// Facts up to the answer.
+/// Facts that arrive before the answer.
 fn facts_before_the_answer(daemon: &mut Daemon, asked: u64) -> Vec<Fact> {
     let mut facts = Vec::new();
     loop {

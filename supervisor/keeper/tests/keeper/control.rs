@@ -1,4 +1,4 @@
-//! The control process comes and goes; the keeper's own beginning and end.
+//! Replacement of the control process, and the start and end of the keeper itself.
 
 use std::{io::Read, process::Stdio};
 
@@ -74,7 +74,7 @@ fn replaced() {
     assert!(!gone(pid), "no service notices");
 }
 
-/// Records of 12 MiB, and 12 services that have said what is longest on the wire: a control
+/// Records of 12 MiB, and 12 services with the status texts that are longest on the wire: a control
 /// character takes six bytes there.
 fn told_all(replace: fn(&mut Daemon)) {
     let mut daemon = Daemon::start();
@@ -120,7 +120,8 @@ fn acknowledged() {
         }
     };
     daemon.ask(Request::Ack { seq });
-    // Whatever comes after it proves that it has been done.
+    // The keeper handles requests in order, so the answer to the next one proves that the
+    // acknowledgement was handled.
     daemon.main(2, "web", "exec sleep 300");
     daemon.replace_control();
     assert!(daemon.hello.facts.iter().all(|fact| fact.seq > seq));
@@ -153,7 +154,7 @@ fn signals() {
     assert_eq!(daemon.quit(0), 0);
 }
 
-/// What some program sends to a process that it takes for something else, and a realtime signal.
+/// Signals that a program may send to the wrong process, and a realtime signal.
 const STRAY: [i32; 13] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
@@ -177,7 +178,7 @@ fn no_signals() {
     for (run, signal) in (1..).zip(STRAY) {
         kill_raw(keeper, signal);
         kill_raw(control, signal);
-        // Whatever comes after it proves that it has been taken in.
+        // The answer to the next request proves that the signals were handled.
         let masks = daemon.shell(run, "web", "grep -E '^Sig(Blk|Ign)' /proc/self/status");
         let none = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
         assert_eq!(daemon.helper(masks).2, none, "after signal {signal}");
@@ -188,7 +189,8 @@ fn no_signals() {
     assert_eq!(daemon.quit(0), 0);
 }
 
-/// A pipe of the package manager's that is waited for until its last writer has gone.
+/// A package manager waits for a pipe until its last writer has closed it: the keeper must not keep
+/// it open.
 fn inherited() {
     let (read, write) = nix::unistd::pipe().unwrap();
     let (stdin, to_stdin) = nix::unistd::pipe().unwrap();

@@ -1,4 +1,4 @@
-//! A keeper under test, and the test's end of the link to it.
+//! A keeper under test, and the test's end of the link to the keeper.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,13 +29,13 @@ use tempfile::TempDir;
 
 use crate::process::{cgroup_of, gone, kill, until};
 
-/// Whatever is waited for comes earlier, or the test fails.
+/// Longest wait of a test for an event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What may come or not comes within this.
+/// Longest wait for an event that need not come.
 const SOON: Duration = Duration::from_millis(100);
 
-/// The keeper: its directory, the hash of its state, and the test's socket if that is elsewhere.
+/// Runs as the keeper. Arguments: run directory, state hash and, optionally, the test's socket.
 pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
     keeper::run(config(arguments))
 }
@@ -87,13 +87,13 @@ fn config(arguments: &[String]) -> Config {
     }
 }
 
-/// The control process: hands its link to the test and lives as long as the test wants.
+/// Runs as the control process: hands its link to the test and lives as long as the test wants.
 pub(crate) fn be_control(arguments: &[String]) -> ExitCode {
     let Ok(mut to_test) = UnixStream::connect(&arguments[0]) else {
         return ExitCode::from(3);
     };
     #[expect(unsafe_code, reason = "the number is the contract of the keeper")]
-    // SAFETY: the keeper has put the link there, and nothing else here owns it.
+    // SAFETY: the keeper has put the link at this number, and nothing else here owns it.
     let link = unsafe { OwnedFd::from_raw_fd(CONTROL_FD) };
     let mut handing = Link::new(to_test.try_clone().unwrap().into());
     let pid = std::process::id();
@@ -106,7 +106,7 @@ pub(crate) fn be_control(arguments: &[String]) -> ExitCode {
 /// Name of a copy of this program that passes its trial and then gives up.
 pub(crate) const GIVES_UP: &str = "gives-up";
 
-/// A keeper and the test's end of the link.
+/// A keeper and the test's end of its link.
 pub(crate) struct Daemon {
     pub(crate) keeper: Child,
     pub(crate) dir: TempDir,
@@ -117,11 +117,11 @@ pub(crate) struct Daemon {
     link: Link,
     notices: VecDeque<(Notice, Vec<OwnedFd>)>,
     cgroups: bool,
-    /// Number of the last fact that has come.
+    /// Number of the last received fact.
     last: u64,
 }
 
-/// A control process beside the one that a [`Daemon`] has.
+/// A control process beside the one of a [`Daemon`].
 pub(crate) struct Successor {
     pub(crate) pid: i32,
     pub(crate) hello: Hello,
@@ -138,7 +138,7 @@ impl Successor {
 }
 
 impl Daemon {
-    /// With cgroups, where the machine has them.
+    /// Starts a keeper, with cgroups if the machine has them.
     pub(crate) fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), true)
     }
@@ -148,7 +148,7 @@ impl Daemon {
         Self::start_with(keeper, dir, cgroups)
     }
 
-    /// The keeper's program is this copy of ours.
+    /// Starts a keeper from this copy of the test's program.
     pub(crate) fn start_program(program: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut keeper = Command::new(program);
@@ -160,7 +160,7 @@ impl Daemon {
         Self::start_with(keeper, dir, true)
     }
 
-    /// The keeper has this group.
+    /// Starts a keeper with this primary group.
     pub(crate) fn start_as_group(group: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut keeper = keeper_command(dir.path(), true);
@@ -173,7 +173,7 @@ impl Daemon {
         Self::start_by(keeper, dir, &driver, cgroups)
     }
 
-    /// The test's own socket is in the directory `driver`.
+    /// Starts this keeper; the test's own socket lies in the directory `driver`.
     #[expect(
         clippy::disallowed_methods,
         reason = "the keeper itself is what is tested"
@@ -211,20 +211,20 @@ impl Daemon {
         self.ask(Request::TookOver);
     }
 
-    /// Ends the control process with SIGKILL and takes the next one's link.
+    /// Kills the control process and accepts the link of its successor.
     pub(crate) fn replace_control(&mut self) {
         kill(self.control_pid, 9);
         self.next_control();
     }
 
-    /// As above, and the next one never takes over.
+    /// Like `replace_control`, but the next control process never takes over.
     pub(crate) fn replace_control_idle(&mut self) {
         kill(self.control_pid, 9);
         let (control, pid, link) = accept(&self.driver);
         (self.control, self.control_pid, self.link) = (control, pid, link);
     }
 
-    /// Takes the link of the control process that follows a dead one.
+    /// Accepts the link of the control process that follows a dead one.
     pub(crate) fn next_control(&mut self) {
         let (control, pid, link) = accept(&self.driver);
         self.notices.clear();
@@ -232,7 +232,8 @@ impl Daemon {
         self.greet();
     }
 
-    /// The same if there soon is one: it takes over and says no more.
+    /// Accepts the link of the next control process if one starts soon. That process takes over and
+    /// sends nothing more.
     pub(crate) fn takes_over_if_any(&mut self) -> bool {
         if !readable(&self.driver, Instant::now() + SOON) {
             return false;
@@ -243,7 +244,7 @@ impl Daemon {
         self.link.send(&Request::TookOver, vec![]).is_ok()
     }
 
-    /// Takes the link of a control process that the keeper has started beside ours, and its hello.
+    /// Accepts the link of a control process that the keeper started beside ours, with its hello.
     pub(crate) fn successor(&mut self) -> Successor {
         let (control, pid, mut link) = accept(&self.driver);
         let (hello, notices) = gather(&mut link);
@@ -256,7 +257,7 @@ impl Daemon {
         }
     }
 
-    /// From now on that one is ours; returns the one before.
+    /// Makes `it` the control process of this daemon; returns the previous one.
     pub(crate) fn become_successor(&mut self, it: Successor) -> Successor {
         Successor {
             pid: std::mem::replace(&mut self.control_pid, it.pid),
@@ -273,11 +274,11 @@ impl Daemon {
     )]
     pub(crate) fn ask(&mut self, request: Request) {
         self.link.send(&request, vec![]).unwrap();
-        // The keeper always reads, whether or not we do.
+        // The keeper always reads, even if the test does not.
         until(|| self.link.flush().unwrap().then_some(()));
     }
 
-    /// The next frame.
+    /// Waits for the next frame.
     pub(crate) fn notice(&mut self) -> (Notice, Vec<OwnedFd>) {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -289,7 +290,7 @@ impl Daemon {
         }
     }
 
-    /// The next frame if there soon is one.
+    /// The next frame, if it comes soon.
     pub(crate) fn next_notice_if_any(&mut self) -> Option<Notice> {
         if self.notices.is_empty() && readable(&self.link, Instant::now() + SOON) {
             self.notices.extend(self.link.recv().unwrap_or_default());
@@ -297,17 +298,17 @@ impl Daemon {
         self.notices.pop_front().map(|(notice, _)| notice)
     }
 
-    /// Skips frames up to one that is wanted.
+    /// Skips frames up to and including a wanted one.
     pub(crate) fn until_notice(&mut self, wanted: impl Fn(&Notice) -> bool) {
         while !wanted(&self.notice().0) {}
     }
 
-    /// Nothing comes from the keeper for so long.
+    /// Whether nothing comes from the keeper for this time.
     pub(crate) fn is_quiet(&self, time: Duration) -> bool {
         self.notices.is_empty() && !readable(&self.link, Instant::now() + time)
     }
 
-    /// The next fact that is wanted; others are skipped.
+    /// Waits for the next wanted fact; skips others.
     pub(crate) fn wait<T>(
         &mut self,
         mut wanted: impl FnMut(&Fact, Vec<OwnedFd>) -> Option<T>,
@@ -325,7 +326,7 @@ impl Daemon {
         }
     }
 
-    /// All facts that have come so far have been taken in.
+    /// Acknowledges every fact received so far.
     pub(crate) fn acknowledge(&mut self) {
         self.ask(Request::Ack { seq: self.last });
     }
@@ -334,7 +335,7 @@ impl Daemon {
         self.open_for(service, nix::unistd::geteuid().as_raw());
     }
 
-    /// A service of another account.
+    /// Opens a service of another account.
     pub(crate) fn open_for(&mut self, service: &str, uid: u32) {
         let log_dir = self.dir.path().join("log").join(service);
         self.ask(Request::Open(Open {
@@ -350,14 +351,14 @@ impl Daemon {
         }));
     }
 
-    /// A main run of a shell script, not waited for.
+    /// Starts a main run of a shell script, without waiting.
     pub(crate) fn spawn_main(&mut self, run: RunId, service: &str, script: &str) {
         self.open(service);
         let spawn = self.shell(run, service, script);
         self.ask(Request::Spawn(Box::new(spawn)));
     }
 
-    /// A main run of a shell script that has begun; returns its pid.
+    /// Starts a main run of a shell script, waits for its begin and returns its pid.
     pub(crate) fn main(&mut self, run: RunId, service: &str, script: &str) -> i32 {
         self.spawn_main(run, service, script);
         self.spawned(run)
@@ -375,14 +376,14 @@ impl Daemon {
         }
     }
 
-    /// Runs a helper to its end; returns how it ended, whether it was too slow, and its output.
+    /// Runs a helper to its end; returns its exit, whether it was too slow, and its output.
     pub(crate) fn helper(&mut self, spawn: Spawn) -> (Exit, bool, String) {
         let service = spawn.service.clone();
         self.open(&service);
         self.helper_of(spawn)
     }
 
-    /// As above, of a service that is open.
+    /// Like `helper`, for a service that is open already.
     pub(crate) fn helper_of(&mut self, mut spawn: Spawn) -> (Exit, bool, String) {
         let run = spawn.run;
         spawn.role = Role::Helper;
@@ -431,7 +432,7 @@ impl Daemon {
         })
     }
 
-    /// The next word on children that belong to no run.
+    /// Waits for the next report of children that belong to no run.
     pub(crate) fn strays(&mut self) -> Vec<Stray> {
         loop {
             if let (Notice::Strays { strays }, _) = self.notice() {
@@ -440,7 +441,7 @@ impl Daemon {
         }
     }
 
-    /// The cgroup that those of its services are in, if it has one.
+    /// The cgroup above the cgroups of the services, if there is one.
     pub(crate) fn cgroup(&self) -> Option<PathBuf> {
         let name = format!("mattervisor-{}", hash_of(self.dir.path()));
         let own = cgroup_of("self");
@@ -449,7 +450,7 @@ impl Daemon {
         bases.into_iter().find(|base: &PathBuf| base.is_dir())
     }
 
-    /// Contents of a file in the daemon's directory, once they end in a newline.
+    /// Content of a file in the daemon's directory, once it ends in a newline.
     pub(crate) fn line_of(&self, name: &str) -> String {
         until(|| {
             let text = fs::read_to_string(self.dir.path().join(name)).ok()?;
@@ -466,7 +467,7 @@ impl Daemon {
         self.line_of(name).parse().unwrap()
     }
 
-    /// Kills keeper and control process, as a power cut of these two would.
+    /// Kills keeper and control process, as a power cut of both would.
     pub(crate) fn crash(mut self) -> (TempDir, bool) {
         kill(i32::try_from(self.keeper.id()).unwrap(), 9);
         kill(self.control_pid, 9);
@@ -476,7 +477,7 @@ impl Daemon {
         (dir, self.cgroups)
     }
 
-    /// Ends the keeper; returns its exit code.
+    /// Ends the keeper and returns its exit code.
     pub(crate) fn quit(&mut self, code: u8) -> i32 {
         self.ask(Request::Quit { code });
         self.keeper.wait().unwrap().code().unwrap()
@@ -486,7 +487,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Whoever holds the link now, the test is over.
+            // The test is over, whichever process holds the link.
             let _ = self.keeper.kill();
         }
         if matches!(self.keeper.try_wait(), Ok(None)) {
@@ -501,7 +502,7 @@ pub(crate) fn hash_of(dir: &Path) -> String {
     format!("test{}", name.replace('.', ""))
 }
 
-/// Starts a keeper process and does not wait for anything.
+/// Starts a keeper process without waiting for anything.
 #[expect(
     clippy::disallowed_methods,
     reason = "the keeper itself is what is tested"
@@ -539,7 +540,7 @@ fn readable(fd: impl AsFd, end: Instant) -> bool {
     poll(&mut polled, left).unwrap() > 0
 }
 
-/// The hello that comes first, and what else was said until its end.
+/// Receives the hello, which comes first, and the other notices until its end.
 fn gather(link: &mut Link) -> (Hello, VecDeque<(Notice, Vec<OwnedFd>)>) {
     let end = Instant::now() + PATIENCE;
     let (mut gathering, mut others) = (Gathering::default(), VecDeque::new());

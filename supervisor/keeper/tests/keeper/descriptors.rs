@@ -1,5 +1,4 @@
-//! Descriptors that come with a notification: closing one may hang, and holds up nobody but its
-//! sender.
+//! Descriptors in notifications: closing a descriptor may hang, and then delays only its sender.
 
 use std::{
     fs,
@@ -39,7 +38,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_barrier_is_answered_after_what_came_before", barrier),
 ];
 
-/// A connection whose close waits: its other end does not take what has been written.
+/// A connection whose close blocks, because its peer does not read what was written.
 #[expect(clippy::disallowed_methods, reason = "a literal address")]
 fn linger_to(port: u16) -> OwnedFd {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -83,7 +82,7 @@ fn lingering_stranger() {
             .any(|task| takes_away(&task.unwrap().path()))
             .then_some(())
     });
-    // Whatever the keeper is asked it does.
+    // The keeper still handles requests.
     daemon.main(2, "other", "exec sleep 300");
     go(&daemon);
     drop(peer);
@@ -96,14 +95,15 @@ fn tasks(daemon: &Daemon) -> String {
     format!("/proc/{}/task", daemon.keeper.id())
 }
 
-/// A thread of the keeper's that takes a message away.
+/// Whether a task is a keeper's thread that takes a message away.
 fn takes_away(task: &Path) -> bool {
     let comm = fs::read_to_string(task.join("comm")).unwrap_or_default();
     comm == "notify\n"
 }
 
-/// Sends a lingering descriptor on `NOTIFY_SOCKET`: the port of who does not read, and the keeper.
-/// That is stopped meanwhile, so that the descriptor in the message is the last one.
+/// A program of a service: sends a descriptor whose close blocks on `NOTIFY_SOCKET`. Arguments:
+/// port of a peer that does not read, and pid of the keeper. The keeper is stopped meanwhile, so
+/// that the descriptor in the message is the last one.
 pub(crate) fn be_lingering(arguments: &[String]) -> ExitCode {
     let fd = linger_to(arguments[0].parse().unwrap());
     let keeper = arguments[1].parse().unwrap();
@@ -120,7 +120,8 @@ pub(crate) fn be_lingering(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Asks on `NOTIFY_SOCKET` to be told when all has been taken in, and says so in the file `closed`.
+/// A program of a service: sends a barrier on `NOTIFY_SOCKET`, and makes the file `closed` when all
+/// earlier messages are handled.
 pub(crate) fn be_waiting() -> ExitCode {
     let path = PathBuf::from(std::env::var("NOTIFY_SOCKET").unwrap());
     let (read, write) = nix::unistd::pipe().unwrap();

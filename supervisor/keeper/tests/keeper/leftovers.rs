@@ -1,5 +1,5 @@
-//! What an earlier keeper has left: each is stopped in its own time, and what cannot be ended is
-//! told.
+//! Runs that an earlier keeper has left: each is stopped within its own stop timeout, and what
+//! survives is reported.
 
 use std::{
     fs,
@@ -34,10 +34,11 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Does not stop when it is asked.
+/// A script that ignores a request to stop.
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 0.05; done";
 
-/// The next keeper does not open the log (somebody has stopped the service), and dies too.
+/// The next keeper does not open the log, because somebody has stopped the service, and dies too:
+/// the mark must come later.
 fn late_mark() {
     let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
     daemon.main(7, "web", "exec sleep 300");
@@ -81,11 +82,11 @@ fn own_time() {
     );
 }
 
-/// A process in the group of a v1 freezer: SIGKILL does nothing to it until it is thawed.
+/// A process in a v1 freezer: SIGKILL has no effect until the freezer thaws.
 struct Frozen(PathBuf);
 
 impl Frozen {
-    /// None: the machine has no such freezer.
+    /// `None` if the machine has no such freezer.
     fn new(pid: i32) -> Option<Self> {
         let dir = Path::new("/sys/fs/cgroup/freezer").join(format!("mattervisor-test-{pid}"));
         fs::create_dir(&dir).ok()?;
@@ -164,7 +165,8 @@ fn frozen(cgroups: bool) {
     assert_eq!(daemon.hello.remaining, []);
 }
 
-/// Its first process has ended, and it has left session, group and log pipe.
+/// The main process of the run has ended, and another process has left its session, group and log
+/// pipe: the cookie finds this process.
 fn cookie() {
     let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
     let script = "(setsid sh -c '(sh -c \"echo \\$\\$ > child; exec sleep 300\" & echo $$ > pid; \
@@ -200,7 +202,7 @@ fn no_records() {
     daemon.main(2, "db", "exec sleep 300");
 }
 
-/// Also if it is a run that finds it out.
+/// Lost records are written again, also when a new run discovers the loss.
 fn records_again() {
     let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
     let first = daemon.main(1, "web", "exec sleep 300");
@@ -214,7 +216,7 @@ fn records_again() {
     let again = until(|| fs::read_to_string(runs.join("1")).ok());
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(json(&again), json(&written));
-    // Nobody watches them one by one.
+    // The keeper does not watch single records; SIGHUP makes it look.
     fs::remove_file(runs.join("1")).unwrap();
     kill(i32::try_from(daemon.keeper.id()).unwrap(), libc::SIGHUP);
     until(|| runs.join("1").exists().then_some(()));

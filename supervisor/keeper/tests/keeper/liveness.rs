@@ -1,4 +1,4 @@
-//! A control process that hangs, dies soon after it took over, or does not do what it is asked to.
+//! A control process that hangs, dies soon after its take-over, or does not do what it is asked to.
 
 use std::{
     fs,
@@ -51,8 +51,8 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// To the end when nobody else sees to it: ten seconds, and a stop of two; the rest is a busy
-/// machine's.
+/// Longest time for a keeper to end alone: ten seconds, a stop of two seconds, and the rest for a
+/// busy machine.
 const ALONE: Duration = Duration::from_secs(24);
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 0.05; done";
 
@@ -62,7 +62,7 @@ fn is_question(notice: &Notice) -> bool {
 
 fn silent() {
     let mut daemon = Daemon::start();
-    // Nobody acknowledges what is told of this one.
+    // This control process acknowledges no fact of this run.
     let pid = daemon.main(1, "web", "exec sleep 300");
     let silent = daemon.control_pid;
     daemon.next_control();
@@ -75,7 +75,7 @@ fn silent() {
 fn slow() {
     let mut daemon = Daemon::start();
     daemon.main(1, "web", "exec sleep 300");
-    // Each answer comes late, and it never takes in what it is told.
+    // Each answer comes late, and the control process acknowledges nothing.
     for _ in 0..3 {
         for _ in 0..2 {
             daemon.until_notice(is_question);
@@ -87,7 +87,7 @@ fn slow() {
     assert!(!gone(daemon.control_pid));
 }
 
-/// Takes the question that follows every take-over, and what there is to take in.
+/// A daemon whose control process has answered the question that follows every take-over.
 fn at_rest() -> Daemon {
     let mut daemon = Daemon::start();
     daemon.until_notice(is_question);
@@ -105,7 +105,7 @@ fn quiet() {
             .find(|line| line.starts_with("voluntary_ctxt"));
         line.unwrap().to_owned()
     };
-    // What the last answer has set going comes to rest.
+    // The last answer still causes some work.
     assert!(daemon.is_quiet(Duration::from_secs(6)));
     let before = wakes();
     assert!(daemon.is_quiet(Duration::from_secs(6)));
@@ -132,7 +132,7 @@ fn backed_off() {
     for _ in 0..6 {
         daemon.replace_control();
     }
-    // 10, 20, 40, 80, 160 and 320 ms.
+    // Pauses of 10, 20, 40, 80, 160 and 320 ms.
     assert!(
         begun.elapsed() >= Duration::from_millis(630),
         "{:?}",
@@ -169,7 +169,7 @@ fn goes_back() {
     }
     daemon.replace_control();
     assert!(!is_new(&daemon) && daemon.hello.went_back);
-    // That one is kept, and a program that works is taken all the same.
+    // The keeper stays with the earlier program, but still accepts a new program that works.
     daemon.replace_control();
     assert!(!is_new(&daemon) && daemon.hello.went_back);
     install();
@@ -190,7 +190,7 @@ fn goes_back() {
     assert!(begun.elapsed() < PATIENCE);
 }
 
-/// SIGTERM to the keeper; how long it takes to end, with everything stopped.
+/// Sends SIGTERM to the keeper; returns how long the keeper takes to stop everything and end.
 fn ends_alone(daemon: &mut Daemon, mut meanwhile: impl FnMut(&mut Daemon)) -> Duration {
     let pids = [
         daemon.main(1, "db", STUBBORN),
@@ -252,7 +252,7 @@ fn orderly_end() {
     let mut daemon = at_rest();
     daemon.main(1, "db", STUBBORN);
     kill(daemon.keeper.id().cast_signed(), 15);
-    // Longer than a control process has to take over.
+    // Longer than the time that a control process has to take over.
     let until = Instant::now() + Duration::from_secs(13);
     while Instant::now() < until {
         if daemon
@@ -268,11 +268,12 @@ fn orderly_end() {
     assert_eq!(daemon.quit(0), 0);
 }
 
-/// A process that SIGKILL does not end, as one that waits for a dead disk; until this is dropped.
+/// A process that survives SIGKILL, like a process that waits for a dead disk, until this value is
+/// dropped.
 struct Frozen(PathBuf);
 
 impl Frozen {
-    /// None: nothing here can do that.
+    /// `None` if this machine has no freezer.
     fn freeze(pid: i32) -> Option<Self> {
         let group = format!("/sys/fs/cgroup/freezer/mattervisor-test-{pid}");
         let group = Self(PathBuf::from(group));

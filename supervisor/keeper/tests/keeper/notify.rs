@@ -1,4 +1,4 @@
-//! What services say, and who may speak for them.
+//! Notifications of services, and which processes may send them.
 
 use std::{
     fs::{self, File},
@@ -46,7 +46,8 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Says something on `NOTIFY_SOCKET`, from a process of its own. `socket` is in the environment.
+/// A shell command that sends a notification to `NOTIFY_SOCKET` from a process of its own, which
+/// lives a moment longer.
 pub(crate) fn say(text: &str) -> String {
     format!(
         "perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; \
@@ -79,7 +80,7 @@ fn heard(cgroups: bool) {
     assert_eq!(notified(&mut daemon), ("STATUS".into(), "up".into()));
 }
 
-/// A run that tells its `NOTIFY_SOCKET` in the file `name`, waits for the file `go`, and says
+/// A script that writes its `NOTIFY_SOCKET` to the file `name`, waits for the file `go`, and sends
 /// READY=1.
 pub(crate) fn ready_on_go() -> String {
     format!(
@@ -100,7 +101,7 @@ fn stranger() {
         .send_to(b"STATUS=forged", daemon.line_of("name"))
         .unwrap();
     go(&daemon);
-    // Datagrams keep their order: the forged one has been seen, and dropped.
+    // Datagrams keep their order, so the keeper has seen the forged one and dropped it.
     assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
 }
 
@@ -152,7 +153,7 @@ fn long_directory() {
     let deep = base.path().join("d".repeat(120));
     fs::create_dir(&deep).unwrap();
     let dir = tempfile::TempDir::new_in(deep).unwrap();
-    // The test's own socket needs a short path.
+    // The path of the test's own socket must be short.
     let mut keeper = keeper_command(dir.path(), true);
     keeper.arg(base.path().join("driver.sock"));
     let mut daemon = Daemon::start_by(keeper, dir, base.path(), true);
@@ -227,7 +228,7 @@ fn run_directory_removed() {
     assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
 }
 
-/// As `stderr_log`, by a process that ends at once.
+/// Like [`say`], from a process that ends right after sending.
 fn say_and_end(text: &str) -> String {
     say(text).replace("; select(undef, undef, undef, 0.3)", "")
 }
@@ -276,7 +277,7 @@ fn flood() {
     }
     go(&daemon);
     assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
-    // Another thread writes it.
+    // Another thread writes the file, so its text comes later.
     let told = |what: &str| {
         let said = fs::read_to_string(&said).unwrap();
         said.contains(what).then_some(said)
@@ -306,7 +307,7 @@ fn main_pid() {
         let main: i32 = value.parse().unwrap();
         assert_ne!(main, first);
         assert_eq!(daemon.pid_of("pid"), main);
-        // The end of the first process is not the end of the run.
+        // The end of the first process does not end the run.
         crate::process::until(|| crate::process::gone(first).then_some(()));
         std::fs::write(daemon.dir.path().join("go"), "").unwrap();
         assert_eq!(daemon.exited(1).0, Exit::Code(7), "cgroups: {cgroups}");
@@ -330,7 +331,7 @@ fn main_only() {
     let mut spawn = daemon.shell(1, "web", &script);
     (spawn.notify, spawn.notify_main_only) = (true, true);
     daemon.ask(Request::Spawn(Box::new(spawn)));
-    // Datagrams keep their order: the child's has been seen, and dropped.
+    // Datagrams keep their order, so the keeper has seen the child's and dropped it.
     assert_eq!(notified(&mut daemon), ("STATUS".into(), "main".into()));
 }
 

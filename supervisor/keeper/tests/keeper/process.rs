@@ -1,4 +1,4 @@
-//! Processes as a test sees and signals them, and the wait for what has no event.
+//! Helpers to look at processes, signal them, and wait for what has no event.
 
 use std::{fs, time::Instant};
 
@@ -6,7 +6,7 @@ use nix::poll::{PollTimeout, poll};
 
 use crate::daemon::PATIENCE;
 
-/// Waits for something that has no event of its own.
+/// Polls until `look` finds something; for state that has no event of its own.
 pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -23,15 +23,15 @@ pub(crate) fn kill(pid: i32, signal: i32) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
 
-/// As above, also for signals that have no name.
+/// Like `kill`, also for signals without a name.
 pub(crate) fn kill_raw(pid: i32, signal: i32) {
     #[expect(unsafe_code, reason = "no library sends a realtime signal")]
-    // SAFETY: two integers.
+    // SAFETY: the call takes two integers and no memory.
     let sent = unsafe { nix::libc::kill(pid, signal) };
     assert_eq!(sent, 0);
 }
 
-/// No such process, or a zombie.
+/// Whether the process has gone or is a zombie.
 pub(crate) fn gone(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.map_or(true, |stat| {
@@ -39,7 +39,7 @@ pub(crate) fn gone(pid: i32) -> bool {
     })
 }
 
-/// As `/proc/PID/cgroup` shows it.
+/// The cgroup v2 path of a process, from `/proc/PID/cgroup`.
 pub(crate) fn cgroup_of(pid: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("0::"));

@@ -39,7 +39,7 @@ fn ready() {
     assert!(is_ready(&mut daemon, 1));
     daemon.replace_control();
     assert_eq!(daemon.hello.runs[0].notified[READY_FD], "");
-    // One that ends right after is heard too.
+    // The newline of a run that ends right after it counts too.
     let mut spawn = daemon.shell(2, "other", "echo >&3");
     spawn.ready_fd = Some(3);
     daemon.open("other");
@@ -49,9 +49,10 @@ fn ready() {
 
 fn ready_anywhere() {
     let mut daemon = Daemon::start();
-    // Below, among and above the numbers that the keeper hands descriptors over at.
+    // Numbers below, among and above those at which the keeper hands descriptors over.
     for (run, number) in [(1, 4), (2, 8), (3, 9), (4, 10), (5, 15), (6, 16), (7, 500)] {
-        // dash knows no descriptor of two digits, and exec keeps nothing aside.
+        // dash cannot redirect a descriptor of two digits, and this exec leaves no saved descriptor
+        // behind.
         let script = format!("exec /bin/bash -c 'echo >&{number}; exec sleep 300'");
         let pid = ready_run(&mut daemon, run, number, &script);
         assert!(is_ready(&mut daemon, run), "{number}");
@@ -81,7 +82,7 @@ fn not_ready() {
     ready_run(&mut daemon, 1, 3, "printf almost >&3; exec 3>&-; exit 0");
     assert!(!is_ready(&mut daemon, 1));
     daemon.swept(1);
-    // One that ends says no more than that.
+    // The end of a run closes the descriptor too, and is reported as the end alone.
     for run in 2..30 {
         ready_run(&mut daemon, run, 3, "exit 0");
         let told = daemon.wait(|fact, _| match fact {
@@ -94,7 +95,7 @@ fn not_ready() {
     }
 }
 
-/// It lives on, and can never say any more that it is ready.
+/// The run lives on without its descriptor, so it can never become ready.
 fn closed() {
     let mut daemon = Daemon::start();
     ready_run(&mut daemon, 1, 3, "exec 3>&-; exec sleep 300");

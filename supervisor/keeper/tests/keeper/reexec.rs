@@ -1,4 +1,4 @@
-//! A control process takes over from another, or does not.
+//! A control process takes over from another, or fails to.
 
 use keeper::message::{EXIT_OTHER_FORMAT, EXIT_OTHER_MESSAGES, Exit, Fact, Notice, Request};
 
@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_second_one_at_the_same_time_is_refused", twice),
 ];
 
-/// Why the old one has not been replaced.
+/// Waits for the reason why the old control process was not replaced.
 fn not_replaced(daemon: &mut Daemon) -> String {
     loop {
         if let (Notice::NotReplaced { why }, _) = daemon.notice() {
@@ -52,7 +52,7 @@ fn takes_over() {
     assert_eq!(other.hello.records["web"], "last word");
     assert_eq!(other.hello.control_deaths, 0);
     assert_eq!(other.hello.facts, []);
-    // What happens now is the new one's, which has not taken over yet.
+    // From here on facts go to the new control process, which has not taken over yet.
     std::fs::write(daemon.dir.path().join("go"), "").unwrap();
     assert_ne!(other.pid, daemon.control_pid);
     let old = daemon.become_successor(other);
@@ -60,7 +60,8 @@ fn takes_over() {
     assert!(!gone(old.pid), "it goes on until the new one says so");
     daemon.ask(Request::TookOver);
     until(|| gone(old.pid).then_some(()));
-    // It is in charge, services have not noticed, and the next one is told the rest.
+    // The new control process is in charge, services did not notice, and its successor gets the
+    // rest.
     daemon.main(3, "new", "exec sleep 300");
     assert!(!gone(stays));
     daemon.replace_control();
@@ -75,12 +76,12 @@ fn dies() {
     daemon.ask(Request::Reexec);
     let other = daemon.successor();
     std::fs::write(daemon.dir.path().join("go"), "").unwrap();
-    // Whichever of the two was told of it: the old one is.
+    // The keeper may have sent the fact to the new process; the old one gets it anyway.
     kill(other.pid, 9);
     let why = not_replaced(&mut daemon);
     assert!(why.contains("ended before it took over"), "{why}");
     assert_eq!(exited(&mut daemon, 1), Exit::Code(7));
-    // It may be tried again.
+    // The next attempt succeeds.
     daemon.ask(Request::Reexec);
     let other = daemon.successor();
     let old = daemon.become_successor(other);

@@ -1,4 +1,4 @@
-//! Starting runs: outcome of exec, and what a child is not given.
+//! The start of runs: the outcome of exec, and what a child does not inherit.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,8 @@ fn a_run() {
     );
 }
 
-/// `O_NONBLOCK`, as many programs set it, and a pipe shrunk to a page.
+/// A run may set `O_NONBLOCK`, as many programs do, and shrink its pipe to a page: the next run
+/// gets fresh open file descriptions.
 fn fresh_descriptions() {
     const NONBLOCK: u32 = 0o4000;
     let mut daemon = Daemon::start();
@@ -114,7 +115,7 @@ fn failures() {
     let mut spawn = base.clone();
     spawn.service = "unheard-of".into();
     assert_eq!(fails(&mut daemon, spawn, 8), (SpawnStage::Unopened, 2));
-    // A failed run does not stand in the way of the next.
+    // A failed run does not block the next.
     let mut spawn = base;
     spawn.run = 9;
     daemon.ask(Request::Spawn(Box::new(spawn)));
@@ -186,7 +187,7 @@ fn clean() {
     let spawn = daemon.shell(1, "web", script);
     let output = daemon.helper(spawn).2;
     let zero = "0000000000000000";
-    // 10 is how dash keeps a script open; with -c there is none.
+    // dash keeps a script open as descriptor 10; with `-c` there is no script.
     let expected = format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n0\n1\n2\n/dev/null\n");
     assert_eq!(output, expected);
 }
@@ -242,15 +243,15 @@ fn no_leaks() {
     (1..=8).for_each(&mut one);
     let before = count();
     (9..=40).for_each(&mut one);
-    // The last acknowledgement may not have been looked at yet.
+    // The keeper may not have handled the last acknowledgement yet.
     crate::process::until(|| (count() <= before).then_some(()));
 }
 
-/// Far below the time that a file server may take to answer an exec.
+/// Far below the time that a file server may take for an exec.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Freezes the service's cgroup, so that the next run's process is born and does not get on, and
-/// lets `act` do something to that process before the group is thawed. False: there are no cgroups.
+/// Freezes the service's cgroup, so that the next run's process exists without making progress, and
+/// lets `act` act on that process before the group thaws. False: there are no cgroups.
 fn with_newborn(daemon: &mut Daemon, run: u64, act: impl FnOnce(Pid)) -> bool {
     daemon.main(1, "web", "exec sleep 300");
     let record = fs::read_to_string(daemon.dir.path().join("runs/1")).unwrap();
@@ -293,7 +294,8 @@ fn newborn_held() {
     };
     if with_newborn(&mut daemon, 2, hold) {
         let begin = Instant::now();
-        // It may get to its exec between two stops, or is killed for its slowness.
+        // Between two stops the process may reach its exec; or the keeper kills it for being too
+        // slow.
         let failure = daemon.wait(|fact, _| match fact {
             Fact::Spawned { run: 2, .. } => Some(None),
             Fact::Failed { run: 2, errno, .. } => Some(Some(*errno)),

@@ -1,4 +1,4 @@
-//! A stop in two steps, where no control process sees to it: the second signal comes before
+//! A stop in two steps, without a control process that drives it: the second signal comes before
 //! SIGKILL.
 
 use std::fs;
@@ -17,7 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_leftover_gets_its_second_signal_too", leftover),
 ];
 
-/// A run that notes QUIT and ends by TERM; SIGKILL would come much later than anybody waits here.
+/// A run that records QUIT and ends on TERM; SIGKILL would come much later than the test waits.
 fn run(daemon: &mut Daemon) -> i32 {
     daemon.open("web");
     let said = daemon.dir.path().join("said").display().to_string();

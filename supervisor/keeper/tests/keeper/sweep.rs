@@ -1,4 +1,4 @@
-//! Nothing of a run outlives it, with and without cgroups.
+//! Nothing of a run outlives the run, with and without cgroups.
 
 use std::{path::PathBuf, sync::mpsc};
 
@@ -56,7 +56,7 @@ fn both(script: &str) {
         assert!(daemon.swept(1).is_empty());
         let pid = daemon.pid_of("pid");
         assert!(gone(pid), "{pid} lives, cgroups: {cgroups}");
-        // What was killed is not held against the next run.
+        // Killed leftovers do not count against the next run.
         daemon.main(2, "web", "exit 5");
         assert_eq!(daemon.exited(2).0, Exit::Code(5), "cgroups: {cgroups}");
     }
@@ -65,7 +65,7 @@ fn both(script: &str) {
 fn on_request() {
     for cgroups in [true, false] {
         let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), cgroups);
-        // Without a trace, but seen to descend from the run while that lives.
+        // The process has no trace of its run, but was seen as a descendant while the run lived.
         let script = "trap '' TERM; setsid sleep 300 >/dev/null 2>&1 & echo $! > pid; \
                       while :; do sleep 0.05; done";
         daemon.main(1, "web", script);
@@ -99,7 +99,7 @@ fn traceless() {
     both(script);
 }
 
-/// A process that root has put into another cgroup, by what it still has: its cookie, or its
+/// Root has moved a process into another cgroup: the keeper finds it by its cookie or by its
 /// parent.
 fn left_its_cgroup() {
     if !is_root() || Daemon::start().cgroup().is_none() {
@@ -107,8 +107,7 @@ fn left_its_cgroup() {
         return;
     }
     let quiet = ">/dev/null 2>&1";
-    // A daemon that has nothing but its cookie, and a child that is seen when the run is to be
-    // ended.
+    // A daemon with only its cookie, and a child that is seen when the run is stopped.
     let daemon = format!("(setsid sh -c 'echo $$ > pid; exec sleep 300' {quiet} &) & wait");
     let child = format!("env -i setsid /bin/sleep 300 {quiet} & echo $! > pid");
     for (script, stop) in [(daemon, false), (child, true)] {
@@ -131,8 +130,8 @@ fn left_its_cgroup() {
     }
 }
 
-/// Double fork, session of its own, no descriptors, empty environment: the keeper has become its
-/// parent and cannot know whose it was.
+/// After a double fork, with a session of its own, no descriptors and an empty environment, the
+/// process is a child of the keeper, which cannot know its run.
 fn stray() {
     let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
     let script = "(setsid env -i /bin/sh -c 'echo $$ > pid; exec /bin/sleep 300' >/dev/null 2>&1 &) & wait; \
@@ -143,14 +142,14 @@ fn stray() {
     assert_eq!(strays.len(), 1, "{strays:?}");
     assert_eq!((strays[0].pid, strays[0].command.as_str()), (pid, "sleep"));
     assert!(!gone(pid), "what cannot be attributed is not killed");
-    // The next control process hears of it too, and of its end.
+    // The next control process hears of the stray process too, and of its end.
     daemon.replace_control();
     assert_eq!(daemon.strays()[0].pid, pid);
     kill(pid, 9);
     assert!(daemon.strays().is_empty());
 }
 
-/// It has been killed for another, and its end takes a while.
+/// The old control process was killed for its successor, and its end takes a while.
 fn retired() {
     let mut daemon = Daemon::start();
     daemon.ask(Request::Reexec);
@@ -167,7 +166,8 @@ fn retired() {
     drop(hold);
 }
 
-/// Stopped by its tracer on its way out: SIGKILL does not end it until that lets it go.
+/// A tracer stops the process on its way out: SIGKILL does not end the process until the tracer
+/// lets it go.
 fn immortal() {
     let mut daemon = Daemon::start();
     let pid = daemon.main(1, "web", "trap '' TERM; echo > set; exec sleep 300");
@@ -177,16 +177,16 @@ fn immortal() {
     let left = daemon.swept(1);
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!((left[0].pid, left[0].kept), (pid, Kept::Traced));
-    // Not beside it.
+    // No second copy starts beside the process.
     daemon.spawn_main(2, "web", "exec sleep 300");
     assert_eq!(daemon.failed(2).0, SpawnStage::Unswept);
-    // Nor if the service has left the plan meanwhile and come back.
+    // The same holds if the service left the plan meanwhile and came back.
     daemon.ask(Request::Forget {
         service: "web".into(),
     });
     daemon.spawn_main(3, "web", "exec sleep 300");
     assert_eq!(daemon.failed(3).0, SpawnStage::Unswept);
-    // A control process that comes later is told.
+    // A later control process hears of it too.
     daemon.replace_control();
     let info = daemon.hello.runs.iter().find(|info| info.run == 1);
     assert_eq!(info.unwrap().left[0].pid, pid);
@@ -207,7 +207,7 @@ fn immortal_alone() {
     drop(hold);
 }
 
-/// A thread that traces a process, so that this stops when it is about to end.
+/// A thread that traces a process, so that the process stops when it is about to end.
 struct Tracer {
     go: Option<mpsc::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -221,10 +221,10 @@ impl Tracer {
         let (go, wait) = mpsc::channel();
         let (seized, is_seized) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            // SAFETY: takes no memory of ours.
+            // SAFETY: the call takes no memory of ours.
             let done = unsafe { libc::ptrace(PTRACE_SEIZE as _, pid, 0, PTRACE_O_TRACEEXIT) };
             seized.send(done).unwrap();
-            // Whoever traced ends, and lets go with that.
+            // The end of the tracing thread lets the process go.
             let _ = wait.recv();
         });
         assert_eq!(is_seized.recv().unwrap(), 0, "cannot trace {pid}");
@@ -242,7 +242,7 @@ impl Drop for Tracer {
     }
 }
 
-/// A cgroup beside those of the daemon.
+/// A cgroup outside the daemon's cgroups.
 struct Elsewhere(PathBuf);
 
 impl Elsewhere {

@@ -32,7 +32,7 @@ pub struct Plan {
     /// Every service by name, disabled ones too (those with only what status shows filled in).
     pub services: BTreeMap<String, Box<Service>>,
     /// Users with access to the control socket.
-    pub control: Control,
+    pub control: ControlAccess,
     /// Whether missing accounts are created.
     pub manage_accounts: bool,
     /// Targets of notifications; `[notify.NAME]` of the site file.
@@ -64,7 +64,7 @@ impl Plan {
         Self {
             paths,
             services: BTreeMap::new(),
-            control: Control::default(),
+            control: ControlAccess::default(),
             manage_accounts: false,
             notify: Vec::new(),
             secrets: Secrets::default(),
@@ -76,7 +76,7 @@ impl Plan {
 
 /// Users with access to the control socket, besides root and the supervisor's own user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Control {
+pub struct ControlAccess {
     /// Members may act.
     pub admin_group: Option<String>,
     /// Members may look.

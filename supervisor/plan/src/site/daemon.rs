@@ -7,7 +7,7 @@ use crate::{
     model::{
         ForwardTo, NotifyBy, NotifyOn, NotifyTarget,
         log::{FORMATS, LogDefault, PLACES, STDOUT_ONLY},
-        plan::Control,
+        plan::ControlAccess,
     },
     read::{
         document::{Entry, Kind, Node},
@@ -36,8 +36,8 @@ const EVENTS: &[(&str, NotifyOn)] = &[
 /// Most targets of one file.
 const MAX_TARGETS: usize = 32;
 
-pub(crate) fn control(entry: &Entry, report: &mut Report) -> Control {
-    let mut control = Control::default();
+pub(crate) fn control(entry: &Entry, report: &mut Report) -> ControlAccess {
+    let mut control = ControlAccess::default();
     let Some(table) = table_of(entry, "control", report) else {
         return control;
     };

@@ -9,7 +9,7 @@ use crate::{
         schema::{Namespace, Schema, Switch},
         setting::Setting,
     },
-    model::{Control, log::LogDefault},
+    model::{ControlAccess, log::LogDefault},
     read::{
         document::{Document, Entry, Kind, Node},
         expression::is_template,
@@ -59,7 +59,7 @@ pub(crate) struct Site {
     /// `NAME.enable` by identifier.
     pub(crate) enable: BTreeMap<String, (bool, Place)>,
     pub(crate) roles: Vec<(String, Place)>,
-    pub(crate) control: Control,
+    pub(crate) control: ControlAccess,
     pub(crate) manage_accounts: Option<bool>,
     /// `[log]`, for all services.
     pub(crate) log: LogDefault,

@@ -1,5 +1,5 @@
-//! `[[asserts]]`, and settings that are read from a file, have no value under a condition, or do
-//! nothing.
+//! `[[asserts]]`, and settings that are read from a file, that have no value under a condition, or
+//! that do nothing.
 
 use insta::assert_snapshot;
 
@@ -213,7 +213,7 @@ that = "{{ environment.MAIL_PASSWORD is not defined }}"
 message = "a secret is seen"
 "#;
 
-/// Wherever a variable comes from, an assert sees what the service gets of it, but for secrets.
+/// An assert sees the value that the service gets, whatever its source, except for secrets.
 #[test]
 fn an_assert_can_be_about_a_variable() {
     let mail = |site: &str| {

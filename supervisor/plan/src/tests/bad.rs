@@ -1,4 +1,4 @@
-//! Mistakes, and what is said about each: where it is, what is wrong, what was meant.
+//! Mistakes in files, and their messages: where the mistake is, what is wrong, what was meant.
 
 use std::io;
 
@@ -30,12 +30,12 @@ suite = ["web", "gone"]
 web_role = ["web"]
 "#;
 
-/// A machine with one service file.
+/// Errors of a machine with this service file.
 fn service(content: &str) -> String {
     Machine::new().shipped("app", content).errors()
 }
 
-/// A machine with the service `web` and this site file.
+/// Errors of a machine with the service `web` and this site file.
 fn site(content: &str) -> String {
     let mut machine = Machine::new();
     machine.catalog(CATALOG).shipped("web", WEB).site(content);

@@ -1,7 +1,7 @@
-//! Broken files, one mistake each, and the whole message that an administrator reads.
+//! Broken files, one mistake each, with the whole message that an administrator reads.
 //!
-//! The files lie in `tests/broken/`: `site/` are site files over the catalogue that ships,
-//! `service/` are service files beside one that is good; a folder there is several files. The
+//! The files lie in `tests/broken/`: `site/` has site files over the shipped catalogue, `service/`
+//! has service files beside a good one; a folder there holds several files of one case. The
 //! integration tests put the same files before a running supervisor.
 
 use std::{fs, path::PathBuf};
@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf};
 use super::{Machine, catalogue::shipped};
 use crate::Problems;
 
-/// A good service, beside the broken one.
+/// A good service beside the broken one.
 const NEIGHBOUR: &str = "command = ['/bin/neighbour']\nlistens = ['127.77.7.7:7777']\n[settings]\nport = { type = 'port', default = 7777 }\n";
 
 fn entries(kind: &str) -> Vec<PathBuf> {
@@ -21,7 +21,7 @@ fn entries(kind: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// All that is said, as `ctl check-config` prints it. A plan is a failure of the test.
+/// The messages as `ctl check-config` prints them. The test fails if there is a plan.
 fn said(machine: &Machine, path: &std::path::Path) -> String {
     match machine.load() {
         Ok(_) => panic!("{} is not broken", path.display()),
@@ -71,7 +71,8 @@ fn service_files() {
     }
 }
 
-/// What editors and Windows leave in a file is no mistake, and lines are counted all the same.
+/// Byte order marks and CRLF, which editors and Windows leave, are no mistakes, and line numbers
+/// stay right.
 #[test]
 fn a_byte_order_mark_crlf_and_nothing_at_all_are_no_mistakes() {
     let url = "mattermost_external_url = \"https://mattermost.example.com\"\r\n";
@@ -93,7 +94,7 @@ fn a_byte_order_mark_crlf_and_nothing_at_all_are_no_mistakes() {
     assert!(said.contains("mattervisor.toml:3: error"), "{said}");
 }
 
-/// What no parser must be sunk by: it is refused, in words, in a moment.
+/// Files that could exhaust a parser are refused quickly, with a message.
 #[test]
 fn absurd_files_are_refused_and_sink_nothing() {
     let deep = 100_000;

@@ -1,4 +1,4 @@
-//! The catalogue that ships, on a machine that has what it looks for.
+//! The shipped catalogue, on a machine with the programs that it looks for.
 
 use std::{fs, path::Path};
 
@@ -60,7 +60,7 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
             | "postgresql-setup"
             | "restore" => "set mattermost_external_url",
             "letsencrypt-placeholder" => "set letsencrypt.enable = true",
-            // What Mattermost does not need.
+            // Services that Mattermost does not need.
             _ => &own,
         };
         assert_eq!(
@@ -72,7 +72,7 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
     }
 }
 
-/// What runs where only the address is given.
+/// Services that run if only the address is set.
 pub(super) const STACK: [&str; 9] = [
     "backup",
     "mattermost",
@@ -205,7 +205,7 @@ fn an_external_database_turns_ours_off() {
     );
 }
 
-/// Every shipped service gives up what it does not need.
+/// Every shipped service gives up the privileges that it does not need.
 #[test]
 fn no_service_can_gain_what_it_was_not_given() {
     let site = "mattermost_external_url = \"https://m.example\"\n\
@@ -226,7 +226,7 @@ fn no_service_can_gain_what_it_was_not_given() {
             );
         }
     }
-    // Those that do not run here: by what their files say.
+    // Services that do not run here are judged by their files.
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services.d");
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -240,7 +240,7 @@ fn no_service_can_gain_what_it_was_not_given() {
     }
 }
 
-/// A container may have taken it away from root.
+/// A container may lack the capability for low ports, even as root.
 #[test]
 fn a_port_that_the_supervisor_cannot_give_is_told_with_one_that_it_can() {
     let warnings = |machine: &Machine| {
@@ -273,7 +273,7 @@ fn a_port_that_the_supervisor_cannot_give_is_told_with_one_that_it_can() {
     assert!(!warnings(&machine).contains("NET_BIND_SERVICE"));
 }
 
-/// `listen … http2` until 1.25.0, a directive of its own from 1.25.1 on.
+/// HTTP/2 is an option of `listen` up to nginx 1.25.0, and a directive of its own from 1.25.1 on.
 #[test]
 fn http2_is_switched_on_as_the_version_of_nginx_has_it() {
     for (version, directive) in [
@@ -365,8 +365,8 @@ fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
     assert!(!told.contains("says otherwise"), "{told}");
 }
 
-/// What is not installed breaks what needs it, says what brings it, and keeps nothing else from
-/// running.
+/// A missing program breaks the services that need it, with a hint how to install it, and no other
+/// service.
 #[test]
 fn programs_that_are_not_installed_break_their_own_services_alone() {
     let mut machine = shipped("mattermost_external_url = 'http://chat.example.com'\n");

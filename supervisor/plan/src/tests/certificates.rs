@@ -1,3 +1,5 @@
+//! Certificates of services: what is reported of a missing, unusable or expiring one.
+
 use insta::assert_snapshot;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 
@@ -11,7 +13,7 @@ const DAY: i64 = 86_400;
 const CERTIFICATE: &str = "/ssl/m.crt";
 const KEY: &str = "/ssl/m.key";
 
-/// A certificate with its key, PEM, valid for so many days from the epoch.
+/// A certificate with its key, as PEM, valid for this many days from the epoch.
 fn made(names: &[&str], days: i64) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = params(names, days).self_signed(&key).unwrap();
@@ -49,7 +51,7 @@ fn of(host: &str) -> Certificate {
     }
 }
 
-/// Once, where both are missing.
+/// The hint comes once even if certificate and key are missing.
 #[test]
 fn what_to_do_without_a_certificate_is_said_with_it() {
     let certificate = Certificate {

@@ -1,4 +1,5 @@
-//! What a new plan means for running services (peers 39: unchanged ones keep their process).
+//! Effects of a new plan on running services (peers' behaviour 39: unchanged services keep their
+//! process).
 
 use super::Machine;
 use std::path::Path;
@@ -114,7 +115,7 @@ fn a_secret_is_never_in_a_reason() {
     assert_eq!(found["web"].reasons, ["env KEY changed"]);
 }
 
-/// A program that reloads has its old addresses still when it binds its new ones.
+/// A reloading program binds its new addresses while it still has the old ones.
 #[test]
 fn an_address_that_overlaps_one_that_is_given_up_takes_a_restart() {
     let listening = |on: &str| {
@@ -138,8 +139,7 @@ fn an_address_that_overlaps_one_that_is_given_up_takes_a_restart() {
     }
 }
 
-/// Of two services the one that is to have the address waits for a run that ends, and for nothing
-/// else.
+/// The service that is to get the address waits only for the end of the other service's run.
 #[test]
 fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
     let service = |on: u16| {
@@ -176,7 +176,7 @@ fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
     );
 }
 
-/// What is on the disk under another account restarts what has it, and nothing else.
+/// A directory whose owner changes restarts the service that has the directory, and no other.
 #[test]
 fn a_directory_that_changes_hands_restarts_its_service() {
     let text = "command = ['/bin/web']\n[[directories]]\npath = '/srv/web'\nrecursive = true\n";

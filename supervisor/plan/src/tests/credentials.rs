@@ -1,4 +1,4 @@
-//! `[[credentials]]`: what they give, and each way to get them wrong.
+//! `[[credentials]]`: their result, and every wrong use.
 
 use insta::assert_snapshot;
 
@@ -40,7 +40,7 @@ fn wrong_credentials() {
     assert_snapshot!(errors);
 }
 
-/// Whoever owns the directory could put another key there.
+/// The owner of the directory could replace the key.
 #[test]
 fn a_copy_lies_in_nobody_else_s_directory() {
     let mut machine = with("[[directories]]\npath = '/srv/web'\n");
@@ -50,7 +50,7 @@ fn a_copy_lies_in_nobody_else_s_directory() {
     let errors = machine.errors();
     let said = "/srv/web/tls.key of `tls` is to be root's, but lies in /srv/web of `web`";
     assert!(errors.contains(said), "{errors}");
-    // Nor in the service's own.
+    // The service's own directory is refused too.
     let own = with(
         "[[directories]]\npath = '/srv/web'\n\
          [[credentials]]\nsource = '/etc/ssl/tls.key'\npath = '/srv/web/tls.key'\n",

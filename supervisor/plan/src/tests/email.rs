@@ -1,15 +1,15 @@
-//! What the catalogue says of settings for mail with which nothing could be sent.
+//! Remarks of the catalogue on mail settings with which nothing could be sent.
 
 use super::catalogue::shipped;
 use crate::Problems;
 
-/// With these no mail server says no by itself.
+/// Settings that a mail server accepts.
 const GOOD: &str = "SMTPSERVER = 'mail.example.com'\nSMTPPORT = 587\nCONNECTIONSECURITY = 'STARTTLS'\n\
     ENABLESMTPAUTH = true\nSMTPUSERNAME = 'chat'\nSMTPPASSWORD = 'hunter2'\n\
     FEEDBACKEMAIL = 'chat@example.com'\nSENDEMAILNOTIFICATIONS = true\n\
     ENABLEEMAILBATCHING = true\n";
 
-/// What is said of these variables of a site that has an address.
+/// Remarks on these variables for a site with an address.
 fn said(variables: &str) -> String {
     said_of(
         "mattermost_external_url = 'http://chat.example.com'\n",
@@ -39,13 +39,13 @@ fn what_can_be_sent_is_not_remarked_upon() {
     assert_eq!(said(here), "");
     let tls = GOOD.replace("587", "465").replace("STARTTLS", "TLS");
     assert_eq!(said(&tls), "");
-    // All of it in the System Console.
+    // Everything is set in the System Console instead.
     assert_eq!(said("EMAILBATCHINGINTERVAL = 60"), "");
-    // Switched off in words that Go reads as false.
+    // Switched off by a word that Go reads as false.
     assert_eq!(said("ENABLESMTPAUTH = 'F'"), "");
 }
 
-/// Each site file of docs/email.md, as it stands there but for HTTPS.
+/// Each site file of docs/email.md, as printed there except for HTTPS.
 #[test]
 fn what_the_document_says_is_not_remarked_upon() {
     let document = include_str!("../../../../docs/email.md").replace("https://", "http://");
@@ -58,8 +58,8 @@ fn what_the_document_says_is_not_remarked_upon() {
     }
 }
 
-/// What is changed of the good settings and into what, the words that tell it, and the variable at
-/// whose line.
+/// Each case: a part of the good settings, its replacement, the words of the remark, and the
+/// variable whose line the remark names.
 const CASES: [(&str, &str, &str, &str); 13] = [
     ("587", "465", "TLS from the first byte", "SMTPPORT"),
     (
@@ -138,7 +138,7 @@ fn what_cannot_be_sent_is_told_where_it_is_written() {
     }
 }
 
-/// Mattermost does not start with it.
+/// Mattermost does not start with these settings.
 #[test]
 fn batching_needs_one_server_with_an_address() {
     let cluster = said("ENABLEEMAILBATCHING = true\nMM_CLUSTERSETTINGS_ENABLE = true\n");
@@ -158,7 +158,7 @@ fn batching_needs_one_server_with_an_address() {
     assert_eq!(said, "");
 }
 
-/// The password is a secret: in no file that others can read, and nowhere to be seen.
+/// The password is a secret: a file that others can read may not contain it, and nothing shows it.
 #[test]
 fn the_password_is_a_secret() {
     let site = "mattermost_external_url = 'http://chat.example.com'\n\

@@ -1,4 +1,4 @@
-//! Which variables a service gets: the layers of its environment, and what is wrong with them.
+//! The variables that a service gets: the layers of its environment, and errors in them.
 
 use super::Machine;
 use crate::Service;
@@ -31,7 +31,7 @@ FLAGGED = "{{ flag }}/{{ hosts }}"
 COPY = "{{ more }}"
 "#;
 
-/// What the templates of [`APP`] need.
+/// Settings that the templates of [`APP`] need.
 const NEEDED: &str = "app.flag = true\napp.hosts = []\n";
 
 fn app(site: &str) -> Service {
@@ -119,7 +119,7 @@ fn a_variable_that_replaces_what_is_worked_out_from_settings_is_told() {
             && told.contains("worked out from app.port, app.text"),
         "{told}"
     );
-    // The same value, a setting's own variable, and a fixed one do no harm.
+    // These do no harm: the same value, a setting's own variable, and a fixed one.
     for harmless in ["URL = 'http://none:80/'", "TEXT = 'x'", "OVER = 'x'"] {
         assert_eq!(remarks(&format!("app.env.{harmless}\n")), "", "{harmless}");
     }
@@ -136,7 +136,7 @@ fn an_environment_that_no_program_starts_with_is_refused() {
         told.contains("mattervisor.toml:1: error: app.env.LONG: is 131073 bytes long"),
         "{told}"
     );
-    // Half of them in each file, since neither may be so long.
+    // Half of the variables in each file, because no single file may be that long.
     let half = |name: &str| {
         let line = |it| format!("{name}{it} = '{}'\n", "x".repeat(120 << 10));
         (0..5).map(line).collect::<String>()

@@ -1,4 +1,4 @@
-//! The shipped catalogue takes the keys of `gitlab.rb`, and they mean what they meant there.
+//! The shipped catalogue accepts the keys of `gitlab.rb`, with the same meaning.
 
 mod keys;
 
@@ -130,7 +130,8 @@ fn gitlab_on_the_same_machine_is_an_internal_host_that_is_allowed() {
         var(&machine.plan(), NAME),
         Some("10.0.0.0/8 gitlab.example.com")
     );
-    // Off, it is nobody's business; elsewhere, only what is said counts.
+    // Without sign-on by GitLab there is no value; with GitLab on another machine, only the site's
+    // own value counts.
     machine.site(&format!(
         "{URL}mattermost.gitlab_url = 'https://gitlab.example.com'\n"
     ));
@@ -173,7 +174,7 @@ fn no_time_limit_of_gitlab_s_is_on_the_database() {
         !usual.contains("\nstatement_timeout") && !usual.contains("\nidle_in_transaction"),
         "{usual}"
     );
-    // A machine of 8 GB.
+    // The values for a machine with 8 GB.
     assert!(usual.contains("shared_buffers = '2048MB'"), "{usual}");
     assert!(usual.contains("effective_cache_size = '4096MB'"), "{usual}");
     assert!(usual.contains("listen_addresses = ''"), "{usual}");
@@ -215,7 +216,8 @@ fn roles_are_presets_that_everything_else_overrides() {
     assert_eq!(enabled(&plan), ["postgresql", "postgresql-setup", "redis"]);
 }
 
-/// What of gitlab.rb's cannot run here can be off, with its settings, and is no service.
+/// A service of `gitlab.rb` that cannot run here may be switched off and keep its settings, and is
+/// no service.
 #[test]
 fn what_of_gitlabs_cannot_run_here_is_no_service() {
     let catalog: toml::Table = toml::from_str(CATALOG_TOML).unwrap();
@@ -236,7 +238,7 @@ fn what_of_gitlabs_cannot_run_here_is_no_service() {
     }
 }
 
-/// Nothing of a disabled service is anywhere in the plan.
+/// A disabled service contributes nothing to the plan.
 #[test]
 fn a_disabled_service_takes_nothing() {
     let plan = shipped("").plan();

@@ -1,5 +1,5 @@
-//! Values that try to leave their place: out of a line, a quote or a name, or out of a file into a
-//! message.
+//! Values that try to leave their place: a line, a quote or a name, or a file from which a message
+//! would repeat them.
 
 use super::{Machine, catalogue::shipped};
 use crate::{Plan, Problems};
@@ -12,7 +12,7 @@ fn file<'p>(plan: &'p Plan, service: &str, name: &str) -> &'p str {
     &found.unwrap_or_else(|| panic!("no {name}")).content
 }
 
-/// Everything that is said of a configuration, good or bad.
+/// All messages about a configuration, good or bad.
 fn said(machine: &Machine) -> String {
     match machine.load() {
         Ok(plan) => Problems(plan.remarks).to_string(),
@@ -24,7 +24,7 @@ fn said(machine: &Machine) -> String {
 fn a_line_end_in_a_name_makes_nobody_a_superuser() {
     let attack = "mattermost.sql_user = \"mm\\\"\\nmattervisor /^.*$ \\\"postgres\"\n";
     insta::assert_snapshot!(shipped(&format!("{URL}{attack}")).errors(), @"/etc/mattervisor/mattervisor.toml:2: error: mattermost.sql_user: cannot contain a line break or another control character");
-    // A regular expression in the place of a role is every role.
+    // A regular expression in place of a role matches every role.
     let errors = shipped(&format!("{URL}mattermost.sql_user = '/^.*$'\n")).errors();
     assert!(errors.contains("does not begin with a slash"), "{errors}");
     let long = "é".repeat(32);
@@ -185,7 +185,7 @@ fn what_a_service_puts_in_the_place_of_a_version_is_not_repeated() {
         !remarks.contains("hush") && !format!("{:?}", plan.services).contains("hush"),
         "{remarks}"
     );
-    // Whose database it is, the directory says; its newest binary is not a guess.
+    // The data directory tells the version of the database, so no newest binary is guessed.
     machine.put("/var/lib/mattervisor/postgresql/data/PG_VERSION", "15\n");
     assert_eq!(machine.plan().services["postgresql"].broken, None);
 }
@@ -211,7 +211,7 @@ fn a_file_of_variables_is_not_repeated_either() {
     }
 }
 
-/// Whatever slip of the hand makes a file no TOML, what is said of it has no value in it.
+/// Whatever typing mistake makes a file invalid TOML, the message contains no value of the file.
 #[test]
 fn a_broken_file_of_secrets_is_not_repeated() {
     let good = "app.token = \"hush1\"\napp.key = 'hush2'\n[notify.x]\nwebhook = \"https://h/hush3\"\n\
@@ -261,7 +261,7 @@ fn a_variable_is_shown_only_where_something_says_that_it_is_harmless() {
         .filter(|it| it.value == "shown")
         .collect();
     assert_eq!(env.len(), 5, "{env:?}");
-    // What only may be a secret is not looked for elsewhere.
+    // A value that only may be a secret is not hidden elsewhere.
     let site = format!("{URL}mattermost.env = {{ WHERE = '/opt/mattermost' }}\n");
     let keys = crate::compare::describe::service(&shipped(&site).plan().services["mattermost"]);
     let found = keys.iter().find(|it| it.key == "working_dir").unwrap();

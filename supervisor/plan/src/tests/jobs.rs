@@ -1,5 +1,5 @@
-//! Oneshots that run when their work is asked for: what they have by themselves, and what makes no
-//! sense of them.
+//! Jobs, the oneshots that run when a request asks for their work: their implied keys, and keys
+//! that contradict a job.
 
 use serde_json::json;
 
@@ -95,7 +95,7 @@ fn what_makes_no_sense_of_a_job_is_refused() {
     }
 }
 
-/// It would wait for work that is done now and then.
+/// A service that required a job would wait for work that is done only now and then.
 #[test]
 fn nothing_requires_a_job() {
     for kind in ["requires", "binds_to"] {

@@ -1,5 +1,5 @@
-//! Keys of service files for how a process is born, says that it is ready, logs and is timed:
-//! what each becomes, and what is said about wrong uses.
+//! Keys of service files for the start of a process, readiness, logging and schedules: what each
+//! key becomes, and messages about wrong uses.
 
 use insta::assert_snapshot;
 
@@ -20,7 +20,7 @@ fn with_command(lines: &str) -> String {
     format!("command = ['/bin/a']\n{lines}")
 }
 
-/// What is wrong with it.
+/// Errors of the service `app` with these lines.
 fn wrong(lines: &str) -> String {
     Machine::new().shipped("app", &with_command(lines)).errors()
 }
@@ -341,7 +341,7 @@ fn wrong_schedules() {
 
 #[test]
 fn a_plan_that_no_record_can_hold_is_refused() {
-    // A control character stands as seven bytes there.
+    // A control character takes seven bytes in a record.
     let value = "\\u0001".repeat(70_000);
     let service = with_command(&format!("[env]\nA = \"{value}\"\nB = \"{value}\""));
     let mut machine = Machine::new();

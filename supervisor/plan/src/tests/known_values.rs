@@ -1,9 +1,9 @@
-//! The catalogue's table of variables, held to what released servers did with these values.
+//! The catalogue's table of variables, compared with the behaviour of released servers.
 
 use super::catalogue::shipped;
 use crate::Problems;
 
-/// What is said of one variable where this version is installed.
+/// Messages about one variable if this version is installed.
 fn said(version: &str, name: &str, value: &str) -> String {
     let value = toml::Value::from(value);
     let machine = shipped(&format!(
@@ -83,7 +83,8 @@ fn what_released_servers_die_of_is_an_error_and_the_value_beside_it_is_not() {
     }
 }
 
-/// `{bad`, with which some start and some do not. What a server does not have it does not read.
+/// The value `{bad`, with which some versions start and others do not. A version ignores a variable
+/// that it does not have.
 #[test]
 fn what_a_version_starts_with_is_no_error() {
     let config = "MM_LOGSETTINGS_ADVANCEDLOGGINGCONFIG";

@@ -55,7 +55,7 @@ fn said(env: &str) -> String {
 fn what_is_right_is_not_spoken_of() {
     let env = "MM_SERVICE_SITEURL = \"\", MM_SERVICE_COUNT = 5, MM_LOG_JSON = true, HTTP_PROXY = \"p\", \
         MM_FLAGS_ANY = \"yes\", mm_own = 1, MMAP_LIMIT = 1, MM_SERVICE_NEW = true, mm_config = \"y\"";
-    // Only that one variable is set twice.
+    // The list has one duplicate: a variable in two spellings.
     assert_snapshot!(said(env), @r"
     /etc/mattervisor/mattervisor.toml:1: warning: chat.env.mm_config: MM_CONFIG is the same variable to the program, which takes one of the two
       hint: remove one of them
@@ -141,7 +141,7 @@ fn what_the_program_dies_of_is_an_error() {
     /etc/mattervisor/mattervisor.toml:1: error: chat.env.MM_SQL_LAG: the program panics when this is set, whatever the value
       hint: set it in the file
     ");
-    // It is the service file that is asked, so the administrator can overrule it.
+    // The service file decides, so the administrator can overrule it.
     machine.own("chat", "variables = false\n");
     assert_eq!(machine.remarks(), "");
 }
@@ -168,7 +168,7 @@ fn the_table_itself_is_checked() {
         "b",
         "command = [\"/b\"]\n[variables]\nprefix = \"B\"\ntable = \"b/none.tsv\"\nversion = 5\n",
     );
-    // A disabled service's table is not looked for.
+    // Nobody looks for the table of a disabled service.
     machine.shipped("c", "command = [\"/c\"]\nenable = false\n[variables]\nprefix = \"C\"\ntable = \"none\"\nversion = \"{{ nosuch }}\"\n");
     assert_snapshot!(machine.errors(), @r"
     /cat/services.d/a.toml:2: error: variables.prefix: is missing
@@ -224,7 +224,7 @@ fn a_problem_says_which_variable_it_is_about_and_origins_where_all_were_written(
     assert!(!origins["chat"].contains_key("PATH"));
 }
 
-/// Every table that ships can be read as it is meant.
+/// Every shipped table is well formed.
 #[test]
 fn the_tables_that_ship_are_well_formed() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services.d");
@@ -259,7 +259,7 @@ fn the_tables_that_ship_are_well_formed() {
         let (kind, mark) = kind.split_once(' ').unwrap_or((kind, ""));
         assert!(kinds.contains(&kind), "{line}");
         assert!(["", "secret", "private"].contains(&mark), "{line}");
-        // A value such as a short word is hidden in each whose name says what it is.
+        // A value of such a type is hidden if the variable's name reveals a secret.
         let suspect = matches!(kind, "string" | "any") && crate::looks_secret(name, "/x");
         assert!(
             !suspect

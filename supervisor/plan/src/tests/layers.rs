@@ -1,11 +1,11 @@
-//! The folders are steps: each knows only those before it.
+//! The folders are steps of a load: each step imports only earlier steps.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// In the order in which a plan is made of files; the last two use the finished plan.
+/// The steps in the order of a load; the last two use the finished plan.
 const STEPS: &[&str] = &[
     "report", "model", "host", "read", "declare", "site", "resolve", "service", "check", "load",
     "compare", "secrets",
@@ -22,7 +22,7 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every step that a file names, by `crate::STEP`, also within braces.
+/// Every step that a file imports by `crate::STEP`, also within braces.
 fn named(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     for (start, _) in text.match_indices("crate::") {

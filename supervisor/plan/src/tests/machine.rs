@@ -1,4 +1,4 @@
-//! A machine that is only in memory.
+//! A machine in memory, as the [`Host`] of a load.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Host, Options, Plan, Problems, Severity, load};
 
-/// Files, their modes, and what is wrong with some of them.
+/// Files with their modes, and errors of some of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machine {
     files: BTreeMap<PathBuf, (Vec<u8>, u32)>,
@@ -24,7 +24,7 @@ const ETC: &str = "/etc/mattervisor";
 const CATALOG: &str = "/cat/services.d";
 
 impl Machine {
-    /// An empty catalogue and no site file.
+    /// A machine with an empty catalogue and no site file.
     pub(crate) fn new() -> Self {
         let mut machine = Self {
             capabilities: vec!["net_bind_service".to_owned()],
@@ -51,7 +51,7 @@ impl Machine {
         self
     }
 
-    /// Seconds of the Unix epoch.
+    /// Sets the time, in seconds of the Unix epoch.
     pub(crate) fn now(&mut self, now: i64) -> &mut Self {
         self.now = now;
         self
@@ -62,7 +62,7 @@ impl Machine {
         self
     }
 
-    /// As in a container that has been given less.
+    /// Removes all capabilities, as in a restricted container.
     pub(crate) fn without_capabilities(&mut self) -> &mut Self {
         self.capabilities.clear();
         self
@@ -73,7 +73,7 @@ impl Machine {
         self
     }
 
-    /// Nothing is there for certain.
+    /// Makes this path certainly missing.
     pub(crate) fn missing(&mut self, path: &str) -> &mut Self {
         self.missing.insert(path.into());
         self
@@ -84,12 +84,12 @@ impl Machine {
         self.fault(path, io::ErrorKind::NotFound)
     }
 
-    /// A service of the catalogue.
+    /// Adds a service file to the catalogue.
     pub(crate) fn shipped(&mut self, name: &str, content: &str) -> &mut Self {
         self.put(&format!("{CATALOG}/{name}.toml"), content)
     }
 
-    /// A service file of the administrator.
+    /// Adds a service file of the administrator.
     pub(crate) fn own(&mut self, name: &str, content: &str) -> &mut Self {
         self.put(&format!("{ETC}/services.d/{name}.toml"), content)
     }
@@ -116,12 +116,12 @@ impl Machine {
         load(self, &options)
     }
 
-    /// The plan, which must be right.
+    /// The plan of a configuration that must be valid.
     pub(crate) fn plan(&self) -> Plan {
         self.load().unwrap_or_else(|problems| panic!("{problems}"))
     }
 
-    /// What is wrong, as text.
+    /// Errors of the configuration, as text.
     pub(crate) fn errors(&self) -> String {
         match self.load() {
             Ok(_) => "no error".to_owned(),
@@ -134,7 +134,7 @@ impl Machine {
         }
     }
 
-    /// Warnings and notes of a plan that is right.
+    /// Warnings and notes of a valid configuration.
     pub(crate) fn remarks(&self) -> String {
         Problems(self.plan().remarks).to_string()
     }

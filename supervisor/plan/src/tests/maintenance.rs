@@ -1,4 +1,4 @@
-//! `[maintenance]`: how it is seen that users are told.
+//! `[maintenance]`: how the supervisor checks that users are told.
 
 use api::PlanImpact;
 
@@ -32,7 +32,7 @@ fn a_service_is_asked_what_users_are_told() {
     let keys = describe::service(&plan.services["web"]);
     let value = |key: &str| keys.iter().find(|it| it.key == key).unwrap().value.clone();
     assert_eq!(value("maintenance.timeout"), "5s");
-    // It stops nobody.
+    // A change of these keys stops no process.
     let other = WEB.replace("/ping", "/other");
     let change = &crate::changes(&plan, &machine(&other).plan())["web"];
     assert_eq!(change.impact, PlanImpact::InPlace);

@@ -1,4 +1,4 @@
-//! Whole loads on a machine that is only in memory.
+//! Loads of whole configurations on a machine in memory.
 
 mod asserts;
 mod bad;

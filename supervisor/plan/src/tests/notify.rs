@@ -1,4 +1,4 @@
-//! `[notify.NAME]` of the site file: who is told of what, and wrong ways to say so.
+//! `[notify.NAME]` of the site file: receivers and their events, and wrong values.
 
 use insta::assert_snapshot;
 

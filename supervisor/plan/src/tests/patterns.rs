@@ -1,4 +1,4 @@
-//! `[patterns]`: parts of the patterns of settings.
+//! `[patterns]`: named parts of the patterns of settings.
 
 use insta::assert_snapshot;
 
@@ -9,7 +9,7 @@ const SETTING: &str = "[settings]\nfrom = { type = 'list', default = [], pattern
     pattern_words = 'a network' }\n";
 const PARTS: &str = "[patterns]\noctet = '[0-9]{1,3}'\nipv4 = '(?&octet)(?:\\.(?&octet)){3}'\n";
 
-/// What is wrong with a service that has these patterns.
+/// Errors of a service with these patterns.
 fn wrong(patterns: &str) -> String {
     let service = format!("{COMMAND}{SETTING}{patterns}");
     Machine::new().shipped("app", &service).errors()

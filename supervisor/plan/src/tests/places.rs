@@ -1,4 +1,4 @@
-//! Whose directories things lie in: what is refused, and that the catalogue that ships keeps to it.
+//! Owners of the directories that files lie in: refused places, and the shipped catalogue's places.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ fn a_directory_of_another_account_is_refused() {
         &format!("command = ['/bin/a']\nuser = 'bob'\n{own}{file}"),
     );
     machine.plan();
-    // Without root nobody has an account of its own.
+    // Without root no service has an account of its own.
     let mut machine = Machine::new();
     machine.uid(1000);
     for (name, path) in [("first", "/srv/a"), ("second", "/srv/a/b")] {
@@ -81,7 +81,7 @@ fn a_directory_of_another_account_is_refused() {
     machine.plan();
 }
 
-/// The stack with all that can run beside it.
+/// The plan of the stack with every optional service.
 fn all() -> Plan {
     let site = "mattermost_external_url = 'https://mattermost.example.com'\n\
                 letsencrypt.enable = true\nredis.enable = true\nredis-exporter.enable = true\n\
@@ -99,7 +99,7 @@ fn all() -> Plan {
     machine.plan()
 }
 
-/// Accounts' directories of a plan, with their owners.
+/// Directories of a plan that belong to accounts, with their owners.
 fn foreign(plan: &Plan) -> Vec<(PathBuf, String)> {
     let all = plan.services.values().filter(|service| service.enabled);
     let own = all.flat_map(|service| {
@@ -112,7 +112,7 @@ fn foreign(plan: &Plan) -> Vec<(PathBuf, String)> {
     own.collect()
 }
 
-/// What root, or we as root, makes, writes or reads for a service by a path.
+/// Paths that root, or the supervisor as root, makes, writes or reads for a service.
 fn of_root(plan: &Plan, service: &Service) -> Vec<(String, PathBuf)> {
     let mut out = vec![("log".to_owned(), plan.paths.log_dir.join(&service.name))];
     let own = |user: &Option<String>| user.as_deref().is_some_and(|user| user != "root");
@@ -146,8 +146,8 @@ fn of_root(plan: &Plan, service: &Service) -> Vec<(String, PathBuf)> {
     out
 }
 
-/// Invariant: what root uses by a path lies in no directory that another account owns. There is no
-/// exception; what may lie in one belongs to that account, and is worked on as it.
+/// Invariant: a path that root uses lies in no directory that another account owns. There is no
+/// exception: a file in such a directory belongs to that account and is handled as that account.
 #[test]
 fn the_catalogue_has_root_work_in_no_directory_of_an_account() {
     let plan = all();
@@ -159,7 +159,7 @@ fn the_catalogue_has_root_work_in_no_directory_of_an_account() {
             let at = foreign.iter().find(inside);
             assert_eq!(at, None, "{} of {}: {}", what, service.name, path.display());
         }
-        // And an account's files lie in root's directories or its own.
+        // The files of an account lie in root's directories or in its own.
         for file in &service.files {
             let user = file.user.as_ref().or(service.user.as_ref());
             let mut around = foreign.iter().filter(|(dir, _)| file.path.starts_with(dir));
@@ -206,8 +206,8 @@ fn programs(service: &Service) -> Vec<&str> {
         .collect()
 }
 
-/// /run is mounted noexec where Debian's initramfs has made it, and /var on hardened machines: no
-/// file that is written there can be a program.
+/// Debian's initramfs mounts /run noexec, and hardened machines mount /var noexec: a file written
+/// there cannot be a program.
 #[test]
 fn the_catalogue_executes_nothing_that_it_writes() {
     let plan = all();

@@ -1,13 +1,13 @@
-//! Values that would match all, never be over, or do nothing at all: they are refused.
+//! Values that would match everything, never end, or do nothing are refused.
 
 use super::Machine;
 
-/// A machine with one service file.
+/// Errors of a machine with this service file.
 fn service(content: &str) -> String {
     Machine::new().shipped("app", content).errors()
 }
 
-/// Lines after the command, the line that is refused, and what is said of it.
+/// Lines after the command, the number of the refused line, and the message.
 const NOTHING: &[(&str, u32, &str)] = &[
     (
         "[ready]\nhttp = 'http://h:1/'\nbody = ''",
@@ -103,7 +103,7 @@ const NOTHING: &[(&str, u32, &str)] = &[
     ),
 ];
 
-/// What is empty or nothing, where it would match all, never be over or be over at once.
+/// Empty or zero values that would match everything, never end, or end immediately.
 #[test]
 fn an_empty_text_and_no_time_are_refused_where_they_mean_nothing() {
     for (text, line, said) in NOTHING {
@@ -116,7 +116,7 @@ fn an_empty_text_and_no_time_are_refused_where_they_mean_nothing() {
     }
 }
 
-/// SIGCONT follows a stop signal, and takes these back; others cannot be heard at all.
+/// SIGCONT follows a stop signal and cancels these signals; no process can handle the others.
 #[test]
 fn signals_that_cannot_do_what_they_are_for_are_refused() {
     let said = |table: &str, signal: &str| {
@@ -129,7 +129,7 @@ fn signals_that_cannot_do_what_they_are_for_are_refused() {
             let said = said(table, signal);
             assert!(said.contains(&format!("signal: `{signal}` ")), "{said}");
         }
-        // As systemd has it: whoever wants no grace says so.
+        // As in systemd, SIGKILL as stop signal means that no grace is wanted.
         assert!(!said(table, "KILL").contains("KILL"));
     }
     for signal in ["KILL", "STOP"] {

@@ -1,10 +1,10 @@
-//! Whatever the files hold, there is an answer and no panic.
+//! Any content of the files yields an answer and no panic.
 
 use proptest::prelude::*;
 
 use super::Machine;
 
-/// Fragments that make deep paths of the reader likely.
+/// Fragments that lead deep into the reader.
 fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("command = [\"/bin/a\", \"{{ x }}\"]\n".to_owned()),

@@ -1,6 +1,6 @@
-//! Writes docs/reference from the service files, and holds the files there to them: a setting is
-//! documented once, where it is declared. `UPDATE_REFERENCE=1 cargo nextest run -p plan reference`
-//! writes them anew.
+//! Generates docs/reference from the service files and compares the files there, because a setting
+//! is documented once, where it is declared.
+//! `UPDATE_REFERENCE=1 cargo nextest run -p plan reference` rewrites the files.
 
 mod keys;
 mod words;
@@ -24,11 +24,11 @@ use crate::{
     site::daemon::RESERVED,
 };
 
-/// Set to have the files written.
+/// Environment variable that makes the test rewrite the files.
 const UPDATE: &str = "UPDATE_REFERENCE";
 const GENERATED: &str = "<!-- Made from the service files; change those, and run: UPDATE_REFERENCE=1 cargo nextest run -p plan reference -->\n";
 
-/// The shipped files by name, without `catalog`, and that.
+/// The shipped service files by name, and `catalog`.
 struct Catalogue {
     services: BTreeMap<String, Document>,
     catalog: Document,
@@ -56,7 +56,7 @@ fn catalogue() -> Catalogue {
     Catalogue { services, catalog }
 }
 
-/// The lines of a table in the order of the file.
+/// The entries of a table in the order of the file.
 fn in_order(table: &Table) -> Vec<(&str, &Entry)> {
     let mut lines: Vec<(&str, &Entry)> = table.iter().map(|(k, e)| (k.as_str(), e)).collect();
     lines.sort_by_key(|(_, entry)| entry.key_at.position());
@@ -74,7 +74,7 @@ fn text<'d>(table: &'d Table, key: &str) -> &'d str {
         .unwrap_or_default()
 }
 
-/// The settings of a table as a list, and those that do nothing as another.
+/// Writes the settings of a table as a list, and the obsolete ones as a second list.
 fn settings(out: &mut String, prefix: &str, table: &Table) {
     let (idle, live): (Vec<_>, Vec<_>) = in_order(table).into_iter().partition(|(_, entry)| {
         let inner = entry.node.table();
@@ -104,7 +104,7 @@ fn settings(out: &mut String, prefix: &str, table: &Table) {
     }
 }
 
-/// Where the value comes from when nothing is said.
+/// The source of a value that nobody sets.
 fn default(inner: &Table) -> String {
     let mut ways = Vec::new();
     if let Some(spec) = inner.get("generate").and_then(|it| it.node.text()) {
@@ -192,7 +192,7 @@ fn list(node: &document::Node) -> String {
     }
 }
 
-/// What is no single service's.
+/// The page about everything that belongs to no single service.
 fn index(all: &Catalogue, pages: &BTreeSet<String>) -> String {
     let catalog = &all.catalog.table;
     let mut out = format!("{GENERATED}# Reference\n\n{}", keys::SITE);
@@ -336,7 +336,7 @@ fn every_key_of_a_service_file_and_of_the_site_file_is_explained() {
     }
 }
 
-/// A service with every table that has keys of its own.
+/// A service file with every table that has keys of its own.
 const EVERY_TABLE: &str = "command = ['/a']
 schedule = { at = '03:00' }
 settings.x = {}
@@ -362,7 +362,7 @@ maintenance.http = 'http://a/'
 
 #[test]
 fn the_keys_of_each_table_are_those_that_are_read() {
-    // Asked for to say that they are wrong there.
+    // The reader asks for these keys only to refuse them.
     let refused = BTreeMap::from([
         ("reload.confirm", ["tcp", "unix"]),
         ("maintenance", ["tcp", "exec"]),

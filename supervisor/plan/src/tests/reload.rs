@@ -82,7 +82,7 @@ fn a_token_is_asked_for_only_where_a_program_can_have_it() {
         said.contains("reload.confirm: asks for the `reload_token`, which is in no file"),
         "{said}"
     );
-    // One that is disabled is not rendered, and nothing is known of its files.
+    // A disabled service is not rendered, so nothing is known of its files.
     assert_eq!(
         Machine::new()
             .shipped("app", &format!("enable = false\n{nowhere}"))
@@ -105,7 +105,7 @@ fn a_token_is_asked_for_only_where_a_program_can_have_it() {
     );
 }
 
-/// It would reload for ever.
+/// Each reload writes a new token, so the service would reload for ever.
 #[test]
 fn a_file_with_a_token_is_no_reason_to_reload() {
     let watched = format!("{APP}[[watches]]\npath = '/run/a.conf'\non_change = 'reload'\n");

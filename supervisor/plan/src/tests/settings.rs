@@ -1,4 +1,4 @@
-//! What settings, secrets, templates and the environment become.
+//! What becomes of settings, secrets, templates and the environment.
 
 use std::{fmt::Write, io};
 

@@ -1,4 +1,4 @@
-//! The plan as people see it: whole, and without secrets.
+//! The plan as people see it: complete, and without secrets.
 
 use super::Machine;
 use crate::describe;

@@ -1,4 +1,4 @@
-//! `[[status_files]]`: what they give in each situation, and each way to get them wrong.
+//! `[[status_files]]`: their text in each situation, and every wrong use.
 
 use insta::assert_snapshot;
 
@@ -21,7 +21,7 @@ fn only(machine: &Machine) -> StatusFile {
     let [only] = &plan.services["web"].status_files[..] else {
         panic!("there is one");
     };
-    // It is the same after it was stored.
+    // A stored status file is read back unchanged.
     let stored = serde_json::to_string(only).unwrap();
     let only: StatusFile = serde_json::from_str(&stored).unwrap();
     assert_eq!(only, plan.services["web"].status_files[0]);
@@ -128,7 +128,7 @@ fn wrong_status_files() {
             ("secret.j2", "{{ token }}"),
             ("typo.j2", "\n{{ situaton.state }}"),
             ("unset.j2", "{{ unset }}"),
-            // Only one of all states finds it.
+            // Only one of the states reaches the mistake.
             (
                 "late.j2",
                 "ok\n{% if situation.state == 'backoff' %}\n{{ situation.stat }}\n{% endif %}",
@@ -143,7 +143,7 @@ fn wrong_status_files() {
     assert_snapshot!(errors);
 }
 
-/// What is there of a situation only sometimes is missed in the other cases.
+/// A part that a situation may lack is missing in the other situations, and the load finds that.
 #[test]
 fn what_is_not_always_said_cannot_be_taken_for_granted() {
     let text = "{{ situation.maintenance.message }}";
@@ -162,7 +162,7 @@ fn a_status_file_lies_in_nobody_else_s_directory() {
     assert!(errors.contains(said), "{errors}");
 }
 
-/// Nobody restarts a service because a page about it reads otherwise.
+/// A changed text of a page touches no process.
 #[test]
 fn another_text_touches_no_process() {
     let old = with(FILE, &[("status.txt.j2", "one")]).plan();
@@ -180,7 +180,7 @@ fn shown(name: &str, situation: &Situation) -> String {
     file.render(situation).unwrap().unwrap_or_default()
 }
 
-/// What people read, by what is going on; the JSON of the API says the same.
+/// The page for people in each situation; the JSON of the API says the same.
 #[test]
 fn the_page_says_what_goes_on() {
     let job = |announcement: Option<&str>, percent| Situation {
@@ -254,7 +254,7 @@ fn the_page_says_what_goes_on() {
     }
 }
 
-/// It is shown where nothing else can be fetched.
+/// The page is shown when nothing else can be fetched.
 #[test]
 fn the_page_needs_nothing_from_elsewhere() {
     let page = shown("unavailable.html", &situation("starting"));

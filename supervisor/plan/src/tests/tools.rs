@@ -1,4 +1,4 @@
-//! `[tools.NAME]`: programs that people run.
+//! `[tools.NAME]`: programs that people run by `ctl NAME`.
 
 use api::{Tool, ToolAssert};
 use insta::assert_snapshot;

@@ -1,4 +1,4 @@
-//! `[[unavailable]]`: what a site file may say of services that cannot run here.
+//! `[[unavailable]]`: keys that a site file may set for services that cannot run here.
 
 use insta::assert_snapshot;
 

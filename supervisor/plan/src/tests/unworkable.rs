@@ -1,4 +1,4 @@
-//! What is well written and cannot work here is told, and refuses nothing.
+//! Valid values that cannot work on this machine yield a warning, and refuse nothing.
 
 use super::Machine;
 
@@ -30,7 +30,7 @@ fn programs_and_directories_that_are_not_there_are_told() {
     assert!(said.contains("there is no program web in /a:/b"), "{said}");
 }
 
-/// What the plan makes by itself, and what does not run here, is nobody's concern.
+/// Paths that the plan makes itself, and paths of disabled services, yield no warning.
 #[test]
 fn what_is_made_or_disabled_is_not_missed() {
     let made = "command = ['/run/web/go']\nworking_dir = '/run/web'\n\
@@ -63,7 +63,7 @@ fn tables_that_a_oneshot_has_no_use_for_are_told() {
     assert!(!daemon.contains("oneshot"), "{daemon}");
 }
 
-/// The line of the site file is the one to change.
+/// The error names the line of the site file, which is the line to change.
 #[test]
 fn an_ipv6_address_without_brackets_is_told_where_it_is_given() {
     let web = "command = ['/bin/web']\nlistens = ['{{ address }}:{{ port }}']\n\
@@ -87,7 +87,7 @@ fn an_ipv6_address_without_brackets_is_told_where_it_is_given() {
     assert!(said.contains("write \"[fe80::1]:80\""), "{said}");
 }
 
-/// One sentence for a program and the directory that it is to be in, with what brings both.
+/// A missing program in a missing directory yields one message, with the hint how to install both.
 #[test]
 fn what_brings_a_program_is_said_where_it_is_missing() {
     let web = "command = ['{{ dir }}/bin/web']\nworking_dir = '{{ dir }}'\ncommand_hint = 'unpack it in {{ dir }}'\n\
@@ -99,7 +99,7 @@ fn what_brings_a_program_is_said_where_it_is_missing() {
     );
 }
 
-/// A list with something in it that is not there is no shorter list.
+/// A list with a missing element is not a shorter list.
 #[test]
 fn a_command_by_a_program_that_is_not_found_breaks_its_service_alone() {
     let find = "[settings]\nbinary = { type = 'path', find = ['/opt/web'], find_hint = 'install it: get web' }\n\

@@ -23,11 +23,11 @@ use plan::NotifyOn;
 
 pub(super) use self::{
     delivery::is_delivery,
-    trouble::{Look, Tell},
+    trouble::{Condition, Tell},
 };
 use self::{outbox::Outbox, trouble::Trouble};
 use crate::{
-    control::{Context, Purpose, Run, record_keys::TROUBLE, text},
+    control::{Context, Purpose, Run, record_keys::TROUBLE, service_state::service_state, text},
     deliver::Message,
 };
 
@@ -77,7 +77,7 @@ impl Alerts {
 impl Alerts {
     /// Restores the trouble of a service that an earlier control process knew and has reported.
     /// `record`: the keeper's record of the trouble.
-    pub(super) fn restore(&mut self, id: ServiceId, record: Option<&String>, look: &Look) {
+    pub(super) fn restore(&mut self, id: ServiceId, record: Option<&String>, look: &Condition) {
         if record.is_none() && look.restarts == 0 {
             return;
         }
@@ -97,7 +97,7 @@ impl Alerts {
     }
 
     /// Looks at a service that an input has touched. Returns what to tell about the service.
-    pub(super) fn look(&mut self, cx: &mut Context, id: ServiceId, look: &Look) -> Vec<Tell> {
+    pub(super) fn look(&mut self, cx: &mut Context, id: ServiceId, look: &Condition) -> Vec<Tell> {
         let quiet = !look.failed && !look.unhealthy && !look.crashing && look.restarts == 0;
         if quiet && !self.troubles.contains_key(&id) {
             return Vec::new();
@@ -280,7 +280,7 @@ impl Alerts {
     }
 }
 
-impl Look {
+impl Condition {
     /// The condition of a service. `healthy`: from [`crate::control::api::views::Views::healthy`];
     /// `result`: the result of a job's last request; `awaits_result`: the result is not known yet.
     pub(super) fn of(
@@ -355,7 +355,9 @@ fn message(cx: &Context, service: &str, cause: NotifyOn, text: String) -> Messag
     Message {
         service: service.to_owned(),
         cause,
-        state: view.map_or("", |view| view.state.name()).to_owned(),
+        state: view
+            .map_or("", |view| service_state(&view.state).as_str())
+            .to_owned(),
         text,
         at_unix_ms: cx.now.unix_ms,
         count: 1,

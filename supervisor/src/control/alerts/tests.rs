@@ -1,15 +1,15 @@
-//! Messages about one service, on a test clock.
+//! Alerts about a service, on a test clock.
 
 use engine::Moment;
 use plan::NotifyOn::{Failed, Recovered, Restarted, Unhealthy};
 
 use crate::control::alerts::trouble::{
-    FLAPPING_MS, FLAPPING_RESTARTS, Look, QUIET_MS, Tell, Trouble,
+    Condition, FLAPPING_MS, FLAPPING_RESTARTS, QUIET_MS, Tell, Trouble,
 };
 
 const FIRST: u64 = 1_000_000;
 
-/// A trouble and its clock; every timeout that is due on the way is carried out.
+/// A trouble with its clock. When time passes, every due timeout is carried out.
 struct Clock {
     trouble: Trouble,
     now: u64,
@@ -30,7 +30,7 @@ impl Clock {
         self.told.extend(tells.into_iter().map(|tell| (at, tell)));
     }
 
-    fn look(&mut self, look: Look) -> &mut Self {
+    fn look(&mut self, look: Condition) -> &mut Self {
         let tells = self.trouble.look(Moment(self.now), &look);
         self.note(tells);
         self
@@ -55,22 +55,22 @@ impl Clock {
     }
 }
 
-fn up(restarts: u32) -> Look {
-    Look {
+fn up(restarts: u32) -> Condition {
+    Condition {
         well: true,
         restarts,
-        ..Look::default()
+        ..Condition::default()
     }
 }
 
-fn starting(restarts: u32) -> Look {
-    Look {
+fn starting(restarts: u32) -> Condition {
+    Condition {
         restarts,
-        ..Look::default()
+        ..Condition::default()
     }
 }
 
-const FAILED: Look = Look {
+const FAILED: Condition = Condition {
     failed: true,
     each_run: false,
     unhealthy: false,
@@ -114,9 +114,9 @@ fn one_restart_is_told_at_once_and_needs_no_recovery() {
 #[test]
 fn of_one_cause_there_is_one_message_a_minute_and_then_a_number() {
     let mut clock = Clock::new();
-    let sick = Look {
+    let sick = Condition {
         unhealthy: true,
-        ..Look::default()
+        ..Condition::default()
     };
     for _ in 0..4 {
         clock.look(sick).pass(1000).look(up(0)).pass(1000);
@@ -137,7 +137,7 @@ fn of_one_cause_there_is_one_message_a_minute_and_then_a_number() {
 fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     let mut clock = Clock::new();
     let mut restarts = 0;
-    // One restart a second, for an hour; ready in between each time.
+    // One restart per second for an hour; the service is ready in between.
     for _ in 0..3600 {
         restarts += 1;
         clock.look(starting(restarts)).look(up(restarts)).pass(1000);
@@ -159,7 +159,7 @@ fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     );
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(clock.trouble.flapping(), Some(3600));
-    // The service stays up: well again once the last restarts are long enough ago, and not before.
+    // The service stays up: it recovers once the last restarts are long enough ago, and not before.
     assert!(!clock.trouble.is_calm(Moment(clock.now)));
     clock.pass(2 * QUIET_MS);
     assert!(clock.trouble.flapping().is_some() && clock.trouble.is_calm(Moment(clock.now)));
@@ -194,10 +194,10 @@ fn few_restarts_over_a_long_time_are_no_flapping() {
 #[test]
 fn a_service_that_died_early_is_well_again_only_after_a_while() {
     let mut clock = Clock::new();
-    let waits = Look {
+    let waits = Condition {
         crashing: true,
         restarts: 1,
-        ..Look::default()
+        ..Condition::default()
     };
     clock
         .look(waits)
@@ -215,7 +215,7 @@ fn a_service_that_died_early_is_well_again_only_after_a_while() {
 
 #[test]
 fn each_failed_run_of_what_runs_by_the_clock_is_told() {
-    let failed = Look {
+    let failed = Condition {
         each_run: true,
         ..FAILED
     };
@@ -229,7 +229,7 @@ fn each_failed_run_of_what_runs_by_the_clock_is_told() {
     assert_eq!(clock.told(), times);
     clock.pass(QUIET_MS * 2).look(starting(0)).look(up(0));
     assert_eq!(clock.told(), [(240_000, Tell::Cause(Recovered, 1))]);
-    // One that is started again by hand, with somebody before it, is told once.
+    // A failed service that somebody starts by hand and watches fail again is reported once.
     clock
         .look(FAILED)
         .pass(QUIET_MS * 2)
@@ -246,7 +246,7 @@ fn a_start_by_hand_is_a_new_beginning() {
     }
     assert_eq!(clock.trouble.flapping(), Some(9));
     clock.told();
-    // `ctl restart` sets the count back.
+    // `ctl restart` resets the count.
     clock.look(starting(0));
     assert_eq!(clock.trouble.flapping(), None);
     clock.look(up(0));
@@ -257,9 +257,9 @@ fn a_start_by_hand_is_a_new_beginning() {
 fn a_stop_by_hand_ends_the_trouble_without_a_word() {
     let mut clock = Clock::new();
     clock.look(FAILED).told();
-    let down = Look {
+    let down = Condition {
         down: true,
-        ..Look::default()
+        ..Condition::default()
     };
     clock
         .look(down)
@@ -276,7 +276,7 @@ fn a_failure_is_told_also_while_it_flaps() {
         clock.look(starting(restarts));
     }
     clock.told();
-    clock.look(Look {
+    clock.look(Condition {
         restarts: 9,
         ..FAILED
     });
@@ -287,7 +287,7 @@ fn a_failure_is_told_also_while_it_flaps() {
 #[test]
 fn what_was_told_is_known_to_the_next_control_process() {
     let mut clock = Clock::new();
-    clock.look(Look {
+    clock.look(Condition {
         restarts: 3,
         ..FAILED
     });
@@ -295,7 +295,7 @@ fn what_was_told_is_known_to_the_next_control_process() {
     let record = serde_json::to_string(&clock.trouble).unwrap();
     let mut next = Clock::new();
     next.trouble = serde_json::from_str(&record).unwrap();
-    let now = Look {
+    let now = Condition {
         restarts: 3,
         ..FAILED
     };

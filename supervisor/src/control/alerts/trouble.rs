@@ -21,7 +21,7 @@ const CALM_MS: u64 = 60_000;
 
 /// The condition of a service, as far as alerts need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::control) struct Look {
+pub(in crate::control) struct Condition {
     /// The service will not come back by itself.
     pub(in crate::control) failed: bool,
     /// The service runs now and then, and each failed run is reported.
@@ -79,12 +79,12 @@ struct Gate {
 impl Trouble {
     /// Takes in the state of a restored service, without repeating an earlier control process's
     /// messages.
-    pub(in crate::control) fn known(&mut self, look: &Look) {
+    pub(in crate::control) fn known(&mut self, look: &Condition) {
         self.restarts = look.restarts;
     }
 
     /// Takes in the present condition of the service, and returns what to report.
-    pub(in crate::control) fn look(&mut self, now: Moment, look: &Look) -> Vec<Tell> {
+    pub(in crate::control) fn look(&mut self, now: Moment, look: &Condition) -> Vec<Tell> {
         let mut tells = Vec::new();
         self.gates
             .retain(|_, gate| gate.shut_until > now || gate.held > 0);

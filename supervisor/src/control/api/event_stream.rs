@@ -13,11 +13,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
-    control::{
-        Context,
-        api::{reason::Reason, status::service_state},
-        record_keys, text,
-    },
+    control::{Context, api::reason::Reason, record_keys, service_state::service_state, text},
     history,
     metrics_snapshot::EventCounts,
 };

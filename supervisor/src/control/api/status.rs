@@ -13,6 +13,7 @@ use crate::{
             reason::Reason,
             views::{Views, waiting_on},
         },
+        service_state::service_state,
         text,
     },
     service_query::matching,
@@ -152,23 +153,6 @@ impl Views<'_> {
         reason.push(log.unwrap_or_default());
         reason.push(next_run.map(|(_, when)| when).unwrap_or_default());
         reason
-    }
-}
-
-/// A service's state, as clients get it.
-pub(in crate::control) const fn service_state(state: &State) -> ServiceState {
-    match state {
-        State::Stopped => ServiceState::Stopped,
-        State::Waiting { .. } => ServiceState::Waiting,
-        // For clients a validator's run is part of the start that waits for it.
-        State::Validating { .. } | State::Spawning { .. } => ServiceState::Spawning,
-        State::Starting { .. } => ServiceState::Starting,
-        State::Running { .. } => ServiceState::Running,
-        State::Reloading { .. } => ServiceState::Reloading,
-        State::Stopping { .. } => ServiceState::Stopping,
-        State::Backoff { .. } => ServiceState::Backoff,
-        State::Failed { .. } => ServiceState::Failed,
-        State::Completed => ServiceState::Completed,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::control::{
         last_words::LastWords, leftovers::Leftovers, log_troubles::LogTroubles, starts::Starts,
     },
     schedule::Schedule,
+    service_state::service_state,
     shutdown::Shutdown,
     text,
     work::Work,
@@ -127,7 +128,7 @@ impl Views<'_> {
         } else {
             format!(": {reason}")
         };
-        let state = view.state.name();
+        let state = service_state(&view.state).as_str();
         format!("could not begin: it requires {name}, which is not up ({state}{why})")
     }
 
@@ -138,7 +139,7 @@ impl Views<'_> {
             let state = view.map_or("gone", |view| match (&view.hold, &view.lease) {
                 (Some(_), _) => "stopped by command",
                 (None, Some(_)) => "stopped for a job",
-                (None, None) => view.state.name(),
+                (None, None) => service_state(&view.state).as_str(),
             });
             format!("{} ({state})", self.cx.name(*id))
         });

@@ -32,8 +32,8 @@ use crate::{
         driver::{
             clock_step::WallClock,
             in_order::InOrder,
-            jobs::{self, Jobs},
             link::{Messages, Wire},
+            tasks::{self, Tasks},
         },
         input::{Done, Input, Now, Output},
         monitors::inotify,
@@ -73,14 +73,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(jobs::THREADS_MAX)
+        .max_blocking_threads(tasks::THREADS_MAX)
         .thread_keep_alive(JOB_THREAD_IDLE)
         .build();
     match runtime {
         Ok(runtime) => {
             let code = i32::from(runtime.block_on(serve(link, options)));
             keeper::stderr::flush();
-            // No cleanup: the kernel frees everything at once, and a job that hangs (a dead name
+            // No cleanup: the kernel frees everything at once, and a task that hangs (a dead name
             // service) must not delay the exit.
             std::process::exit(code)
         }
@@ -200,14 +200,14 @@ fn now() -> Now {
 struct EventLoop {
     wire: Wire,
     options: Options,
-    jobs: Jobs,
+    tasks: Tasks,
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
     access: Option<watch::Sender<server::Access>>,
     /// What clients have sent along and is not closed yet.
     unclosed: Option<watch::Receiver<usize>>,
     /// The groups that may use the socket, once a plan names them.
-    groups: Option<watch::Sender<plan::Control>>,
+    groups: Option<watch::Sender<plan::ControlAccess>>,
     /// Files to watch, once there are any.
     files: Option<watch::Sender<Vec<PathBuf>>>,
     run_handles: RunHandles,
@@ -219,12 +219,12 @@ struct EventLoop {
 
 impl EventLoop {
     fn new(wire: Wire, options: &Options, recreated: Recreated) -> Self {
-        // Unbounded, but each result answers one job and the engine bounds those.
+        // Unbounded, but each result answers one task and the engine bounds those.
         let (result_sender, results) = mpsc::unbounded_channel();
         Self {
             wire,
             options: options.clone(),
-            jobs: Jobs::new(options.clone(), result_sender.clone()),
+            tasks: Tasks::new(options.clone(), result_sender.clone()),
             results,
             result_sender,
             access: None,
@@ -383,7 +383,7 @@ impl EventLoop {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Keeper(request) => self.tell(&request),
-            Output::Job(job) => self.jobs.start(job),
+            Output::Task(task) => self.tasks.start(task),
             Output::Answer(answer) => answer.send(),
             Output::Access(who) => self.widen(who),
             Output::WatchFiles(paths) => self.watch_files(paths),
@@ -416,7 +416,7 @@ impl EventLoop {
     }
 
     /// Lets the groups of the plan use the control socket.
-    fn widen(&mut self, who: plan::Control) {
+    fn widen(&mut self, who: plan::ControlAccess) {
         if let Some(groups) = &self.groups {
             groups.send_replace(who);
             return;

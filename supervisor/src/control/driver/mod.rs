@@ -7,5 +7,5 @@
 pub(in crate::control) mod clock_step;
 pub(in crate::control) mod event_loop;
 pub(in crate::control) mod in_order;
-pub(in crate::control) mod jobs;
 pub(in crate::control) mod link;
+pub(in crate::control) mod tasks;

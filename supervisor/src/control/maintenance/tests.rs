@@ -38,7 +38,7 @@ fn it_is_done_when_the_files_say_it() {
     assert_eq!(reply.files, ["/run/a/status"]);
     assert_eq!((reply.unwritten, reply.unstored), (None, None));
     let since = reply.maintenance.unwrap().since;
-    // The maintenance keeps its beginning, whatever message comes later.
+    // A later message does not change when maintenance began.
     world.pass(60_000);
     let mut again = world.set_maintenance(Some(request("a bit longer")));
     world.said(Ok(()));
@@ -110,7 +110,7 @@ fn run_of(world: &Harness, name: &str) -> u64 {
     runs.find(|it| it.0 == name).unwrap().1
 }
 
-/// All that there is to say is in the files.
+/// Lets the status files catch up with the state.
 fn settle(world: &mut Harness) {
     for _ in 0..3 {
         while !world.saying.is_empty() {
@@ -128,7 +128,7 @@ fn yes() -> BTreeMap<String, Told> {
     [("web".to_owned(), Told::Yes)].into()
 }
 
-/// A file that is written is told to nobody: who says it hears of it when users are told.
+/// Written files are not enough: the client hears of success only when users get the answer.
 #[test]
 fn it_is_done_when_users_are_told_and_over_when_they_are_not() {
     let mut world = world_with_server();
@@ -152,7 +152,7 @@ fn it_is_done_when_users_are_told_and_over_when_they_are_not() {
     world.told(Ok(()));
     assert_eq!(off.try_recv(), Err(TryRecvError::Empty), "they still are");
     world.pass(250);
-    // No answer is not another answer.
+    // A failed question is no proof of a different answer.
     world.told(Err(No::Silence("connection refused".to_owned())));
     assert_eq!(off.try_recv(), Err(TryRecvError::Empty));
     world.pass(250);
@@ -216,7 +216,7 @@ fn who_does_not_run_is_not_asked_and_that_is_said() {
     let mut on = world.set_maintenance(Some(request("x")));
     world.said(Ok(()));
     assert_eq!(world.asking.len(), 1);
-    // The service ends before it has answered.
+    // The service ends before it answers.
     world.act(api::Action::Stop, "web");
     world.ended(run);
     let state = |reply: MaintenanceReply| match &reply.told_by["web"] {

@@ -15,7 +15,7 @@ use crate::control::runs::network_probe::No;
 
 /// A look at all services that tell users.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct ConfirmCheck {
     /// Whether services are to tell users of maintenance; false: that there is none.
     on: bool,
     services: BTreeMap<String, Sight>,
@@ -39,7 +39,7 @@ enum Stage {
     Over(Told),
 }
 
-impl Look {
+impl ConfirmCheck {
     /// `services`: all services that tell users.
     pub(super) fn new(
         now: Moment,

@@ -19,9 +19,9 @@ use plan::{
 };
 
 use crate::control::{
-    Context, Job, Output,
+    Context, Output, Task,
     api::reason::Reason,
-    monitors::inotify::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
+    monitors::inotify::{POLL_EVERY, Seen, Stamp, Unwatched, WatchedFiles},
     record_keys::Key,
 };
 
@@ -146,11 +146,11 @@ impl FileWatch {
         let due = cx.now.moment.after(EVERY_MS);
         self.due = Some(due).filter(|_| !certificates.is_empty());
         let paths = self.paths.clone();
-        let look = Look {
+        let look = WatchedFiles {
             certificates,
             paths,
         };
-        cx.job(Job::LookAtFiles(look));
+        cx.queue_task(Task::LookAtFiles(look));
     }
 
     /// Takes the result of a check. Returns the services that are to take changed files.

@@ -14,7 +14,7 @@ use engine::{Moment, ServiceId};
 use nix::sys::statvfs::{Statvfs, statvfs};
 use plan::NotifyOn;
 
-use crate::control::{Context, Job, Purpose};
+use crate::control::{Context, Purpose, Task};
 
 /// Time between two checks when nothing happens.
 const EVERY_MS: u64 = 5 * 60_000;
@@ -141,7 +141,7 @@ impl HostChecks {
         let mains = cx.runs().values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
-        cx.job(Job::CheckHost(HostLook { paths, mains }));
+        cx.queue_task(Task::CheckHost(HostLook { paths, mains }));
     }
 
     pub(in crate::control) fn on_seen(&mut self, cx: &mut Context, seen: HostSeen) {

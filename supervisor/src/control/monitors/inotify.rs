@@ -43,7 +43,7 @@ const READS_MAX: usize = 16;
 
 /// Files to check, by service.
 #[derive(Debug)]
-pub(crate) struct Look {
+pub(crate) struct WatchedFiles {
     pub(crate) certificates: Vec<(String, Vec<Certificate>)>,
     pub(crate) paths: BTreeSet<PathBuf>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Stamp {
 }
 
 /// Does the check. Reads every file, so the control thread must not call it.
-pub(crate) fn look(look: &Look) -> Seen {
+pub(crate) fn look(look: &WatchedFiles) -> Seen {
     let now = RealHost.unix_seconds();
     let stamps = look.paths.iter().map(|path| (path.clone(), stamp(path)));
     let findings = look.certificates.iter().map(|(service, certificates)| {

@@ -14,8 +14,8 @@ use engine::{Goal, Moment, RunId, ServiceId, Settled, State};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    control::{Context, Job, api::reason::Reason, record_keys::Key},
-    listening::{Fault, Look, Seen, Sight},
+    control::{Context, Task, api::reason::Reason, record_keys::Key},
+    listening::{Fault, ListenCheck, Seen, Sight},
 };
 
 /// Longest time from the readiness of a service until it must listen. Some programs retry a bind
@@ -204,7 +204,7 @@ impl Listening {
             }
             if watch.next.take_if(|at| *at <= now).is_some() {
                 watch.looked = now;
-                looks.push(Look {
+                looks.push(ListenCheck {
                     service: cx.name(*id).to_owned(),
                     run,
                     pid,
@@ -219,7 +219,7 @@ impl Listening {
         }
         if !looks.is_empty() {
             let keeper = cx.keeper.pid;
-            cx.job(Job::LookAtListeners { looks, keeper });
+            cx.queue_task(Task::LookAtListeners { looks, keeper });
         }
     }
 

@@ -78,6 +78,7 @@ impl InFlight {
                 state: None,
                 pid: None,
                 seconds: 0,
+                state_in_full: None,
                 detail: CUT_SHORT.to_owned(),
             };
             let target = Target {

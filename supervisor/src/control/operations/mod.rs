@@ -28,7 +28,7 @@ mod way_back;
 
 pub(super) use going_back::{GoingBack, Way};
 pub(super) use list::Operations;
-pub(super) use outcome::Look;
+pub(super) use outcome::JudgeScope;
 pub(super) use target::{Kind, Target, targets};
 
 #[cfg(test)]

@@ -189,6 +189,7 @@ fn pending(service: &str) -> ActionResult {
         state: None,
         pid: None,
         seconds: 0,
+        state_in_full: None,
         detail: String::new(),
     }
 }

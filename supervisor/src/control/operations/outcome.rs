@@ -25,7 +25,7 @@ use crate::control::{
 
 /// Which accepted, unfinished operations to look at, and which of their targets.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::control) enum Look<'a> {
+pub(in crate::control) enum JudgeScope<'a> {
     /// All targets of all operations.
     All,
     /// All targets of operations whose look is due.
@@ -77,17 +77,17 @@ impl Operations {
     pub(in crate::control) fn judge(
         &mut self,
         services: Services<'_>,
-        look: Look<'_>,
+        look: JudgeScope<'_>,
     ) -> Vec<Ended> {
         let mut ended = Vec::new();
         let heard = services.heard;
         for operation in self.list.iter_mut().filter(|it| it.is_open()) {
             match look {
-                Look::All => {}
-                Look::Due if operation.look_at.is_some_and(|at| at <= heard) => {}
-                Look::One(id) if operation.id == id => {}
-                Look::Due | Look::One(_) => continue,
-                Look::At(ids) => {
+                JudgeScope::All => {}
+                JudgeScope::Due if operation.look_at.is_some_and(|at| at <= heard) => {}
+                JudgeScope::One(id) if operation.id == id => {}
+                JudgeScope::Due | JudgeScope::One(_) => continue,
+                JudgeScope::At(ids) => {
                     operation.judge(services, ids.iter(), &mut ended);
                     continue;
                 }
@@ -268,8 +268,20 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
             state: Some(ServiceState::Gone),
             pid: None,
             seconds: 0,
+            state_in_full: None,
             detail: String::new(),
         };
+    };
+    let reason = status.reason.unwrap_or_default();
+    // Of these two the reason begins with the state.
+    let names_state = match status.state {
+        ServiceState::Stopped => status.held.is_some(),
+        state => state == ServiceState::Waiting,
+    };
+    let (state_in_full, detail) = if names_state {
+        (Some(reason), String::new())
+    } else {
+        (None, reason)
     };
     ActionResult {
         service: name.to_owned(),
@@ -277,7 +289,8 @@ fn result(name: &str, verdict: Verdict, status: Option<ServiceStatus>) -> Action
         state: Some(status.state),
         pid: status.pid,
         seconds: status.uptime_seconds.unwrap_or(0),
-        detail: status.reason.unwrap_or_default(),
+        state_in_full,
+        detail,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         Control,
         operations::{
             admission::{Intent, UnderWay},
-            outcome::{Look, Services},
+            outcome::{JudgeScope, Services},
             report::Disk,
             restore::Lost,
             target::Kind,
@@ -53,7 +53,7 @@ impl Control {
     }
 
     /// Judges which operations have ended for which services, and which are over.
-    pub(in crate::control) fn judge_operations(&mut self, look: Look<'_>) {
+    pub(in crate::control) fn judge_operations(&mut self, look: JudgeScope<'_>) {
         let services = Services {
             cx: &self.cx,
             listening: &self.monitors.listening,
@@ -82,7 +82,7 @@ impl Control {
             audit: &self.audit,
         };
         for id in self.operations.release(&mut self.cx, disk) {
-            self.judge_operations(Look::One(&id));
+            self.judge_operations(JudgeScope::One(&id));
         }
     }
 
@@ -99,14 +99,14 @@ impl Control {
             .union(self.daemon.init_notify.waiting())
             .copied()
             .collect();
-        self.judge_operations(Look::At(&affected));
+        self.judge_operations(JudgeScope::At(&affected));
     }
 
     /// Judges operations again, since time has passed or more has been heard.
     pub(in crate::control) fn operations_timeout(&mut self) {
         let heard = self.daemon.watermark.reached();
         if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
-            self.judge_operations(Look::Due);
+            self.judge_operations(JudgeScope::Due);
         }
     }
 
@@ -134,6 +134,6 @@ impl Control {
             _ => (!reconfigure.is_for(id)).then_some(Lost::NotApplied),
         };
         self.operations.resume(&mut self.cx, &mut self.audit, lost);
-        self.judge_operations(Look::All);
+        self.judge_operations(JudgeScope::All);
     }
 }

@@ -1,3 +1,6 @@
+//! Operations from request to end. Invariant: a client hears of acceptance and end only once the
+//! history has them.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{KeptPlan, Progress};
@@ -13,7 +16,7 @@ use crate::{
 
 const ID: &str = "operation 1";
 
-/// Operations with what is lent to them, and one that is asked for.
+/// Operations with the state that they borrow, and an operation that a client requested.
 struct Begun {
     fixture: Fixture,
     operations: Operations,
@@ -74,7 +77,7 @@ impl Begun {
         self.operations.end(cx, disk);
     }
 
-    /// The history takes all lines.
+    /// The history accepts all lines.
     fn written(&mut self) {
         let cx = &mut self.fixture.cx;
         self.audit.write(cx);
@@ -82,14 +85,14 @@ impl Begun {
         self.operations.on_written(&mut self.audit, written);
     }
 
-    /// Looks at all services, and takes in how each has ended.
+    /// Judges all services, and concludes the operations that have ended.
     fn judge(&mut self) {
         let services = Services {
             cx: &self.fixture.cx,
             listening: &self.fixture.listening,
             heard: Moment(0),
         };
-        for ended in self.operations.judge(services, Look::All) {
+        for ended in self.operations.judge(services, JudgeScope::All) {
             self.operations.conclude(&self.fixture.cx, &ended, None);
         }
     }

@@ -6,12 +6,12 @@ use api::Progress;
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         api::answers::Answer,
         operations::Operations,
         reconfigure::{
-            last_word::LastWord, load_result::LoadResult, next::Next, request::ReconfigureRequest,
-            stage::Stage,
+            attempt_step::AttemptStep, last_word::LastWord, load_result::LoadResult,
+            request::ReconfigureRequest, stage::Stage,
         },
     },
     staging::Staged,
@@ -54,10 +54,15 @@ impl Attempt {
 
     /// Removes candidates and new directories before the last word: nothing is left of an attempt
     /// once its client knows the outcome.
-    pub(super) fn discard(&mut self, cx: &mut Context, staged: Staged, last: LastWord) -> Next {
+    pub(super) fn discard(
+        &mut self,
+        cx: &mut Context,
+        staged: Staged,
+        last: LastWord,
+    ) -> AttemptStep {
         self.stage = Stage::Discarding(last);
         let (staged, made) = staged.leftovers();
-        cx.job(Job::Discard { staged, made });
-        Next::Wait
+        cx.queue_task(Task::Discard { staged, made });
+        AttemptStep::Wait
     }
 }

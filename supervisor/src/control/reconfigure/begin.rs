@@ -8,7 +8,7 @@ use keeper::message::Request;
 use crate::{
     ask::Peer,
     control::{
-        Context, Job,
+        Context, Task,
         reconfigure::{
             attempt::Attempt,
             request::{PlanSource, ReconfigureRequest},
@@ -38,7 +38,7 @@ impl Reconfigure {
             first: true,
             ..Attempt::default()
         };
-        cx.job(Job::Load(Source::FirstFiles));
+        cx.queue_task(Task::Load(Source::FirstFiles));
     }
 
     /// Begins an attempt, or lets the request wait until a control process has taken over.
@@ -68,7 +68,7 @@ impl Reconfigure {
             told,
             ..Attempt::default()
         };
-        cx.job(Job::Load(source));
+        cx.queue_task(Task::Load(source));
     }
 
     /// Begins the request that has waited for a control process to take over, if there is one.

@@ -9,8 +9,8 @@ use crate::control::{
     operations::{Operations, audit::AuditLog},
     reconfigure::{
         attempt::Attempt,
+        attempt_step::AttemptStep,
         last_word::LastWord,
-        next::Next,
         request::{PlanSource, ReconfigureRequest},
         state::{REFUSED, Reconfigure},
     },
@@ -24,7 +24,7 @@ impl Reconfigure {
         operations: &mut Operations,
         audit: &mut AuditLog,
         last: LastWord,
-    ) -> Next {
+    ) -> AttemptStep {
         let request = std::mem::take(&mut self.attempt.request);
         match last {
             LastWord::Preview(preview) => {
@@ -38,7 +38,7 @@ impl Reconfigure {
             }
         }
         if !self.attempt.in_place {
-            return Next::Ended;
+            return AttemptStep::Ended;
         }
         // What was put in place cannot be applied: the plan that runs gets its files back.
         self.attempt = Attempt::default();

@@ -1,9 +1,10 @@
-//! Whether the plan that runs has worked: who had it applied, what has to prove itself, which plan
-//! there is to go back to. The keeper remembers it, so that it outlives a control process.
+//! Probation: whether the plan that runs has worked, who applied it, which of its services are
+//! still unproven, and the plan to go back to. The keeper remembers the probation, so that it
+//! outlives a control process.
 //!
 //! A plan has worked once every service that it started, restarted or reloaded is ready, or has
-//! completed, and all have stayed so for [`PROOF_MS`]. One that somebody had stopped before is no
-//! part of that.
+//! completed, and all have stayed so for [`PROOF_MS`]. A service that was stopped before does not
+//! count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         monitors::listening::{Listening, Progress},
         record_keys::Key,
         stability::PROOF_MS,
@@ -226,7 +227,7 @@ impl Probation {
         self.proven_at = None;
         self.changed.clear();
         let (plan, mark) = (Arc::clone(&cx.plan), self.by.clone());
-        cx.job(Job::Keep { plan, mark });
+        cx.queue_task(Task::Keep { plan, mark });
         self.remember(cx);
     }
 

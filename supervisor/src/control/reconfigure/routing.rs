@@ -14,10 +14,10 @@ use crate::{
     control::{
         Control,
         input::Done,
-        operations::{Kind, Look, admission::Intent, audit},
+        operations::{JudgeScope, Kind, admission::Intent, audit},
         reconfigure::{
-            begin::HangupRequest, impact::known::Known, next::Next, probation::Verdicts,
-            request::ReconfigureRequest, stage::StagedPlan,
+            attempt_step::AttemptStep, begin::HangupRequest, impact::known::Known,
+            probation::Verdicts, request::ReconfigureRequest, stage::StagedPlan,
         },
         record_keys::Key,
     },
@@ -115,7 +115,7 @@ impl Control {
             Done::Swapped(result) => attempt.on_swapped(cx, result),
             Done::PutBack => attempt.on_put_back(cx),
             Done::Discarded => attempt.on_discarded(cx),
-            _ => Next::Wait,
+            _ => AttemptStep::Wait,
         };
         self.go_on_reconfigure(next);
     }
@@ -134,36 +134,36 @@ impl Control {
         self.go_on_reconfigure(next);
     }
 
-    fn go_on_reconfigure(&mut self, mut next: Next) {
+    fn go_on_reconfigure(&mut self, mut next: AttemptStep) {
         loop {
             next = match next {
-                Next::Wait => return,
-                Next::Weigh(staged) => {
+                AttemptStep::Wait => return,
+                AttemptStep::Weigh(staged) => {
                     let known = Known {
                         holds: &self.holds,
                         starts: &self.starts,
                     };
                     self.reconfigure.weigh(&mut self.cx, &known, staged)
                 }
-                Next::Apply(staged, swapped) => self.apply_plan(staged, swapped),
-                Next::Resolved(staged) => {
+                AttemptStep::Apply(staged, swapped) => self.apply_plan(staged, swapped),
+                AttemptStep::Resolved(staged) => {
                     let files = self.take_resolved(*staged);
                     self.reconfigure.on_resolved(&mut self.cx, files)
                 }
-                Next::Say(last) => self.reconfigure.say_last(
+                AttemptStep::Say(last) => self.reconfigure.say_last(
                     &mut self.cx,
                     &mut self.operations,
                     &mut self.audit,
                     last,
                 ),
-                Next::Ended => return self.end_reconfigure(),
-                Next::TakenOver => return self.start_waiting(),
+                AttemptStep::Ended => return self.end_reconfigure(),
+                AttemptStep::TakenOver => return self.start_waiting(),
             }
         }
     }
 
     /// The plan takes the place of the one that ran.
-    fn apply_plan(&mut self, staged: StagedPlan, swapped: Option<Swapped>) -> Next {
+    fn apply_plan(&mut self, staged: StagedPlan, swapped: Option<Swapped>) -> AttemptStep {
         let known = Known {
             holds: &self.holds,
             starts: &self.starts,
@@ -178,7 +178,7 @@ impl Control {
         );
         let mut applying = match applying {
             Ok(applying) => applying,
-            Err(last) => return Next::Say(last),
+            Err(last) => return AttemptStep::Say(last),
         };
         let staged = std::mem::take(&mut applying.staged);
         let changes_hands = |name: &str| staged.owners.contains_key(name);
@@ -201,13 +201,13 @@ impl Control {
             self.reconfigure
                 .end_apply(&mut self.cx, &mut self.operations, verdicts, applying);
         if let Some(id) = gone_back {
-            self.judge_operations(Look::One(&id));
+            self.judge_operations(JudgeScope::One(&id));
             self.operations.remember(&mut self.cx);
         }
         if is_new {
             self.cx.remember_plan();
         }
-        Next::Ended
+        AttemptStep::Ended
     }
 
     /// What an earlier control process had looked up goes into its places; files that are not as

@@ -11,12 +11,12 @@ use plan::Plan;
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         operations::{Operations, Way},
         reconfigure::{
+            attempt_step::AttemptStep,
             hangup::Hangup,
             load_result::LoadResult,
-            next::Next,
             probation::Verdicts,
             request::{PlanSource, ReconfigureRequest},
             stage::Stage,
@@ -39,7 +39,7 @@ impl Reconfigure {
         &mut self,
         cx: &mut Context,
         unfinished: Option<Arc<Plan>>,
-    ) -> Next {
+    ) -> AttemptStep {
         match unfinished {
             Some(plan) => {
                 self.attempt.in_place = true;
@@ -55,13 +55,13 @@ impl Reconfigure {
     }
 
     /// Looks up ids and programs; the plan itself runs already.
-    pub(super) fn resolve(&mut self, cx: &mut Context) -> Next {
+    pub(super) fn resolve(&mut self, cx: &mut Context) -> AttemptStep {
         self.attempt.stage = Stage::Resolving;
-        cx.job(Job::Stage {
+        cx.queue_task(Task::Stage {
             plan: Arc::clone(&cx.plan),
             rehearsal: false,
         });
-        Next::Wait
+        AttemptStep::Wait
     }
 
     /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk,

@@ -1,12 +1,12 @@
-//! Which component takes what comes in: the thin part of [`Control`](super::Control) that knows
-//! them all.
+//! Hands each input to the component that handles it: the thin part of [`Control`](super::Control),
+//! which alone knows all components.
 //!
-//! Owner of nothing. A component owns its state, gets the shared [`Context`](super::Context) lent
-//! and what it needs of others as arguments, and returns what others are to do; a router lends, and
-//! carries that out. One file for each way in: what clients ask, what the time brings, what ends
-//! the daemon, what a plan changes, what another control process left or is to get. What the keeper
-//! says is routed by `runs/facts.rs`, what the engine wants done by `runs/effects.rs`, and what
-//! follows every input by `settle.rs`.
+//! Owns nothing. A component owns its state, borrows the shared [`Context`](super::Context), gets
+//! what it needs of others as arguments, and returns the actions of others that must follow; a
+//! router lends, and carries these actions out. One file for each origin: requests of clients,
+//! results of jobs, deadlines, the end of the daemon, a new plan, another control process. Three
+//! routers lie elsewhere: `runs/facts.rs` for notices of the keeper, `runs/effects.rs` for effects
+//! of the engine, `settle.rs` for the steps that follow every input.
 
 mod plan;
 mod reexec;

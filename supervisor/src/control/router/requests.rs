@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     ask::{Ask, EventFilter, Exits, Peer},
     control::{
-        Control, Job,
+        Control, Task,
         api::{
             answers::Answer,
             event_stream, logs,
@@ -109,12 +109,12 @@ impl Control {
 
     fn check_files(&mut self, reply: oneshot::Sender<CheckReply>) {
         let plan = self.cx.plan.clone();
-        self.cx.job(Job::Check { plan, reply });
+        self.cx.queue_task(Task::Check { plan, reply });
     }
 
     fn show_difference(&mut self, names: Vec<String>, reply: oneshot::Sender<Difference>) {
         let plan = self.cx.plan.clone();
-        self.cx.job(Job::Diff { plan, names, reply });
+        self.cx.queue_task(Task::Diff { plan, names, reply });
     }
 
     fn known_exits(&self, names: &[String]) -> Exits {
@@ -129,7 +129,7 @@ impl Control {
         match matching(names, &self.cx.plan.services) {
             Ok(names) => {
                 let plan = self.cx.plan.clone();
-                self.cx.job(Job::ShowPlan { plan, names, reply });
+                self.cx.queue_task(Task::ShowPlan { plan, names, reply });
             }
             Err(error) => drop(reply.send(Err(error))),
         }

@@ -7,7 +7,7 @@ use engine::{Command, RunId, ServiceId, State, View};
 
 use crate::control::{
     Control,
-    alerts::{self, Look, Tell},
+    alerts::{self, Condition, Tell},
     monitors::{file_watch::FilesChanged, inotify::Seen},
     record_keys::TROUBLE,
     schedule::RunEnd,
@@ -92,11 +92,11 @@ impl Control {
         }
     }
 
-    fn look(&self, id: ServiceId, view: &View) -> Look {
+    fn look(&self, id: ServiceId, view: &View) -> Condition {
         let healthy = self.views().healthy(id, view);
         let result = self.work.result_of(id, view);
         let awaits_result = self.operations.awaits_result(id);
-        Look::of(self.cx.service(id), view, healthy, result, awaits_result)
+        Condition::of(self.cx.service(id), view, healthy, result, awaits_result)
     }
 
     fn alert(&mut self, id: ServiceId, tells: Vec<Tell>) {

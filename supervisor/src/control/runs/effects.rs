@@ -8,10 +8,10 @@ use engine::{Effect, Ended, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
 use crate::control::{
-    Control, Job, Purpose,
+    Control, Purpose, Task,
     runs::{
         exits::Causes,
-        starts::{Next, directories_in_use},
+        starts::{StartStep, directories_in_use},
     },
 };
 
@@ -84,7 +84,7 @@ impl Control {
                 self.api.metrics.probe_starts(number, self.cx.now.moment);
                 self.start_helper(id, number, Purpose::Probe(run, probe));
             }
-            ask => self.cx.job(Job::Probe {
+            ask => self.cx.queue_task(Task::Probe {
                 run,
                 probe,
                 ask,
@@ -125,22 +125,22 @@ impl Control {
     }
 
     /// Passes on what a step of a start means for others.
-    pub(in crate::control) fn follow_start(&mut self, next: Next) {
+    pub(in crate::control) fn follow_start(&mut self, next: StartStep) {
         match next {
-            Next::Nothing => {}
-            Next::Prepares(run) => {
+            StartStep::Nothing => {}
+            StartStep::Prepares(run) => {
                 debug_assert!(
                     self.is_alone(run),
                     "{run:?} is started beside another run of its service"
                 );
                 self.status_files.write_again();
             }
-            Next::Spawns(id, run) => {
+            StartStep::Spawns(id, run) => {
                 let now = self.cx.now.moment;
                 self.log_readiness.expect(&mut self.cx, id, run, now);
             }
-            Next::Refused(fact) => self.fact(fact),
-            Next::HelperEnded(run, result) => self.helper_ended(run, result),
+            StartStep::Refused(fact) => self.fact(fact),
+            StartStep::HelperEnded(run, result) => self.helper_ended(run, result),
         }
     }
 

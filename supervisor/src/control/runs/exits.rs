@@ -1,12 +1,12 @@
 //! Ends of main runs: published as events, and on their way to the history on disk.
 //!
-//! The engine says once that a run is over. The keeper then remembers its record, under the name of
-//! the service, before it hears of anything that follows, and until the record is on the disk: it
-//! is neither lost nor doubled, whatever dies. A successor writes what its predecessor may not have
-//! written; readers take a run once. One job at a time writes. What cannot be written is tried
-//! again by time.
+//! The engine reports the end of a run once. The keeper remembers the record of the end, under the
+//! name of the service, before it hears of any consequence, and until the record is on the disk: no
+//! end is lost or doubled, whichever process dies. A successor writes the records that its
+//! predecessor may not have written; readers count a run once. One job at a time writes; a failed
+//! write is repeated later.
 //!
-//! A service that ends again and again has only some of its ends kept (`unwritten.rs`).
+//! Of a service that ends again and again only some ends are kept (`unwritten.rs`).
 
 mod cause;
 mod unwritten;
@@ -14,14 +14,14 @@ mod unwritten;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{EventKind, ExitRecord, NextRun};
-use engine::{Ended, Exit, Failure, Moment, Next, RunId, ServiceId};
+use engine::{AfterRun, Ended, Exit, Failure, Moment, RunId, ServiceId};
 use keeper::message::Request;
 
 pub(in crate::control) use cause::Causes;
 use unwritten::Unwritten;
 
 use crate::control::{
-    Context, Job,
+    Context, Task,
     on_disk::{Attempts, Durability, News},
     record_keys::EXITS,
     text,
@@ -190,7 +190,7 @@ impl Exits {
             exits.writing.insert(*service, ids);
             records.extend_from_slice(waiting);
         }
-        cx.job(Job::RecordExits {
+        cx.queue_task(Task::RecordExits {
             records,
             now_ms: cx.now.unix_ms,
         });
@@ -321,17 +321,17 @@ impl Exits {
     }
 }
 
-fn next_run(next: &Next) -> NextRun {
+fn next_run(next: &AfterRun) -> NextRun {
     match next {
-        Next::Start => NextRun::Start,
-        Next::Wait => NextRun::Wait,
-        Next::Pause { ms, early, failed } => NextRun::Pause {
+        AfterRun::Start => NextRun::Start,
+        AfterRun::Wait => NextRun::Wait,
+        AfterRun::Pause { ms, early, failed } => NextRun::Pause {
             ms: *ms,
             early: *early,
             failed: *failed,
         },
-        Next::Rest => NextRun::Rest,
-        Next::Fail(failure) => NextRun::Fail {
+        AfterRun::Rest => NextRun::Rest,
+        AfterRun::Fail(failure) => NextRun::Fail {
             why: match failure {
                 // The record has the exit beside this.
                 Failure::Exited(_) | Failure::ReadyTimeout | Failure::Watchdog => {

@@ -1,19 +1,20 @@
 //! Main runs that are alive, on disk for the next daemon, should this daemon not see them end.
 //!
-//! Owner: the control process. A run is added when it executes, and taken away once its end is in
-//! the history on disk (`exits.rs`), or is left out of it: so a power cut between the two files
-//! loses none. A run that is in both is passed over at the next start (`boot.rs`). What a daemon
-//! before this one had in the file ended with that one, or was ended by this one at its start: it
-//! goes to the history as ended unseen, and stays in the file until it is there. One job at a time
-//! writes the file, at most every [`PACE_MS`], until it is there (`on_disk.rs`). Limit: a run that
-//! began within that time before the machine went down may not be in the file.
+//! Owner: the control process. A run is added when it executes, and removed once its end is in the
+//! history on disk (`exits.rs`) or is left out of the history, so a power cut between the two files
+//! loses no end. The next start skips a run that is in both (`boot.rs`). A run that an earlier
+//! daemon has left in the file ended with that daemon, or was ended at the start of this one: it
+//! goes to the history as ended unseen, and stays in the file until the history has it. One job at
+//! a time writes the file, at most every [`PACE_MS`], and is repeated until the write succeeds
+//! (`on_disk.rs`). Limit: a run that began within that time before the machine went down may be
+//! missing in the file.
 
 use api::{ExitCause, ExitRecord, NextRun};
 use engine::{Moment, RunId};
 
 use crate::{
     control::{
-        Context, Job, Purpose,
+        Context, Purpose, Task,
         on_disk::{Durability, News, OnDisk},
         runs::exits::Exits,
         text,
@@ -91,7 +92,7 @@ impl RunningOnDisk {
     /// Has the file written if a write is due.
     pub(in crate::control) fn store(&mut self, cx: &mut Context) {
         if let Some(running) = self.disk.due(cx.now.moment) {
-            cx.job(Job::StoreRunning { running });
+            cx.queue_task(Task::StoreRunning { running });
         }
     }
 

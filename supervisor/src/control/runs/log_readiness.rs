@@ -11,7 +11,7 @@ use engine::{Fact, Moment, Notification, RunId, ServiceId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
-use crate::control::{Context, Job, Now, runs::spawn::log_dir};
+use crate::control::{Context, Now, Task, runs::spawn::log_dir};
 
 /// The runs whose line is awaited.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl LogReadiness {
             return;
         };
         let (wanted, unwanted) = oneshot::channel();
-        let job = Job::AwaitLine {
+        let job = Task::AwaitLine {
             run,
             service: planned.name.clone(),
             dir: log_dir(&cx.plan.paths, &planned.name),
@@ -70,7 +70,7 @@ impl LogReadiness {
             _wanted: wanted,
         };
         self.awaited.insert(run, awaited);
-        cx.job(job);
+        cx.queue_task(job);
     }
 
     /// A new plan may ask for another line, for none, or for one where there was none.

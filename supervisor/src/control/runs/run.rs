@@ -1,8 +1,8 @@
-//! One process that the keeper runs for us, and what it is for.
+//! One process that the keeper runs for the control process, and its purpose.
 //!
-//! Owner: [`crate::control::context::Context`], by number. A run is here from the moment at which
-//! it is asked for until all of it is swept; a main run, a validator, a reload command and a probe
-//! belong to a service; a step of a reconfiguration and a delivery to whoever has asked for them.
+//! Owner: [`crate::control::context::Context`], by number. A run is known from the request for it
+//! until the keeper has swept it. A main run, a validator, a reload command and an exec probe
+//! belong to a service; a step of a reconfiguration and a delivery of a message belong to none.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 

@@ -22,7 +22,7 @@ pub(in crate::control) struct SocketGroups {
     /// Changes when the socket's file is another one.
     pub(in crate::control) reopened: watch::Receiver<()>,
     /// The groups that the plan names.
-    pub(in crate::control) plan: watch::Receiver<plan::Control>,
+    pub(in crate::control) plan: watch::Receiver<plan::ControlAccess>,
     /// Descriptors that clients have sent and that are not closed yet.
     pub(in crate::control) unclosed: watch::Receiver<usize>,
     /// Who may do what, for the server.
@@ -153,7 +153,7 @@ mod tests {
         let socket = dir.path().join("s");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let (plan, plans) = watch::channel(plan::Control::default());
+        let (plan, plans) = watch::channel(plan::ControlAccess::default());
         let (unclosed, counts) = watch::channel(0);
         let (reopened, files) = watch::channel(());
         let (access, mut seen) = watch::channel(Access::default());
@@ -182,7 +182,7 @@ mod tests {
         unclosed.send_replace(1);
         unclosed.send_replace(0);
         until(&socket, 0o660).await;
-        plan.send_replace(plan::Control::default());
+        plan.send_replace(plan::ControlAccess::default());
         until(&socket, 0o600).await;
         drop(plan);
         task.await.unwrap();

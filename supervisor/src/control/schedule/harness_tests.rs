@@ -1,4 +1,4 @@
-//! Oneshots in a whole control process.
+//! Scheduled oneshots in a whole control process.
 
 use keeper::message::{Exit, Fact};
 
@@ -10,10 +10,10 @@ use crate::{
     store::{Handled, Outcome},
 };
 
-/// Due every ten minutes.
+/// A oneshot that is due every ten minutes.
 const JOB: &str = "type = 'oneshot'\ncommand = ['/bin/job']\n[schedule]\ncron = '*/10 * * * *'\n";
 
-/// At one minute past midnight.
+/// A control process at one minute past midnight.
 fn world() -> Harness {
     Harness::new(&[("job", JOB)], Handled::default())
 }
@@ -72,7 +72,7 @@ fn a_time_that_comes_while_it_runs_is_skipped_and_told() {
 fn a_clock_that_is_set_forward_is_gone_by_at_once() {
     let mut world = world();
     world.now.unix_ms += 12 * MINUTE;
-    // The event loop hears of it from the kernel.
+    // In the event loop, the kernel reports the change of the clock.
     world.handle(Input::Timeout);
     world.pass(0);
     assert_eq!(
@@ -105,7 +105,7 @@ fn what_could_not_be_stored_is_tried_once_more_before_the_end() {
     assert_eq!(world.stored.unwrap().until["job"], MIDNIGHT + 10 * MINUTE);
 }
 
-/// The same, and somebody has to know when there was no good run.
+/// The same oneshot, which is overdue without a good run.
 fn owed() -> String {
     format!("{JOB}overdue_after = '3m'\n[restart]\npolicy = 'never'\n")
 }
@@ -116,7 +116,7 @@ fn events(world: &Harness, kind: api::EventKind) -> Vec<String> {
     past.map(|event| event.detail.clone()).collect()
 }
 
-/// The newest run ends so.
+/// Ends the newest run with this exit.
 fn run_ends(world: &mut Harness, exit: Exit) {
     let run = world.spawned.last().unwrap().1;
     world.spawned(run);
@@ -170,7 +170,7 @@ fn what_stays_overdue_is_told_again_each_day_only() {
     let daily = owed().replace("*/10 * * * *", "30 2 * * *");
     let mut world = Harness::new(&[("job", &daily)], Handled::default());
     world.pass(4 * 24 * 60 * MINUTE);
-    // Its only run hangs.
+    // The only run hangs.
     assert_eq!(world.spawned.len(), 1);
     assert_eq!(events(&world, api::EventKind::Overdue).len(), 4);
 }

@@ -68,7 +68,7 @@ fn what_was_missed_is_made_up_for_once_and_only_if_asked_for() {
     assert_eq!(due(without, now, GRACE_MS), MIDNIGHT + 27 * HOUR);
     let with = schedule("0 3 * * *", last, |it| it.catch_up = true);
     assert_eq!(due(with, now, GRACE_MS), now.unix_ms);
-    // And then it is handled.
+    // The missed time is handled then.
     let after = schedule("0 3 * * *", Some(now.unix_ms), |it| it.catch_up = true);
     assert_eq!(
         due(after, at(now.unix_ms + 1), GRACE_MS),
@@ -106,7 +106,7 @@ fn jitter_puts_off_and_never_skips() {
         seen.insert(due);
     }
     assert!(seen.len() > 40);
-    // Another control process, in the midst of the hour.
+    // A new control process in the middle of the hour.
     let now = at(MIDNIGHT + 3 * HOUR + 50 * MINUTE);
     schedule.work_out("job", now, GRACE_MS);
     let due = schedule.due_of("job").unwrap();

@@ -13,7 +13,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::{
     control::{
-        input::{Done, Job, Swap},
+        input::{Done, Swap, Task},
         simulation::{
             dice::{Agenda, Dice},
             disk::Disk,
@@ -22,7 +22,7 @@ use crate::{
         },
     },
     history,
-    listening::{Fault, Look, Seen, Sight},
+    listening::{Fault, ListenCheck, Seen, Sight},
     load_plan::Source,
     port_owner::Holder,
     prepare::Start,
@@ -78,7 +78,7 @@ pub(super) enum Work {
     Prepare(Start),
     Holder(RunId),
     Addresses,
-    Listeners(Vec<Look>),
+    Listeners(Vec<ListenCheck>),
     Probe(RunId, ProbeKind),
     Line(RunId, String, tokio::sync::oneshot::Receiver<()>),
 }
@@ -122,68 +122,68 @@ impl Jobs {
         }
     }
 
-    pub(super) fn start(&mut self, now: u64, job: Job) {
+    pub(super) fn start(&mut self, now: u64, job: Task) {
         let (work, longest) = match job {
-            Job::Load(source) => (Work::Load(source), 2_000),
-            Job::MissingAccounts { .. } => (Work::Accounts, 2_000),
-            Job::Stage { plan, .. } => (Work::Stage(plan), 3_000),
-            Job::Swap(swap) => {
+            Task::Load(source) => (Work::Load(source), 2_000),
+            Task::MissingAccounts { .. } => (Work::Accounts, 2_000),
+            Task::Stage { plan, .. } => (Work::Stage(plan), 3_000),
+            Task::Swap(swap) => {
                 self.judge_swap(&swap.plan, &swap.staged);
                 (Work::Swap(swap), 1_000)
             }
-            Job::PutBack { staged } => (Work::PutBack(staged), 1_000),
-            Job::Discard { staged, .. } => (Work::Discard(staged), 500),
-            Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
-            Job::StoreHolds { holds } => (Work::Store(holds), 500),
-            Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
-            Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
-            Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
-            Job::StoreMaintenance { maintenance } => (Work::StoreMaintenance(maintenance), 500),
-            Job::WriteStatusFiles { situations, .. } => (Work::StatusFiles(situations), 500),
-            Job::AskWhatUsersAreTold { question, .. } => (Work::WhatUsersAreTold(question), 2_000),
-            Job::StoreRunning { running } => {
+            Task::PutBack { staged } => (Work::PutBack(staged), 1_000),
+            Task::Discard { staged, .. } => (Work::Discard(staged), 500),
+            Task::Keep { plan, .. } => return self.disk.keep(&plan, false),
+            Task::StoreHolds { holds } => (Work::Store(holds), 500),
+            Task::StoreSchedule { .. } => (Work::StoreSchedule, 500),
+            Task::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
+            Task::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
+            Task::StoreMaintenance { maintenance } => (Work::StoreMaintenance(maintenance), 500),
+            Task::WriteStatusFiles { situations, .. } => (Work::StatusFiles(situations), 500),
+            Task::AskWhatUsersAreTold { question, .. } => (Work::WhatUsersAreTold(question), 2_000),
+            Task::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
             }
-            Job::Record { lines, .. } => (Work::Record(lines), 500),
-            Job::RecordExits { records, .. } => {
+            Task::Record { lines, .. } => (Work::Record(lines), 500),
+            Task::RecordExits { records, .. } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::RecordExits(records));
             }
-            Job::Prepare(starts) => {
+            Task::Prepare(starts) => {
                 for start in starts {
                     let pause = self.pause(3_000);
                     self.agenda.push(now + pause, Work::Prepare(start));
                 }
                 return;
             }
-            Job::Holder { run, .. } => (Work::Holder(run), 1_000),
-            Job::Addresses { .. } => (Work::Addresses, 1_000),
-            Job::LookAtListeners { looks, .. } => (Work::Listeners(looks), 1_000),
-            Job::Probe {
+            Task::Holder { run, .. } => (Work::Holder(run), 1_000),
+            Task::Addresses { .. } => (Work::Addresses, 1_000),
+            Task::LookAtListeners { looks, .. } => (Work::Listeners(looks), 1_000),
+            Task::Probe {
                 run,
                 probe,
                 timeout_ms,
                 ..
             } => (Work::Probe(run, probe), timeout_ms),
-            Job::AwaitLine {
+            Task::AwaitLine {
                 run,
                 pattern,
                 unwanted,
                 ..
             } => (Work::Line(run, pattern, unwanted), 20),
-            Job::Check { .. }
-            | Job::ShowPlan { .. }
-            | Job::Diff { .. }
-            | Job::CheckHost(_)
-            | Job::LookAtFiles(_) => return,
+            Task::Check { .. }
+            | Task::ShowPlan { .. }
+            | Task::Diff { .. }
+            | Task::CheckHost(_)
+            | Task::LookAtFiles(_) => return,
         };
         let pause = self.pause(longest);
         self.agenda.push(now + pause, work);
     }
 
     /// Looks at listeners; some listen late, or cannot be seen.
-    fn listeners(&mut self, now: u64, looks: Vec<Look>) -> Vec<Seen> {
+    fn listeners(&mut self, now: u64, looks: Vec<ListenCheck>) -> Vec<Seen> {
         let seen = looks.into_iter().map(|look| {
             let first = *self.looked_at.entry(look.run).or_insert(now);
             let is_late = now > first + LISTENS_LATE_MS;

@@ -1,7 +1,7 @@
 //! Invariants during a simulation: of files, of holds, and of how the daemon ends.
 
 use crate::control::{
-    input::Job,
+    input::Task,
     simulation::{run::Simulation, script::Op},
 };
 
@@ -22,8 +22,8 @@ impl Simulation {
     }
 
     /// Control may die while files are written or put in place, the worst moments for that.
-    pub(super) fn note_files(&mut self, job: &Job) {
-        if !matches!(job, Job::Stage { .. } | Job::Swap(_)) {
+    pub(super) fn note_files(&mut self, job: &Task) {
+        if !matches!(job, Task::Stage { .. } | Task::Swap(_)) {
             return;
         }
         if self.mortal && self.grim.percent(8) {

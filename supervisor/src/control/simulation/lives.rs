@@ -49,7 +49,7 @@ impl Simulation {
     pub(super) fn leave(&mut self, output: Output) {
         match output {
             Output::Keeper(request) => self.to_keeper.push_back(request),
-            Output::Job(job) => {
+            Output::Task(job) => {
                 self.show(&format!("-> job {}", words::of_job(&job)));
                 self.note_files(&job);
                 self.jobs.start(self.now, job);

@@ -2,7 +2,7 @@
 
 use keeper::message::Request;
 
-use crate::control::input::{Done, Job};
+use crate::control::input::{Done, Task};
 
 /// Longer descriptions are cut.
 const CHARACTERS_MAX: usize = 200;
@@ -34,41 +34,41 @@ pub(super) fn of_request(request: &Request) -> String {
     }
 }
 
-pub(super) fn of_job(job: &Job) -> String {
+pub(super) fn of_job(job: &Task) -> String {
     match job {
-        Job::Load(source) => cut(format!("load {source:?}")),
-        Job::Check { .. } => "check".to_owned(),
-        Job::ShowPlan { .. } => "show plan".to_owned(),
-        Job::Diff { .. } => "diff".to_owned(),
-        Job::MissingAccounts { .. } => "missing accounts".to_owned(),
-        Job::Stage { plan, rehearsal } => {
+        Task::Load(source) => cut(format!("load {source:?}")),
+        Task::Check { .. } => "check".to_owned(),
+        Task::ShowPlan { .. } => "show plan".to_owned(),
+        Task::Diff { .. } => "diff".to_owned(),
+        Task::MissingAccounts { .. } => "missing accounts".to_owned(),
+        Task::Stage { plan, rehearsal } => {
             format!("stage {:?}, rehearsal: {rehearsal}", plan.services.keys())
         }
-        Job::Swap(swap) => cut(format!("swap {:?}", swap.staged)),
-        Job::PutBack { staged } => cut(format!("put back {staged:?}")),
-        Job::Keep { .. } => "keep".to_owned(),
-        Job::Discard { .. } => "discard".to_owned(),
-        Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
-        Job::StoreSchedule { .. } => "store schedule".to_owned(),
-        Job::StoreOrder { service, order } => format!("store {} for {service}", order.id),
-        Job::ReadResult { service, id } => format!("read result of {id} by {service}"),
-        Job::Record { lines, .. } => format!("record {}", lines.len()),
-        Job::StoreRunning { .. } => "store what runs".to_owned(),
-        Job::AskWhatUsersAreTold { question, .. } => format!("question {question} to a server"),
-        Job::StoreMaintenance { .. } => "store maintenance".to_owned(),
-        Job::WriteStatusFiles { situations, .. } => format!("write status files {situations:?}"),
-        Job::RecordExits { records, .. } => format!("record {} ends", records.len()),
-        Job::Prepare(starts) => {
+        Task::Swap(swap) => cut(format!("swap {:?}", swap.staged)),
+        Task::PutBack { staged } => cut(format!("put back {staged:?}")),
+        Task::Keep { .. } => "keep".to_owned(),
+        Task::Discard { .. } => "discard".to_owned(),
+        Task::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
+        Task::StoreSchedule { .. } => "store schedule".to_owned(),
+        Task::StoreOrder { service, order } => format!("store {} for {service}", order.id),
+        Task::ReadResult { service, id } => format!("read result of {id} by {service}"),
+        Task::Record { lines, .. } => format!("record {}", lines.len()),
+        Task::StoreRunning { .. } => "store what runs".to_owned(),
+        Task::AskWhatUsersAreTold { question, .. } => format!("question {question} to a server"),
+        Task::StoreMaintenance { .. } => "store maintenance".to_owned(),
+        Task::WriteStatusFiles { situations, .. } => format!("write status files {situations:?}"),
+        Task::RecordExits { records, .. } => format!("record {} ends", records.len()),
+        Task::Prepare(starts) => {
             let runs: Vec<_> = starts.iter().map(|it| (it.run, &it.service.name)).collect();
             format!("prepare {runs:?}")
         }
-        Job::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
-        Job::CheckHost(_) => "watch".to_owned(),
-        Job::LookAtFiles(_) => "look at files".to_owned(),
-        Job::Addresses { wanted, .. } => format!("addresses {wanted:?}"),
-        Job::LookAtListeners { looks, .. } => format!("look at listeners {looks:?}"),
-        Job::Holder { run, .. } => format!("holder for {run:?}"),
-        Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
+        Task::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
+        Task::CheckHost(_) => "watch".to_owned(),
+        Task::LookAtFiles(_) => "look at files".to_owned(),
+        Task::Addresses { wanted, .. } => format!("addresses {wanted:?}"),
+        Task::LookAtListeners { looks, .. } => format!("look at listeners {looks:?}"),
+        Task::Holder { run, .. } => format!("holder for {run:?}"),
+        Task::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
     }
 }
 

@@ -1,11 +1,12 @@
-//! `ctl reexec`: hands everything over to another control process, or goes on if that one fails.
+//! `ctl reexec`: hands everything over to another control process, or continues if that one fails.
 //!
-//! Owner: how far that is, and what came meanwhile. It is asked for, then a moment is waited until
-//! nothing is under way that the other could not know of, then the keeper is asked for the other.
-//! From that word on this process is frozen, so that the two never act at once: it changes nothing,
-//! holds back what comes, answers questions from memory, and new clients wait in the backlog.
-//! Either the keeper ends this process, or says that the other has failed; then all that was held
-//! back is handled as if it came now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
+//! Owns the progress of the replacement, and the inputs that arrive meanwhile. A client asks for
+//! the replacement; this process waits a moment until nothing is under way that a successor could
+//! not know of, and then asks the keeper for the successor. From that request on this process is
+//! frozen, so that the two never act at once: it changes nothing, holds back inputs, answers
+//! queries from memory, and new clients wait in the backlog. Either the keeper ends this process,
+//! or reports that the successor has failed; then all held-back inputs are handled as if they came
+//! now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
 
 use std::collections::VecDeque;
 

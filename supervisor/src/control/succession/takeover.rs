@@ -1,10 +1,10 @@
 //! The takeover from the previous control process: the plan, the records of services, the runs. All
 //! of them come from the keeper.
 //!
-//! Owner of nothing: what is taken over goes into the [`Context`]; in which order the components
-//! take over theirs is said in `router/takeover.rs`. Invariant: each run that the engine's records
-//! name is known afterwards, started anew, or given up, so no service waits for a run that nobody
-//! has.
+//! Owns nothing: plan, records and runs go into the [`Context`]; `router/takeover.rs` has the order
+//! in which the components take over their parts. Invariant: each run that the engine's records
+//! name is known afterwards, started anew, or given up, so no service waits for a run that does not
+//! exist.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::{
     ask::Peer,
     control::{
-        Context, Job,
+        Context, Task,
         holds::Holds,
         operations::{
             Kind, Operations,
@@ -158,7 +158,7 @@ impl Work {
         let service = cx.name(pending.job).to_owned();
         let order = pending.order.clone();
         self.pending = Some(pending);
-        cx.job(Job::StoreOrder { service, order });
+        cx.queue_task(Task::StoreOrder { service, order });
     }
 
     /// The request is on the disk, or is not: now the engine, or nothing.

@@ -10,7 +10,7 @@ use safe_path::Dir;
 use crate::{
     aside,
     control::{
-        Context, Job,
+        Context, Task,
         api::metrics::Metrics,
         input::Done,
         operations::{
@@ -90,7 +90,7 @@ impl Work {
                 metrics.work_ends(job, done, took);
             }
             let service = cx.name(job).to_owned();
-            cx.job(Job::ReadResult { service, id });
+            cx.queue_task(Task::ReadResult { service, id });
         }
     }
 

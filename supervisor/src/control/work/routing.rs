@@ -10,7 +10,7 @@ use crate::{
     control::{
         Control,
         api::requests::Change,
-        operations::{Kind, Look, admission::Intent, result::Read, targets},
+        operations::{JudgeScope, Kind, admission::Intent, result::Read, targets},
         record_keys::Key,
         work::{
             leases,
@@ -174,6 +174,6 @@ impl Control {
     pub(in crate::control) fn result_read(&mut self, id: &str, read: Read) {
         self.work
             .result_read(&mut self.cx, &mut self.operations, id, read);
-        self.judge_operations(Look::One(id));
+        self.judge_operations(JudgeScope::One(id));
     }
 }

@@ -1,4 +1,4 @@
-//! Files that programs write themselves.
+//! Log files that programs write themselves.
 
 use std::os::unix::fs::symlink;
 
@@ -14,7 +14,7 @@ fn files(dir: &Path, patterns: &[&str], lines: usize, follow: bool) -> Query {
     query
 }
 
-/// Texts by file name.
+/// The lines of a query, each with the name of its file.
 async fn named(query: Query) -> Vec<String> {
     let mut stream = serve(query).await;
     let mut lines = Vec::new();
@@ -134,13 +134,14 @@ async fn following_goes_over_renaming_truncation_and_new_files() {
     expect("a.log:0").await;
     append(&a, "1\n");
     expect("a.log:1").await;
-    // Renamed, under the pattern still, and written to until the program opens it anew.
+    // The renamed file still matches the pattern, and the program writes to it until it opens a new
+    // one.
     fs::rename(&a, tmp.path().join("a-1.log")).unwrap();
     append(&tmp.path().join("a-1.log"), "2\n");
     append(&a, "3 and more\n");
     expect("a.log:2").await;
     expect("a.log:3 and more").await;
-    // Truncated in place, and shorter than before: all that can be told.
+    // The file is truncated in place: only its smaller size shows that.
     File::create(&a).unwrap();
     append(&a, "4\n");
     expect("a.log:4").await;
@@ -168,7 +169,7 @@ async fn a_file_that_was_renamed_meanwhile_is_read_to_its_end_first() {
     assert_eq!(named(query).await, ["a.log:2", "a.log:3"]);
 }
 
-/// What an account put beside the supervisor's own logs while the directory was its own.
+/// Links that an account put beside the supervisor's logs while it owned the directory.
 #[tokio::test]
 async fn a_log_that_is_a_link_or_has_another_name_is_not_shown() {
     let tmp = TempDir::new().unwrap();

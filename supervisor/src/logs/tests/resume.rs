@@ -1,4 +1,4 @@
-//! Going on behind a line that was read before.
+//! Resuming after a line that was read before.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn after(cursor: &str, dir: &Path, follow: bool) -> Query {
 #[tokio::test]
 async fn after_each_line_the_rest_comes_whatever_became_of_the_files() {
     let tmp = TempDir::new().unwrap();
-    // Equal stamps all over, and equal lines too.
+    // Many lines have equal stamps, and some are equal.
     let text = |range: std::ops::Range<u32>| {
         range
             .map(|n| format!("{STAMP}1.000000Z {}\n", n / 2))
@@ -29,13 +29,13 @@ async fn after_each_line_the_rest_comes_whatever_became_of_the_files() {
     for change in 0..3 {
         match change {
             1 => {
-                // Rotated meanwhile.
+                // The log is rotated meanwhile.
                 let name = "2026-11-22T23-30-00.000000Z.log";
                 fs::rename(tmp.path().join(CURRENT), tmp.path().join(name)).unwrap();
                 fs::write(tmp.path().join(CURRENT), "").unwrap();
             }
             2 => {
-                // And compressed.
+                // The rotated files are compressed too.
                 for n in ["00-00", "00-01", "30-00"] {
                     let path = tmp.path().join(format!("2026-11-22T23-{n}.000000Z.log"));
                     let packed = zstd::encode_all(&fs::read(&path).unwrap()[..], 3).unwrap();
@@ -51,8 +51,8 @@ async fn after_each_line_the_rest_comes_whatever_became_of_the_files() {
                 .iter()
                 .map(|line| format!("s:{}", line.text))
                 .collect();
-            // The stamps are later than the rotation of the first two, which no real log's are; so
-            // only the last file is found by its stamp once it is compressed.
+            // The stamps are later than the rotation of the first two files, unlike in a real log.
+            // So once the files are compressed, only the last is found by its stamp.
             if change < 2 || at >= 8 {
                 assert_eq!(rest, wanted, "after line {at}, change {change}");
             }
@@ -72,7 +72,7 @@ async fn a_line_whose_file_is_gone_leaves_a_marked_gap() {
     let rest = all(serve(after(&first.cursor, tmp.path(), false)).await).await;
     assert!(rest[0].contains("lines may be missing"), "{rest:?}");
     assert_eq!(rest[1..], ["s:2", "s:3"]);
-    // Nor is another file taken for it that has its inode.
+    // Another file with the same inode is not taken for the lost one either.
     let other = first.cursor.replace('~', "~f");
     let rest = all(serve(after(&other, tmp.path(), false)).await).await;
     assert!(rest[0].contains("lines may be missing"), "{rest:?}");

@@ -1,10 +1,10 @@
-//! By time and by pattern, over plain, rotated and compressed files.
+//! Searches by time and by pattern, over plain, rotated and compressed files.
 
 use super::*;
 
 const MINUTE: &str = "2026-11-22T23:";
 
-/// One line a second, from 23:00:00 on.
+/// One line per second, from 23:00:00 on.
 fn lines(seconds: std::ops::Range<usize>) -> String {
     seconds.map(|n| format!("{}line {n}\n", stamp(n))).collect()
 }
@@ -13,7 +13,7 @@ fn stamp(second: usize) -> String {
     format!("{MINUTE}{:02}:{:02}.000000Z ", second / 60, second % 60)
 }
 
-/// Name of the file that was rotated at that second.
+/// Name of the file that was rotated in this second.
 fn name(second: usize) -> String {
     format!(
         "2026-11-22T23-{:02}-{:02}.500000Z.log",
@@ -29,7 +29,7 @@ fn pack(path: &Path) {
     fs::remove_file(path).unwrap();
 }
 
-/// 3600 lines: 900 in each of two compressed files, one plain one and `current`.
+/// 3600 lines: 900 each in two compressed files, in a plain one and in `current`.
 fn hour() -> TempDir {
     let tmp = TempDir::new().unwrap();
     for end in [900, 1800, 2700] {
@@ -116,7 +116,7 @@ fn a_range_at_the_end_of_a_large_file_is_found_without_reading_it() {
     let tmp = TempDir::new().unwrap();
     let path = tmp.path().join(CURRENT);
     let file = File::create(&path).unwrap();
-    // Ten gigabytes without a block on disk: reading them would take seconds, and find no line end.
+    // Ten gigabytes of a sparse file: a backward read would take seconds and find no line end.
     let begin: u64 = 10 << 30;
     let head = lines(0..10);
     std::os::unix::fs::FileExt::write_all_at(&file, head.as_bytes(), 0).unwrap();
@@ -152,7 +152,7 @@ fn a_search_stops_when_its_turn_is_over_and_goes_on() {
             }
         };
         assert_eq!(line.text, "line 5");
-        // Backward, all of it had to be read; forward, next to nothing.
+        // A backward search reads the whole file, a forward search next to nothing.
         assert_eq!(
             turns >= text.len() / (2 << 20),
             lines.is_some(),
@@ -250,7 +250,8 @@ async fn files_that_go_or_are_compressed_while_they_are_read_are_no_error() {
     for n in 0..1850 {
         assert_eq!(next_of(&mut source).unwrap().text, format!("line {n}"));
     }
-    // It is open as a plain file and goes on as a compressed one; then the rest is rotated as well.
+    // The source has the file open as a plain file and continues in the compressed one; then
+    // `current` is rotated too.
     pack(&plain);
     for n in 1850..2750 {
         assert_eq!(next_of(&mut source).unwrap().text, format!("line {n}"));

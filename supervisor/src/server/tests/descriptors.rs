@@ -1,5 +1,5 @@
-//! Clients that send descriptors whose closing takes as long as they like, on a socket where the
-//! kernel lets them (before Linux 6.16).
+//! Clients that send descriptors whose closing takes arbitrarily long, on a socket where the kernel
+//! allows that (before Linux 6.16).
 
 use std::{
     io::{ErrorKind as Io, IoSlice, Read, Write},
@@ -20,7 +20,8 @@ use super::*;
 
 const REQUEST: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
-/// A socket, and its server on a thread of its own, which may hang without the test.
+/// A socket with a server on a thread of its own, so that a hang of the server does not hang the
+/// test.
 struct Apart {
     dir: tempfile::TempDir,
     listener: StdListener,
@@ -33,10 +34,10 @@ impl Apart {
         Self { dir, listener }
     }
 
-    /// Serves who has connected and who will. To be called once the attacker has given its copy of
-    /// a descriptor up: whoever closes the last one waits.
+    /// Serves present and later clients. The attacker must have closed its copy of a descriptor
+    /// before, because the last close is the one that waits.
     ///
-    /// Returns how many descriptors are not closed yet.
+    /// Returns the number of descriptors that are not closed yet.
     fn serve(&self, who: Who) -> watch::Receiver<usize> {
         let (sender, unclosed) = watch::channel(0);
         let listener = self.listener.try_clone().unwrap();
@@ -76,8 +77,8 @@ impl Apart {
     }
 }
 
-/// Sends these bytes and, with them, a connection whose closing waits for the peer that is
-/// returned to read, or to go.
+/// Sends these bytes with a connection whose closing waits until the returned peer reads or goes
+/// away.
 #[expect(clippy::disallowed_methods, reason = "a literal address")]
 fn send_lingering(stream: &StdStream, bytes: &[u8], flags: SendFlags) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -98,7 +99,7 @@ fn send_lingering(stream: &StdStream, bytes: &[u8], flags: SendFlags) -> TcpStre
     assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
     let sent = sendmsg(stream, &[IoSlice::new(bytes)], &mut control, flags);
     if sent.is_err() {
-        // Else the test would wait for itself.
+        // Otherwise the test's own close would wait.
         set_socket_linger(&ours, None).unwrap();
     }
     sent.unwrap();
@@ -138,7 +139,7 @@ fn descriptors_with_an_urgent_byte_hold_nobody_up() {
 fn descriptors_that_nobody_has_read_hold_nobody_up() {
     let server = Apart::bind();
     let mut attacker = server.connect();
-    // The server takes 8 KiB, answers, and never reads what comes behind.
+    // The server takes 8 KiB, answers, and never reads the rest.
     let long = format!("{REQUEST}{}", " ".repeat(8 << 10));
     attacker.write_all(long.as_bytes()).unwrap();
     let _peer = send_lingering(&attacker, b"x", SendFlags::empty());

@@ -1,4 +1,4 @@
-//! Clients that are slow, broken, many, or mean it.
+//! Clients that are slow, broken, numerous or malicious.
 
 use super::*;
 
@@ -55,7 +55,7 @@ async fn a_client_that_never_finishes_its_headers_is_hung_up_on() {
         ..Limits::REAL
     };
     let server = Server::start(ROOT, limits);
-    // Nothing at all; half of a head; one whole request and then nothing.
+    // No bytes; half of a head; a whole request and then nothing.
     for sent in [
         "",
         "GET /healthz HT",

@@ -184,7 +184,7 @@ async fn a_loop_that_does_not_answer_or_is_gone_is_told_apart() {
     let error = server.get("/healthz").await.error(503);
     assert_eq!(error.kind, ErrorKind::Busy);
     assert!(error.message.contains("did not answer"), "{error:?}");
-    // The first ask still stands in the queue, which has room for one.
+    // The first request still stands in the queue, which has room for one.
     let error = server.get("/v1/services").await.error(503);
     assert!(error.message.contains("too many requests"), "{error:?}");
     assert!(to_loop.recv().await.is_some());

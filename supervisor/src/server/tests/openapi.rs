@@ -1,4 +1,5 @@
-//! Writes `api/openapi.json` from the types and the routes, and holds the file to them.
+//! Generates `api/openapi.json` from the types and the routes, and compares the file with the
+//! result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ use super::super::{
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/openapi.json");
-/// Set to have the file written.
+/// Environment variable that makes the test rewrite the file.
 const UPDATE: &str = "UPDATE_OPENAPI";
 
 /// Gathers operations and the schemas that they use.
@@ -50,12 +51,12 @@ impl Document {
         json!({ "application/json": { "schema": self.replies.subschema_for::<T>() } })
     }
 
-    /// One JSON value a line: what is described is a line.
+    /// The content of a stream with one JSON value per line; the schema describes a line.
     fn lines<T: JsonSchema>(&mut self) -> Value {
         json!({ "application/x-ndjson": { "schema": self.replies.subschema_for::<T>() } })
     }
 
-    /// The keys of a query.
+    /// The parameters of a query.
     fn query<T: JsonSchema>(&mut self) -> Vec<Value> {
         let schema = self.requests.root_schema_for::<T>().to_value();
         let keys = schema["properties"]
@@ -74,7 +75,7 @@ impl Document {
         keys.into_iter().map(parameter).collect()
     }
 
-    /// One operation; `route` is as in the table of routes.
+    /// Adds an operation; `route` is as in the table of routes.
     fn add(&mut self, route: (&str, &str), say: (&str, &str), query: Vec<Value>, content: Value) {
         let (method, path) = route;
         let (id, summary) = say;
@@ -299,7 +300,7 @@ fn the_file_is_what_the_types_say() {
     );
 }
 
-/// `METHOD path` of every operation of the file.
+/// `METHOD path` of every operation in the file.
 fn described() -> BTreeSet<String> {
     let file: Value = serde_json::from_str(DOCUMENT).unwrap();
     let paths = file["paths"].as_object().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Which callers may make which requests.
 
 use super::*;
 
@@ -95,7 +95,7 @@ async fn strangers_take_no_places() {
         admin_reserve: 0,
         ..Limits::REAL
     };
-    // Only the admin's end of the connection has a name.
+    // Only the admin's end of the connection has a name, which tells the two callers apart.
     let by_turns: Who = |stream| match stream.peer_addr()?.as_pathname() {
         Some(_) => ADMIN(stream),
         None => STRANGER(stream),

@@ -1,4 +1,4 @@
-//! Nothing that is there changes before all is checked, and owners only at a start.
+//! Existing files change only after every check has passed, and owners change only at a start.
 
 use std::{cell::Cell, collections::BTreeMap, path::Path};
 
@@ -17,7 +17,7 @@ const WANTED: &str = "[[directories]]\npath = 'DIR/theirs'\nuser = '1'\ngroup = 
                       [[files]]\npath = 'DIR/ours/conf'\ncontent = 'new'\n\
                       [[files]]\npath = 'DIR/ours/mode'\ncontent = 'same'\nmode = '0600'\n";
 
-/// Owner, mode, time and content of all that is there, by path.
+/// Owner, mode, time and content of every file, by path.
 fn everything(dir: &Path) -> BTreeMap<PathBuf, String> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -27,7 +27,7 @@ fn everything(dir: &Path) -> BTreeMap<PathBuf, String> {
             all.extend(everything(&path));
         }
         let content = fs::read_to_string(&path).unwrap_or_default();
-        // The time of a directory tells that candidates were there.
+        // The time of a directory would only show that candidates were there.
         let changed = (!it.is_dir()).then(|| it.modified().unwrap());
         let ids = (it.uid(), it.gid(), it.mode(), it.ino());
         all.insert(path, format!("{ids:?} {changed:?} {content}"));
@@ -123,7 +123,8 @@ fn a_swap_that_fails_puts_modes_back() {
     assert!(!world.at("ours/conf").exists());
 }
 
-/// The next start finishes what was begun, or takes it back, as its plan says.
+/// After an interruption the next start finishes the change of owners, or takes it back, as its
+/// plan says.
 #[test]
 fn an_interruption_is_made_up_for_by_the_next_start() {
     let Some(mut world) = world(WANTED) else {
@@ -144,7 +145,8 @@ fn an_interruption_is_made_up_for_by_the_next_start() {
     assert_eq!(stage(&world.plan).owners["app"].len(), 1);
     world.start();
     assert_eq!(world.uids("theirs"), [DAEMON; 6]);
-    // Back by a plan that has the former account, though the directory itself never changed.
+    // A plan with the former account takes the change back, though the directory itself never
+    // changed.
     owned(&world.at("theirs"), NOBODY);
     (0..6).for_each(|number| owned(&world.at("theirs").join(number.to_string()), NOBODY));
     interrupt(&world);
@@ -176,7 +178,7 @@ fn what_another_run_has_keeps_its_owner_until_that_has_gone() {
     assert_eq!(world.look("theirs"), "d 750 1:1");
 }
 
-/// Nobody's directory is given to one who would be at the mercy of another account.
+/// No directory is given to an account that another account could then attack.
 #[test]
 fn a_directory_in_a_third_account_s_is_refused_before_anything() {
     let text = "[[directories]]\npath = 'DIR/theirs/data'\nuser = '1'\ngroup = '1'\n";
@@ -198,7 +200,7 @@ fn a_directory_in_a_third_account_s_is_refused_before_anything() {
     assert_eq!(world.look("theirs/data"), "d 755 65534:65534");
 }
 
-/// A file in an account's own directory waits for the directory, and is written when that is done.
+/// A file in a directory that changes its owner is written after the directory has its owner.
 #[test]
 fn a_file_in_a_directory_that_changes_hands_is_written_at_the_start() {
     let text = "[[directories]]\npath = 'DIR/theirs'\nmode = '0700'\nrecursive = true\n\

@@ -1,8 +1,8 @@
-//! The child that the benchmark has supervised: it says when it came to life, and does one thing.
+//! The child that the benchmark has supervised: records its start, and does one thing.
 //!
-//! `benchchild RECORDS ID MODE`. On start it appends `ID PID NANOSECONDS` (`CLOCK_MONOTONIC`) to
-//! the file RECORDS by one write, so that a latency ends when the child runs and not when the
-//! benchmark looks. MODE is one of:
+//! `benchchild RECORDS ID MODE`. On start the child appends `ID PID NANOSECONDS`
+//! (`CLOCK_MONOTONIC`) to the file RECORDS by one write, so that a latency ends when the child runs
+//! and not when the benchmark looks. MODE is one of:
 //!
 //! * `sleep`: nothing, until a signal ends it;
 //! * `exit`: exits 1 at once;
@@ -47,7 +47,7 @@ fn live(records: &str, id: &str, mode: &str) -> io::Result<ExitCode> {
     match mode.split(':').collect::<Vec<_>>().as_slice() {
         ["exit"] => return Ok(ExitCode::FAILURE),
         ["lines", fifo, count, length, block] => {
-            // Opening waits for a writer.
+            // Opening the FIFO waits for a writer.
             drop(OpenOptions::new().read(true).open(fifo)?);
             write_lines(number(count)?, number(length)?, number(block)?)?;
         }
@@ -62,7 +62,7 @@ fn number(text: &str) -> io::Result<usize> {
     text.parse().map_err(io::Error::other)
 }
 
-/// `0000000007 xxxx…`, as many of them in each write as fit a block.
+/// Writes lines `0000000007 xxxx…`, as many in each write as fit a block.
 fn write_lines(count: usize, length: usize, block: usize) -> io::Result<()> {
     let per_write = (block / length).max(1);
     let filling = "x".repeat(length.saturating_sub(12));
@@ -74,7 +74,8 @@ fn write_lines(count: usize, length: usize, block: usize) -> io::Result<()> {
         for line in next..count.min(next + per_write) {
             writeln!(buffer, "{line:010} {filling}")?;
         }
-        // As a program does that does its own buffering: std's would cut at its own size.
+        // A plain write, as by a program that buffers itself: std's buffer would cut at its own
+        // size.
         let mut rest = buffer.as_slice();
         while !rest.is_empty() {
             let written = nix::unistd::write(&out, rest)?;

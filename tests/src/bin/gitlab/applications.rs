@@ -28,7 +28,7 @@ const SCOPES: [&str; 9] = [
     "sudo",
 ];
 
-/// Who asks, by any of the ways that the API takes.
+/// The access of the caller's token, sent by any of the ways that the API takes.
 pub(crate) fn caller(gitlab: &Gitlab, headers: &HeaderMap, query: &str) -> Option<Access> {
     let query = web::form(query);
     let bearer = web::text(headers, "authorization")
@@ -40,7 +40,8 @@ pub(crate) fn caller(gitlab: &Gitlab, headers: &HeaderMap, query: &str) -> Optio
     gitlab.known().tokens.get(token).cloned()
 }
 
-/// 401, 403 for a scope that is too small, 403 for one who is no administrator: in GitLab's order.
+/// 401, 403 for a scope that is too small, 403 for a user who is no administrator: in GitLab's
+/// order.
 fn admin(gitlab: &Gitlab, headers: &HeaderMap, writes: bool) -> Result<(), Box<Response>> {
     let Some(access) = caller(gitlab, headers, "") else {
         return Err(Box::new(web::message(
@@ -134,7 +135,8 @@ pub(crate) async fn create(
         return web::refusal(StatusCode::BAD_REQUEST, wrong);
     }
     let mut known = gitlab.known();
-    // Like GitLab's, it takes no `trusted`: that is a tick in the admin area.
+    // Like GitLab's API, this API takes no `trusted`: an administrator ticks that in the admin
+    // area.
     let application = known.add(Application {
         id: 0,
         uid: String::new(),

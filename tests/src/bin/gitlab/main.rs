@@ -1,8 +1,8 @@
 //! A stand-in for a GitLab server: the parts that signing on with GitLab and authorizing it need.
 //!
 //! Purpose: tests of `ctl gitlab authorize` and of the browser's way through both servers, where no
-//! GitLab is installed. It keeps the contract of GitLab's REST API for instance-wide OAuth
-//! applications and of its `OAuth2` provider, with the same refusals; it has no projects.
+//! GitLab is installed. The stand-in keeps the contract of GitLab's REST API for instance-wide
+//! OAuth applications and of its `OAuth2` provider, with the same refusals; there are no projects.
 //!
 //! ```text
 //! gitlab --listen ADDRESS:PORT
@@ -29,8 +29,8 @@
 //! | `GET, POST /oauth/authorize` | page with two forms (Authorize; Deny has `_method=delete`), each with `authenticity_token` |
 //! | `POST /oauth/token` | a code once, with the client's secret |
 //!
-//! Its own address, for redirects and for the check of `Origin`, is what `Host` and
-//! `X-Forwarded-Proto` say, as with GitLab behind a proxy. SIGTERM ends it.
+//! The stand-in's own address, for redirects and for the check of `Origin`, is what `Host` and
+//! `X-Forwarded-Proto` say, as with GitLab behind a proxy. SIGTERM ends the stand-in.
 
 mod applications;
 mod oauth;

@@ -22,7 +22,7 @@ const UNKNOWN_CLIENT: &str = "Client authentication failed due to unknown client
 const BAD_GRANT: &str = "The provided authorization grant is invalid, expired, revoked, does not match the \
      redirection URI used in the authorization request, or was issued to another client.";
 
-/// `GET /oauth/authorize`: sends to the sign-in, or asks whether to allow.
+/// `GET /oauth/authorize`: sends the browser to the sign-in, or asks the user whether to allow.
 pub(crate) async fn ask(
     State(gitlab): State<Arc<Gitlab>>,
     headers: HeaderMap,
@@ -44,8 +44,8 @@ pub(crate) async fn ask(
     pages::with_cookie(&headers, &id, answer)
 }
 
-/// Name of the application if the request is in order. A redirect URI that is not the
-/// application's is never redirected to.
+/// Name of the application if the request is in order. The browser is never redirected to a URI
+/// that is not the application's.
 fn request(gitlab: &Gitlab, fields: &Fields) -> Result<String, Box<Response>> {
     let page = |status, text: &str| {
         Box::new(pages::page(

@@ -1,4 +1,4 @@
-//! The browser's side: session, sign-in, and what the pages look like.
+//! The browser's side: session, sign-in, and the HTML of the pages.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::{
 
 const COOKIE: &str = "_gitlab_session";
 
-/// The browser's session, a new one if it has none, and its cookie's value.
+/// The session of the browser, and the value of its cookie; a browser without a session gets a new
+/// one.
 pub(crate) fn session(gitlab: &Gitlab, headers: &HeaderMap) -> (String, Session) {
     let mut known = gitlab.known();
     if let Some(id) = web::cookie(headers, COOKIE)
@@ -32,7 +33,7 @@ pub(crate) fn session(gitlab: &Gitlab, headers: &HeaderMap) -> (String, Session)
     (id, session)
 }
 
-/// Keeps what has changed in it.
+/// Stores a changed session.
 pub(crate) fn keep(gitlab: &Gitlab, id: &str, session: Session) {
     gitlab.known().sessions.insert(id.to_owned(), session);
 }
@@ -51,14 +52,15 @@ pub(crate) fn with_cookie(headers: &HeaderMap, id: &str, mut answer: Response) -
     answer
 }
 
-/// Whether the form came from this server's own page: token and, where it is told, origin.
+/// Whether the form came from this server's own page: compares the token and, if the browser sent
+/// one, the origin.
 pub(crate) fn genuine(headers: &HeaderMap, session: &Session, fields: &Fields) -> bool {
     let origin = web::text(headers, "origin");
     web::field(fields, "authenticity_token") == session.csrf
         && origin.is_none_or(|origin| origin == web::own_url(headers))
 }
 
-/// 422, what Rails says to a form from elsewhere.
+/// 422, as Rails answers a form from elsewhere.
 pub(crate) fn forged() -> Response {
     page(
         StatusCode::UNPROCESSABLE_ENTITY,
@@ -76,7 +78,7 @@ pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {
     (status, Html(html)).into_response()
 }
 
-/// For text and attributes of HTML.
+/// Escapes text for HTML and its attributes.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 /// How long a code may be redeemed, as with GitLab.
 const CODE_LIFE: Duration = Duration::from_secs(600);
 
-/// A user: name, id, whether it is an administrator.
+/// A user of the instance.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct User {
     /// `username` of the API.
     pub(crate) name: &'static str,
     /// `id` of the API, which Mattermost keeps as the account's auth data.
     pub(crate) id: u64,
-    /// May use the API of applications.
+    /// Whether the user may use the API of applications.
     pub(crate) admin: bool,
 }
 
@@ -45,13 +45,13 @@ pub(crate) struct Application {
     pub(crate) id: u64,
     /// `application_id`, the client's id.
     pub(crate) uid: String,
-    /// Its name.
+    /// Name of the application.
     pub(crate) name: String,
     /// The client's secret.
     pub(crate) secret: String,
-    /// Redirect URIs, parted by white space.
+    /// Redirect URIs, separated by white space.
     pub(crate) redirect_uri: String,
-    /// Scopes, parted by spaces.
+    /// Scopes, separated by spaces.
     pub(crate) scopes: String,
     /// Whether the client can keep a secret.
     pub(crate) confidential: bool,
@@ -63,7 +63,7 @@ impl Application {
         self.redirect_uri.split_whitespace().any(|own| own == uri)
     }
 
-    /// As lists show it: without the secret.
+    /// The application as lists show it: without the secret.
     pub(crate) fn shown(&self) -> Value {
         json!({
             "id": self.id, "application_id": self.uid, "application_name": self.name,
@@ -71,7 +71,7 @@ impl Application {
         })
     }
 
-    /// As it is told once.
+    /// The application as its creation and a renewal show it: with the secret.
     pub(crate) fn shown_with_secret(&self) -> Value {
         let mut shown = self.shown();
         shown["secret"] = self.secret.clone().into();
@@ -102,7 +102,7 @@ impl Application {
 pub(crate) struct Grant {
     /// The application's uid.
     pub(crate) client: String,
-    /// Where the code went; the client repeats it.
+    /// Redirect URI to which the code went; the client repeats this URI.
     pub(crate) redirect_uri: String,
     /// Scopes that the user has allowed.
     pub(crate) scope: String,
@@ -116,7 +116,7 @@ pub(crate) struct Grant {
 pub(crate) struct Access {
     /// Owner of the token.
     pub(crate) user: User,
-    /// Scopes, parted by spaces.
+    /// Scopes, separated by spaces.
     pub(crate) scopes: String,
 }
 
@@ -131,22 +131,22 @@ pub(crate) struct Session {
     pub(crate) return_to: Option<String>,
 }
 
-/// Everything that changes.
+/// All state that changes.
 #[derive(Default)]
 pub(crate) struct Known {
     next: u64,
-    /// By number.
+    /// Applications by number.
     pub(crate) applications: BTreeMap<u64, Application>,
-    /// By code.
+    /// Grants by code.
     grants: BTreeMap<String, Grant>,
-    /// By token.
+    /// Accesses by token.
     pub(crate) tokens: BTreeMap<String, Access>,
-    /// By cookie.
+    /// Sessions by cookie.
     pub(crate) sessions: BTreeMap<String, Session>,
 }
 
 impl Known {
-    /// Keeps a new application and gives it number, id and secret.
+    /// Adds a new application and gives it number, id and secret.
     pub(crate) fn add(&mut self, mut application: Application) -> Application {
         self.next += 1;
         application.id = self.next;
@@ -164,7 +164,7 @@ impl Known {
             .find(|application| application.uid == uid)
     }
 
-    /// A code for what a user has allowed.
+    /// Makes a code for what a user has allowed.
     pub(crate) fn grant(&mut self, client: &str, uri: &str, scope: &str, user: User) -> String {
         let code = random_hex(32);
         let grant = Grant {
@@ -185,15 +185,15 @@ impl Known {
     }
 }
 
-/// The server.
+/// Settings and state of the server.
 pub(crate) struct Gitlab {
     known: Mutex<Known>,
     data: Option<PathBuf>,
     /// Password of the users in the browser.
     pub(crate) password: String,
-    /// How many rows a page has; none: all.
+    /// Rows of a page; `None` for all.
     pub(crate) page: Option<usize>,
-    /// No `renew-secret`.
+    /// Whether `renew-secret` is missing, as in older releases.
     pub(crate) old: bool,
 }
 
@@ -231,14 +231,14 @@ impl Gitlab {
         })
     }
 
-    /// What is known at this moment.
+    /// Locks the state.
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         self.known
             .lock()
             .expect("nothing panics while it holds this")
     }
 
-    /// Writes applications and tokens, where they are to be kept.
+    /// Writes applications and tokens, if a directory is given.
     pub(crate) fn keep(&self, known: &Known) {
         let Some(data) = &self.data else { return };
         let applications: Vec<Value> = known.applications.values().map(Application::kept).collect();
@@ -284,12 +284,12 @@ fn read_state(known: &mut Known, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// As GitLab makes them since 16.
+/// A secret in the form that GitLab has used since 16.
 pub(crate) fn new_secret() -> String {
     format!("gloas-{}", random_hex(32))
 }
 
-/// That many random bytes, as hex.
+/// Random bytes, as hex.
 pub(crate) fn random_hex(bytes: usize) -> String {
     use std::fmt::Write as _;
     let mut buffer = vec![0; bytes];

@@ -1,4 +1,4 @@
-//! Forms, cookies, own address: what the handlers read of a request.
+//! Reads requests (forms, cookies, the server's own address), and makes common answers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// Fields of a form or query, the last one of a name wins, as in Rails.
+/// Fields of a form or query; the last field of a name wins, as in Rails.
 pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Reads `a=b&c=d`.
@@ -19,7 +19,7 @@ pub(crate) fn form(text: &str) -> Fields {
         .collect()
 }
 
-/// Reads a body as a form or, where it says so, as JSON.
+/// Reads a body as JSON if its type says so, else as a form.
 pub(crate) fn body(headers: &HeaderMap, body: &str) -> Fields {
     let json = text(headers, header::CONTENT_TYPE.as_str())
         .is_some_and(|kind| kind.starts_with("application/json"));
@@ -38,7 +38,7 @@ pub(crate) fn body(headers: &HeaderMap, body: &str) -> Fields {
         .collect()
 }
 
-/// A field, empty if it is not there.
+/// A field; empty if it is missing.
 pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
     fields.get(name).map_or("", String::as_str)
 }
@@ -48,7 +48,7 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A cookie.
+/// The value of a cookie.
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut pairs = text(headers, "cookie")?
         .split(';')
@@ -56,7 +56,7 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     pairs.find(|(own, _)| *own == name).map(|(_, value)| value)
 }
 
-/// `https://gitlab.example.com`, as the browser sees this server.
+/// This server's address as the browser sees it, such as `https://gitlab.example.com`.
 pub(crate) fn own_url(headers: &HeaderMap) -> String {
     let scheme = text(headers, "x-forwarded-proto").unwrap_or("http");
     let host = text(headers, "host").unwrap_or("localhost");
@@ -68,17 +68,17 @@ pub(crate) fn refusal(status: StatusCode, body: Value) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// `{"message": "401 Unauthorized"}`.
+/// A refusal with a message, such as `{"message": "401 Unauthorized"}`.
 pub(crate) fn message(status: StatusCode, text: &str) -> Response {
     refusal(status, json!({ "message": text }))
 }
 
-/// 302.
+/// A redirect by 302.
 pub(crate) fn found(to: &str) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, to.to_owned())]).into_response()
 }
 
-/// The URI with more in its query.
+/// The URI with these pairs in its query, except those without a value.
 pub(crate) fn with_query(uri: &str, pairs: &[(&str, &str)]) -> String {
     let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
     let query: String = form_urlencoded::Serializer::new(String::new())

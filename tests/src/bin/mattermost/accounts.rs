@@ -6,17 +6,17 @@ use crate::{
     users::{Arrival, Session, User},
 };
 
-/// As long as Mattermost's own.
+/// Length of an id, as Mattermost's own.
 const ID_LENGTH: usize = 26;
 const COLUMNS: &str = "id, username, email, auth_service, roles";
-/// The first account is the administrator's, whoever it is.
+/// The first account becomes the administrator's.
 const INSERT: &str = "INSERT INTO users (id, username, email, auth_service, auth_data, roles) \
      VALUES ($1, $2, $3, $4, $5, \
      CASE WHEN EXISTS (SELECT FROM users) THEN 'system_user' ELSE 'system_admin system_user' END) \
      RETURNING id, username, email, auth_service, roles";
 
 impl Database {
-    /// Finds or makes the account of somebody whom GitLab vouches for, and begins a session.
+    /// Finds or makes the account of a person whom GitLab vouches for, and begins a session.
     pub(crate) async fn sign_on(&self, arrival: &Arrival) -> Result<Session, String> {
         let guard = self.client().await;
         let client = guard.as_ref().ok_or("no connection")?;
@@ -83,7 +83,7 @@ impl Database {
         Ok(rows.iter().map(user).collect())
     }
 
-    /// Whose session it is.
+    /// The account whose session has this token.
     pub(crate) async fn user_of(&self, token: &str) -> Result<Option<User>, String> {
         let guard = self.client().await;
         let client = guard.as_ref().ok_or("no connection")?;

@@ -1,7 +1,7 @@
 //! Notifications that are batched per person, in memory alone: a stop of the server loses them.
 //!
-//! A task looks at the batches every `EmailBatchingInterval`. A person without a preference, and
-//! nobody has one here, gets one mail a quarter of an hour after the first mention.
+//! A task looks at the batches every `EmailBatchingInterval`. Nobody has a preference here, so each
+//! person gets one mail a quarter of an hour after the first mention.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 use crate::{http::Server, mail};
 
 const SECTION: &str = "EmailSettings";
-/// From the first mention to the mail.
+/// Time from the first mention to the mail.
 const USUAL_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// The waiting notifications.
@@ -23,7 +23,7 @@ pub(crate) struct Batches(Mutex<Waiting>);
 struct Waiting {
     /// Notifications not yet sorted by address: at most `EmailBatchingBufferSize`.
     new: Vec<(String, Mention)>,
-    /// By address, at least one each.
+    /// Notifications by address; each address has at least one.
     pending: BTreeMap<String, Vec<Mention>>,
 }
 
@@ -33,8 +33,8 @@ struct Mention {
 }
 
 impl Batches {
-    /// Adds a notification. Answers false if it must be mailed at once, because batching is off or
-    /// too many wait.
+    /// Adds a notification. Returns false if the caller must mail it at once, because batching is
+    /// off or too many wait.
     pub(crate) fn add(&self, server: &Server, address: &str, message: &str) -> bool {
         if !is_on(server) {
             return false;
@@ -53,7 +53,7 @@ impl Batches {
         true
     }
 
-    /// What has waited long enough, by address.
+    /// Takes out the notifications of every address that has waited long enough.
     fn ripe(&self, wait: Duration) -> Vec<(String, Vec<String>)> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Waiting { new, pending } = &mut *waiting;
@@ -72,7 +72,7 @@ impl Batches {
     }
 }
 
-/// Mails what has waited, as long as the server lives.
+/// Mails the batches that have waited long enough, as long as the server lives.
 pub(crate) async fn run(server: Arc<Server>) {
     if !is_on(&server) {
         return;

@@ -1,8 +1,8 @@
-//! Where the configuration comes from: `--config`, else `MM_CONFIG`, else `config.json`, and
-//! variables over it.
+//! Sources of the configuration: the file of `--config`, else of `MM_CONFIG`, else `config.json`,
+//! and the variables over it.
 //!
-//! The file is made, with mode 0600, if it is missing, and is written at the first load even when
-//! every setting comes by environment; values of variables never reach it.
+//! A missing file is made, with mode 0600, and is written at the first load even when every setting
+//! comes by environment; values of variables never reach the file.
 
 use std::{
     fs,
@@ -20,12 +20,12 @@ pub(crate) struct Config {
     live: Value,
 }
 
-/// Why there is no configuration.
+/// Why no configuration could be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadError {
-    /// Said on stderr; the exit code is 1.
+    /// Message for stderr; the exit code is 1.
     Plain(String),
-    /// A Go panic; the exit code is 2.
+    /// Message of a Go panic; the exit code is 2.
     Panic(String),
 }
 
@@ -64,12 +64,12 @@ impl Config {
         Ok(config)
     }
 
-    /// Everything, as it is live.
+    /// The whole configuration in effect.
     pub(crate) fn all(&self) -> &Value {
         &self.live
     }
 
-    /// A text setting; empty if it is not one.
+    /// A text setting; empty if the setting is no text.
     pub(crate) fn text(&self, section: &str, key: &str) -> &str {
         self.live[section][key].as_str().unwrap_or("")
     }
@@ -87,7 +87,7 @@ impl Config {
     }
 }
 
-/// What the server corrects by itself after every load.
+/// Corrections that the server itself makes after every load.
 fn fix(config: &mut Value) {
     let site = config["ServiceSettings"]["SiteURL"].as_str().unwrap_or("");
     let site = site.trim_end_matches('/').to_owned();
@@ -98,7 +98,7 @@ fn fix(config: &mut Value) {
     }
 }
 
-/// A relative path is looked for as `config/NAME` near the working directory, then near the binary.
+/// Looks for a relative path as `config/NAME` near the working directory, then near the binary.
 fn find(source: &Path) -> PathBuf {
     if source.is_absolute() {
         return source.to_owned();

@@ -9,17 +9,17 @@ use crate::{log::Log, moods::Moods};
 
 /// Longest wait for one connection or one ping, as in the real server.
 const PING_LIMIT: Duration = Duration::from_secs(10);
-/// Oldest `PostgreSQL` that is accepted, as `server_version_num` says it.
+/// Oldest `PostgreSQL` that the server accepts, as a `server_version_num`.
 const OLDEST: i32 = 140_000;
 
-/// One database, with at most one connection.
+/// A database, with at most one connection.
 pub(crate) struct Database {
     source: String,
     client: Mutex<Option<Client>>,
 }
 
 impl Database {
-    /// Knows where the database is; does not connect.
+    /// Keeps the address of the database; does not connect.
     pub(crate) fn new(source: &str) -> Self {
         Self {
             source: source.to_owned(),
@@ -27,7 +27,7 @@ impl Database {
         }
     }
 
-    /// Tries until the database answers, or says why it has given up.
+    /// Tries until the database answers; an error after the last try.
     pub(crate) async fn wait(&self, moods: &Moods, log: &Log, name: &str) -> Result<(), String> {
         let mut last = String::new();
         for attempt in 1..=moods.db_retries.max(1) {
@@ -88,7 +88,7 @@ impl Database {
         }
     }
 
-    /// The connection, renewed if it has broken; nothing if there is none to be had.
+    /// The connection, renewed if it has broken; `None` if the database cannot be reached.
     pub(crate) async fn client(&self) -> MutexGuard<'_, Option<Client>> {
         let mut guard = self.client.lock().await;
         if guard.as_ref().is_none_or(Client::is_closed) {
@@ -97,7 +97,7 @@ impl Database {
         guard
     }
 
-    /// Keeps a message that came over a websocket.
+    /// Stores a message that came over a websocket.
     pub(crate) async fn keep_frame(&self, message: &str) -> Result<(), String> {
         let guard = self.client.lock().await;
         let client = guard.as_ref().ok_or("no connection")?;
@@ -138,14 +138,14 @@ impl Database {
             .map_err(|_| "connection timed out".to_owned())?
             .map_err(words)?;
         tokio::spawn(async move {
-            // Its end is seen as `is_closed` at the next use.
+            // The end of the connection shows as `is_closed` at the next use.
             let _ = connection.await;
         });
         Ok(client)
     }
 }
 
-/// The error with what caused it, which is the part that helps.
+/// The error with its causes, which are the part that helps.
 pub(crate) fn words(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -156,7 +156,7 @@ pub(crate) fn words(error: impl std::error::Error) -> String {
     text
 }
 
-/// Leaves out what only Go's driver knows.
+/// Leaves out the parameters that only Go's driver knows.
 fn without_pq_words(source: &str) -> String {
     const ONLY_PQ: &str = "binary_parameters=";
     if let Some((address, query)) = source.split_once('?') {

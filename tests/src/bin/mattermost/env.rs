@@ -1,8 +1,8 @@
 //! How `MM_…` variables override the configuration: the server's exact rule.
 //!
 //! A name is upper-cased, loses `MM_`, and is split at the first `_` at each level; each part must
-//! equal an upper-cased field name. A leaf takes the value whatever follows its name. What does not
-//! parse, and what does not exist, is ignored without a word.
+//! equal an upper-cased field name. A leaf takes the value whatever follows its name. The server
+//! silently ignores a value that does not parse and a name that does not exist.
 
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ fn reaches(name: &str, path: &[&str]) -> bool {
     })
 }
 
-/// The value, or nothing if the text is to be ignored.
+/// The value; `None` if the server ignores the text.
 fn parse(setting: &Setting, text: &str) -> Result<Option<Value>, Panic> {
     Ok(match setting.kind {
         Kind::Text => Some(Value::String(text.to_owned())),

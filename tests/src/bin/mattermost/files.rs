@@ -1,5 +1,5 @@
-//! `/api/v4/files`: uploads and downloads, stored below `FileSettings.Directory`. Nobody is asked
-//! who they are; a file is the whole body of the request, its name is in the query.
+//! `/api/v4/files`: uploads and downloads, stored below `FileSettings.Directory`. No session is
+//! needed; a file is the whole body of the request, and its name is in the query.
 
 use std::{
     collections::HashMap,
@@ -24,10 +24,10 @@ use crate::{
     schema::random_text,
 };
 
-/// As long as Mattermost's own.
+/// Length of an id, as Mattermost's own.
 const ID_LENGTH: usize = 26;
 
-/// Why an upload is not kept.
+/// Why an upload is not stored.
 enum Trouble {
     TooLarge,
     /// The body ended too soon, or the disk refused.
@@ -84,7 +84,7 @@ pub(crate) async fn download(
     }
 }
 
-/// Writes the body as it comes; what is not whole does not stay.
+/// Writes the body as it comes; removes a file that is not whole.
 async fn store(server: &Server, id: &str, body: Body) -> Result<u64, Trouble> {
     let broken = |error: &dyn std::error::Error| Trouble::Broken(error.to_string());
     let path = path(server, id).ok_or_else(|| Trouble::Broken("no such name".to_owned()))?;
@@ -115,7 +115,7 @@ async fn write(path: &FilePath, body: Body, limit: u64) -> Result<u64, Trouble> 
     Ok(size)
 }
 
-/// Ids are letters and digits, so that none leads elsewhere.
+/// The path of a file. Ids are letters and digits, so that no id leads elsewhere.
 fn path(server: &Server, id: &str) -> Option<PathBuf> {
     let directory = FilePath::new(server.config.text("FileSettings", "Directory"));
     let plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! What the server answers, over TCP and over the local-mode socket.
+//! Routes and answers of the server, over TCP and over the local-mode socket.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,23 +24,23 @@ use crate::{
     posts, users, websocket,
 };
 
-/// What the handlers look at.
+/// State that all handlers share.
 pub(crate) struct Server {
-    /// Its settings.
+    /// The settings.
     pub(crate) config: Config,
-    /// Its database.
+    /// The database.
     pub(crate) database: Database,
-    /// How it misbehaves.
+    /// The misbehaviour that was asked for.
     pub(crate) moods: Moods,
-    /// Where it says what happens.
+    /// The log.
     pub(crate) log: Log,
-    /// Sign-ons on their way.
+    /// Sign-ons that have begun.
     pub(crate) states: States,
     /// Notifications that wait.
     pub(crate) batches: Batches,
 }
 
-/// Everything that anybody may ask.
+/// Routes of the TCP port, open to everybody.
 pub(crate) fn public(server: Arc<Server>) -> Router {
     let config = get(|| async {
         (
@@ -63,7 +63,7 @@ pub(crate) fn local(server: Arc<Server>) -> Router {
     whole(routes.route("/api/v4/config", config), server)
 }
 
-/// With what is done about every request: a line in the log.
+/// Adds the log of requests and the version header to all routes.
 fn whole(routes: Router<Arc<Server>>, server: Arc<Server>) -> Router {
     let log = middleware::from_fn_with_state(Arc::clone(&server), log_request);
     routes.layer(log).with_state(server)
@@ -85,7 +85,7 @@ async fn log_request(State(server): State<Arc<Server>>, request: Request, next: 
     response
 }
 
-/// The server's way to say no.
+/// An error answer in the server's form.
 pub(crate) fn refused(status: StatusCode, id: &str, message: &str) -> Response {
     let body = json!({"id": id, "message": message, "status_code": status.as_u16()});
     (status, Json(body)).into_response()

@@ -1,4 +1,5 @@
-//! From exec to exit: load, wait for the database, migrate, listen, be ready, stop.
+//! The life of the server from exec to exit: load, wait for the database, migrate, listen, be
+//! ready, stop.
 
 use std::{
     fs::Permissions,
@@ -26,9 +27,9 @@ use crate::{
     signals::{self, Stop},
 };
 
-/// A server that is up for less than this may take up to the rest of it to stop.
+/// A server that has been up for less than this may take up to the rest of this time to stop.
 const RESTLESS: Duration = Duration::from_secs(15);
-/// Shortest time to stop, in which open requests are answered.
+/// Shortest time to stop, in which the server answers open requests.
 const DRAIN: Duration = Duration::from_millis(40);
 
 /// `mattermost server`.
@@ -141,7 +142,7 @@ async fn open_store(
     database.prepare(moods, log, note).await
 }
 
-/// Listens, is ready, and stops when asked.
+/// Listens, reports readiness, and stops when asked.
 async fn answer(server: Arc<Server>, started: Instant) -> ExitCode {
     let log = &server.log;
     log.info("Starting Server...", &[]);
@@ -191,7 +192,8 @@ async fn answer(server: Arc<Server>, started: Instant) -> ExitCode {
             &[("error", &error.to_string())],
         );
     }
-    // The real one's jobs watcher sleeps this long at the start, and a stop waits for it.
+    // The real server's jobs watcher sleeps for a time like this at the start, and a stop waits for
+    // it.
     let nap = RESTLESS.mul_f64(f64::from(schema::random_bytes(1)[0]) / 255.0);
     stop.asked().await;
     log.info("Stopping Server...", &[]);
@@ -215,7 +217,7 @@ async fn answer(server: Arc<Server>, started: Instant) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// `:8065` is every address of both families.
+/// Binds an address; `:8065` is every address of both families.
 async fn bind(address: &str) -> std::io::Result<TcpListener> {
     let Some(port) = address.strip_prefix(':') else {
         return TcpListener::bind(address).await;
@@ -232,7 +234,7 @@ async fn bind(address: &str) -> std::io::Result<TcpListener> {
     }
 }
 
-/// A stale socket is replaced; trouble here does not stop the server.
+/// Serves the local-mode socket. A stale socket is replaced; a failure does not stop the server.
 fn serve_locally(
     path: &PathBuf,
     server: &Arc<Server>,

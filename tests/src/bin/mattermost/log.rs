@@ -1,4 +1,4 @@
-//! The server's log: JSON or plain lines on stdout, and a file if one is asked for.
+//! The server's log: JSON or plain lines on stdout, and a file if the settings ask for a file.
 
 use std::{
     fs::{File, OpenOptions},
@@ -20,7 +20,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// As the configuration says. A file that cannot be opened is told on stderr and done without.
+    /// Opens the log as the configuration says. A log file that cannot be opened is reported on
+    /// stderr, and the server runs without it.
     pub(crate) fn new(config: &Config) -> Self {
         let file = if config.flag("LogSettings", "EnableFile") {
             let place = match config.text("LogSettings", "FileLocation") {
@@ -48,24 +49,24 @@ impl Log {
         }
     }
 
-    /// A line of detail.
+    /// Writes a line of level `debug`, if the console has that level.
     pub(crate) fn debug(&self, message: &str, fields: &[(&str, &str)]) {
         if self.debug {
             self.line("debug", message, fields);
         }
     }
 
-    /// A line of news.
+    /// Writes a line of level `info`.
     pub(crate) fn info(&self, message: &str, fields: &[(&str, &str)]) {
         self.line("info", message, fields);
     }
 
-    /// A line of what may become trouble.
+    /// Writes a line of level `warn`.
     pub(crate) fn warn(&self, message: &str, fields: &[(&str, &str)]) {
         self.line("warn", message, fields);
     }
 
-    /// A line of trouble.
+    /// Writes a line of level `error`.
     pub(crate) fn error(&self, message: &str, fields: &[(&str, &str)]) {
         self.line("error", message, fields);
     }
@@ -75,7 +76,7 @@ impl Log {
             .strftime("%Y-%m-%d %H:%M:%S%.3f Z")
             .to_string();
         let json = json_line(&stamp, level, message, fields);
-        // One write a line, so that lines of several writers do not mix.
+        // One write per line, so that lines of several writers do not mix.
         if self.console {
             let text = if self.console_json {
                 json.clone()

@@ -1,6 +1,6 @@
-//! What the server mails, and what it says when that fails: the console's test, a welcome,
-//! notifications of who is mentioned by name. Nobody is ever online here, and nobody has chosen to
-//! get no mail.
+//! The server's mails, and its messages when a mail fails: the console's test, a welcome, and
+//! notifications of people who are mentioned by name. Nobody is ever online here, and nobody has
+//! chosen to get no mail.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::{
 
 const SECTION: &str = "EmailSettings";
 
-/// At the start, where notifications by mail are on: whether there is a mail server. It delays
-/// nothing.
+/// Tests the connection to the mail server at the start, where notifications by mail are on. The
+/// start does not wait for the test.
 pub(crate) async fn test(server: &Server) {
     if !notifies(server) {
         return;
@@ -36,8 +36,7 @@ pub(crate) async fn test(server: &Server) {
     }
 }
 
-/// `POST /api/v4/email/test`: mail to the administrator who asks, whether notifications are on or
-/// not.
+/// `POST /api/v4/email/test`: mail to the administrator who asks, even if notifications are off.
 pub(crate) async fn try_out(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     let Some(user) = users::signed_in(&server, &headers).await else {
         return users::expired();
@@ -63,7 +62,7 @@ pub(crate) async fn try_out(State(server): State<Arc<Server>>, headers: HeaderMa
     }
 }
 
-/// The mail that a new user gets.
+/// Sends the mail that a new user gets.
 pub(crate) async fn welcome(server: &Server, address: &str) {
     if !notifies(server) {
         return;
@@ -76,7 +75,7 @@ pub(crate) async fn welcome(server: &Server, address: &str) {
     }
 }
 
-/// Tells everybody whom a message mentions as `@name`: at once, or by and by where mail is batched.
+/// Notifies everybody whom a message mentions as `@name`: at once, or later where mail is batched.
 pub(crate) async fn mentioned(server: &Server, message: &str) {
     if !notifies(server) {
         return;
@@ -99,7 +98,7 @@ pub(crate) async fn mentioned(server: &Server, message: &str) {
     }
 }
 
-/// One mail for all that somebody was mentioned in.
+/// Sends one mail for all mentions of a person.
 pub(crate) async fn batched(server: &Server, address: &str, messages: &[String]) {
     let (site, count) = (site_name(server), messages.len());
     let many = if count == 1 { "" } else { "s" };

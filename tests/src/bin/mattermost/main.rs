@@ -1,15 +1,15 @@
 //! A stand-in for the Mattermost server, for tests and for trying things out where there is none.
 //!
-//! It keeps the contract between a Mattermost server and the machine it runs on: where its settings
-//! come from, how it waits for and uses `PostgreSQL`, when it is ready, what its health checks say,
-//! how it stops. It copies the bad habits too: it persists its configuration at the first start
-//! even when everything comes by environment, ignores misspelled settings, notices a port in use
-//! only after the database work is done, says that it is well while its database is gone, takes up
-//! to 15 s to stop when it has just started, and dies of SIGHUP.
+//! The stand-in keeps the contract between a Mattermost server and the machine it runs on: where
+//! its settings come from, how it waits for and uses `PostgreSQL`, when it is ready, what its
+//! health checks say, how it stops. The stand-in copies the bad habits too: it persists its
+//! configuration at the first start even when everything comes by environment, ignores misspelled
+//! settings, notices a port in use only after the database work is done, says that it is well while
+//! its database is gone, takes up to 15 s to stop when it has just started, and dies of SIGHUP.
 //!
-//! Misbehaviour can be asked for by environment variables named `STANDIN_…`; see [`moods`]. It is
-//! not a chat: there are users, who sign up by email or sign on with GitLab, messages and files,
-//! and no teams or channels.
+//! Environment variables named `STANDIN_…` ask for misbehaviour; see [`moods`]. The stand-in is not
+//! a chat: there are users, who sign up by email or sign on with GitLab, messages and files, and no
+//! teams or channels.
 
 mod accounts;
 mod batching;
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // The real one's words, by which one learns whether it knows an option.
+            // The real server's words, by which a caller learns whether the server knows an option.
             if let Some(ContextValue::String(flag)) = error
                 .get(ContextKind::InvalidArg)
                 .filter(|_| error.kind() == ErrorKind::UnknownArgument)
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// As the real one prints it; no configuration and no database are looked at.
+/// Prints the version as the real server does, without reading configuration or database.
 fn print_version() {
     println!("Version: {}", release::version());
     println!("Build Number: standin");

@@ -1,27 +1,27 @@
-//! A mail as the mail server gets it.
+//! A mail in the form in which the mail server gets it.
 
 use crate::schema::random_text;
 
-/// One mail to one person.
+/// A mail to one person.
 pub(crate) struct Message<'m> {
-    /// Of the sender.
+    /// Display name of the sender.
     pub(crate) name: &'m str,
-    /// Of the sender.
+    /// Address of the sender.
     pub(crate) from: &'m str,
-    /// Empty: none.
+    /// Address for replies; empty if there is none.
     pub(crate) reply_to: &'m str,
-    /// What the server calls itself.
+    /// Host name of the server, for the Message-ID.
     pub(crate) host: &'m str,
-    /// Whom it is for.
+    /// Address of the recipient.
     pub(crate) to: &'m str,
-    /// What it is about.
+    /// Subject of the mail.
     pub(crate) subject: &'m str,
-    /// Lines of text.
+    /// Body of the mail, as lines of text.
     pub(crate) body: &'m str,
 }
 
 impl Message<'_> {
-    /// Headers, and the text twice: plain, and as HTML.
+    /// Headers, and the body twice: plain, and as HTML.
     pub(crate) fn text(&self) -> String {
         let now = jiff::Timestamp::now();
         let date = now.strftime("%a, %d %b %Y %H:%M:%S +0000");

@@ -1,7 +1,7 @@
-//! The tables, made under a lock as the real server makes them.
+//! Makes the tables under a lock, as the real server does.
 //!
-//! The lock is a row that expires by itself; a server that is killed in mid-migration leaves it,
-//! and the next start waits until it has expired.
+//! The lock is a row that expires by itself; a server that is killed in the middle of a migration
+//! leaves the row, and the next start waits until the row has expired.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use tokio_postgres::{Client, Error};
 
 use crate::{log::Log, moods::Moods, release};
 
-/// The migration since which a message that does not say what it answers is refused.
+/// The migration since which the table refuses a message without `rootid`.
 pub(crate) const POSTS_ROOTID: i64 = 7;
-/// What stands before the name of each file.
+/// Prefix of each migration's file name.
 const FOLDER: &str = "migrations/postgres/";
-/// How long a migration takes, unless it is said.
+/// Duration of a migration, unless `STANDIN_MIGRATE_MS` is set.
 const USUAL: Duration = Duration::from_millis(20);
 
-/// File and SQL of every migration, oldest first. One whose file's name is overwritten is not
-/// carried.
+/// File and SQL of every migration, oldest first. A release does not carry a migration whose file
+/// name is overwritten.
 static ALL: &[(&str, &str)] = &[
     (
         "migrations/postgres/000001_create_systems.up.sql",
@@ -64,7 +64,7 @@ struct Migration {
 }
 
 fn all() -> impl Iterator<Item = Migration> {
-    // Not constants: the bytes of the file count.
+    // No constants: the bytes in the program's file count.
     std::hint::black_box(ALL).iter().filter_map(|(file, sql)| {
         let file = file.strip_prefix(FOLDER)?.strip_suffix(".up.sql")?;
         let (number, name) = file.split_once('_')?;
@@ -78,12 +78,12 @@ pub(crate) fn newest() -> i64 {
     all().last().map_or(0, |migration| migration.number)
 }
 
-/// Whether this release has the migration of that number.
+/// Whether this release carries the migration of that number.
 pub(crate) fn carried(number: i64) -> bool {
     all().any(|migration| migration.number == number)
 }
 
-/// Applies what is missing.
+/// Applies the migrations that are missing.
 pub(crate) async fn apply(client: &Client, moods: &Moods, log: &Log) -> Result<(), Error> {
     if !release::has_numbered_migrations() {
         return raise_version(client).await;
@@ -120,7 +120,8 @@ pub(crate) async fn apply(client: &Client, moods: &Moods, log: &Log) -> Result<(
     Ok(())
 }
 
-/// As releases before the numbered migrations: the tables, and the version in the table of systems.
+/// Migrates as releases before the numbered migrations do: makes the tables, and puts the version
+/// into the table of systems.
 async fn raise_version(client: &Client) -> Result<(), Error> {
     for migration in all() {
         client.batch_execute(migration.sql).await?;
@@ -143,7 +144,7 @@ async fn take_lock(client: &Client, moods: &Moods, log: &Log) -> Result<(), Erro
     Ok(())
 }
 
-/// Takes the lock if it is free or has expired; `ours` says that we have it already.
+/// Takes the lock if it is free or has expired; `ours` says that this process has the lock already.
 async fn extend_lock(client: &Client, moods: &Moods, ours: bool) -> Result<bool, Error> {
     let life = i64::try_from(moods.lock.as_millis()).unwrap_or(15_000);
     let query = "INSERT INTO db_lock AS held (id, expireat) \
@@ -153,7 +154,7 @@ async fn extend_lock(client: &Client, moods: &Moods, ours: bool) -> Result<bool,
     Ok(client.execute(query, &[&life, &ours]).await? == 1)
 }
 
-/// Passes time as a long migration would, keeping the lock.
+/// Passes time as a long migration would, and keeps the lock.
 async fn sleep_under_lock(client: &Client, moods: &Moods, time: Duration) -> Result<(), Error> {
     let mut left = time;
     while !left.is_zero() {

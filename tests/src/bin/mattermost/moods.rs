@@ -19,41 +19,41 @@
 
 use std::{path::PathBuf, time::Duration};
 
-/// All of the table, read once.
+/// The values of this table, read once.
 #[derive(Clone, Debug)]
 pub(crate) struct Moods {
     /// Tries until the database counts as away.
     pub(crate) db_retries: u32,
-    /// Between two of them.
+    /// Pause between two tries.
     pub(crate) db_pause: Duration,
-    /// Exit code when it stays away.
+    /// Exit code when the database stays away.
     pub(crate) db_exit: u8,
     /// Life of the migration lock.
     pub(crate) lock: Duration,
-    /// How long migrations take at every start.
+    /// Duration of the migrations at every start.
     pub(crate) migrate: Option<Duration>,
-    /// From a failed bind to the exit.
+    /// Time from a failed bind to the exit.
     pub(crate) bind_fail: Duration,
-    /// Never ready.
+    /// Whether the server never becomes ready.
     pub(crate) hang: bool,
-    /// No notice of SIGTERM and SIGINT.
+    /// Whether the server ignores SIGTERM and SIGINT.
     pub(crate) ignore_term: bool,
     /// Fixed time to stop.
     pub(crate) stop: Option<Duration>,
     /// How long batched notifications wait.
     pub(crate) batch: Option<Duration>,
-    /// Exit at once.
+    /// Exit code of a crash at the start.
     pub(crate) crash_at_start: Option<u8>,
-    /// Panic later.
+    /// Time until a panic.
     pub(crate) crash_after: Option<Duration>,
     constant: Mood,
     file: Option<PathBuf>,
 }
 
-/// What the pings answer.
+/// The answers of the pings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// The truth.
+    /// The true state.
     Well,
     /// The ping with status fails.
     Unhealthy,
@@ -89,7 +89,7 @@ impl Moods {
         }
     }
 
-    /// The mood of this moment: the worse of the constant one and the file's.
+    /// The mood of this moment: the worse of the constant mood and the file's.
     pub(crate) fn now(&self) -> Mood {
         let text = self
             .file

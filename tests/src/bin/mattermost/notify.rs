@@ -1,12 +1,13 @@
-//! Says `READY=1` to whoever started the server.
+//! Reports readiness to the service manager.
 
 use std::os::{
     linux::net::SocketAddrExt,
     unix::net::{SocketAddr, UnixDatagram},
 };
 
-/// Sends `READY=1` to `NOTIFY_SOCKET`, a path or (with a leading `@`) an abstract name. Nothing
-/// else is ever sent: no STOPPING, no STATUS, no WATCHDOG. Without the variable it does nothing.
+/// Sends `READY=1` to `NOTIFY_SOCKET`, a path or (with a leading `@`) an abstract name; does
+/// nothing without the variable. The server sends nothing else: no STOPPING, no STATUS, no
+/// WATCHDOG.
 pub(crate) fn ready() -> std::io::Result<()> {
     let Some(name) = std::env::var_os("NOTIFY_SOCKET") else {
         return Ok(());

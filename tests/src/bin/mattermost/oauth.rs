@@ -1,8 +1,9 @@
 //! Signing on with GitLab: the authorization code flow from Mattermost's side.
 //!
-//! The browser is sent to `GitLabSettings.AuthEndpoint` with a state that is bound to a cookie;
-//! what it brings back is exchanged at `TokenEndpoint` for a token, which asks `UserAPIEndpoint`
-//! who it is. The stand-in does this in every edition, as releases before 11 did.
+//! The server sends the browser to `GitLabSettings.AuthEndpoint` with a state that is bound to a
+//! cookie. The server exchanges the code that the browser brings back for a token at
+//! `TokenEndpoint`, and asks `UserAPIEndpoint` with this token who the user is. The stand-in does
+//! this in every edition, as releases before 11 did.
 
 use std::{
     collections::HashMap,
@@ -24,11 +25,11 @@ use crate::{
     users::{self, Arrival},
 };
 
-/// Binds a state to the browser that began with it.
+/// Cookie that binds a state to the browser that began with it.
 const COOKIE: &str = "MMOAUTH";
 /// How long a sign-on may take, as in the real server.
 const STATE_LIFE: Duration = Duration::from_secs(30 * 60);
-/// Sign-ons on their way; the oldest is forgotten beyond that.
+/// Sign-ons that may be on their way; beyond that, the oldest is forgotten.
 const STATES_MAX: usize = 1000;
 
 /// Sign-ons that have begun: each state with its cookie's value. A state serves once.
@@ -50,7 +51,7 @@ impl States {
         state
     }
 
-    /// Whether it is one of ours and this browser's.
+    /// Whether the state is known, not too old and this browser's; spends the state.
     fn take(&self, state: &str, cookie: Option<&str>) -> bool {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((wanted, born)) = states.remove(state) else {
@@ -110,7 +111,7 @@ pub(crate) async fn complete(
         return refused(StatusCode::BAD_REQUEST, "Invalid state token.");
     }
     let (code, uri) = (given("code").to_owned(), redirect_uri(&server, &service));
-    // The client blocks; it has a time limit of its own.
+    // The client blocks, and has a time limit of its own.
     let asked = tokio::task::spawn_blocking(move || provider::identify(&provider, &code, &uri));
     let arrival = match asked.await {
         Ok(Ok(arrival)) => arrival,
@@ -155,7 +156,7 @@ async fn sign_on(server: &Server, headers: &HeaderMap, arrival: &Arrival) -> Res
     answer
 }
 
-/// The same for signing up and signing in, as with the real server.
+/// The redirect URI of both signing up and signing in, as with the real server.
 fn redirect_uri(server: &Server, service: &str) -> String {
     format!("{}/signup/{service}/complete", site_url(server))
 }
@@ -175,7 +176,7 @@ fn unsupported() -> Response {
     )
 }
 
-/// The page that says why it went wrong.
+/// The page that says why the sign-on failed.
 fn refused(status: StatusCode, message: &str) -> Response {
     let text = format!(
         "<!doctype html>\n<html lang=\"en\"><head><title>Error</title></head><body><p>{message}</p></body></html>\n"

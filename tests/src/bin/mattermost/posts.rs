@@ -1,4 +1,4 @@
-//! `/api/v4/posts`: messages, kept in the database. Nobody is asked who they are.
+//! `/api/v4/posts`: messages, stored in the database. No session is needed.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
     schema::random_text,
 };
 
-/// As long as Mattermost's own.
+/// Length of an id, as Mattermost's own.
 const ID_LENGTH: usize = 26;
 
 /// `POST /api/v4/posts`.
@@ -48,7 +48,7 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
 }
 
 impl Database {
-    /// Keeps a message, as the schema of this release has it, and gives its id.
+    /// Stores a message as this release's schema has it, and returns the message's id.
     async fn add_post(&self, message: &str) -> Result<String, String> {
         let guard = self.client().await;
         let client = guard.as_ref().ok_or("no connection")?;

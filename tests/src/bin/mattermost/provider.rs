@@ -1,4 +1,4 @@
-//! GitLab, as the settings name it, and what the server itself asks it.
+//! GitLab, as the settings name it, and the server's own requests to it.
 //!
 //! Authorities for TLS are the system's own, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name,
 //! as with a program in Go.
@@ -11,34 +11,34 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::{config::Config, users::Arrival};
 
-/// One question.
+/// Time limit of one request.
 const LIMIT: Duration = Duration::from_secs(30);
 const SECTION: &str = "GitLabSettings";
 
-/// What `GitLabSettings` say.
+/// The values of `GitLabSettings`.
 pub(crate) struct Provider {
     /// The application's id.
     pub(crate) id: String,
     secret: String,
-    /// What is asked for.
+    /// Scope that the application asks for.
     pub(crate) scope: String,
-    /// Where the browser goes.
+    /// Address to which the browser is sent.
     pub(crate) auth_endpoint: String,
     token_endpoint: String,
     user_endpoint: String,
 }
 
-/// Why nobody could be signed on.
+/// Why nobody was signed on.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// For the browser.
+    /// Message for the browser.
     pub(crate) message: &'static str,
-    /// For the log; no secret is in it.
+    /// Detail for the log, without any secret.
     pub(crate) detail: String,
 }
 
 impl Provider {
-    /// Nothing if this service is unknown or not enabled.
+    /// The provider of a service; `None` if the service is unknown or not enabled.
     pub(crate) fn of(config: &Config, service: &str) -> Option<Self> {
         if service != "gitlab" || !config.flag(SECTION, "Enable") {
             return None;
@@ -55,7 +55,7 @@ impl Provider {
     }
 }
 
-/// Exchanges the code for a token, and asks whose it is. Blocks.
+/// Exchanges the code for a token, and asks whose token it is. Blocks.
 pub(crate) fn identify(provider: &Provider, code: &str, uri: &str) -> Result<Arrival, Failure> {
     let agent = agent();
     let token = token(&agent, provider, code, uri)?;

@@ -1,11 +1,11 @@
-//! Values that the server does not start with, from `ranges.tsv`.
+//! Values with which the server does not start, from `ranges.tsv`.
 
 use serde_json::Value;
 
-/// A line a setting; the table says what its columns mean.
+/// One setting per line; the table says what its columns mean.
 const TABLE: &str = include_str!("ranges.tsv");
 
-/// The first setting that is out of range, in the server's words.
+/// Checks every setting; the error names the first that is out of range, in the server's words.
 pub(crate) fn check(config: &Value) -> Result<(), String> {
     batching(config)?;
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
@@ -22,7 +22,8 @@ pub(crate) fn check(config: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Batches are kept in memory by one server, and lead to its address.
+/// Batching needs a site URL, to which the mails lead, and no cluster, since one server keeps the
+/// batches in its memory.
 fn batching(config: &Value) -> Result<(), String> {
     let on = |section: &str, key: &str| config[section][key].as_bool() == Some(true);
     if !on("EmailSettings", "EnableEmailBatching") {

@@ -27,12 +27,12 @@ pub(crate) enum Kind {
     Structures,
 }
 
-/// One setting.
+/// A setting of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// Field names from the outside in: `["SqlSettings", "DataSource"]`.
     pub(crate) path: Vec<&'static str>,
-    /// Its type.
+    /// The type of the setting.
     pub(crate) kind: Kind,
     default: &'static str,
 }
@@ -100,7 +100,7 @@ fn default_value(setting: &Setting) -> Value {
     })
 }
 
-/// Lower-case letters and digits from the kernel's random source.
+/// Random lower-case letters and digits.
 pub(crate) fn random_text(length: usize) -> String {
     const ALPHABET: &[u8] = b"abcdefghijkmnopqrstuvwxyz2345678";
     random_bytes(length)
@@ -109,7 +109,8 @@ pub(crate) fn random_text(length: usize) -> String {
         .collect()
 }
 
-/// From the kernel's random source; zeroes where it cannot be read, which is fit for a stand-in.
+/// Bytes from the kernel's random source; zeroes if the source cannot be read, which is fit for a
+/// stand-in.
 pub(crate) fn random_bytes(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     let source = std::fs::File::open("/dev/urandom");

@@ -1,8 +1,4 @@
-//! What signals do, as in the real server.
-//!
-//! Until [`Stop::listen`] is called SIGTERM and SIGINT kill at once, as they do before the server
-//! is ready. SIGHUP is never touched: it kills. SIGUSR1 and SIGUSR2 do nothing, and SIGQUIT writes
-//! a dump and aborts.
+//! Effects of signals, as in the real server.
 
 use std::sync::Arc;
 
@@ -29,12 +25,12 @@ pub(crate) fn at_start(ignore_term: bool) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tells that a stop has been asked for.
+/// Says that a stop has been asked for.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Notify>);
 
 impl Stop {
-    /// Takes SIGTERM and SIGINT from now on. Only the first one counts.
+    /// Takes SIGTERM and SIGINT from now on. Only the first signal counts.
     pub(crate) fn listen(&self) -> std::io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let notify = Arc::clone(&self.0);

@@ -1,6 +1,6 @@
-//! Accounts and sessions, kept in the database, and the requests about them.
+//! Accounts and sessions, stored in the database, and the requests about them.
 //!
-//! There are no passwords: nobody signs in with one here.
+//! Accounts have no passwords: nobody signs in with a password here.
 
 use std::sync::Arc;
 
@@ -17,32 +17,32 @@ use crate::{
     mail,
 };
 
-/// The session's cookie.
+/// Name of the session's cookie.
 const TOKEN: &str = "MMAUTHTOKEN";
 
 /// A person whom GitLab has identified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// GitLab's word for them.
+    /// Name of the person's account in GitLab.
     pub(crate) username: String,
-    /// In lower case.
+    /// Email address in lower case.
     pub(crate) email: String,
-    /// Their id there: what stays when all else changes.
+    /// Id of the account in GitLab, which stays when everything else changes.
     pub(crate) auth_data: String,
 }
 
-/// One account.
+/// An account of this server.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
-    /// 26 letters and digits.
+    /// Id: 26 letters and digits.
     pub(crate) id: String,
-    /// What others see.
+    /// Name that others see.
     pub(crate) username: String,
-    /// In lower case.
+    /// Email address in lower case.
     pub(crate) email: String,
-    /// `gitlab`, or empty for email.
+    /// Service for signing in: `gitlab`, or empty for email.
     pub(crate) auth_service: String,
-    /// By blanks.
+    /// Roles, separated by blanks.
     pub(crate) roles: String,
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
     }
 }
 
-/// `GET /api/v4/users` by the local socket: everybody.
+/// `GET /api/v4/users` over the local socket: all accounts.
 pub(crate) async fn all(State(server): State<Arc<Server>>) -> Response {
     match server.database.users().await {
         Ok(users) => Json(users.iter().map(User::json).collect::<Vec<_>>()).into_response(),
@@ -139,7 +139,8 @@ pub(crate) async fn all(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-/// `POST /api/v4/users` by the local socket: by whoever may open it, whatever the settings say.
+/// `POST /api/v4/users` over the local socket: open to everybody who may open the socket, whatever
+/// the settings say.
 pub(crate) async fn create_locally(State(server): State<Arc<Server>>, body: String) -> Response {
     let asked: Value = serde_json::from_str(&body).unwrap_or_default();
     let word = |key: &str| asked[key].as_str().unwrap_or_default();
@@ -178,7 +179,7 @@ pub(crate) async fn client_config(State(server): State<Arc<Server>>) -> Json<Val
     }))
 }
 
-/// A cookie for all of the site; over HTTPS the browser returns it over HTTPS alone.
+/// A cookie for the whole site; over HTTPS the browser returns the cookie over HTTPS alone.
 pub(crate) fn cookie(headers: &HeaderMap, name: &str, value: &str, more: &str) -> String {
     let secure = headers
         .get("x-forwarded-proto")
@@ -195,7 +196,7 @@ pub(crate) fn session_cookies(headers: &HeaderMap, session: &Session) -> [String
     ]
 }
 
-/// What the browser has sent of a cookie.
+/// The value of a cookie that the browser has sent.
 pub(crate) fn cookie_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let sent = headers.get_all(header::COOKIE).iter();
     let pairs = sent

@@ -1,4 +1,4 @@
-//! `/api/v4/websocket`: says hello, then sends back what it gets and keeps it in the database.
+//! `/api/v4/websocket`: says hello, then sends each message back and stores text in the database.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use tokio_tungstenite::{
 
 use crate::http::Server;
 
-/// Answers the upgrade, or says 403 to a page of another site and 400 to a plain request, as the
-/// real server does.
+/// Answers the upgrade; a page of another site gets 403 and a plain request 400, as from the real
+/// server.
 pub(crate) async fn upgrade(State(server): State<Arc<Server>>, mut request: Request) -> Response {
     if !same_origin(request.headers()) {
         return (StatusCode::FORBIDDEN, "request origin not allowed\n").into_response();
@@ -47,7 +47,7 @@ pub(crate) async fn upgrade(State(server): State<Arc<Server>>, mut request: Requ
     response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// The host that the browser's page is from must be the one that it asks; programs say no origin.
+/// Whether the browser's page is from the host that the browser asks; programs send no origin.
 fn same_origin(headers: &HeaderMap) -> bool {
     let word = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = word(header::ORIGIN) else {

@@ -1,7 +1,7 @@
 //! A stand-in for mmctl, Mattermost's own client, beside the stand-in for its server: the commands
 //! that an administrator begins with, their words and exit codes, over the local-mode socket.
 //!
-//! `auth login` keeps its credentials where the real one does; nobody signs in with them.
+//! `auth login` keeps its credentials where the real mmctl does; nobody signs in with them.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
-/// Where the server's socket is unless somebody says otherwise.
+/// Where the server's socket is by default.
 const SOCKET: &str = "/var/tmp/mattermost_local.socket";
 
 #[derive(Parser)]
@@ -180,7 +180,7 @@ fn system(command: &System) -> Result<String, String> {
     })
 }
 
-/// What the server answered well.
+/// A successful answer of the server.
 struct Answer {
     version: String,
     body: Value,
@@ -226,7 +226,7 @@ fn exchange(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> io
     Ok(text)
 }
 
-/// Keeps who signs in where, as `auth login` does.
+/// Stores who signs in where, as `auth login` does.
 fn login(url: &str, name: &str, username: &str, password_file: &Path) -> Result<String, String> {
     fs::read(password_file)
         .map_err(|error| format!("unable to read the password file: {error}"))?;

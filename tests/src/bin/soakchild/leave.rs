@@ -1,4 +1,5 @@
-//! The processes that it leaves, each executed anew so that its command line says what it is.
+//! The processes that soakchild leaves, each executed anew, so that a command line says what its
+//! process is.
 
 use std::{
     io,
@@ -11,10 +12,10 @@ use mattervisor_tests::soak::line::{Writer, new_run};
 
 use crate::{Words, ignore_term, nap, word, write_or_rest};
 
-/// Pause between two lines of a session's.
+/// Pause between two lines of a `session`.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Leaves a process of a kind.
+/// Leaves a process of this kind.
 pub(crate) fn leave(words: &Words, kind: &str, run: &str) -> io::Result<()> {
     match kind {
         "child" | "session" => start(&mut ourselves("left", words, kind, run)?),
@@ -32,7 +33,7 @@ pub(crate) fn leave(words: &Words, kind: &str, run: &str) -> io::Result<()> {
     }
 }
 
-/// Between the two forks of a daemon: leads a session, and is gone at once.
+/// The process between the two forks of a daemon: leads a session, and is gone at once.
 pub(crate) fn middle(words: &Words) -> io::Result<()> {
     nix::unistd::setsid()?;
     start(&mut ourselves(
@@ -44,7 +45,7 @@ pub(crate) fn middle(words: &Words) -> io::Result<()> {
     std::process::exit(0)
 }
 
-/// What is left lives until it is killed.
+/// A process that was left, which lives until it is killed.
 pub(crate) fn left(words: &Words) -> io::Result<()> {
     match word(words, "kind")? {
         "child" => ignore_term()?,

@@ -11,9 +11,9 @@
 //! | `ping` | says `WATCHDOG=1` after every burst |
 //! | `crash-after=MS` | exits 1 then |
 //!
-//! It takes the lock `locks/NAME` under ROOT at once, and its children of most kinds keep that lock
-//! with it: who finds it taken is a second one of the service, and says so in the file
-//! `violations`.
+//! The main process takes the lock `locks/NAME` under ROOT at once, and its children of most kinds
+//! hold the lock with it. A main process that finds the lock taken is a second one of its service,
+//! and says so in the file `violations`.
 //!
 //! | kind | what it is |
 //! | --- | --- |
@@ -42,7 +42,7 @@ use nix::{
     sys::signal::{SigHandler, Signal},
 };
 
-/// Longest of its naps, when there is nothing to do.
+/// Pause of a process that was given no `pause=`.
 const NAP: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
@@ -93,7 +93,7 @@ fn live(words: &Words) -> io::Result<()> {
     let lock = take_lock(&root, service)?;
     let kinds = words.get("leave").map_or("", String::as_str);
     for kind in kinds.split(',').filter(|kind| !kind.is_empty()) {
-        // A child has what its parent does not close on exec.
+        // A child inherits the descriptors that its parent does not close on exec.
         let kept = if kind == "stray" {
             FdFlag::FD_CLOEXEC
         } else {
@@ -121,8 +121,8 @@ fn live(words: &Words) -> io::Result<()> {
     }
 }
 
-/// Writes some lines. Once nobody reads them any more, because both supervising processes are dead,
-/// this process goes on without.
+/// Writes some lines. Once nobody reads the lines, because both supervising processes are dead, the
+/// process goes on without writing.
 pub(crate) fn write_or_rest(writer: &mut Writer, burst: u64) {
     for _ in 0..burst {
         if writer.write().is_err() {
@@ -131,7 +131,7 @@ pub(crate) fn write_or_rest(writer: &mut Writer, burst: u64) {
     }
 }
 
-/// Waits; signals do what they do by default.
+/// Waits; a signal has its default effect unless the process ignores it.
 pub(crate) fn nap(time: Duration) {
     let _ = poll(
         &mut [],
@@ -148,8 +148,8 @@ pub(crate) fn ignore_term() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the service's lock; or tells that somebody has it, and goes on without: what becomes of
-/// two of one service is not for this process to settle.
+/// Takes the service's lock. If another process has the lock, reports that and goes on without:
+/// what becomes of two processes of one service is not for this process to settle.
 fn take_lock(root: &Path, service: &str) -> io::Result<Option<Flock<File>>> {
     let directory = root.join("locks");
     fs::create_dir_all(&directory)?;
@@ -167,7 +167,7 @@ fn take_lock(root: &Path, service: &str) -> io::Result<Option<Flock<File>>> {
     Ok(Some(lock))
 }
 
-/// Speaks on the notify socket, where there is one. A message that cannot be sent is lost, as it is
+/// Sends a message to the notify socket, if there is one. A message that cannot be sent is lost, as
 /// with any program.
 fn notify(message: &str) -> io::Result<()> {
     if let Some(path) = std::env::var_os("NOTIFY_SOCKET") {

@@ -1,4 +1,4 @@
-//! What a job does: it asks the supervisor for services, and leaves its result.
+//! The verbs of a job, which asks the supervisor for services and leaves its result.
 
 use std::{
     io::{self, Read, Write},
@@ -9,10 +9,10 @@ use std::{
 
 use crate::{signals::Signals, write_whole};
 
-/// From one try to the next, while nobody answers.
+/// Pause between two tries while the supervisor does not answer.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// `lease`, `release`, `result`.
+/// Performs `lease`, `release` or `result`.
 pub(crate) fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> {
     match name {
         "lease" => {
@@ -36,14 +36,14 @@ fn directory() -> io::Result<PathBuf> {
     variable("MATTERVISOR_JOB_DIR").map(PathBuf::from)
 }
 
-/// The directory has the name of the service.
+/// Name of the job's service, which is the name of its directory.
 fn service() -> io::Result<String> {
     let directory = directory()?;
     let name = directory.file_name().map(|it| it.display().to_string());
     name.ok_or_else(|| io::Error::other("the job has no directory"))
 }
 
-/// Asks again where the supervisor's control process dies over it.
+/// Asks, and asks again if the supervisor's control process dies before it has answered.
 fn ask(signals: &mut Signals, method: &str, body: &str) -> io::Result<()> {
     let socket = variable("MATTERVISOR_SOCKET")?;
     loop {
@@ -78,7 +78,7 @@ fn ask_once(socket: &Path, method: &str, body: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// `OK:MESSAGE`; its report is what it was asked to do.
+/// Leaves the result `OK:MESSAGE`; its report repeats the arguments of the request.
 fn leave_result(argument: &str) -> io::Result<()> {
     let (ok, message) = crate::pair(argument)?;
     let directory = directory()?;

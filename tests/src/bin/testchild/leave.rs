@@ -1,4 +1,4 @@
-//! The processes that it leaves behind.
+//! The processes that testchild leaves behind.
 
 use std::{
     fs::OpenOptions,
@@ -13,7 +13,7 @@ use nix::{
 
 use crate::signals::{self, Signals};
 
-/// Does one of the verbs that leave a process.
+/// Performs a verb that leaves a process.
 pub(crate) fn perform(name: &str, argument: &str) -> io::Result<()> {
     match name {
         "child" => plain(argument, || rest(None)),
@@ -46,7 +46,7 @@ pub(crate) fn perform(name: &str, argument: &str) -> io::Result<()> {
             Ok(())
         }
         "notify-from-child" => {
-            // It lives on, so that whoever is told can see whose it is.
+            // The child lives on, so that the receiver of the message can see whose child it is.
             child(|| {
                 crate::notify(argument)?;
                 rest(None)
@@ -57,13 +57,13 @@ pub(crate) fn perform(name: &str, argument: &str) -> io::Result<()> {
     }
 }
 
-/// A child that lives on beside us; its pid goes to the file, if one is named.
+/// A child that lives on beside this process; its pid goes to the file, if a path is given.
 fn plain(path: &str, then: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let pid = child(then)?;
     note(path, pid.as_raw())
 }
 
-/// A grandchild in a session of its own, whose parent is gone when this returns.
+/// A grandchild in a session of its own; its parent is gone when this function returns.
 fn daemon(path: &str, then: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let middle = child(|| {
         setsid()?;
@@ -82,7 +82,7 @@ fn note(path: &str, pid: i32) -> io::Result<()> {
     }
 }
 
-/// Waits with the default answer to SIGTERM.
+/// Waits with the default effects of SIGTERM, SIGHUP and SIGINT.
 fn rest(until: Option<Instant>) -> io::Result<()> {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         signals::reset(signal)?;

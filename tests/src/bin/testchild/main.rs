@@ -1,8 +1,8 @@
-//! A child with verbs: what a supervisor has to put up with, on demand.
+//! A child with verbs: does on demand what a supervisor has to put up with.
 //!
-//! `testchild VERB…` does its verbs one after the other and exits 0 if none of them ended it; most
-//! lists end with `sleep`. Signals are taken only where a verb asks for it, and only while it
-//! waits. It starts in about a millisecond: no runtime, no threads.
+//! `testchild VERB…` performs its verbs one after the other and exits 0 if none of them ended it;
+//! most lists end with `sleep`. The child takes signals only where a verb asks for that, and only
+//! while a verb waits. It starts in about a millisecond: no runtime, no threads.
 //!
 //! | verb | what it does |
 //! | --- | --- |
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What a control process says first, in a frame of the keeper's, and then no more.
+/// Sends the first message of a control process, in a frame for the keeper, and exits.
 fn take_over_and_die() -> io::Result<()> {
     const CONTROL_FD: i32 = 3;
     let said = br#"{"type":"took-over"}"#;
@@ -212,7 +212,7 @@ fn millis(text: &str) -> io::Result<Duration> {
     Ok(Duration::from_millis(number(text)?))
 }
 
-/// Writes at once, past any buffer: what is printed must be in the pipe when the process dies.
+/// Writes at once, past any buffer: printed text must be in the pipe when the process dies.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
@@ -232,7 +232,7 @@ pub(crate) fn append(path: &str, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Speaks on the supervisor's notify socket.
+/// Sends a message to the supervisor's notify socket.
 pub(crate) fn notify(message: &str) -> io::Result<()> {
     let name =
         std::env::var_os("NOTIFY_SOCKET").ok_or_else(|| io::Error::other("no NOTIFY_SOCKET"))?;
@@ -258,7 +258,7 @@ fn write_file(argument: &str) -> io::Result<()> {
     write_whole(path, &text)
 }
 
-/// Renamed, so that whoever waits for the file never sees it half written.
+/// Renames the file into place, so that a reader who waits for it never sees half of it.
 pub(crate) fn write_whole(path: &str, text: &str) -> io::Result<()> {
     let temporary = format!("{path}.{}", std::process::id());
     fs::write(&temporary, text)?;
@@ -286,7 +286,7 @@ fn unhex(text: &str) -> io::Result<Vec<u8>> {
     bytes.collect::<Result<_, _>>().map_err(io::Error::other)
 }
 
-/// Says that it is alive, where there is no file for ever, else while there is one.
+/// Says that the process is alive: for ever without a file, else whenever the file exists.
 fn ping(signals: &mut Signals, file: Option<&Path>, pause: &str) -> io::Result<()> {
     let pause = millis(pause)?;
     loop {

@@ -1,4 +1,4 @@
-//! Ports and sockets: some that accept and say nothing, and one that answers HTTP.
+//! Ports and sockets that only listen, and a port that answers HTTP.
 
 use std::{
     io::{self, Read, Write},
@@ -31,7 +31,7 @@ pub(crate) fn http(signals: &mut Signals, argument: &str) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", crate::number(port)?))?;
     while signals.wait(None, Some(listener.as_fd()))? {
         let (mut client, _) = listener.accept()?;
-        // A client that goes away or stalls is its own trouble.
+        // A client that goes away or stalls does not end the server.
         let _ = answer(&mut client, status, body);
     }
     Ok(())

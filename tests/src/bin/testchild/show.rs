@@ -1,4 +1,4 @@
-//! What the process was given: environment, ids, limits, masks. One `name=value` a line.
+//! Prints what the process was given: environment, ids, limits, masks; one `name=value` per line.
 
 use std::{fs, io, os::unix::ffi::OsStrExt};
 
@@ -86,7 +86,7 @@ pub(crate) fn identity() -> io::Result<()> {
     crate::print(&lines.join("\n"))
 }
 
-/// Numbers of the open descriptors, but for the one that lists them.
+/// Numbers of the open descriptors, without the descriptor that lists them.
 fn descriptors() -> io::Result<String> {
     let mut open = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {

@@ -16,7 +16,7 @@ use nix::{
     },
 };
 
-/// One thing to do when a signal comes.
+/// An effect of a signal.
 pub(crate) enum Action {
     /// End with this code.
     Exit(i32),
@@ -26,17 +26,17 @@ pub(crate) enum Action {
     Notify(String),
     /// Append a stamp to a file.
     Stamp(String),
-    /// Copy a file to another place, unless there is a word in it.
+    /// Copy a file to another place, unless a word is in it.
     Copy {
         from: String,
         to: String,
         unless: Option<String>,
     },
-    /// Let time pass, deaf to everything.
+    /// Let time pass without reacting to any signal.
     Pause(Duration),
 }
 
-/// The signals that are taken, and what each does, in order.
+/// The signals that are taken, and their effects in order.
 pub(crate) struct Signals {
     actions: Vec<(Signal, Action)>,
     mask: SigSet,
@@ -54,7 +54,7 @@ impl Default for Signals {
 }
 
 impl Signals {
-    /// Adds something to do at a signal.
+    /// Adds an effect of a signal.
     pub(crate) fn take(&mut self, signal: Signal, action: Action) -> io::Result<()> {
         self.mask.add(signal);
         self.mask.thread_block()?;
@@ -68,8 +68,8 @@ impl Signals {
         Ok(())
     }
 
-    /// Waits for a moment (none: for ever) or for input, doing what signals ask for meanwhile. True
-    /// if there is input.
+    /// Waits until a moment (`None`: for ever) or for input, and performs the effects of signals
+    /// meanwhile. Returns true if there is input.
     pub(crate) fn wait(
         &mut self,
         until: Option<Instant>,
@@ -151,7 +151,7 @@ fn perform(action: &Action) -> io::Result<()> {
     }
 }
 
-/// `TERM` or `SIGTERM`.
+/// A signal by its name, `TERM` or `SIGTERM`.
 pub(crate) fn by_name(name: &str) -> io::Result<Signal> {
     let name = name.to_uppercase();
     let full = if name.starts_with("SIG") {
@@ -167,7 +167,7 @@ pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
     set(signal, SigHandler::SigIgn)
 }
 
-/// Sends itself a signal with its default effect, whatever was set before.
+/// Sends this process a signal with its default effect, whatever was set before.
 pub(crate) fn kill_self(signal: Signal) -> io::Result<()> {
     if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
         reset(signal)?;
@@ -175,7 +175,7 @@ pub(crate) fn kill_self(signal: Signal) -> io::Result<()> {
     Ok(raise(signal)?)
 }
 
-/// Default effect, not blocked.
+/// Gives a signal its default effect, and unblocks it.
 pub(crate) fn reset(signal: Signal) -> io::Result<()> {
     set(signal, SigHandler::SigDfl)?;
     let mut mask = SigSet::empty();

@@ -23,7 +23,7 @@ use crate::{
     wait,
 };
 
-/// What is asked for.
+/// The operation under attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// `ctl backup create`.
@@ -35,10 +35,10 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Each.
+    /// All operations.
     pub const ALL: [Self; 3] = [Self::Create, Self::Restore, Self::Undo];
 
-    /// Its steps.
+    /// The steps of the operation.
     #[must_use]
     pub const fn steps(self) -> &'static [Step] {
         match self {
@@ -64,7 +64,7 @@ impl Operation {
     }
 }
 
-/// A backup, and the state that it shows.
+/// A backup, and the state that it holds.
 struct Saved {
     file: String,
     state: State,
@@ -77,7 +77,7 @@ struct Campaign<'f> {
     found: &'f Findings,
 }
 
-/// Strikes one operation: each of these victims at each of these steps.
+/// Strikes one operation: each of these victims at its step.
 pub fn campaign(
     major: u32,
     bin: &Path,
@@ -112,7 +112,7 @@ fn prepare<'f>(
 ) -> Result<Campaign<'f>, String> {
     let machine = Machine::start(bin)?;
     content::fill(&machine, size)?;
-    // What is not saved is told, and the rest saved.
+    // A file that cannot be saved is reported, and the rest is saved.
     let told = machine.ctl(&["backup", "create"]);
     if told.code != 1 || !told.stderr.contains("1 file could not be saved") {
         found.broken(
@@ -143,7 +143,7 @@ fn prepare<'f>(
     Ok(campaign)
 }
 
-/// Backups that are there.
+/// Names of the backups, hidden files left out.
 fn names(machine: &Machine) -> Vec<String> {
     let entries = fs::read_dir(machine.backups())
         .into_iter()
@@ -181,7 +181,7 @@ impl Campaign<'_> {
     }
 
     /// # Errors
-    /// What makes it useless to go on.
+    /// Why the campaign cannot go on.
     fn one(
         &mut self,
         number: usize,
@@ -240,13 +240,13 @@ impl Campaign<'_> {
         self.look_around(context)
     }
 
-    /// The state that is asked for.
+    /// The state that the operation is to bring.
     fn wanted(&self, before: &State) -> Result<State, String> {
         match self.operation {
             Operation::Create => Ok(before.clone()),
             Operation::Restore => Ok(self.saved.state.clone()),
             Operation::Undo => {
-                // Each way once, without a kill.
+                // A second undo takes the first back: neither is killed.
                 self.again(&["restore", "--undo", "--yes"])?;
                 let other = State::of(&self.machine);
                 self.again(&["restore", "--undo", "--yes"])?;
@@ -255,7 +255,7 @@ impl Campaign<'_> {
         }
     }
 
-    /// Without a kill it works, whatever was before.
+    /// Runs `ctl` without a kill: the command works, whatever happened before.
     fn again(&self, arguments: &[&str]) -> Result<(), String> {
         let done = self.machine.ctl(arguments);
         if done.code != 0 {
@@ -268,10 +268,10 @@ impl Campaign<'_> {
         self.machine.wait_settled()
     }
 
-    /// What must not be there, and what has a backup's name.
+    /// Looks for leftovers, and verifies every file with a backup's name.
     fn look_around(&self, context: &str) -> Result<(), String> {
         let mut left = Vec::new();
-        // Who was about to clean up may take a moment.
+        // A process that was about to clean up may take a moment.
         let _ = wait::within(crate::LIMIT, || {
             left = self.machine.left().unwrap_or_else(|error| vec![error]);
             left.is_empty().then_some(())

@@ -1,5 +1,5 @@
-//! What is saved: messages that look like ones, and files, odd ones among them; and how it is
-//! compared.
+//! The content that is saved (messages that resemble text, ordinary files and odd files), and the
+//! comparison of two states.
 
 use std::{
     collections::BTreeMap,
@@ -24,20 +24,20 @@ use super::{
 };
 use crate::wait;
 
-/// Where files come, grow and go all the time: no state tells of it.
+/// Directory in which files come, grow and go all the time; no state includes it.
 const RESTLESS: &str = "restless";
-/// A further name of another account's file: it is not saved.
+/// A further name of another account's file: a backup does not save it.
 pub(super) const LENT: &str = "lent";
-/// Files are looked at so often, if one goes while they are.
+/// Looks at the files, at most, if a file goes during each of them.
 const LOOKS_MAX: u32 = 20;
 /// Bytes of an ordinary file, at most.
 const FILE_BYTES: u32 = 30_000;
 
-/// Rows and files.
+/// Rows and files of a machine at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     rows: String,
-    /// By name: what it is, and a sum of what is in it.
+    /// By name: a hash of attributes and content.
     files: BTreeMap<Vec<u8>, u64>,
 }
 
@@ -50,7 +50,7 @@ impl State {
         Ok(Self { rows, files })
     }
 
-    /// What differs from another, in words.
+    /// The differences from another state, in words.
     pub(super) fn unlike(&self, other: &Self) -> String {
         let names = self.files.keys().chain(other.files.keys());
         let differ = names.filter(|it| self.files.get(*it) != other.files.get(*it));
@@ -68,7 +68,8 @@ impl State {
     }
 }
 
-/// What lies there, all of it seen: Mattermost writes and removes a file where it starts.
+/// All files below `top`. A look during which a file goes is repeated: Mattermost writes and
+/// removes a file when it starts.
 fn settled(top: &Path) -> io::Result<BTreeMap<Vec<u8>, u64>> {
     let mut looks = 0;
     loop {
@@ -110,9 +111,9 @@ fn gather(top: &Path, files: &mut BTreeMap<Vec<u8>, u64>) -> io::Result<()> {
     Ok(())
 }
 
-/// Fills an empty machine.
+/// Fills an empty machine with rows and files.
 pub(super) fn fill(machine: &Machine, size: Size) -> Result<(), String> {
-    // Letters of a language that nobody speaks, frequent words more often.
+    // Words of random letters; some words are more frequent than others, as in a language.
     machine.sql(&format!(
         "CREATE INDEX IF NOT EXISTS posts_text ON posts USING gin (to_tsvector('english', message)); \
          CREATE INDEX IF NOT EXISTS posts_root ON posts (rootid); \
@@ -169,7 +170,7 @@ fn files(data: &Path, count: u32) -> io::Result<()> {
     fs::hard_link(roots, data.join(LENT))
 }
 
-/// Something is written after the backup.
+/// Changes rows and files after the backup.
 pub(super) fn change(machine: &Machine, word: &str) -> Result<(), String> {
     machine.sql(&format!(
         "INSERT INTO posts (id, message, rootid) SELECT substr(md5('{word}' || n), 1, 26), 'later {word}', '' \
@@ -182,14 +183,14 @@ pub(super) fn change(machine: &Machine, word: &str) -> Result<(), String> {
     written().map_err(|error| format!("cannot write: {error}"))
 }
 
-/// Files grow, come and go until it is enough.
+/// Lets files grow, come and go until `enough` is set.
 pub(super) fn be_restless(data: &Path, enough: &AtomicBool) {
     const PAUSE: Duration = Duration::from_millis(5);
     let mut number = 0_u64;
     while !enough.load(Ordering::SeqCst) {
         number += 1;
         let dir = data.join(RESTLESS);
-        // A restore takes the directory away meanwhile.
+        // A restore takes the directory away meanwhile: errors are ignored.
         let grows = OpenOptions::new().append(true).open(dir.join("grows"));
         let _ = grows.and_then(|mut file| file.write_all(&[b'x'; 5000]));
         let _ = fs::write(dir.join(format!("comes-{number}")), "and goes");

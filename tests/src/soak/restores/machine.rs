@@ -20,7 +20,7 @@ pub(super) const DATABASE: &str = "mattermost_production";
 pub(super) const ACCOUNT: &str = "nobody";
 /// Databases that a job has made and not put into place.
 const HALF_MADE: &str = "SELECT string_agg(datname, ' ') FROM pg_database WHERE datname LIKE '%\\_restore\\_2%' OR NOT (datallowconn OR datname = 'template0')";
-/// Safety copies.
+/// Count of the safety copies.
 const COPIES: &str = "SELECT count(*) FROM pg_database WHERE datname ~ '_(before|undone)_2'";
 
 pub(super) struct Machine {
@@ -29,7 +29,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts one, with a server of these programs.
+    /// Starts a machine, with the `PostgreSQL` in this directory of programs.
     pub(super) fn start(bin: &Path) -> Result<Self, String> {
         let mut site = Site::new();
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
@@ -71,7 +71,7 @@ impl Machine {
         self.subject.site.path("var/lib/mattervisor/backups")
     }
 
-    /// Has a job stop itself at a step.
+    /// Makes a job stop itself at a step: the job reads the file `hold`.
     pub(super) fn hold(&self, job: &str, step: &str) -> io::Result<()> {
         let below = format!("var/lib/mattervisor/jobs/{job}");
         let dir = self.subject.site.path(&below);
@@ -79,7 +79,7 @@ impl Machine {
         fs::write(dir.join("hold"), step)
     }
 
-    /// A client that waits for its answer.
+    /// Starts a `ctl` that waits for its answer.
     pub(super) fn client(&self, arguments: &[&str]) -> Running {
         Running::start(self.subject.site.ctl_command().args(arguments))
     }
@@ -93,7 +93,8 @@ impl Machine {
         status.services.iter().find(|it| it.name == service)?.pid
     }
 
-    /// Waits until no job is on its way and all runs that ran; else says what is not so.
+    /// Waits until no job is active, and database and Mattermost are ready; an error names the
+    /// services that are not.
     pub(super) fn wait_settled(&self) -> Result<(), String> {
         let mut last = None;
         let settled = wait::within(LIMIT, || {
@@ -113,7 +114,7 @@ impl Machine {
         })
     }
 
-    /// What there is that nobody needs any more, in words.
+    /// Leftovers that nobody needs any more, in words.
     pub(super) fn left(&self) -> Result<Vec<String>, String> {
         let mut left = Vec::new();
         let databases = self.sql(HALF_MADE)?;
@@ -143,7 +144,7 @@ impl Machine {
         Ok(left)
     }
 
-    /// One value out of the database, asked as its superuser.
+    /// The value that a query yields, run as the database's superuser.
     pub(super) fn sql(&self, query: &str) -> Result<String, String> {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);

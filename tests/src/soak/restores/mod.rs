@@ -1,10 +1,10 @@
-//! Backups, restores and their undoing under kills: at each step, of each who takes part, on each
-//! version of `PostgreSQL` that is here.
+//! Backups, restores and their undoing under kills: at each step, of each participant, on each
+//! version of `PostgreSQL` that is installed.
 //!
-//! Theory: a job stops itself as it begins the step that is wanted (the file `hold` in its
-//! directory), so who is killed is killed there, and not about there. Then the state is compared
-//! with the two that may be: that from before, and the one that was asked for; and the same is
-//! asked for once more, without a hand's turn between.
+//! Theory: a job stops itself as it begins the wanted step (the file `hold` in its directory), so
+//! that a kill hits exactly this step. Then the state must equal one of two: the state from before,
+//! or the state that was asked for. The same operation, asked for once more, must then work without
+//! any repair by hand.
 
 mod campaign;
 mod content;
@@ -18,7 +18,7 @@ pub use strike::Victim;
 
 use crate::programs;
 
-/// How much there is to save.
+/// How much content there is to save.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Rows in `posts`.
@@ -27,8 +27,8 @@ pub struct Size {
     pub files: u32,
 }
 
-/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that
-/// `./dev` gets.
+/// Programs of each version of `PostgreSQL` that is installed: the distribution's, and the versions
+/// that `./dev` fetches.
 pub fn versions() -> BTreeMap<u32, PathBuf> {
     programs::postgres_versions()
 }

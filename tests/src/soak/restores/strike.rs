@@ -1,4 +1,4 @@
-//! Who is killed, and how.
+//! The victims of a strike, and how each is killed.
 
 use std::{io, path::Path, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::{
     wait,
 };
 
-/// Whatever it is, it takes no longer on a busy machine.
+/// No wait for an operation or its recovery takes longer, on a busy machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(600);
 
-/// Who takes part.
+/// A participant of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {
-    /// `ctl`, which has asked.
+    /// The `ctl` that has asked for the operation.
     Client,
-    /// The job.
+    /// The job that performs the operation.
     Job,
     /// `PostgreSQL`'s first process.
     Postgres,
@@ -27,12 +27,12 @@ pub enum Victim {
     Control,
     /// The keeper.
     Keeper,
-    /// All of them.
+    /// All participants at once.
     All,
 }
 
 impl Victim {
-    /// Each.
+    /// All victims.
     pub const ALL: [Self; 6] = [
         Self::Client,
         Self::Job,
@@ -58,8 +58,8 @@ impl Victim {
     }
 }
 
-/// Waits until the job is held; its pid. None: it has come to its end without, or does not get
-/// there.
+/// Waits until the job is held; returns its pid. `None`: the client has ended before that, or the
+/// job does not reach the step in time.
 pub(super) fn held(machine: &Machine, job: &str, client: &mut Running) -> Option<i32> {
     wait::within(LIMIT, || {
         let stopped = |pid: &i32| {
@@ -75,7 +75,7 @@ pub(super) fn held(machine: &Machine, job: &str, client: &mut Running) -> Option
     })?
 }
 
-/// SIGKILL, and what an administrator's init would do then: another start.
+/// Sends SIGKILL to the victim, and starts a killed keeper again, as an administrator's init would.
 pub(super) fn strike(
     machine: &Machine,
     victim: Victim,
@@ -104,7 +104,7 @@ pub(super) fn strike(
         Victim::Keeper => {
             subject.kill_keeper(None);
             go_on(job, subject.root());
-            // Control stops all and ends.
+            // The control process stops all services and ends.
             let left = || subject.site.leftovers();
             let gone = wait::within(LIMIT, || left().is_empty().then_some(()));
             gone.ok_or_else(|| {
@@ -119,15 +119,15 @@ pub(super) fn strike(
         Victim::Client | Victim::Job | Victim::Postgres => {}
     }
     go_on(job, subject.root());
-    // Nobody reads the answer of a client that was not killed: whether it is told is another's
-    // test.
+    // Nobody reads the answer of a client that was not killed: another test checks what the client
+    // is told.
     if let Some(mut client) = client {
         let _ = wait::within(LIMIT, || client.has_ended().then_some(()));
     }
     Ok(())
 }
 
-/// A job that was held and lives goes on.
+/// Continues a held job that still lives.
 fn go_on(job: i32, root: &Path) {
     if alive(job) && crate::processes::processes_of(root).contains(&job) {
         kill(job, Signal::SIGCONT);

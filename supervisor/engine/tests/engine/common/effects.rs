@@ -17,7 +17,7 @@ impl Rig {
             Effect::Spawn { service, run } | Effect::Validate { service, run } => {
                 let main = matches!(effect, Effect::Spawn { .. });
                 let role = if main { Role::Main } else { Role::Validator };
-                // An effect withdrawn by time within the same event belonged to the state before.
+                // An effect that time withdraws within the same event belonged to the state before.
                 let kill = Effect::Kill {
                     service: *service,
                     run: *run,
@@ -61,7 +61,8 @@ impl Rig {
                 purpose,
                 ..
             } => {
-                // A successor only says again what was right to ask when it was first said.
+                // A new control process only repeats a signal that was right when it was first
+                // sent.
                 let stop = *purpose == SignalPurpose::Stop;
                 if stop && self.procs.get(run).is_some_and(|it| !it.asked) {
                     self.check_order(*service);

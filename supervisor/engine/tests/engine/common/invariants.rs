@@ -1,6 +1,8 @@
-//! Invariants of every engine: checked after every event, at every spawn, stop and end.
+//! Invariants of every engine state, checked after every event and at every spawn, stop and end.
 
-use engine::{Effect, Goal, Order, Probing, RunId, ServiceId, Settled, State, StopCause, Up, View};
+use engine::{
+    Effect, Goal, Probing, RunId, ServiceId, Settled, State, StopCause, StopReason, Up, View,
+};
 
 use super::{Phase, Proc, Rig, Role};
 
@@ -37,7 +39,7 @@ impl Rig {
         }
     }
 
-    /// One job at a time is on its way, and a lease ends with its job.
+    /// At most one job is active, and a lease ends with its job.
     pub(super) fn check_jobs(&self) {
         let jobs = self.specs.iter().filter(|(_, spec)| spec.job);
         let active = jobs.filter(|(id, _)| !self.engine.is_over(**id)).count();
@@ -58,7 +60,7 @@ impl Rig {
         }
     }
 
-    /// The end of a main run is reported once, and not before its process is gone.
+    /// The engine reports the end of a main run once, and not before its process is gone.
     pub(super) fn check_end(&mut self, ended: &engine::Ended) {
         assert!(self.ended.insert(ended.run), "{:?} ends twice", ended.run);
         let proc = self.procs.get(&ended.run);
@@ -67,8 +69,7 @@ impl Rig {
     }
 
     pub(super) fn check_spawn(&self, service: ServiceId, role: Role) {
-        // A start over what will not go is refused by the keeper, and finds out whether it has
-        // gone.
+        // The keeper refuses a start beside leftovers, and so finds out whether they are gone.
         let left = |run: &RunId, it: &Proc| {
             (it.killed || it.phase == Phase::Dead) && self.engine.main_run(service) != Some(*run)
         };
@@ -99,7 +100,7 @@ impl Rig {
         }
     }
 
-    /// The reason for which a run is told to go down is true.
+    /// The reason for which a run is told to stop is true.
     pub(super) fn check_order(&self, service: ServiceId) {
         let State::Stopping {
             cause: StopCause::Asked(order),
@@ -111,15 +112,15 @@ impl Rig {
         let view = self.engine.view(service).expect("known");
         let spec = self.specs.get(&service);
         let is_so = match order {
-            Order::Stop => view.goal == Goal::Down && view.hold.is_some(),
-            Order::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
-            Order::Restart | Order::Plan => view.goal == Goal::Up && view.hold.is_none(),
-            Order::Removed => view.goal == Goal::Up || view.hold.is_some(),
-            Order::Shutdown => self.engine.settled(service) != Some(Settled::Ready),
-            Order::Requirement(on) => {
+            StopReason::Stop => view.goal == Goal::Down && view.hold.is_some(),
+            StopReason::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
+            StopReason::Restart | StopReason::Plan => view.goal == Goal::Up && view.hold.is_none(),
+            StopReason::Removed => view.goal == Goal::Up || view.hold.is_some(),
+            StopReason::Shutdown => self.engine.settled(service) != Some(Settled::Ready),
+            StopReason::Requirement(on) => {
                 spec.is_some_and(|spec| spec.requires.contains(&on) || spec.binds_to.contains(&on))
             }
-            Order::Binding(on) => {
+            StopReason::Binding(on) => {
                 let up = self.engine.view(on).is_some_and(|on| on.ready);
                 !up && spec.is_some_and(|spec| spec.binds_to.contains(&on))
             }

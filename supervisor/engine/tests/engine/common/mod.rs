@@ -1,5 +1,5 @@
-//! A model world for the engine: processes that fork, live, die and are swept, and the rules that
-//! no engine may ever break, checked at every effect.
+//! A model world for the engine: processes that fork, live, die and are swept. The world checks the
+//! engine's invariants at every effect, so every test checks them.
 
 mod effects;
 mod invariants;
@@ -47,7 +47,8 @@ impl Rig {
         }
     }
 
-    /// An engine that has taken this plan, numbered from 0, and has asked for what it wants.
+    /// An engine with this plan, whose services are numbered from 0; the engine has asked for its
+    /// first effects.
     pub(crate) fn with(specs: &[Spec]) -> Self {
         let mut rig = Self::new();
         rig.apply(specs, ProcessImpact::Keep)
@@ -55,14 +56,14 @@ impl Rig {
         rig
     }
 
-    /// The same, and an obedient world has come to rest.
+    /// Like `with`, after an obedient world has come to rest.
     pub(crate) fn up(specs: &[Spec]) -> Self {
         let mut rig = Self::with(specs);
         rig.calm(Mood::Obedient);
         rig
     }
 
-    /// A new control process with the same world, before it takes a plan.
+    /// A new control process in the same world, before it takes a plan.
     pub(crate) fn reborn(&self) -> Self {
         let mut rig = Self::new();
         rig.now = self.now;
@@ -137,7 +138,7 @@ impl Rig {
             .expect("it can be restarted")
     }
 
-    /// Feeds one event and carries out what it asks for.
+    /// Feeds one event and carries out its effects.
     pub(crate) fn send(&mut self, event: Event) -> Result<Accepted, Refusal> {
         let before = self.seen();
         let outcome = self.engine.handle(self.now, event);
@@ -146,7 +147,7 @@ impl Rig {
             self.carry_out(effect, &effects[at..]);
         }
         self.last = effects;
-        // Nobody waits for a validator that is left over.
+        // A killed validator that the engine has forgotten reports to nobody.
         let engine = &self.engine;
         self.procs.retain(|run, it| {
             it.role != Role::Validator || !it.killed || engine.service_of(*run).is_some()
@@ -193,7 +194,7 @@ impl Rig {
         });
     }
 
-    /// Its main process ends and is swept.
+    /// The service's main process ends and is swept.
     pub(crate) fn exit(&mut self, n: u32, exit: Exit) {
         let run = self.run(n);
         self.fact(Fact::Exited { run, exit });

@@ -1,4 +1,4 @@
-//! Policies of services to start from.
+//! Service policies that tests start from.
 
 use std::collections::BTreeSet;
 
@@ -67,12 +67,12 @@ pub(crate) fn requiring(ids: &[u32]) -> Spec {
     }
 }
 
-/// Reloads by a signal.
+/// A reload by a signal.
 pub(crate) const fn hup() -> Reload {
     told(ReloadHow::Signal(1))
 }
 
-/// Reloads by a command.
+/// A reload by a command.
 pub(crate) const fn by_command() -> Reload {
     told(ReloadHow::Command)
 }
@@ -85,7 +85,7 @@ const fn told(how: ReloadHow) -> Reload {
     }
 }
 
-/// As `reload`, with a confirmation of the new configuration.
+/// This reload with a confirmation of the new configuration.
 pub(crate) fn confirmed(mut reload: Reload) -> Reload {
     reload.confirm = Some(probe(1));
     reload
@@ -109,7 +109,7 @@ pub(crate) fn oneshot() -> Spec {
     }
 }
 
-/// A job that is tried again but after exit code 1, and not for ever.
+/// A job that is tried again a few times, but never after exit code 1.
 pub(crate) fn job() -> Spec {
     let mut spec = Spec {
         scheduled: true,
@@ -126,10 +126,10 @@ pub(crate) fn job() -> Spec {
 
 pub(crate) const ABRT: i32 = 6;
 pub(crate) const QUIT: i32 = 3;
-/// From QUIT to TERM.
+/// Time from QUIT to TERM.
 pub(crate) const SECOND_MS: u64 = 30;
 
-/// QUIT, then TERM, then SIGKILL.
+/// A stop by QUIT, then TERM, then SIGKILL.
 pub(crate) const fn in_two_steps() -> Stop {
     Stop {
         signal: QUIT,
@@ -180,7 +180,7 @@ pub(crate) fn keep(spec: Spec) -> Box<Spec> {
     Box::new(spec)
 }
 
-/// 0 <- 1 <- 2, by `requires`.
+/// Three services: 1 requires 0, and 2 requires 1.
 pub(crate) fn chain() -> [Spec; 3] {
     [daemon(), requiring(&[0]), requiring(&[1])]
 }

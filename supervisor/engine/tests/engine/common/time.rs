@@ -1,11 +1,11 @@
-//! Lets time pass.
+//! The passage of time, deadline by deadline.
 
 use engine::{Event, Fact, Notification, RunId};
 
 use super::{Phase, Proc, Rig, Role};
 
 impl Rig {
-    /// Lets time pass, deadline by deadline.
+    /// Lets this time pass, deadline by deadline.
     pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.now.after(ms);
         while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= end) {
@@ -26,7 +26,7 @@ impl Rig {
         true
     }
 
-    /// As `next_deadline`, but every watched run says in time that it is alive.
+    /// Like `next_deadline`, but every watched run reports in time that it is alive.
     pub(crate) fn next_deadline_of_the_living(&mut self) -> bool {
         let Some(at) = self.engine.poll_timeout() else {
             return false;

@@ -1,4 +1,4 @@
-//! How a fair world behaves: which fact comes next by itself, for processes of every mood.
+//! Behaviour of a fair world: the fact that comes next by itself, for processes of every mood.
 
 use engine::{Event, Exit, Fact, Kind, Notification, ProbeKind, Ready, RunId, ServiceId, State};
 
@@ -25,7 +25,7 @@ pub(crate) struct Proc {
     pub(crate) phase: Phase,
     pub(crate) asked: bool,
     pub(crate) killed: bool,
-    /// The keeper makes no process for the run: leftovers of an earlier run exist.
+    /// The keeper refuses the run, because leftovers of an earlier run exist.
     pub(crate) refused: bool,
 }
 
@@ -45,7 +45,7 @@ impl Proc {
     }
 }
 
-/// The next word is the run's own.
+/// Whether the reload waits for a notification of the run.
 const fn awaits_ready(state: &State) -> bool {
     matches!(
         state,
@@ -57,14 +57,14 @@ const fn awaits_ready(state: &State) -> bool {
     )
 }
 
-/// How a fair world behaves.
+/// Behaviour of the processes in a fair world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Obedient,
     Stubborn,
     DiesAtOnce,
     NeverReady,
-    /// Obeys no signal, SIGKILL neither.
+    /// Obeys no signal, not even SIGKILL.
     Immortal,
 }
 
@@ -83,7 +83,7 @@ pub(crate) const MOODS: [Mood; 5] = [
 ];
 
 impl Rig {
-    /// Tells a fact and keeps the world in step with it.
+    /// Feeds a fact to the engine and updates the world.
     pub(crate) fn fact(&mut self, fact: Fact) {
         match &fact {
             Fact::Spawned { run } => {
@@ -113,8 +113,7 @@ impl Rig {
             .expect("a fact is never refused");
     }
 
-    /// The keeper tells in order: of a start that it refused before the end of what stood against
-    /// it.
+    /// The keeper reports a refused start before the end of the leftovers that blocked the start.
     pub(crate) fn comes_later(&self, run: RunId) -> bool {
         let Some(proc) = self.procs.get(&run) else {
             return false;
@@ -191,7 +190,7 @@ impl Rig {
         }
     }
 
-    /// Lets a fair world act until it has nothing more to say; no time passes.
+    /// Lets a fair world act until it has no more facts; no time passes.
     pub(crate) fn calm(&mut self, mood: Mood) {
         for _ in 0..10_000 {
             match self.next_fact(mood) {

@@ -1,12 +1,12 @@
-//! Invariants of every state: no stale fact counts, a refusal stays visible, and the service
-//! reaches its goal.
+//! Invariants of every state of the search: a stale fact changes nothing, a refusal stays visible,
+//! and the service reaches its goal.
 
 use engine::*;
 
 use super::{DEP, SHUTDOWN_MS_MAX, SUT, moves::asked, table::label};
 use crate::common::*;
 
-/// Whatever a run that is over is said to do, nothing happens.
+/// Facts about a run that is over change nothing.
 pub(crate) fn check_stale(rig: &Rig) {
     let run = RunId(999_999);
     for run in [run, RunId(1)] {
@@ -77,11 +77,11 @@ pub(crate) fn check_refusal_stays(before: &Rig, after: &Rig, effects: &str) {
     let main = |rig: &Rig| rig.engine.main_run(id(SUT));
     let ended = !matches!(label(after), 5 | 6) || main(before) != main(after);
     let begun = label(after) == 6 || effects.contains("reload");
-    // By then it would be about another run, or another reload.
+    // A new run or a new reload may hide the refusal, because it concerns neither.
     assert!(ended || begun, "{was:?} has become {is:?}: {effects}");
 }
 
-/// What is under way is bound to go on: somebody owes a fact, or a deadline is set.
+/// An unsettled service can make progress: a process owes a fact, or a deadline is set.
 pub(crate) fn check_progress(rig: &Rig) {
     let owed = !rig.procs.is_empty() || rig.engine.poll_timeout().is_some();
     assert!(
@@ -91,7 +91,7 @@ pub(crate) fn check_progress(rig: &Rig) {
     );
 }
 
-/// A fair world of this mood goes on until `done`.
+/// A fair world of this mood reaches `done`.
 pub(crate) fn reaches(rig: &Rig, mood: Mood, goal: &str, done: impl Fn(&Rig) -> bool) {
     let mut rig = rig.clone();
     for _ in 0..300 {
@@ -110,16 +110,16 @@ pub(crate) fn reaches(rig: &Rig, mood: Mood, goal: &str, done: impl Fn(&Rig) -> 
     );
 }
 
-/// Has it run, by a start or, of a job, a request.
+/// Makes the service run: by a start, and for a job also by a request.
 pub(crate) fn wake(rig: &mut Rig) {
     rig.start(SUT);
     if rig.specs[&id(SUT)].job {
-        // It may be on its way already.
+        // The job may be active already, so a refusal is fine.
         let _ = rig.command(asked());
     }
 }
 
-/// A start is under way, or has come to its end.
+/// Whether a start is under way or done.
 pub(crate) const fn is_on_its_way_or_up(state: &State) -> bool {
     matches!(
         state,
@@ -135,9 +135,9 @@ pub(crate) fn check_liveness(rig: &Rig) {
     let oneshot = rig.specs[&id(SUT)].kind == Kind::Oneshot;
     for mood in MOODS {
         let mut up = rig.clone();
-        // A start that is under way is not begun again: it may still be one too many.
+        // A running start is not begun again, so it may still exceed the start limit.
         let last_try = is_on_its_way_or_up(&rig.state(SUT));
-        // A job that is on its way comes to its end first, whatever that is.
+        // An active job comes to its end first, which may be a failure.
         let may_fail = !up.engine.is_over(id(SUT)) && rig.specs[&id(SUT)].job;
         wake(&mut up);
         let kind = |rig: &Rig| rig.settled(SUT);
@@ -172,7 +172,7 @@ pub(crate) fn check_liveness(rig: &Rig) {
     for mood in [Mood::Obedient, Mood::NeverReady] {
         reaches(rig, mood, "the end of a reload", |rig| label(rig) != 6);
     }
-    // A service that was up before is up again.
+    // Leases end at last, and then the leased service is up again.
     for mood in [Mood::Obedient, Mood::Stubborn, Mood::DiesAtOnce] {
         reaches(rig, mood, "the end of its leases", |rig| {
             !rig.engine.has_leases()
@@ -188,7 +188,7 @@ pub(crate) fn check_liveness(rig: &Rig) {
             rig.name(DEP) == "running"
         });
     }
-    // Leftovers end at last: then the service is what its goal says.
+    // Leftovers end at last; then the service is as its goal says.
     reaches(rig, Mood::Obedient, "no leftovers", |rig| label(rig) != 12);
     if rig
         .engine

@@ -1,8 +1,8 @@
-//! Every state that one service (with one dependency) can get into, under every world that there
-//! is: obedient, stubborn, dying at once, never ready, with leftovers, telling stale facts.
+//! Exhaustive search: every state that one service (with one dependency) can reach, in every world:
+//! obedient, stubborn, dying at once, never ready, with leftovers, telling stale facts.
 //!
-//! Safety is checked at every step (see `common`), liveness from every state. The search also
-//! writes the state table of ARCHITECTURE.md; `UPDATE_STATE_TABLE=1` rewrites it.
+//! Every step checks safety (see `common`), and every state checks liveness. The search also writes
+//! the state table of ARCHITECTURE.md; `UPDATE_STATE_TABLE=1` rewrites the table.
 
 mod checks;
 mod moves;
@@ -25,12 +25,14 @@ use crate::common::*;
 
 const DEP: u32 = 0;
 const SUT: u32 = 1;
-/// From SIGKILL for what still runs to the end of the shutdown, with its own deadline.
+/// Longest time from SIGKILL for the remaining runs to the end of the shutdown, with its own
+/// deadline.
 const SHUTDOWN_MS_MAX: u64 = 30 + 10_000;
-/// More states than this means that something grows without end.
+/// Upper limit of states: more mean that some value grows without end.
 const MOST_STATES: usize = 20_000;
 
-/// The state of the whole rig without what grows: times become relative, runs are renumbered.
+/// The state of the whole rig without values that grow: times become relative, and runs are
+/// renumbered.
 fn key(rig: &Rig) -> String {
     let mut procs: Vec<(RunId, Proc)> = rig.procs.iter().map(|(run, it)| (*run, *it)).collect();
     for (_, dead) in procs.iter_mut().filter(|(_, it)| it.phase == Phase::Dead) {
@@ -46,7 +48,7 @@ fn key(rig: &Rig) -> String {
     let mut record = serde_json::to_value(rig.engine.record(id(SUT))).expect("a record");
     canon(&mut record, rig.now.0, &rename);
     let procs: Vec<_> = procs.into_iter().map(|(_, it)| it).collect();
-    // Of those that are about a reload that is over one is as good as many.
+    // Probes about a past reload all count as one.
     let probes: BTreeSet<_> = rig
         .probes
         .iter()
@@ -59,7 +61,7 @@ fn key(rig: &Rig) -> String {
     format!("{record} {procs:?} {probes:?} {dep:?}")
 }
 
-/// A question, and whether it is about a reload that is over.
+/// A probe, and whether it concerns a past reload.
 fn asked_now(rig: &Rig, kind: ProbeKind) -> (ProbeKind, bool) {
     let ProbeKind::Confirm(of) = kind else {
         return (kind, false);
@@ -71,7 +73,7 @@ fn asked_now(rig: &Rig, kind: ProbeKind) -> (ProbeKind, bool) {
 fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
     match value {
         Value::Object(map) => {
-            // What is only told decides nothing.
+            // Values that are only shown decide nothing.
             for drop in [
                 "since",
                 "ready_since",
@@ -97,7 +99,7 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
                         *value = rename(run).into();
                     }
                     ("count" | "attempt", Some(n)) => *value = n.min(3).into(),
-                    // Far away: what else is due comes first, whatever is left of it.
+                    // A far deadline: whatever its distance, another deadline comes first.
                     ("give_up_at" | "look_at", Some(at)) => *value = u64::from(at > now).into(),
                     ("failures" | "successes", Some(n)) => *value = n.min(2).into(),
                     (_, Some(at)) if at >= 1000 => *value = (at.saturating_sub(now)).into(),
@@ -160,7 +162,7 @@ fn explore(spec: Spec) -> (Table, usize) {
     (table, seen.len())
 }
 
-/// Explores each subject on a thread of its own; what all of them together did.
+/// Explores each subject on a thread of its own; returns the joint table.
 fn explore_all() -> Table {
     let mut all = Table::new();
     thread::scope(|scope| {

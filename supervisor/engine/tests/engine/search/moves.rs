@@ -1,11 +1,11 @@
-//! What may happen next to the service: by its own processes, by the keeper, by somebody who asks.
+//! Moves: what may happen next to the service by its own processes, by the keeper, and by callers.
 
 use engine::*;
 
 use super::{DEP, SUT};
 use crate::common::*;
 
-/// One thing that may happen next, with the name that people see.
+/// A move, with its name in the state table.
 #[derive(Clone, Debug)]
 pub(crate) enum Move {
     Command(&'static str, Command),
@@ -37,7 +37,7 @@ pub(crate) fn moves(rig: &Rig) -> Vec<Move> {
     ];
     let depends =
         !rig.specs[&id(SUT)].requires.is_empty() || !rig.specs[&id(SUT)].binds_to.is_empty();
-    // Where it makes a difference; elsewhere it would only double the states.
+    // Only where `run` and `once` make a difference; elsewhere they would only double the states.
     if rig.specs[&id(SUT)].scheduled && !rig.specs[&id(SUT)].job {
         all.push(Move::Command("run", Command::Run(set(&[SUT]))));
     } else if !depends && !rig.specs[&id(SUT)].validated {
@@ -82,7 +82,7 @@ pub(crate) fn moves(rig: &Rig) -> Vec<Move> {
     all
 }
 
-/// What a run may say of itself, in those worlds where it makes a difference.
+/// Notifications of a run, in the worlds where they make a difference.
 pub(crate) fn own_words(rig: &Rig, all: &mut Vec<Move>) {
     let spec = &rig.specs[&id(SUT)];
     let Some(run) = rig.engine.main_run(id(SUT)) else {
@@ -223,7 +223,7 @@ pub(crate) fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Mov
     all.extend(facts.into_iter().map(|(name, fact)| Move::Fact(name, fact)));
 }
 
-/// What a validator or a reload command says.
+/// Results of a validator or a reload command.
 pub(crate) fn verdicts_of(run: RunId, proc: &Proc) -> Vec<(&'static str, Fact)> {
     let verdict = |verdict| Fact::Validated { run, verdict };
     let outcome = |outcome| Fact::Reloaded { run, outcome };
@@ -248,7 +248,7 @@ pub(crate) fn verdicts_of(run: RunId, proc: &Proc) -> Vec<(&'static str, Fact)> 
     }
 }
 
-/// What a process of the dependency, which is mortal, does at once by itself.
+/// The next fact of the dependency's process, which is mortal and acts immediately.
 pub(crate) fn own_act(run: RunId, proc: &Proc) -> Option<Fact> {
     let exit = Exit::Signal(9);
     match proc.phase {
@@ -258,8 +258,8 @@ pub(crate) fn own_act(run: RunId, proc: &Proc) -> Option<Fact> {
     }
 }
 
-/// Makes one move. What a dependency does by itself is done at once. Returns the effects that the
-/// service under test saw.
+/// Makes a move. The dependency's own acts follow immediately. Returns the effects on the service
+/// under test.
 pub(crate) fn make(rig: &mut Rig, it: &Move) -> Vec<Effect> {
     match it {
         // A refusal is an outcome too, and `send` has checked that it changed nothing.
@@ -269,7 +269,7 @@ pub(crate) fn make(rig: &mut Rig, it: &Move) -> Vec<Effect> {
             let plan = impacts.map(|(n, it)| (id(n), Box::new(rig.specs[&id(n)].clone()), it));
             rig.apply_plan(plan.to_vec()).expect("no loop");
         }
-        // The world of a second `Spawned` is the same as before.
+        // A second `Spawned` leaves the world as it is.
         Move::Fact("spawned", Fact::Spawned { run }) if rig.procs[run].phase == Phase::Dead => {
             rig.send(Event::Fact(Fact::Spawned { run: *run }))
                 .expect("a fact");

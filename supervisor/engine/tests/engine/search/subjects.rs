@@ -1,4 +1,4 @@
-//! The services that the search looks at, each with short times, so that its states are few.
+//! Services that the search explores, with short times, so that their states are few.
 
 use engine::*;
 
@@ -110,7 +110,7 @@ pub(crate) fn subjects() -> Vec<(&'static str, Spec)> {
     all
 }
 
-/// Those that are watched, that wait for their time, and whose readiness is told in other ways.
+/// Services with a watchdog, with a schedule, and with other kinds of readiness.
 pub(crate) fn special() -> Vec<(&'static str, Spec)> {
     vec![
         (
@@ -167,7 +167,7 @@ pub(crate) fn special() -> Vec<(&'static str, Spec)> {
     ]
 }
 
-/// It may have its neighbour stopped, and gives up after one more try.
+/// A job that may lease its neighbour, and gives up after one more try.
 pub(crate) fn quick_job() -> Spec {
     let mut spec = quick(job());
     spec.restart.limit = Some(StartLimit {

@@ -1,4 +1,4 @@
-//! The state table that ARCHITECTURE.md shows.
+//! The state table in ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use engine::*;
 use super::SUT;
 use crate::common::*;
 
-/// State, event, next state -> effects.
+/// For each state and event: the next states, each with its effects.
 pub(crate) type Table = BTreeMap<(usize, String), BTreeMap<String, BTreeSet<String>>>;
 
 pub(crate) const LABELS: [&str; 15] = [

@@ -1,5 +1,4 @@
-//! `current` that somebody has deleted, moved, emptied, torn, or put something else in the place
-//! of.
+//! The file `current` after somebody deleted, moved, emptied, tore or replaced it.
 
 use super::*;
 
@@ -17,7 +16,8 @@ fn deleted_current_and_deleted_directory_are_made_again() {
     assert_eq!(text(&world.stop()), ["three"]);
 }
 
-/// A write into a FIFO works until that is full, and nobody reads it.
+/// Writes into a FIFO succeed until the FIFO is full, and nobody reads them: such a `current` must
+/// not get a line.
 #[test]
 fn what_is_no_file_in_the_place_of_current_takes_no_line() {
     let mut world = World::new(0, 9);
@@ -39,13 +39,13 @@ fn what_is_no_file_in_the_place_of_current_takes_no_line() {
     fs::remove_dir(world.current()).unwrap();
     world.write(b"four\n");
     world.handle.sync();
-    // The FIFO lies under another name.
+    // The FIFO now has another name.
     let after = text(&lines(&world.current()));
     assert!(after[0].starts_with("[mattervisor] 1 lines"), "{after:?}");
     assert_eq!(after[1..], ["four"]);
 }
 
-/// Nobody can rename what something is mounted on.
+/// A file that something is mounted on cannot be renamed.
 #[test]
 fn a_file_that_cannot_be_rotated_is_told_and_goes_on() {
     let mut world = World::new(500, 9);

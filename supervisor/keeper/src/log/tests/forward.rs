@@ -1,4 +1,5 @@
-//! Forwarding, with this test in the place of syslogd, journald and whoever reads standard output.
+//! Forwarding of log lines: this test takes the place of syslogd, journald and the reader of
+//! standard output.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +9,7 @@ use std::{
 
 use super::*;
 
-/// A world whose lines also go there, and the pipe that is its standard output.
+/// A world with this forwarding, and the pipe that is its standard output.
 fn world(forward: Forward) -> (World, PipeReader) {
     let tmp = Rc::new(TempDir::new().unwrap());
     let (reader, writer) = pipe().unwrap();
@@ -38,7 +39,7 @@ fn receive(socket: &UnixDatagram) -> Vec<u8> {
     buffer
 }
 
-/// As in journald's documentation of its native protocol.
+/// Parses a message by journald's documentation of its native protocol.
 fn journal_fields(message: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut fields = BTreeMap::new();
     let mut rest = message;
@@ -73,7 +74,7 @@ fn syslog_gets_what_the_c_library_would_send() {
         let head = std::str::from_utf8(head).unwrap();
         assert!(head.starts_with("<30>") && head.ends_with(" s: "), "{head}");
         let time = &head[4..19];
-        // The year is not sent; a leap year knows all days.
+        // The message has no year; a leap year has every day.
         let time = format!("2028 {time}");
         jiff::civil::DateTime::strptime("%Y %b %e %H:%M:%S", &time).expect(&time);
     }
@@ -142,7 +143,7 @@ fn stdout_gets_json_with_what_is_no_utf8_replaced() {
 
 #[test]
 fn blocked_stdout_stops_no_logging_and_is_told_what_it_missed() {
-    // More than the queue and the pipe hold together, on a machine of any speed.
+    // More bytes than queue and pipe hold together, on a machine of any speed.
     const LINES: usize = 60_000;
     let (mut world, stdout) = world(Forward::StdoutText);
     let fill = "x".repeat(100);
@@ -160,7 +161,7 @@ fn blocked_stdout_stops_no_logging_and_is_told_what_it_missed() {
     );
     assert!(logged.len() >= LINES);
 
-    // It works again: what it gets is whole and in order, and the gap is told with its size.
+    // The reader works again: it gets whole lines in order, and the size of the gap.
     let (tell, told) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut got: Vec<String> = Vec::new();
@@ -177,7 +178,7 @@ fn blocked_stdout_stops_no_logging_and_is_told_what_it_missed() {
         got
     });
     let deadline = Instant::now() + Duration::from_secs(20);
-    // It is told with the next line that comes while the stream flows.
+    // The gap is reported with the next line that arrives while the stream flows.
     while told.recv_timeout(Duration::from_millis(20)).is_err() {
         assert!(Instant::now() < deadline, "the stream does not go on");
         world.write(b"again\n");
@@ -208,8 +209,8 @@ fn stdout_that_is_closed_is_told_in_the_file() {
     drop(stdout);
     world.write(b"one\n");
     world.handle.sync();
-    // A loss is seen by a line that comes after it; how many were lost by then is the thread's
-    // pace.
+    // A loss shows when a later line arrives; the thread's pace decides how many lines are lost by
+    // then.
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let said = text(&lines(&world.current()));

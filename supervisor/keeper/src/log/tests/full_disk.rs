@@ -1,10 +1,10 @@
-//! What a full disk takes.
+//! Logging on a full disk.
 
 use std::time::Instant;
 
 use super::*;
 
-/// Mounts a disk of 64 KiB there. False: that needs root.
+/// Mounts a disk of 64 KiB; false: mounting needs root.
 fn small_disk(tmp: &TempDir) -> bool {
     let (tmpfs, size) = (Some("tmpfs"), Some("size=64k"));
     let flags = nix::mount::MsFlags::empty();
@@ -104,7 +104,8 @@ fn half_written_line_is_taken_back_when_the_disk_fills_up() {
     assert_eq!(after[1..], ["back"]);
 }
 
-/// The count would die with the keeper: it is told once there is room, not with the next line.
+/// The count of lost lines dies with the keeper, so the keeper reports it once there is room, not
+/// with the next line.
 #[test]
 fn what_was_lost_is_told_once_there_is_room_though_no_line_comes() {
     let tmp = Rc::new(TempDir::new().unwrap());

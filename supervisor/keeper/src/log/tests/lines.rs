@@ -1,4 +1,4 @@
-//! Lines: stamped, cut, ended, marked, and never mixed.
+//! Lines in the log: stamped, cut, ended and marked, and never mixed.
 
 use super::*;
 
@@ -101,7 +101,7 @@ fn partial_line_is_flushed_by_close_by_mark_and_by_the_last_writer_going() {
     assert_eq!(text(&lines), ["at the end", "[mattervisor] after"]);
 }
 
-/// The thread reads the last words of two runs and the first ones of a third at once.
+/// The thread reads the end of two runs and the beginning of a third at once.
 #[test]
 fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
     let tmp = Rc::new(TempDir::new().unwrap());
@@ -112,7 +112,7 @@ fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
         keep: 1,
         ..Spec::default()
     };
-    // Nothing is read before all has been written.
+    // The thread reads nothing before everything is written.
     let pipe_reader = handle.open_later("s", spec, reader.into(), None);
     let mut world = World {
         tmp,
@@ -128,7 +128,8 @@ fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
     let expected = ["one", "only ha", "two", "and ha", "lf", "three"];
     assert_eq!(text(&lines(&world.current())), expected);
 
-    // The end comes when all of the run has been read; then with what the next one writes, or not.
+    // The run ends after the thread has read all of its output, with or without output of the next
+    // run.
     for next in ["next\n", ""] {
         world.write(b"again ha");
         world.handle.sync();
@@ -141,7 +142,8 @@ fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
     assert_eq!(now[expected.len()..], ["again ha", "next", "again ha"]);
 }
 
-/// Also of runs that said nothing, and though nothing is read before the next run writes.
+/// The mark follows the run's output even if the run wrote nothing, and even if nothing is read
+/// before the next run writes.
 #[test]
 fn a_mark_stands_behind_all_that_its_run_has_said() {
     let mut world = World::new(0, 1);

@@ -1,4 +1,4 @@
-//! Rotation by age and on demand, and what becomes of the files.
+//! Rotation by size, by age and on demand, and what becomes of the rotated files.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn aged(tmp: Rc<TempDir>, age_ms: u64) -> World {
     World::with(tmp, spec, Places::usual())
 }
 
-/// A `current` of an earlier life whose only line is so old.
+/// A `current` of an earlier keeper, whose only line is this old.
 fn with_line_from(ago: Duration) -> Rc<TempDir> {
     let tmp = Rc::new(TempDir::new().unwrap());
     let dir = tmp.path().join("var/s");
@@ -54,7 +54,7 @@ fn every_file_gets_as_old_as_the_first() {
         world.handle.sync();
         let stamped = fs::read_to_string(world.current()).unwrap();
         let at: jiff::Timestamp = stamped[..STAMP_BYTES - 1].parse().unwrap();
-        // Until the file is old enough; a loaded machine only makes it older.
+        // Waits until the file is old enough; a loaded machine only makes the file older.
         let (_nobody, never) = mpsc::channel::<()>();
         while jiff::Timestamp::now().duration_since(at) < jiff::SignedDuration::from_millis(20) {
             never.recv_timeout(Duration::from_millis(1)).unwrap_err();
@@ -158,7 +158,7 @@ fn rotations_are_told_of_those_that_are_to_be_compressed() {
     }
 }
 
-/// Some account that is neither root nor ours.
+/// An account that is neither root nor ours.
 const NOBODY: u32 = 65_534;
 
 #[test]
@@ -182,14 +182,14 @@ fn a_directory_that_became_an_accounts_is_taken_back_and_its_link_not_followed()
     let now = fs::metadata(&dir).unwrap();
     assert_eq!((now.uid(), now.gid()), (0, NOBODY), "its group may read on");
     assert_eq!(text(&lines(&world.current())), ["DIR/evil.so"]);
-    // The same while it is written to.
+    // The same attack while the thread writes to the file.
     fs::remove_file(world.current()).unwrap();
     symlink(&preload, world.current()).unwrap();
     world.write(b"more\n");
     world.handle.sync();
     assert_eq!(fs::read_to_string(&preload).unwrap(), "");
     assert_eq!(text(&lines(&world.current())), ["more"]);
-    // What is another's, or has another name, is set aside.
+    // A file of another owner or with a second name is set aside.
     fs::remove_file(world.current()).unwrap();
     fs::hard_link(&preload, world.current()).unwrap();
     world.write(b"last\n");
@@ -206,7 +206,7 @@ fn rotation_keeps_every_line_once_and_whole() {
     for n in 0..LINES {
         writeln!(sent, "line {n} {}", "x".repeat(n % 200)).unwrap();
     }
-    // Pieces that end anywhere.
+    // Pieces that end within lines.
     for piece in sent.chunks(1777) {
         world.write(piece);
     }

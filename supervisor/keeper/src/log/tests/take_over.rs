@@ -1,9 +1,9 @@
-//! A pipe that somebody has read who is dead now.
+//! A log pipe whose previous reader died.
 
 use super::*;
 
-/// The dead reader may have been in the middle of a line, and had lines that it did not write: they
-/// are missing before what is left in the pipe, and so the mark stands there.
+/// The dead reader may have been within a line, and may have read lines that it did not write.
+/// These lines are missing before what is left in the pipe, so the mark stands there.
 #[test]
 fn the_mark_stands_before_what_is_left_in_the_pipe() {
     let tmp = TempDir::new().unwrap();
@@ -23,7 +23,7 @@ fn the_mark_stands_before_what_is_left_in_the_pipe() {
     assert_eq!(text(&lines(&current)), ["torn", &mark, "left", "new"]);
 }
 
-/// Its record stays until then.
+/// The run's record stays until the last output of the run is written.
 #[test]
 fn what_a_run_said_last_is_written_before_that_is_said() {
     let tmp = TempDir::new().unwrap();

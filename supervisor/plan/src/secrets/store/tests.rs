@@ -1,3 +1,5 @@
+//! Writes of the secrets file: none is lost, and owner, mode and links of the file stay.
+
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, symlink},
@@ -18,7 +20,7 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The supervisor makes secrets while a command of `ctl` sets others, and neither loses any.
+/// The supervisor makes secrets while a command of `ctl` sets others: both keep all of theirs.
 #[test]
 fn writers_at_the_same_time_lose_nothing() {
     const EACH: usize = 30;
@@ -100,7 +102,7 @@ fn what_is_not_changed_leaves_nothing_behind() {
     assert_eq!(refused.to_string(), "no");
     drop(Reserved::new(&path, "room").unwrap());
     assert_eq!(names(dir.path()), [""; 0]);
-    // What a crash has left is no obstacle.
+    // The temporary file of a crashed writer is no obstacle.
     fs::write(dir.path().join(".secrets.new"), "half").unwrap();
     rewrite(&path, |_| Ok(Some("a.b = 1\n".to_owned()))).unwrap();
     assert_eq!(names(dir.path()), ["secrets.toml"]);

@@ -1,11 +1,11 @@
-//! Times of expressions, by hand and minute by minute.
+//! Times of cron expressions, compared with examples and with a search minute by minute.
 
 use jiff::{Zoned, civil::date};
 use proptest::prelude::*;
 
 use super::*;
 
-/// The times that follow a moment, in a zone, as people write them.
+/// The next `n` times after a moment, in a zone, as people write them.
 fn times(expression: &str, zone: &TimeZone, from: DateTime, n: usize) -> Vec<String> {
     let cron = Cron::parse(expression).unwrap();
     let mut at = from.to_zoned(zone.clone()).unwrap().timestamp();
@@ -19,7 +19,8 @@ fn times(expression: &str, zone: &TimeZone, from: DateTime, n: usize) -> Vec<Str
         .collect()
 }
 
-/// Germany's rule: one hour forward on the last Sunday of March, back on that of October.
+/// Germany's rule: one hour forward on the last Sunday of March, and back on the last Sunday of
+/// October.
 fn berlin() -> TimeZone {
     TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
 }
@@ -66,7 +67,7 @@ fn each_form_of_a_field() {
 
 #[test]
 fn two_sets_of_days_mean_either_and_a_star_means_both() {
-    // Friday the 13th is not what this says (crontab(5)).
+    // The expression does not mean Friday the 13th (crontab(5)).
     assert_eq!(
         utc("0 0 13 * fri", 4),
         [
@@ -137,11 +138,11 @@ fn a_repeated_time_comes_true_once_but_every_hour_is_every_hour() {
 fn a_moment_inside_the_repeated_hour_does_not_repeat_it() {
     let zone = berlin();
     let cron = Cron::parse("30 2 * * *").unwrap();
-    // 02:10 the second time.
+    // 02:10 for the second time.
     let again: Timestamp = "2026-10-25T01:10:00Z".parse().unwrap();
     let next = cron.next(again, &zone).unwrap();
     assert_eq!(next.to_string(), "2026-10-26T01:30:00Z");
-    // The very moment of the change.
+    // The moment of the change itself.
     let change: Timestamp = "2026-10-25T01:00:00Z".parse().unwrap();
     assert_eq!(
         cron.next(change, &zone).unwrap().to_string(),
@@ -169,7 +170,7 @@ fn expressions() -> impl Strategy<Value = String> {
         .prop_map(|(m, h, d, mo, w)| format!("{m} {h} {d} {mo} {w}"))
 }
 
-/// Minute by minute, with no idea of how it is done faster.
+/// The next time by a search minute by minute, independent of the faster algorithm.
 fn slowly(cron: &Cron, after: Timestamp, minutes: i64) -> Option<Timestamp> {
     let first = after.as_second().div_euclid(60) + 1;
     (first..first + minutes).find_map(|minute| {
@@ -206,7 +207,7 @@ proptest! {
             let next = cron.next(at, &zone).unwrap();
             prop_assert!(next > at);
             prop_assert!(next.as_second() - at.as_second() <= 25 * 3600 + 60);
-            // Local time never goes back nor stands still.
+            // Local time always increases.
             let civil = zone.to_datetime(next);
             prop_assert!(last.is_none_or(|last| last < civil));
             last = Some(civil);

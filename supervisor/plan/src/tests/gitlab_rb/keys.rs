@@ -1,6 +1,6 @@
-//! Keys of `gitlab.rb`, each with a value of the kind that it had there.
+//! Keys of `gitlab.rb`, each with a value of the type that the key had there.
 
-/// `mattermost['…']`, each with a value of the kind that it had.
+/// Keys of `mattermost['…']`.
 pub(super) const MATTERMOST: &str = r#"
 enable = true
 username = "mattermost"
@@ -52,7 +52,7 @@ logrotate_postrotate = "true"
 logrotate_dateformat = "-%Y-%m-%d"
 "#;
 
-/// `mattermost_nginx['…']`, and `nginx['…']` besides.
+/// Keys of `mattermost_nginx['…']`, and further keys of `nginx['…']`.
 pub(super) const NGINX: &str = r#"
 enable = true
 listen_addresses = ["*"]
@@ -93,7 +93,7 @@ log_format = "$remote_addr"
 proxy_set_headers = { X-Forwarded-Proto = "https" }
 "#;
 
-/// `postgresql['…']`.
+/// Keys of `postgresql['…']`.
 pub(super) const POSTGRESQL: &str = r#"
 enable = true
 ha = false
@@ -206,7 +206,7 @@ svlogd_num = 30
 log_group = "adm"
 "#;
 
-/// What else the documents name.
+/// Further keys that the documents name.
 pub(super) const OTHERS: &str = r#"
 manage_accounts.enable = false
 gitlab_rails.enable = false

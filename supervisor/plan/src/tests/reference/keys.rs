@@ -1,5 +1,5 @@
-//! The page of service files, from their table of keys, and what the site file says that no service
-//! file declares.
+//! The page about service files, from their table of keys, and the keys of the site file that no
+//! service file declares.
 
 use std::fmt::Write as _;
 

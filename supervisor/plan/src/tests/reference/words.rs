@@ -1,8 +1,8 @@
-//! Values and words as Markdown.
+//! Values and words in Markdown.
 
 use crate::read::document::{Kind, Node};
 
-/// Inside a cell of a table.
+/// Escapes text for a cell of a table.
 pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
@@ -11,14 +11,14 @@ pub(super) fn code(text: &str) -> String {
     format!("`{}`", cell(text))
 }
 
-/// With a capital letter.
+/// Capitalises the first letter.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|it| it.to_uppercase().to_string());
     format!("{}{}", first.unwrap_or_default(), letters.as_str())
 }
 
-/// A value of a service file, as it is written there; a template without its quotes.
+/// A value as in a service file; a template without its quotes.
 pub(super) fn value(node: &Node) -> String {
     match &node.kind {
         Kind::Text(text) if crate::read::expression::is_template(text) => code(text),

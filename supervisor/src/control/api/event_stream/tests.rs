@@ -1,4 +1,4 @@
-//! Followers of the event stream, and how they continue where they were.
+//! Followers of the event stream, and how a follower resumes.
 
 use super::*;
 
@@ -17,8 +17,8 @@ fn event(detail: &str) -> Happened {
     }
 }
 
-/// A follower continues after the event that it has seen, under any control process; a follower
-/// that has seen another event is told so.
+/// A follower resumes after the event that it has seen, under any control process; a follower of
+/// another history gets a gap event.
 #[test]
 fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
     let mut feed = EventStream::default();
@@ -50,7 +50,7 @@ fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
     };
     assert_eq!(details(3, 3), ["4", "5"]);
     assert_eq!(details(5, 5), [""; 0]);
-    // An event of another supervisor, or from too long ago.
+    // The seen event is of another supervisor, or too old.
     assert_eq!(details(3, 4), ["gap", "4", "5"]);
     assert_eq!(details(9, 4), ["gap", "4", "5"]);
 }

@@ -1,5 +1,5 @@
-//! A service whose address another process has, and a service whose output only speaks of an
-//! address.
+//! `ctl why` for a service whose address another process uses, and for a service whose output only
+//! mentions an address.
 
 use api::WhyStep;
 use engine::Exit;
@@ -16,7 +16,7 @@ fn why(world: &Harness, name: &str) -> WhyStep {
     chain.remove(0)
 }
 
-/// The last spawned run ends with exit code 1.
+/// The last spawned run ends with exit code 1 and this output.
 fn fails(world: &mut Harness, said: &str) {
     let run = world.spawned.last().unwrap().1;
     world.spawned(run);
@@ -29,7 +29,7 @@ fn fails(world: &mut Harness, said: &str) {
     world.fact(Fact::Swept { run, left });
 }
 
-/// The hint may be any words: nothing is cut out of a sentence that happens to have them too.
+/// The hint may be any text, so the sentence keeps words that also occur in the hint.
 #[test]
 fn a_hint_at_an_address_in_use_stands_below_the_sentence_alone() {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn a_hint_at_an_address_in_use_stands_below_the_sentence_alone() {
     assert!(last.contains(bare), "{last}");
 }
 
-/// An address in use that a program's output names is no address of the service.
+/// An address in use that only the program's output names is no address of the service.
 #[test]
 fn what_a_program_says_of_itself_makes_no_address_in_use() {
     let web = "command = ['/bin/web']\nvalidate = ['/bin/true']\nlistens_hint = 'move it'\n";

@@ -1,4 +1,4 @@
-//! Reasons and warnings for services that are expected to listen, and their times.
+//! Reasons and warnings for services that should listen, and their timing.
 
 use api::Action;
 
@@ -12,7 +12,7 @@ fn web(port: u16) -> String {
     WEB.replace("PORT", &port.to_string())
 }
 
-/// `web` runs with one port and has been told to reload with another, which nobody has seen yet.
+/// `web` runs with one port and was told to reload with another, which the look has not seen yet.
 fn reloading() -> Harness {
     let mut world = Harness::new(&[("web", &web(9))], Handled::default());
     let run = world.spawned[0].1;
@@ -46,7 +46,7 @@ fn has_worked(world: &Harness) -> bool {
 fn a_plan_has_not_worked_before_its_services_are_seen_to_listen() {
     let mut world = reloading();
     assert!(!has_worked(&world));
-    // A look too early is not the last one.
+    // A look that comes too early is not the last.
     world.seen(missing());
     assert!(world.looks.is_empty() && !has_worked(&world));
     assert_eq!(world.status("web").healthy, None);

@@ -32,8 +32,8 @@ pub(in crate::control) fn asked(
 pub(in crate::control) fn failures(results: &[ActionResult]) -> Vec<String> {
     let failed = results.iter().filter(|it| it.verdict == Verdict::Failed);
     let words = failed.map(|result| match result.detail.as_str() {
-        "" => format!("{}: {}", result.service, result.state_word()),
-        detail => format!("{}: {}: {detail}", result.service, result.state_word()),
+        "" => format!("{}: {}", result.service, result.full_state()),
+        detail => format!("{}: {}: {detail}", result.service, result.full_state()),
     });
     words.collect()
 }

@@ -16,7 +16,7 @@ use engine::Moment;
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         on_disk::{Attempts, Durability},
         record_keys::Key,
     },
@@ -261,7 +261,7 @@ impl AuditLog {
         self.new = false;
         let lines = std::mem::take(&mut self.waiting);
         self.writing = lines.iter().map(|line| line.id.clone()).collect();
-        cx.job(Job::Record {
+        cx.queue_task(Task::Record {
             lines,
             now_ms: cx.now.unix_ms,
         });

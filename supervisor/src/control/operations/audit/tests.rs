@@ -1,3 +1,6 @@
+//! The audit lines of operations on their way to the disk. Invariant: each operation has an end in
+//! the history.
+
 use api::{Action, ChangeOutcome};
 
 use super::*;
@@ -27,8 +30,8 @@ fn ends(lines: &[Line]) -> Vec<(&str, &str)> {
     ends.collect()
 }
 
-/// Both lines of an operation that is refused, or done at once, are with the keeper until they are
-/// written.
+/// For an operation that is refused or done immediately, the keeper holds both audit lines until
+/// they are written.
 #[test]
 fn what_no_list_remembers_is_kept_with_both_lines() {
     let services = [("a", "command = ['/bin/a']\n")];
@@ -55,7 +58,7 @@ fn what_no_list_remembers_is_kept_with_both_lines() {
     assert!(world.control.audit.kept.is_empty(), "the history has it");
 }
 
-/// More are under way than are followed.
+/// More changes are under way than the list of operations follows.
 #[test]
 fn a_change_that_is_lost_sight_of_has_an_end_in_the_history() {
     const CHANGES: usize = 65;
@@ -72,7 +75,8 @@ fn a_change_that_is_lost_sight_of_has_an_end_in_the_history() {
     assert_eq!(ends(&written), [("change 1", "failed")]);
 }
 
-/// A disk that hangs and then goes on has refused nothing, though not all had room meanwhile.
+/// A disk that hangs and then continues has refused nothing, even if some lines had no room
+/// meanwhile.
 #[test]
 fn lines_that_had_no_room_hold_nobody_up_and_are_said_again() {
     const ID: &str = "change 1";

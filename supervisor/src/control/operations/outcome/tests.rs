@@ -1,10 +1,12 @@
+//! When an operation has ended for one service, and with which verdict.
+
 use engine::{Detail, StopCause, StopPhase, StopTarget};
 
 use super::*;
 
 const SERVICE_RUN: RunId = RunId(7);
 
-/// A service that is ready, as it is by itself.
+/// A ready service that no operation has touched.
 fn ready() -> Seen {
     Seen {
         view: Some(View {
@@ -97,7 +99,7 @@ fn a_stop_that_needed_sigkill_has_succeeded_and_says_so() {
     seen.view.as_mut().unwrap().last_exit = Some((by_kill, Moment(1)));
     let killed = judgement(Kind::Stop, &target, &seen).unwrap();
     assert_eq!((killed.verdict, killed.killed), (Verdict::Done, true));
-    // The service was down before: the end of that run is not of this stop.
+    // The service was down before, so that run did not end by this stop.
     let again = judgement(Kind::Stop, &Target::default(), &seen).unwrap();
     assert!(!again.killed);
 }
@@ -122,7 +124,7 @@ fn a_stop_waits_for_all_processes_and_fails_if_some_would_not_go() {
     // A client has started the service again meanwhile.
     let started = of(Kind::Stop, &target, &down(stopping.clone(), Goal::Up));
     assert_eq!(started, Some(Verdict::Failed));
-    // The job that wanted it stopped is over.
+    // The job that leased the service is over.
     let lease = of(Kind::Lease, &target, &down(stopping, Goal::Up));
     assert_eq!(lease, Some(Verdict::Failed));
     let leftovers = State::Failed {

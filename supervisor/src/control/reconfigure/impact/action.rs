@@ -3,7 +3,7 @@
 use engine::{Goal, Hold, ServiceId, State, View};
 use plan::PlanImpact;
 
-use crate::control::{Context, holds::Holds, text};
+use crate::control::{Context, holds::Holds, service_state::service_state, text};
 
 /// What becomes of a service that has to take this much of a plan.
 pub(super) fn of(
@@ -50,7 +50,7 @@ fn renewal(cx: &Context, impact: PlanImpact, view: &View) -> (PlanImpact, String
         State::Stopping { .. } => in_place("it is being stopped".to_owned()),
         State::Failed { .. } | State::Backoff { .. } => (
             PlanImpact::Start,
-            format!("it is in {} now", view.state.name()),
+            format!("it is in {} now", service_state(&view.state).as_str()),
         ),
         State::Running { .. } | State::Reloading { .. } if impact == PlanImpact::Reload => {
             (PlanImpact::Reload, String::new())

@@ -11,8 +11,8 @@ use crate::{
         Context,
         operations::Operations,
         reconfigure::{
+            attempt_step::AttemptStep,
             last_word::refused,
-            next::Next,
             pipeline::step_run::{STEP_TIMEOUT_MS, spawn_step},
             stage::Stage,
             state::Reconfigure,
@@ -29,16 +29,16 @@ impl Reconfigure {
         cx: &mut Context,
         operations: &mut Operations,
         accounts: Accounts,
-    ) -> Next {
+    ) -> AttemptStep {
         let Stage::Accounts { left, .. } = &mut self.attempt.stage else {
-            return Next::Wait;
+            return AttemptStep::Wait;
         };
         if !self.attempt.first && !accounts.clashes.is_empty() {
             let clashes = accounts.clashes.iter();
             let said: Vec<_> = clashes
                 .map(|(name, why)| format!("{name}: {why}"))
                 .collect();
-            return Next::Say(refused(said.join("\n"), "nothing has changed"));
+            return AttemptStep::Say(refused(said.join("\n"), "nothing has changed"));
         }
         if self.attempt.request.is_dry_run() {
             let made = accounts.commands.iter().map(created);
@@ -49,7 +49,7 @@ impl Reconfigure {
         self.next_account(cx, operations)
     }
 
-    fn next_account(&mut self, cx: &mut Context, operations: &mut Operations) -> Next {
+    fn next_account(&mut self, cx: &mut Context, operations: &mut Operations) -> AttemptStep {
         let Stage::Accounts {
             plan,
             left,
@@ -57,7 +57,7 @@ impl Reconfigure {
             making,
         } = &mut self.attempt.stage
         else {
-            return Next::Wait;
+            return AttemptStep::Wait;
         };
         let Some(command) = left.pop_front() else {
             let plan = plan.clone();
@@ -72,7 +72,7 @@ impl Reconfigure {
         *making = Some(command);
         self.attempt.say_step(cx, operations, step);
         start_command(cx, number, &service, argv);
-        Next::Wait
+        AttemptStep::Wait
     }
 
     /// The command that makes an account has ended.
@@ -81,9 +81,9 @@ impl Reconfigure {
         cx: &mut Context,
         operations: &mut Operations,
         result: Result<(), &str>,
-    ) -> Next {
+    ) -> AttemptStep {
         let Stage::Accounts { making, .. } = &mut self.attempt.stage else {
-            return Next::Wait;
+            return AttemptStep::Wait;
         };
         match (making.take(), result) {
             (Some(failed), Err(why)) => return self.on_no_account(cx, operations, &failed, why),
@@ -100,10 +100,10 @@ impl Reconfigure {
         operations: &mut Operations,
         failed: &MakeCommand,
         detail: &str,
-    ) -> Next {
+    ) -> AttemptStep {
         let why = format!("cannot create {}: {detail}", failed.what);
         if !self.attempt.first {
-            return Next::Say(refused(why, "nothing that runs has changed"));
+            return AttemptStep::Say(refused(why, "nothing that runs has changed"));
         }
         tracing::error!("{why}");
         for service in &failed.services {

@@ -1,11 +1,11 @@
-//! The fifth step: addresses that a plan gives to services anew are looked at before anything is
+//! The fifth step: addresses that a plan gives to services anew are checked before anything is
 //! touched.
 //!
 //! A plan is refused, also in a dry run, if a process has such an address and is no service that
 //! gives the address up by the same plan. A process that ends by the same plan may still have its
-//! address; the start waits for that (`control/runs/address_waits.rs`). For the daemon's first plan
-//! each start checks its own addresses. After the plan is applied, the services must listen where
-//! the plan says (`control/monitors/listening.rs`).
+//! address; the start waits for that end (`control/runs/starts/address_waits.rs`). For the daemon's
+//! first plan each start checks its own addresses. After the plan is applied, the services must
+//! listen where the plan says (`control/monitors/listening.rs`).
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use plan::{Plan, PlanImpact, Problem, Severity};
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         api::reason::Reason,
         reconfigure::{
+            attempt_step::AttemptStep,
             impact::{impacts, known::Known},
             last_word::{LastWord, refused},
-            next::Next,
             stage::{Stage, StagedPlan},
             state::Reconfigure,
         },
@@ -36,7 +36,7 @@ impl Reconfigure {
         cx: &mut Context,
         known: &Known<'_>,
         staged: StagedPlan,
-    ) -> Next {
+    ) -> AttemptStep {
         if self.attempt.first {
             return self.ready_to_swap(cx, known, staged);
         }
@@ -62,7 +62,7 @@ impl Reconfigure {
         if wanted.is_empty() {
             return self.ready_to_swap(cx, known, staged);
         }
-        cx.job(Job::Addresses {
+        cx.queue_task(Task::Addresses {
             wanted,
             running: running(cx),
             keeper: cx.keeper.pid,
@@ -70,7 +70,7 @@ impl Reconfigure {
         let impacts = impacts.into_iter().map(|it| (it.service, it.action));
         let impacts = impacts.collect();
         self.attempt.stage = Stage::Addresses { staged, impacts };
-        Next::Wait
+        AttemptStep::Wait
     }
 
     /// `taken`: the addresses that are not free. Where nobody could see that, the plan goes on with
@@ -80,12 +80,12 @@ impl Reconfigure {
         cx: &mut Context,
         known: &Known<'_>,
         taken: Result<Vec<Taken>, String>,
-    ) -> Next {
+    ) -> AttemptStep {
         let (staged, impacts) = match std::mem::take(&mut self.attempt.stage) {
             Stage::Addresses { staged, impacts } => (staged, impacts),
             other => {
                 self.attempt.stage = other;
-                return Next::Wait;
+                return AttemptStep::Wait;
             }
         };
         let taken = taken.unwrap_or_else(|why| {

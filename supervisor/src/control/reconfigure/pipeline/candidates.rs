@@ -6,12 +6,12 @@ use plan::Plan;
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         operations::Operations,
         reconfigure::{
             attempt::Attempt,
+            attempt_step::AttemptStep,
             last_word::refused,
-            next::Next,
             stage::{Stage, StagedPlan},
             state::Reconfigure,
         },
@@ -21,15 +21,15 @@ use crate::{
 
 impl Reconfigure {
     /// Has directories made and candidates written. The accounts are there, or cannot be had.
-    pub(super) fn stage(&mut self, cx: &mut Context, plan: Arc<Plan>) -> Next {
+    pub(super) fn stage(&mut self, cx: &mut Context, plan: Arc<Plan>) -> AttemptStep {
         if self.clear_left(cx, Some(&plan)) {
-            return Next::Wait;
+            return AttemptStep::Wait;
         }
         let rehearsal = self.attempt.is_dry_run();
         self.probation.note_candidates(cx, Some(&plan));
         self.attempt.stage = Stage::Staging { plan: plan.clone() };
-        cx.job(Job::Stage { plan, rehearsal });
-        Next::Wait
+        cx.queue_task(Task::Stage { plan, rehearsal });
+        AttemptStep::Wait
     }
 
     /// Has candidates removed that an earlier control process left, if there are any; then the
@@ -40,7 +40,7 @@ impl Reconfigure {
         if any {
             self.attempt.stage = Stage::Clearing(then.cloned());
             let made = Vec::new();
-            cx.job(Job::Discard { staged, made });
+            cx.queue_task(Task::Discard { staged, made });
         }
         any
     }
@@ -50,17 +50,17 @@ impl Reconfigure {
         cx: &mut Context,
         operations: &mut Operations,
         mut staged: Staged,
-    ) -> Next {
+    ) -> AttemptStep {
         let without_account = std::mem::take(&mut self.attempt.without_account);
         let without_account = without_account.into_iter();
         let without_account = without_account.map(|(name, why)| (name, Broken { why, own: None }));
         staged.broken.extend(without_account);
         match std::mem::take(&mut self.attempt.stage) {
-            Stage::Resolving => Next::Resolved(Box::new(staged)),
+            Stage::Resolving => AttemptStep::Resolved(Box::new(staged)),
             Stage::Staging { plan } => self.begin_checks(cx, operations, plan, staged),
             other => {
                 self.attempt.stage = other;
-                Next::Wait
+                AttemptStep::Wait
             }
         }
     }
@@ -71,7 +71,7 @@ impl Reconfigure {
         operations: &mut Operations,
         plan: Arc<Plan>,
         mut staged: Staged,
-    ) -> Next {
+    ) -> AttemptStep {
         // The first plan has nothing running that a bad file could hurt: a service's own validator
         // sees the file before the start and fails that service alone.
         let checked = !self.attempt.first;
@@ -103,43 +103,43 @@ impl Reconfigure {
         &mut self,
         cx: &mut Context,
         files: Vec<StagedFile>,
-    ) -> Next {
+    ) -> AttemptStep {
         if files.is_empty() {
             return self.end_takeover(cx);
         }
         self.attempt.stage = Stage::PuttingBack;
-        cx.job(if self.probation.is_swapping() {
-            Job::PutBack { staged: files }
+        cx.queue_task(if self.probation.is_swapping() {
+            Task::PutBack { staged: files }
         } else {
-            Job::Discard {
+            Task::Discard {
                 staged: files,
                 made: Vec::new(),
             }
         });
-        Next::Wait
+        AttemptStep::Wait
     }
 
-    pub(in crate::control) fn on_put_back(&mut self, cx: &mut Context) -> Next {
+    pub(in crate::control) fn on_put_back(&mut self, cx: &mut Context) -> AttemptStep {
         if matches!(self.attempt.stage, Stage::PuttingBack) {
             self.end_takeover(cx)
         } else {
-            Next::Wait
+            AttemptStep::Wait
         }
     }
 
     /// Files of the plan that runs are in place; candidates of another may still be there.
-    fn end_takeover(&mut self, cx: &mut Context) -> Next {
+    fn end_takeover(&mut self, cx: &mut Context) -> AttemptStep {
         if self.clear_left(cx, None) {
-            return Next::Wait;
+            return AttemptStep::Wait;
         }
         self.probation.note_swapping(cx, false);
         self.attempt = Attempt::default();
-        Next::TakenOver
+        AttemptStep::TakenOver
     }
 
-    pub(in crate::control) fn on_discarded(&mut self, cx: &mut Context) -> Next {
+    pub(in crate::control) fn on_discarded(&mut self, cx: &mut Context) -> AttemptStep {
         match std::mem::take(&mut self.attempt.stage) {
-            Stage::Discarding(last) => Next::Say(last),
+            Stage::Discarding(last) => AttemptStep::Say(last),
             Stage::PuttingBack => self.end_takeover(cx),
             Stage::Clearing(plan) => {
                 self.probation.note_candidates(cx, None);
@@ -150,7 +150,7 @@ impl Reconfigure {
             }
             other => {
                 self.attempt.stage = other;
-                Next::Wait
+                AttemptStep::Wait
             }
         }
     }

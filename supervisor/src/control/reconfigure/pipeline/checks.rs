@@ -12,8 +12,8 @@ use crate::{
         Context,
         operations::Operations,
         reconfigure::{
+            attempt_step::AttemptStep,
             last_word::refused,
-            next::Next,
             pipeline::step_run::{STEP_TIMEOUT_MS, spawn_step},
             stage::{Stage, StagedPlan},
             state::Reconfigure,
@@ -24,14 +24,18 @@ use crate::{
 };
 
 impl Reconfigure {
-    pub(super) fn next_check(&mut self, cx: &mut Context, operations: &mut Operations) -> Next {
+    pub(super) fn next_check(
+        &mut self,
+        cx: &mut Context,
+        operations: &mut Operations,
+    ) -> AttemptStep {
         let Stage::Checking { staged, left, run } = &mut self.attempt.stage else {
-            return Next::Wait;
+            return AttemptStep::Wait;
         };
         let Some(file) = left.pop_front() else {
             return match std::mem::take(&mut self.attempt.stage) {
-                Stage::Checking { staged, .. } => Next::Weigh(staged),
-                _ => Next::Wait,
+                Stage::Checking { staged, .. } => AttemptStep::Weigh(staged),
+                _ => AttemptStep::Wait,
             };
         };
         let number = cx.engine.allocate_run();
@@ -48,7 +52,7 @@ impl Reconfigure {
             Ok(spawn) => {
                 self.attempt.say_step(cx, operations, step);
                 spawn_step(cx, number, spawn);
-                Next::Wait
+                AttemptStep::Wait
             }
             Err(why) => self.on_bad_candidate(cx, &why),
         }
@@ -60,7 +64,7 @@ impl Reconfigure {
         cx: &mut Context,
         operations: &mut Operations,
         result: Result<(), &str>,
-    ) -> Next {
+    ) -> AttemptStep {
         if let Err(why) = result {
             return self.on_bad_candidate(cx, why);
         }
@@ -73,9 +77,9 @@ impl Reconfigure {
     }
 
     /// Refuses the plan, as a program does not take its candidate.
-    fn on_bad_candidate(&mut self, cx: &mut Context, detail: &str) -> Next {
+    fn on_bad_candidate(&mut self, cx: &mut Context, detail: &str) -> AttemptStep {
         let Stage::Checking { staged, run, .. } = std::mem::take(&mut self.attempt.stage) else {
-            return Next::Wait;
+            return AttemptStep::Wait;
         };
         let StagedPlan { plan, staged } = staged;
         let check = run.map(|(_, check)| check);

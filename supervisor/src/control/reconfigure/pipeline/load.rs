@@ -8,11 +8,11 @@ use plan::Plan;
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         reconfigure::{
+            attempt_step::AttemptStep,
             last_word::{LastWord, refused},
             load_result::{LoadResult, PROBLEMS_TOLD_MAX},
-            next::Next,
             stage::Stage,
             state::{REFUSED, Reconfigure},
         },
@@ -28,15 +28,15 @@ impl Reconfigure {
         cx: &mut Context,
         state_warnings: &mut StateWarnings,
         result: Result<Loaded, NotLoaded>,
-    ) -> Next {
+    ) -> AttemptStep {
         if !matches!(self.attempt.stage, Stage::Loading) {
-            return Next::Wait;
+            return AttemptStep::Wait;
         }
         let mut loaded = match result {
             Ok(loaded) => loaded,
             Err(NotLoaded::Problems(problems)) => return self.on_problems(cx, &problems),
             Err(NotLoaded::NothingKept) => {
-                return Next::Say(LastWord::Refused(ErrorReply {
+                return AttemptStep::Say(LastWord::Refused(ErrorReply {
                     kind: ErrorKind::Refused,
                     message: "there is no configuration to go back to: none that worked differs from the one that runs".to_owned(),
                     hint: Some("ctl diff-config compares the one that runs with the files".to_owned()),
@@ -73,18 +73,18 @@ impl Reconfigure {
         &mut self,
         cx: &mut Context,
         plan: Arc<Plan>,
-    ) -> Next {
-        cx.job(Job::MissingAccounts { plan: plan.clone() });
+    ) -> AttemptStep {
+        cx.queue_task(Task::MissingAccounts { plan: plan.clone() });
         self.attempt.stage = Stage::Accounts {
             plan,
             left: VecDeque::new(),
             run: None,
             making: None,
         };
-        Next::Wait
+        AttemptStep::Wait
     }
 
-    fn on_problems(&mut self, cx: &mut Context, problems: &[plan::Problem]) -> Next {
+    fn on_problems(&mut self, cx: &mut Context, problems: &[plan::Problem]) -> AttemptStep {
         if !self.attempt.is_dry_run() {
             for problem in problems {
                 tracing::error!("{problem}");
@@ -96,19 +96,19 @@ impl Reconfigure {
         let said = problems.iter().take(PROBLEMS_TOLD_MAX);
         let said: Vec<_> = said.map(ToString::to_string).collect();
         let message = format!("the configuration does not check:\n{}", said.join("\n"));
-        Next::Say(refused(
+        AttemptStep::Say(refused(
             message,
             "nothing has changed; mend the files and try again",
         ))
     }
 
-    fn boot_with_last_good(&mut self, cx: &mut Context) -> Next {
+    fn boot_with_last_good(&mut self, cx: &mut Context) -> AttemptStep {
         let Some(applied) = plan_store::read(&cx.plan.paths.state_dir) else {
             tracing::error!("there is no configuration that has ever worked; giving up");
             cx.tell(Request::Quit {
                 code: crate::exit::CONFIGURATION,
             });
-            return Next::Wait;
+            return AttemptStep::Wait;
         };
         tracing::error!("the last good configuration runs instead");
         self.set_refused(cx, Some(REFUSED.to_owned()));

@@ -2,7 +2,8 @@
 //!
 //! Order: load, accounts, candidates, checks, addresses, swap. Until the swap nothing that runs is
 //! changed, so each step may refuse; accounts alone stay once they are made, since others may have
-//! seen them. Every step ends with a [`Next`], and `stage.rs` says which result goes on with it.
+//! seen them. Every step ends with an [`AttemptStep`], and `stage.rs` says which result goes on with
+//! it.
 
 mod accounts;
 mod addresses;
@@ -17,7 +18,7 @@ use engine::RunId;
 use crate::control::{
     Context,
     operations::Operations,
-    reconfigure::{next::Next, stage::Stage, state::Reconfigure},
+    reconfigure::{attempt_step::AttemptStep, stage::Stage, state::Reconfigure},
 };
 
 impl Reconfigure {
@@ -28,7 +29,7 @@ impl Reconfigure {
         operations: &mut Operations,
         number: RunId,
         result: Result<(), &str>,
-    ) -> Next {
+    ) -> AttemptStep {
         match &self.attempt.stage {
             Stage::Accounts { run: Some(run), .. } if *run == number => {
                 self.account_made(cx, operations, result)
@@ -37,7 +38,7 @@ impl Reconfigure {
                 run: Some((run, _)),
                 ..
             } if *run == number => self.candidate_checked(cx, operations, result),
-            _ => Next::Wait,
+            _ => AttemptStep::Wait,
         }
     }
 }

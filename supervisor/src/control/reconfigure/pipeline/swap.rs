@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     control::{
-        Context, Job,
+        Context, Task,
         input::Swap,
         reconfigure::{
+            attempt_step::AttemptStep,
             impact::{known::Known, preview},
             last_word::{LastWord, refused},
-            next::Next,
             probation::not_up,
             stage::{Stage, StagedPlan},
             state::Reconfigure,
@@ -25,7 +25,7 @@ impl Reconfigure {
         cx: &mut Context,
         known: &Known<'_>,
         staged: StagedPlan,
-    ) -> Next {
+    ) -> AttemptStep {
         if self.attempt.is_dry_run() {
             let last = match preview(cx, known, &mut self.attempt, &staged) {
                 Ok(preview) => LastWord::Preview(Box::new(preview)),
@@ -34,14 +34,14 @@ impl Reconfigure {
             return self.attempt.discard(cx, *staged.staged, last);
         }
         if self.runs_already(cx, &staged) {
-            return Next::Apply(staged, None);
+            return AttemptStep::Apply(staged, None);
         }
         let before = (!self.attempt.first).then(|| {
             let by = self.probation.applied_by().clone();
             (Arc::clone(&cx.plan), by, not_up(cx))
         });
         self.probation.note_swapping(cx, true);
-        cx.job(Job::Swap(Box::new(Swap {
+        cx.queue_task(Task::Swap(Box::new(Swap {
             plan: Arc::clone(&staged.plan),
             staged: staged.staged.files.clone(),
             modes: staged.staged.modes.clone(),
@@ -50,7 +50,7 @@ impl Reconfigure {
             before,
         })));
         self.attempt.stage = Stage::Swapping(staged);
-        Next::Wait
+        AttemptStep::Wait
     }
 
     /// The plan is the one that runs, and nothing has to be written for it.
@@ -64,12 +64,12 @@ impl Reconfigure {
         &mut self,
         cx: &mut Context,
         result: Result<Swapped, String>,
-    ) -> Next {
+    ) -> AttemptStep {
         let mut staged = match std::mem::take(&mut self.attempt.stage) {
             Stage::Swapping(staged) => staged,
             other => {
                 self.attempt.stage = other;
-                return Next::Wait;
+                return AttemptStep::Wait;
             }
         };
         let swapped = match result {
@@ -82,13 +82,13 @@ impl Reconfigure {
             Err(error) if !self.attempt.first => {
                 self.probation.note_swapping(cx, false);
                 let message = format!("cannot put the new configuration in place: {error}");
-                return Next::Say(refused(message, "nothing has changed"));
+                return AttemptStep::Say(refused(message, "nothing has changed"));
             }
             Err(error) => {
                 tracing::error!("cannot store the plan or its files: {error}");
                 Swapped::default()
             }
         };
-        Next::Apply(staged, Some(swapped))
+        AttemptStep::Apply(staged, Some(swapped))
     }
 }

@@ -1,3 +1,6 @@
+//! The stages of a reconfigure. Invariant: a plan is applied only once it is in place, and a dry
+//! run leaves nothing behind.
+
 use std::collections::BTreeMap;
 
 use api::Progress;
@@ -8,7 +11,7 @@ use super::*;
 use crate::{
     accounts::Accounts,
     control::{
-        Job, Output,
+        Output, Task,
         fixture::Fixture,
         holds::Holds,
         reconfigure::{
@@ -25,7 +28,7 @@ use crate::{
 
 const SERVICES: [(&str, &str); 1] = [("web", "command = ['/bin/web']\n")];
 
-/// An attempt to apply a plan that says something else of `web`.
+/// An attempt to apply a plan that changes `web`.
 struct Begun {
     fixture: Fixture,
     reconfigure: Reconfigure,
@@ -53,10 +56,10 @@ impl Begun {
     }
 
     /// The job requested since the last call; each step requests one job.
-    fn job(&mut self) -> Job {
+    fn job(&mut self) -> Task {
         let outputs = std::iter::from_fn(|| self.fixture.cx.poll_output());
         let mut jobs = outputs.filter_map(|it| match it {
-            Output::Job(job) => Some(job),
+            Output::Task(job) => Some(job),
             _ => None,
         });
         let job = jobs.next().expect("a step asks for a job");
@@ -64,8 +67,8 @@ impl Begun {
         job
     }
 
-    fn load(&mut self) -> Next {
-        assert!(matches!(self.job(), Job::Load(_)));
+    fn load(&mut self) -> AttemptStep {
+        assert!(matches!(self.job(), Task::Load(_)));
         let plan = self.fixture.changed(|plan| {
             let web = plan.services.get_mut("web").unwrap();
             let mut changed = plan::Service::clone(web);
@@ -84,21 +87,21 @@ impl Begun {
         self.reconfigure.on_loaded(cx, &mut warnings, Ok(loaded))
     }
 
-    fn accounts(&mut self, accounts: Accounts) -> Next {
-        assert!(matches!(self.job(), Job::MissingAccounts { .. }));
+    fn accounts(&mut self, accounts: Accounts) -> AttemptStep {
+        assert!(matches!(self.job(), Task::MissingAccounts { .. }));
         let (cx, operations) = (&mut self.fixture.cx, &mut self.operations);
         self.reconfigure
             .on_missing_accounts(cx, operations, accounts)
     }
 
-    fn staged(&mut self) -> Next {
-        assert!(matches!(self.job(), Job::Stage { .. }));
+    fn staged(&mut self) -> AttemptStep {
+        assert!(matches!(self.job(), Task::Stage { .. }));
         let (cx, operations) = (&mut self.fixture.cx, &mut self.operations);
         self.reconfigure
             .on_staged(cx, operations, Staged::default())
     }
 
-    fn weigh(&mut self, staged: StagedPlan) -> Next {
+    fn weigh(&mut self, staged: StagedPlan) -> AttemptStep {
         let (holds, starts) = (Holds::new("", BTreeMap::new()), Starts::default());
         let known = Known {
             holds: &holds,
@@ -107,12 +110,15 @@ impl Begun {
         self.reconfigure.weigh(&mut self.fixture.cx, &known, staged)
     }
 
-    /// An attempt up to the point at which the plan is to be weighed.
+    /// An attempt that has reached the decision about its plan.
     fn checked(dry_run: bool) -> (Self, StagedPlan) {
         let mut begun = Self::new(dry_run);
-        assert!(matches!(begun.load(), Next::Wait));
-        assert!(matches!(begun.accounts(Accounts::default()), Next::Wait));
-        let Next::Weigh(staged) = begun.staged() else {
+        assert!(matches!(begun.load(), AttemptStep::Wait));
+        assert!(matches!(
+            begun.accounts(Accounts::default()),
+            AttemptStep::Wait
+        ));
+        let AttemptStep::Weigh(staged) = begun.staged() else {
             panic!("no candidate is to be checked");
         };
         (begun, staged)
@@ -122,21 +128,21 @@ impl Begun {
 #[test]
 fn a_plan_is_applied_once_it_is_in_place_and_not_before() {
     let (mut begun, staged) = Begun::checked(false);
-    assert!(matches!(begun.weigh(staged), Next::Wait));
-    assert!(matches!(begun.job(), Job::Swap(_)));
+    assert!(matches!(begun.weigh(staged), AttemptStep::Wait));
+    assert!(matches!(begun.job(), Task::Swap(_)));
     assert!(begun.reconfigure.probation.is_swapping());
     let swapped = Ok(Swapped::default());
     let next = begun.reconfigure.on_swapped(&mut begun.fixture.cx, swapped);
-    assert!(matches!(next, Next::Apply(_, Some(_))), "{next:?}");
+    assert!(matches!(next, AttemptStep::Apply(_, Some(_))), "{next:?}");
 }
 
 #[test]
 fn a_plan_that_cannot_be_put_in_place_changes_nothing() {
     let (mut begun, staged) = Begun::checked(false);
-    assert!(matches!(begun.weigh(staged), Next::Wait));
+    assert!(matches!(begun.weigh(staged), AttemptStep::Wait));
     let failed = Err("the disk is full".to_owned());
     let next = begun.reconfigure.on_swapped(&mut begun.fixture.cx, failed);
-    let Next::Say(LastWord::Refused(error)) = next else {
+    let AttemptStep::Say(LastWord::Refused(error)) = next else {
         panic!("{next:?}");
     };
     assert!(error.message.ends_with("the disk is full"), "{error:?}");
@@ -146,16 +152,16 @@ fn a_plan_that_cannot_be_put_in_place_changes_nothing() {
 #[test]
 fn a_dry_run_turns_back_before_the_swap_and_leaves_nothing_behind() {
     let (mut begun, staged) = Begun::checked(true);
-    assert!(matches!(begun.weigh(staged), Next::Wait));
-    assert!(matches!(begun.job(), Job::Discard { .. }));
+    assert!(matches!(begun.weigh(staged), AttemptStep::Wait));
+    assert!(matches!(begun.job(), Task::Discard { .. }));
     let next = begun.reconfigure.on_discarded(&mut begun.fixture.cx);
-    let Next::Say(last) = next else {
+    let AttemptStep::Say(last) = next else {
         panic!("{next:?}");
     };
     let (cx, operations) = (&mut begun.fixture.cx, &mut begun.operations);
     let mut audit = crate::control::operations::audit::AuditLog::default();
     let next = begun.reconfigure.say_last(cx, operations, &mut audit, last);
-    assert!(matches!(next, Next::Ended), "{next:?}");
+    assert!(matches!(next, AttemptStep::Ended), "{next:?}");
     begun.fixture.cx.release_answers();
     while let Some(output) = begun.fixture.cx.poll_output() {
         if let Output::Answer(answer) = output {
@@ -172,13 +178,16 @@ fn a_dry_run_turns_back_before_the_swap_and_leaves_nothing_behind() {
 #[test]
 fn an_account_that_clashes_refuses_the_plan() {
     let mut begun = Begun::new(false);
-    assert!(matches!(begun.load(), Next::Wait));
+    assert!(matches!(begun.load(), AttemptStep::Wait));
     let clash = ("web".to_owned(), "user web has another uid".to_owned());
     let next = begun.accounts(Accounts {
         commands: Vec::new(),
         clashes: [clash].into(),
     });
-    assert!(matches!(next, Next::Say(LastWord::Refused(_))), "{next:?}");
+    assert!(
+        matches!(next, AttemptStep::Say(LastWord::Refused(_))),
+        "{next:?}"
+    );
 }
 
 #[test]
@@ -189,7 +198,10 @@ fn files_that_do_not_check_are_refused() {
     let mut warnings = StateWarnings::default();
     let cx = &mut begun.fixture.cx;
     let next = begun.reconfigure.on_loaded(cx, &mut warnings, problems);
-    assert!(matches!(next, Next::Say(LastWord::Refused(_))), "{next:?}");
+    assert!(
+        matches!(next, AttemptStep::Say(LastWord::Refused(_))),
+        "{next:?}"
+    );
 }
 
 #[test]
@@ -211,7 +223,10 @@ fn a_result_that_belongs_to_no_stage_is_dropped() {
             .reconfigure
             .step_ended(cx, &mut begun.operations, RunId(1), Ok(())),
     ];
-    assert!(late.iter().all(|it| matches!(it, Next::Wait)), "{late:?}");
+    assert!(
+        late.iter().all(|it| matches!(it, AttemptStep::Wait)),
+        "{late:?}"
+    );
     assert!(cx.poll_output().is_none());
     assert!(!begun.reconfigure.is_idle(), "it waits for its plan still");
 }

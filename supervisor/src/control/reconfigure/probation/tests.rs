@@ -1,3 +1,5 @@
+//! When a plan counts as proven: once every service that it changed has stayed up.
+
 use engine::{Command, Hold};
 
 use super::*;
@@ -8,7 +10,7 @@ const SERVICES: [(&str, &str); 2] = [
     ("web", "command = ['/bin/web']\n"),
 ];
 
-/// A plan that has changed both services, and is on disk.
+/// A plan that has changed both services and is on disk.
 fn applied(fixture: &Fixture, first: bool) -> Applied {
     Applied {
         by: AppliedBy::default(),
@@ -75,7 +77,7 @@ fn what_somebody_stops_is_no_part_of_the_proof() {
     let (cx, verdicts) = fixture.parts();
     probation.judge(cx, verdicts, &[web].into());
     assert!(probation.on_probation(&fixture.cx).is_empty());
-    // A plan that is applied while it is held does not wait for it either.
+    // A plan applied while the service is held does not wait for it either.
     let next = applied(&fixture, false);
     let (cx, verdicts) = fixture.parts();
     probation.begin(cx, verdicts, next);

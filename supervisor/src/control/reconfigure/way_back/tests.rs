@@ -1,3 +1,5 @@
+//! When a reconfigure goes back to the previous configuration after a failed reload.
+
 use api::{ActionResult, ServiceState, Verdict};
 
 use super::*;
@@ -12,7 +14,7 @@ const SERVICES: [(&str, &str); 2] = [
     ("web", "command = ['/bin/web']\n[reload]\nsignal = 'HUP'\n"),
 ];
 
-/// A plan that says something else of `web`.
+/// A plan that changes `web`.
 fn other(fixture: &Fixture) -> Plan {
     fixture.changed(|plan| {
         let web = plan.services.get_mut("web").unwrap();
@@ -52,7 +54,8 @@ fn there_is_a_way_back_where_a_service_is_reloaded_with_something_else() {
     let plan = other(&fixture);
     let way_back = of(&fixture, &plan, &["db", "web"]).unwrap();
     assert_eq!(way_back.reloaded, [fixture.id("web")].into());
-    // The last reload of the service is tried again, with the configuration of the plan before.
+    // The plan changes nothing of `db`: its reload repeats the last one with the same
+    // configuration, so there is nothing to go back to.
     assert!(of(&fixture, &plan, &["db"]).is_none());
     // A restart takes the new configuration.
     let restarted = [(fixture.id("web"), Target::default())].into();
@@ -73,6 +76,7 @@ fn it_is_due_once_a_service_has_not_taken_what_the_plan_changed() {
             state: Some(ServiceState::Running),
             pid: None,
             seconds: 0,
+            state_in_full: None,
             detail: String::new(),
         };
         (fixture.id(name), Target::ended(result))

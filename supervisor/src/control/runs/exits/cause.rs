@@ -2,7 +2,7 @@
 //! read is lent.
 
 use api::{ExitCause, KillReason};
-use engine::{Ended, Exit, Kill, Moment, Order, RunId, ServiceId, StopCause};
+use engine::{Ended, Exit, Kill, Moment, RunId, ServiceId, StopCause, StopReason};
 
 use crate::control::{Context, monitors::file_restarts::FileRestarts, operations::Operations};
 
@@ -25,7 +25,7 @@ impl Causes<'_> {
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match ended.cause {
             StopCause::Exited => self.cause_of_itself(ended.service, ended.run, ended.exit, at),
-            StopCause::Asked(order) => self.cause_of_order(ended, order),
+            StopCause::Asked(order) => self.cause_of_stop(ended, order),
             StopCause::ReadyTimeout => ExitCause::NotReady { said },
             StopCause::Liveness => ExitCause::Liveness { said },
             StopCause::Watchdog => ExitCause::Watchdog { said },
@@ -41,31 +41,31 @@ impl Causes<'_> {
         sent.unwrap_or(ExitCause::Itself)
     }
 
-    fn cause_of_order(&self, ended: &Ended, order: Order) -> ExitCause {
+    fn cause_of_stop(&self, ended: &Ended, order: StopReason) -> ExitCause {
         let (service, run) = (ended.service, ended.run);
         let on = |id: ServiceId| self.cx.name(id).to_owned();
         match order {
-            Order::Stop => {
+            StopReason::Stop => {
                 let change = self.operations.that_stops(service, run);
                 change.unwrap_or(ExitCause::Command)
             }
-            Order::Lease(job) => ExitCause::Job { name: on(job) },
-            Order::Restart => {
+            StopReason::Lease(job) => ExitCause::Job { name: on(job) },
+            StopReason::Restart => {
                 let files = self.file_restarts.cause(service, run);
                 let change = || self.operations.that_restarts(service, run);
                 files.or_else(change).unwrap_or(ExitCause::Command)
             }
-            Order::Plan => {
+            StopReason::Plan => {
                 let change = self.operations.that_reconfigures(service, run);
                 change.unwrap_or(ExitCause::Configuration)
             }
-            Order::Removed => {
+            StopReason::Removed => {
                 let change = self.operations.that_reconfigures(service, run);
                 change.unwrap_or(ExitCause::Removed)
             }
-            Order::Shutdown => ExitCause::Shutdown,
-            Order::Requirement(id) => ExitCause::Dependency { on: on(id) },
-            Order::Binding(id) => ExitCause::Binding { on: on(id) },
+            StopReason::Shutdown => ExitCause::Shutdown,
+            StopReason::Requirement(id) => ExitCause::Dependency { on: on(id) },
+            StopReason::Binding(id) => ExitCause::Binding { on: on(id) },
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Ends of runs: one record each, whatever ended the run, and few of a service that ends again and
-//! again.
+//! Ends of runs: one record for each, whatever ended the run, and few records of a service that
+//! ends again and again.
 
 use api::{Action, ExitCause};
 use keeper::message;
@@ -122,7 +122,8 @@ fn an_end_says_who_asked_for_it_and_what_follows() {
     assert_eq!((by.as_str(), what.as_str()), ("root", "stop"));
 }
 
-/// The control process dies after it has taken an end in, and before the keeper has heard that.
+/// The control process dies after it has taken an end in and before the keeper has the
+/// acknowledgement.
 #[test]
 fn an_end_that_is_taken_in_twice_counts_once_though_it_is_left_out() {
     let mut known = Unwritten::new(Moment(0));
@@ -137,10 +138,10 @@ fn an_end_that_is_taken_in_twice_counts_once_though_it_is_left_out() {
     take(&mut known, 1, NextRun::Rest);
     let stored = serde_json::to_string(&known).unwrap();
     let mut known: Unwritten = serde_json::from_str(&stored).unwrap();
-    // The one that is left out, not the one that is held.
+    // This end is the left-out one, not the held one.
     take(&mut known, 1, NextRun::Rest);
     assert_eq!(known.held.as_ref().map(|it| it.left_out), Some(1));
-    // Nor is one written twice that was written by then.
+    // An end that is written meanwhile is not written twice either.
     let mut written = Unwritten::new(Moment(0));
     take(&mut written, 2, NextRun::Start);
     written.are_written(Moment(2), &["2".to_owned()]);
@@ -158,7 +159,7 @@ fn what_the_keeper_has_of_a_removed_service_is_forgotten_once_it_is_on_the_disk(
     let key = format!("{EXITS}a");
     let run = world.spawned[0].1;
     world.spawned(run);
-    // There is no room: the record of this end is held back.
+    // Without room the record of this end is held back.
     let now = world.now.moment;
     let mut full = Unwritten::new(now);
     full.room = 0;

@@ -1,5 +1,5 @@
-//! A run is in the file until its end is in the history on disk, whichever of the two was written
-//! last before the power went.
+//! A run stays in the file of living runs until its end is in the history on disk, whichever of the
+//! two files was written last before a power cut.
 
 use keeper::message::{Exit, Fact};
 
@@ -18,7 +18,7 @@ fn world() -> Harness {
     Harness::new(&[("a", TOML)], Handled::default())
 }
 
-/// The file of the daemon that went down with the machine, with one run.
+/// The file of a daemon that went down with the machine, with one run.
 fn file(id: &str) -> Running {
     let live = LiveRun {
         service: "a".to_owned(),
@@ -44,7 +44,7 @@ fn a_run_stays_in_the_file_until_its_end_is_in_the_history() {
     let second = world.spawned[1].1;
     world.spawned(second);
     world.pass(PACE_MS);
-    // The power may go here: the file has both.
+    // A power cut may happen here: the file has both runs.
     let both = [&first, &world.control.exits.id(RunId(second))];
     assert_eq!(ids(&world), both);
     world.done(crate::control::input::Done::ExitsRecorded(Ok(())));
@@ -52,7 +52,7 @@ fn a_run_stays_in_the_file_until_its_end_is_in_the_history() {
     assert_eq!(ids(&world), both[1..]);
 }
 
-/// Each order in which the two files may have come to the disk before the power went.
+/// Every order in which the two files may have reached the disk before a power cut.
 #[test]
 fn an_end_is_neither_lost_nor_doubled_by_a_power_cut_between_the_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -81,18 +81,18 @@ fn an_end_is_neither_lost_nor_doubled_by_a_power_cut_between_the_files() {
         assert_eq!(ids(&world), [""; 0], "it is in the history now");
         unseen.collect::<Vec<_>>()
     };
-    // The file alone.
+    // Only the file has the run.
     let down = || ("before-1-7".to_owned(), ExitCause::MachineDown);
     assert_eq!(first_told(file("before-1-7")), [down()]);
-    // The history, and not yet the file without it.
+    // The history has the end, and the file still has the run.
     history::exits::append(dir.path(), 1_795_305_600_000, &[told]).unwrap();
     assert_eq!(first_told(file("before-1-7")), []);
-    // Another run, which the history does not have.
+    // The file has another run, which the history lacks.
     let other = ("before-1-8".to_owned(), ExitCause::MachineDown);
     assert_eq!(first_told(file("before-1-8")), [other]);
-    // Both.
+    // Both files were written.
     assert_eq!(first_told(Running::default()), []);
-    // A daemon's own runs are known by its keeper.
+    // The keeper knows the daemon's own runs.
     let own = without_told(file("before-1-7"), "before-1", dir.path());
     assert_eq!(own, file("before-1-7"));
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 
-/// Answers one request with these bytes.
+/// A server that answers one request with these bytes; returns its URL.
 #[expect(clippy::disallowed_methods, reason = "a literal address")]
 fn answering(bytes: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -17,7 +17,7 @@ fn answering(bytes: &'static str) -> String {
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).unwrap();
         stream.write_all(bytes.as_bytes()).unwrap();
-        // Held open: a probe must not wait for the end of the connection.
+        // The connection stays open, because a probe must not wait for its end.
         let _ = stream.read(&mut request);
     });
     format!("http://{address}/ping")
@@ -81,7 +81,7 @@ fn unix_sockets_are_reached_by_path_however_long_and_by_abstract_name() {
     assert!(asks(&short).unwrap_err().starts_with("cannot connect to "));
     let _short = net::UnixListener::bind(&short).unwrap();
     assert_eq!(asks(&short), Ok(()));
-    // Bound under a short name, reached under a long one.
+    // The socket is bound under a short name and reached under a long one.
     std::fs::rename(&short, deep.join("s")).unwrap();
     assert_eq!(asks(&deep.join("s")), Ok(()));
     assert!(asks(&deep.join("t")).unwrap_err().contains("No such file"));
@@ -92,7 +92,7 @@ fn unix_sockets_are_reached_by_path_however_long_and_by_abstract_name() {
     assert!(asks(Path::new("@mattervisor-nobody")).is_err());
 }
 
-/// A socket that answers one request with these bytes.
+/// A unix socket that answers one request with these bytes.
 fn socket_answering(path: &Path, bytes: &'static str) {
     let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
@@ -142,7 +142,7 @@ fn http_is_asked_by_a_socket_and_the_body_counts() {
     assert!(told.ends_with(" is not a unix socket"), "{told}");
 }
 
-/// In a directory of an account's own, a link leads nowhere.
+/// A link in an account's own directory is not followed.
 #[test]
 fn a_link_of_a_strangers_is_not_followed() {
     if !nix::unistd::geteuid().is_root() {

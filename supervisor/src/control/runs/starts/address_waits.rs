@@ -11,8 +11,8 @@ use engine::{Detail, RunId, ServiceId};
 
 use crate::{
     control::{
-        Context, Job, Purpose, Run,
-        runs::starts::{Next, Starts, drop_start, refuse},
+        Context, Purpose, Run, Task,
+        runs::starts::{StartStep, Starts, drop_start, refuse},
     },
     port_owner::Holder,
     prepare::{Address, Resolved},
@@ -94,7 +94,7 @@ impl Starts {
         } else {
             self.lookups += 1;
             let address = address.said.clone();
-            cx.job(Job::Holder { run, address });
+            cx.queue_task(Task::Holder { run, address });
         }
         false
     }
@@ -106,17 +106,17 @@ impl Starts {
         cx: &mut Context,
         run: RunId,
         holder: &Holder,
-    ) -> Next {
+    ) -> StartStep {
         self.lookups -= 1;
         let ours = ending(cx, run, |known| {
             known.pid.is_some_and(|pid| holder.line.contains(&pid))
         });
         if let Some(ours) = ours {
             self.address_waits.wait_for(cx, run, ours);
-            return Next::Nothing;
+            return StartStep::Nothing;
         }
         let Some(wait) = self.address_waits.0.remove(&run) else {
-            return Next::Nothing; // Nobody wants the run any more.
+            return StartStep::Nothing; // Nobody wants the run any more.
         };
         let service = cx.service_of(run);
         let said = |it: &&Address| it.said == wait.address;
@@ -148,9 +148,13 @@ impl Starts {
     }
 
     /// Retries the run, or gives it up.
-    pub(in crate::control) fn end_address_wait(&mut self, cx: &mut Context, run: RunId) -> Next {
+    pub(in crate::control) fn end_address_wait(
+        &mut self,
+        cx: &mut Context,
+        run: RunId,
+    ) -> StartStep {
         let Some(wait) = self.address_waits.0.remove(&run) else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         match cx.service_of(run).cloned() {
             Some(service) if cx.is_wanted(run) => {

@@ -8,7 +8,7 @@ use engine::RunId;
 use crate::{
     control::{
         Context, Purpose,
-        runs::starts::{Next, Starts, drop_start},
+        runs::starts::{StartStep, Starts, drop_start},
     },
     staging::InUse,
 };
@@ -56,10 +56,14 @@ impl Starts {
     }
 
     /// Retries the run, or gives it up.
-    pub(in crate::control) fn end_directory_wait(&mut self, cx: &mut Context, run: RunId) -> Next {
+    pub(in crate::control) fn end_directory_wait(
+        &mut self,
+        cx: &mut Context,
+        run: RunId,
+    ) -> StartStep {
         self.directory_waits.remove(&run);
         if cx.run(run).is_none() {
-            return Next::Nothing;
+            return StartStep::Nothing;
         }
         match cx.service_of(run).cloned() {
             Some(service) if cx.is_wanted(run) => {

@@ -1,24 +1,23 @@
-//! Starts: from a run that the engine wants to a process that the keeper is asked for.
+//! Starts: from a run that the engine wants to the request for its process to the keeper.
 //!
-//! Owner of every start until then, and of what keeps services from starting. A start goes through
-//! these steps, and can be given up at each:
+//! Owner of every start until that request, and of the reasons that keep services from starting. A
+//! start goes through these steps, and can be given up at each:
 //!
-//! 1. [`Starts::prepare`] asks what the run needs: ids, program, addresses, directories. A job
-//!    finds that out and makes what is missing; all that one input asks for goes into one job
-//!    ([`Starts::ask`]). What the plan that is just being applied has looked up
-//!    ([`Starts::begin_plan`]) is as good as new, and asked for again by nobody.
-//! 2. `prepared.rs` takes the answer, which may come when nobody wants the run any more, or under
+//! 1. [`Starts::prepare`] asks for the needs of the run: ids, program, addresses, directories. A
+//!    job looks them up and makes missing files; all starts of one input share one job
+//!    ([`Starts::ask`]). Look-ups for the plan that is just being applied ([`Starts::begin_plan`])
+//!    are fresh, and are not repeated.
+//! 2. `prepared.rs` takes the answer, which may come when the run is no longer wanted, or under
 //!    another plan.
-//! 3. `directory_waits.rs` and `address_waits.rs`: a run that is on its way down still has a
-//!    directory or an address.
+//! 3. `directory_waits.rs` and `address_waits.rs` wait for a run that is on its way down and still
+//!    has a directory or an address.
 //! 4. `spawn.rs` makes the request to the keeper.
 //!
-//! What a main run was started with stays with it: its probes and reload commands act as the
-//! account that it has, not as the one that its name means by now, and ask no name server each
-//! time.
+//! A main run keeps the ids with which it was started: its probes and reload commands act as that
+//! account, even if the account's name means other ids by now, and ask no name server each time.
 //!
-//! Each step says by [`Next`] what follows for others; a start never waits. Limit: one preparation
-//! for each run.
+//! Each step returns by [`StartStep`] what follows for other components; a start never blocks. Limit:
+//! one preparation for each run.
 
 mod address_waits;
 mod directory_waits;
@@ -40,7 +39,7 @@ use address_waits::AddressWaits;
 pub(in crate::control) use directory_waits::in_use as directories_in_use;
 
 use crate::{
-    control::{Context, Job, Purpose, Run, runs::spawn},
+    control::{Context, Purpose, Run, Task, runs::spawn},
     prepare::{self, Needs, Prepared, Resolved, Start},
     staging::{Broken, Resolutions},
     unready::Unready,
@@ -74,7 +73,7 @@ pub(in crate::control) struct Starts {
 /// The consequence of a step of a start for other components.
 #[must_use = "the run goes no further without it"]
 #[derive(Debug)]
-pub(in crate::control) enum Next {
+pub(in crate::control) enum StartStep {
     /// Nothing yet: the run waits, or its helper has been asked for.
     Nothing,
     /// A lookup is about to read files of a main process.
@@ -94,9 +93,9 @@ impl Starts {
         cx: &mut Context,
         id: ServiceId,
         run: RunId,
-    ) -> Next {
+    ) -> StartStep {
         let Some(service) = cx.service(id).cloned() else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         cx.add_run(run, Run::new(id, Purpose::Main));
         match service.broken.as_ref().or_else(|| self.broken.get(&id)) {
@@ -115,9 +114,9 @@ impl Starts {
         id: ServiceId,
         run: RunId,
         purpose: Purpose,
-    ) -> Next {
+    ) -> StartStep {
         let Some(service) = cx.service(id).cloned() else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         let known = known_of_run(cx, &service, &purpose);
         cx.add_run(run, Run::new(id, purpose));
@@ -128,9 +127,9 @@ impl Starts {
     }
 
     /// Finds out, and makes, what a run needs; it goes on in [`Self::on_prepared`].
-    fn prepare(&mut self, cx: &mut Context, run: RunId, service: &plan::Service) -> Next {
+    fn prepare(&mut self, cx: &mut Context, run: RunId, service: &plan::Service) -> StartStep {
         let Some(known) = cx.run(run) else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         let main = known.purpose == Purpose::Main;
         let validator = known.purpose == Purpose::Validator;
@@ -168,9 +167,9 @@ impl Starts {
             unwanted,
         });
         if main {
-            Next::Prepares(run)
+            StartStep::Prepares(run)
         } else {
-            Next::Nothing
+            StartStep::Nothing
         }
     }
 
@@ -185,7 +184,7 @@ impl Starts {
             }
         }
         if !starts.is_empty() {
-            cx.job(Job::Prepare(starts));
+            cx.queue_task(Task::Prepare(starts));
         }
     }
 
@@ -197,7 +196,7 @@ impl Starts {
 
     /// The run waits no longer for what it would have needed. That may never be found out, where a
     /// name service or a file server does not answer.
-    pub(in crate::control) fn give_up(&mut self, cx: &mut Context, run: RunId) -> Next {
+    pub(in crate::control) fn give_up(&mut self, cx: &mut Context, run: RunId) -> StartStep {
         if let Some(unwanted) = self.preparing.remove(&run) {
             unwanted.store(true, Ordering::Relaxed);
         }
@@ -273,9 +272,9 @@ impl Starts {
 }
 
 /// The main process is not started.
-fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> Next {
+fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> StartStep {
     cx.remove_run(run);
-    Next::Refused(Fact::SpawnFailed {
+    StartStep::Refused(Fact::SpawnFailed {
         run,
         transient,
         reason,
@@ -283,17 +282,17 @@ fn refuse(cx: &mut Context, run: RunId, transient: bool, reason: Detail) -> Next
 }
 
 /// Drops a run that is not to be started any more.
-fn drop_start(cx: &mut Context, run: RunId) -> Next {
+fn drop_start(cx: &mut Context, run: RunId) -> StartStep {
     match cx.run(run).map(|known| &known.purpose) {
         Some(Purpose::Main) => refuse(cx, run, true, NOT_STARTED.into()),
         Some(Purpose::Validator) => {
             cx.remove_run(run);
             let verdict = Err(NOT_STARTED.to_owned());
-            Next::Refused(Fact::Validated { run, verdict })
+            StartStep::Refused(Fact::Validated { run, verdict })
         }
         _ => {
             cx.remove_run(run);
-            Next::Nothing
+            StartStep::Nothing
         }
     }
 }
@@ -304,13 +303,13 @@ fn spawn_helper(
     service: &plan::Service,
     run: RunId,
     resolved: &Resolved,
-) -> Next {
+) -> StartStep {
     match spawn::helper(cx, service, run, resolved) {
         Ok(request) => {
             cx.tell(request);
-            Next::Nothing
+            StartStep::Nothing
         }
-        Err(reason) => Next::HelperEnded(run, Err(reason)),
+        Err(reason) => StartStep::HelperEnded(run, Err(reason)),
     }
 }
 

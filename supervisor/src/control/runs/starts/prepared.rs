@@ -15,7 +15,7 @@ use crate::{
         Context, Purpose,
         runs::{
             spawn,
-            starts::{Next, Starts, drop_start, refuse, spawn_helper},
+            starts::{StartStep, Starts, drop_start, refuse, spawn_helper},
         },
     },
     prepare::{Outcome, Prepared, Resolved},
@@ -32,11 +32,11 @@ impl Starts {
         cx: &mut Context,
         run: RunId,
         outcome: Outcome,
-    ) -> Next {
+    ) -> StartStep {
         self.lookups -= 1;
         self.preparing.remove(&run);
         if cx.run(run).is_none() {
-            return Next::Nothing;
+            return StartStep::Nothing;
         }
         if !cx.is_wanted(run) {
             return drop_start(cx, run);
@@ -49,12 +49,12 @@ impl Starts {
         self.go_on(cx, run, outcome)
     }
 
-    pub(super) fn go_on(&mut self, cx: &mut Context, run: RunId, outcome: Outcome) -> Next {
+    pub(super) fn go_on(&mut self, cx: &mut Context, run: RunId, outcome: Outcome) -> StartStep {
         let Some(known) = cx.run(run) else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         let (Some(id), purpose) = (known.service, known.purpose.clone()) else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         self.note_lack(id, outcome.as_ref().err());
         let prepared = match outcome {
@@ -67,11 +67,11 @@ impl Starts {
                 };
                 return refuse(cx, run, why.transient, reason);
             }
-            Err(why) => return Next::HelperEnded(run, Err(why.to_string())),
+            Err(why) => return StartStep::HelperEnded(run, Err(why.to_string())),
         };
         if let Some(by) = prepared.in_use_by {
             self.wait_for_directories(cx, run, by);
-            return Next::Nothing;
+            return StartStep::Nothing;
         }
         say_made(cx, id, &prepared);
         let Some(service) = cx.service(id).cloned() else {
@@ -84,7 +84,7 @@ impl Starts {
                 let resolved = as_its_run(cx, of, prepared.resolved);
                 spawn_helper(cx, &service, run, &resolved)
             }
-            Purpose::Reconfigure | Purpose::Delivery => Next::Nothing,
+            Purpose::Reconfigure | Purpose::Delivery => StartStep::Nothing,
         }
     }
 
@@ -95,9 +95,9 @@ impl Starts {
         service: &plan::Service,
         run: RunId,
         resolved: Arc<Resolved>,
-    ) -> Next {
+    ) -> StartStep {
         if !self.has_its_addresses(cx, run, &resolved) {
-            return Next::Nothing;
+            return StartStep::Nothing;
         }
         cx.tell(Request::Open(spawn::open(
             service,
@@ -107,14 +107,14 @@ impl Starts {
         let spawn = spawn::main(&cx.plan.paths, service, &resolved, run);
         cx.tell(Request::Spawn(Box::new(spawn)));
         let Some(known) = cx.run_mut(run) else {
-            return Next::Nothing;
+            return StartStep::Nothing;
         };
         let directories = service.directories.iter().map(|it| it.path.clone());
         known.directories = directories.collect();
         known.resolved = Some(resolved);
         known
             .service
-            .map_or(Next::Nothing, |id| Next::Spawns(id, run))
+            .map_or(StartStep::Nothing, |id| StartStep::Spawns(id, run))
     }
 
     /// Whoever mends what a service lacks says `ctl reconfigure`, which then starts it.
@@ -134,7 +134,7 @@ fn start_validator(
     service: &plan::Service,
     run: RunId,
     prepared: Prepared,
-) -> Next {
+) -> StartStep {
     let Prepared {
         resolved,
         laid,
@@ -146,7 +146,7 @@ fn start_validator(
     if let Err(why) = filled {
         // Nobody asks a service that starts for its token.
         if reloads {
-            return Next::HelperEnded(run, Err(why));
+            return StartStep::HelperEnded(run, Err(why));
         }
         tracing::warn!(service = name, "{why}");
         cx.publish(name, api::EventKind::Files, &why, None);
@@ -155,14 +155,14 @@ fn start_validator(
         // The copies that it has had are better than not to start; a reload would only seem to be
         // one.
         if !why.earlier || reloads {
-            return Next::HelperEnded(run, Err(why.reason));
+            return StartStep::HelperEnded(run, Err(why.reason));
         }
         let what = format!("starts with the files that it had: {}", why.reason);
         tracing::warn!(service = name, "{what}");
         cx.publish(name, api::EventKind::Files, &what, None);
     }
     if service.validate.is_empty() {
-        Next::HelperEnded(run, Ok(String::new()))
+        StartStep::HelperEnded(run, Ok(String::new()))
     } else {
         spawn_helper(cx, service, run, &resolved)
     }

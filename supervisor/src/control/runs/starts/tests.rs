@@ -1,3 +1,5 @@
+//! Starts whose preparation never ends.
+
 use api::{Action, ServiceState};
 
 use crate::{control::harness::Harness, store::Handled};

@@ -1,4 +1,4 @@
-//! One connection to a mail server.
+//! A connection to a mail server.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -13,7 +13,7 @@ const LINE_MAX: usize = 64 << 10;
 /// Most lines of one answer.
 const LINES_MAX: usize = 1000;
 
-/// Whether one can get as far as to hand over mail.
+/// Connects, and signs in where the settings ask for that: whether mail could be handed over.
 pub(crate) fn test(relay: &Relay) -> Result<(), String> {
     Client::connect(relay).map_err(|why| format!("unable to connect: {why}"))?;
     Ok(())
@@ -34,25 +34,25 @@ pub(crate) fn send(relay: &Relay, from: &str, to: &str, mail: &str) -> Result<()
     client
         .command(354, "DATA")
         .map_err(|why| format!("failed to add email message data: {why}"))?;
-    // A line that begins with a dot gets another one.
+    // A line that begins with a dot gets a second dot.
     let stuffed = mail.replace("\n.", "\n..");
     client
         .command(250, &format!("{stuffed}\r\n."))
         .map_err(|why| format!("failed to close connection to the SMTP server: {why}"))?;
-    // The real one closes the connection before it says QUIT, too.
+    // The real server, too, closes the connection before it says QUIT.
     Ok(())
 }
 
 trait Connection: Read + Write {}
 impl<T: Read + Write> Connection for T {}
 
-/// A connection, signed in where that is asked for.
+/// A connection, signed in where the settings ask for that.
 struct Client {
     connection: Option<Box<dyn Connection>>,
     encrypted: bool,
-    /// What the server says that it can, each with its parameters.
+    /// The extensions that the server offers, each with its parameters.
     extensions: Vec<String>,
-    /// Why nothing goes over the connection any more.
+    /// Why the connection carries nothing any more.
     broken: Option<String>,
 }
 
@@ -108,7 +108,7 @@ impl Client {
         Ok(())
     }
 
-    /// What the server says of an extension.
+    /// The parameters of an extension; `None` if the server does not offer the extension.
     fn extension(&self, name: &str) -> Option<&str> {
         self.extensions.iter().find_map(|line| {
             let (word, parameters) = line.split_once(' ').unwrap_or((line, ""));
@@ -116,8 +116,8 @@ impl Client {
         })
     }
 
-    /// Nobody looks at how it ended: a server that does not offer it gets the rest in plain text,
-    /// and one whose certificate is wrong gets nothing more.
+    /// Starts TLS without looking at the outcome: a server that does not offer STARTTLS gets the
+    /// rest in plain text, and a server whose certificate is wrong gets nothing more.
     fn start_tls(&mut self, relay: &Relay, stream: TcpStream) {
         if self.command(220, "STARTTLS").is_err() {
             return;
@@ -152,7 +152,7 @@ impl Client {
         self.command(235, last).map(|_| ())
     }
 
-    /// Says a line and hears whether its answer begins with this code.
+    /// Says a line and reads the answer, whose code must begin with `code`.
     fn command(&mut self, code: u16, line: &str) -> Result<String, String> {
         self.say(line)?;
         self.answer(code)
@@ -172,7 +172,7 @@ impl Client {
         self.connection.as_mut().ok_or_else(|| "EOF".to_owned())
     }
 
-    /// The text of one answer. `wanted` may be the first digits of a code.
+    /// Reads the text of one answer. `wanted` may be the first digits of a code.
     fn answer(&mut self, wanted: u16) -> Result<String, String> {
         let mut text = Vec::new();
         let code = loop {
@@ -209,7 +209,7 @@ impl Client {
     }
 }
 
-/// Connects within the limit, which holds for each answer then, until somebody lifts it.
+/// Connects within the limit. Each read has the same limit until the caller lifts it.
 fn dial(address: &str, limit: Duration) -> Result<TcpStream, String> {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -237,7 +237,7 @@ fn timed_out(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
-/// As Go has it.
+/// The error in Go's words.
 fn words(error: &std::io::Error) -> String {
     if timed_out(error) {
         return "context deadline exceeded".to_owned();
@@ -250,7 +250,7 @@ fn words(error: &std::io::Error) -> String {
     words.to_lowercase()
 }
 
-/// RFC 4648, with padding.
+/// Base64 of RFC 4648, with padding.
 pub(super) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,8 +1,8 @@
-//! Mail, handed to a mail server the way the real server does it, faults included: Go's `net/smtp`
-//! with its words, no password without TLS, and a STARTTLS that fails noticed only by what comes
+//! Hands mail to a mail server the way the real server does, faults included: Go's `net/smtp` with
+//! its words, no password without TLS, and a STARTTLS whose failure shows only in the commands
 //! after it.
 //!
-//! Everything here blocks. After the greeting nothing has a time limit, as in the real one.
+//! Everything here blocks. After the greeting nothing has a time limit, as in the real server.
 
 mod client;
 mod tls;
@@ -15,17 +15,17 @@ use crate::config::Config;
 
 const SECTION: &str = "EmailSettings";
 
-/// What `EmailSettings` say of the mail server.
+/// The mail server, as `EmailSettings` describe it.
 #[derive(Clone, Debug)]
 pub(crate) struct Relay {
     security: Security,
     skip_verification: bool,
-    /// What this host calls itself.
+    /// Name that this host gives itself.
     hostname: String,
     server: String,
     port: String,
     limit: Duration,
-    /// Name and password, where it signs in.
+    /// Name and password, if the server signs in.
     credentials: Option<(String, String)>,
 }
 
@@ -37,7 +37,7 @@ enum Security {
 }
 
 impl Relay {
-    /// As the settings are.
+    /// Reads the settings.
     pub(crate) fn of(config: &Config) -> Self {
         let text = |key| config.text(SECTION, key).to_owned();
         let signs_in = config.flag(SECTION, "EnableSMTPAuth");

@@ -1,5 +1,5 @@
 //! TLS to a mail server. Authorities are the system's own, or those that `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name; what is wrong is said in Go's words.
+//! `SSL_CERT_DIR` name; errors are in Go's words.
 
 use std::{
     net::{IpAddr, TcpStream},
@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// A handshake, done.
+/// Makes a TLS connection and completes its handshake.
 pub(super) fn client(
     mut stream: TcpStream,
     server: &str,
@@ -50,7 +50,7 @@ fn config(skip_verification: bool) -> Result<ClientConfig, Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// As a server in Go says it.
+/// The error as a server in Go words it.
 fn words(error: &Error, server: &str) -> String {
     let why = match error {
         Error::InvalidMessage(_) => {
@@ -73,7 +73,7 @@ fn words(error: &Error, server: &str) -> String {
             )
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
-            // Each is `DnsName("NAME")`.
+            // Each name is `DnsName("NAME")`.
             let names = presented.iter().filter_map(|it| it.split('"').nth(1));
             let names: Vec<&str> = names.collect();
             format!(

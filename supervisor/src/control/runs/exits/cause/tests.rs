@@ -1,4 +1,4 @@
-//! Each act of the supervisor has one cause in the record of the end that it brings.
+//! Each act of the supervisor has one cause in the record of the end that the act brings.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,8 @@ use crate::{
 
 const TERM: i32 = 15;
 
-/// `base`, what requires it, what is bound to it, and one that restarts for a file.
+/// `base`, a service that requires it, a service bound to it, and a service that restarts for a
+/// file.
 fn world() -> Harness {
     let services = [
         ("base", "command = ['/bin/a']\n"),
@@ -53,7 +54,7 @@ fn last(world: &Harness, name: &str) -> ExitRecord {
         .clone()
 }
 
-/// The last run of a service ends as it was told to.
+/// Ends the service's last run and returns the recorded cause.
 fn cause_of_end(world: &mut Harness, name: &str) -> ExitCause {
     let run = run_of(world, name);
     world.ended(run);
@@ -67,7 +68,7 @@ fn change(cause: &ExitCause) -> &str {
     }
 }
 
-/// The files are these at this moment.
+/// The watched files have these contents now.
 fn see(world: &mut Harness, files: &[(&str, u64)]) {
     let changed_ms = world.now.unix_ms + 1;
     let stamp = |content| Stamp {
@@ -111,7 +112,7 @@ fn a_restart_for_a_file_names_it_over_a_death_of_control() {
     };
     world.reborn(vec![info], Vec::new());
     assert_eq!(cause_of_end(&mut world, "reader"), files(&["/etc/list"]));
-    // A crash after that is one.
+    // A later crash counts as a crash.
     let run = run_of(&world, "reader");
     world.spawned(run);
     world.killed(run, TERM);
@@ -180,7 +181,7 @@ fn another_configuration_and_a_shutdown_are_causes_of_their_own() {
     }
 }
 
-/// A signal ends a run soon, or has not ended it.
+/// A signal that has ended a run has done so soon.
 #[test]
 fn a_signal_is_blamed_for_as_long_as_a_stop_may_take() {
     let signal = || Action::Signal("TERM".to_owned());
@@ -199,7 +200,7 @@ fn a_signal_is_blamed_for_as_long_as_a_stop_may_take() {
     };
     assert_eq!(change(&killed_after(99, Some(TERM))), "signal TERM");
     assert_eq!(killed_after(101, Some(TERM)), ExitCause::Itself);
-    // Programs that take it end with a code.
+    // A program that handles the signal ends with a code.
     assert_eq!(change(&killed_after(10, None)), "signal TERM");
     assert_eq!(killed_after(10, Some(11)), ExitCause::Itself);
 }

@@ -7,7 +7,7 @@ use crate::ids::ServiceId;
 
 /// Why a run is told to go down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
+pub enum StopReason {
     /// A command stops the service.
     Stop,
     /// A job keeps the service stopped while the job runs.
@@ -38,11 +38,11 @@ pub(crate) enum RestartReason {
 }
 
 impl RestartReason {
-    pub(crate) const fn order(self) -> Order {
+    pub(crate) const fn order(self) -> StopReason {
         match self {
-            Self::Restart => Order::Restart,
-            Self::Plan => Order::Plan,
-            Self::Along(on) => Order::Requirement(on),
+            Self::Restart => StopReason::Restart,
+            Self::Plan => StopReason::Plan,
+            Self::Along(on) => StopReason::Requirement(on),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
 /// The action that an attempt needs before it goes on.
 #[must_use]
 #[derive(Debug)]
-pub(in crate::control) enum Next {
+pub(in crate::control) enum AttemptStep {
     /// Nothing: jobs or runs are under way, whose results go on with the attempt.
     Wait,
     /// All candidates are right: the plan is to be weighed (`pipeline/addresses.rs`).

@@ -1,7 +1,8 @@
-//! Work that blocks or waits, off the control thread: on the blocking pool, or as a task.
+//! Work that blocks or waits, off the control thread: on the blocking pool, or as a future of the
+//! loop.
 //!
-//! A job may hang (a name service, a file server) and nobody can end a hanging job, so each kind
-//! has a fixed number of threads: a hanging job delays only its own kind.
+//! A task may hang (a name service, a file server) and nobody can end a hanging task, so each kind
+//! has a fixed number of threads: a hanging task delays only its own kind.
 
 use std::{io, path::Path, time::Duration};
 
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::{
     accounts,
     control::{
-        input::{Done, Input, Job, Swap},
+        input::{Done, Input, Swap, Task},
         monitors::{host_checks, inotify},
         runs::network_probe::{self, Asker},
         work,
@@ -26,7 +27,7 @@ use crate::{
     threads::Threads,
 };
 
-/// Threads for jobs that change or store something: one job of each kind at a time.
+/// Threads for tasks that change or store something: one task of each kind at a time.
 const CHANGES_MAX: usize = 16;
 /// Threads for preparations of runs before they start.
 const STARTS_MAX: usize = 24;
@@ -42,9 +43,9 @@ const RESULT_MAX: Duration = Duration::from_secs(10);
 const LOOKS_MAX: usize = 4;
 /// Threads for answers to clients.
 const REPLIES_MAX: usize = 8;
-/// Threads for tasks of the loop: the file watch, and the lookup of groups.
+/// Threads for futures of the loop: the file watch, and the lookup of groups.
 const TASKS_MAX: usize = 4;
-/// Most blocking jobs at one time; further jobs wait for a thread.
+/// Most blocking tasks at one time; further tasks wait for a thread.
 pub(in crate::control) const THREADS_MAX: usize = CHANGES_MAX
     + STARTS_MAX
     + ADDRESSES_MAX
@@ -54,8 +55,8 @@ pub(in crate::control) const THREADS_MAX: usize = CHANGES_MAX
     + TASKS_MAX
     + network_probe::OPENERS_MAX;
 
-/// The threads and tasks that do jobs.
-pub(in crate::control) struct Jobs {
+/// The threads and futures that do tasks.
+pub(in crate::control) struct Tasks {
     options: plan::Options,
     results: mpsc::UnboundedSender<Input>,
     changes: Threads,
@@ -68,7 +69,7 @@ pub(in crate::control) struct Jobs {
     asker: Asker,
 }
 
-impl Jobs {
+impl Tasks {
     pub(in crate::control) fn new(
         options: plan::Options,
         results: mpsc::UnboundedSender<Input>,
@@ -88,42 +89,42 @@ impl Jobs {
         }
     }
 
-    /// Starts a job; its result comes back as [`Input::Done`].
-    pub(in crate::control) fn start(&self, job: Job) {
-        let threads = match &job {
-            Job::Prepare(_)
-            | Job::Probe { .. }
-            | Job::AwaitLine { .. }
-            | Job::AskWhatUsersAreTold { .. } => {
-                return self.start_task(job);
+    /// Starts a task; its result comes back as [`Input::Done`].
+    pub(in crate::control) fn start(&self, task: Task) {
+        let threads = match &task {
+            Task::Prepare(_)
+            | Task::Probe { .. }
+            | Task::AwaitLine { .. }
+            | Task::AskWhatUsersAreTold { .. } => {
+                return self.start_on_loop(task);
             }
-            Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
-            Job::Holder { .. } | Job::Addresses { .. } | Job::LookAtListeners { .. } => {
-                return self.start_within(&self.addresses, ADDRESS_LOOK_MAX, job);
+            Task::Check { .. } | Task::ShowPlan { .. } | Task::Diff { .. } => &self.replies,
+            Task::Holder { .. } | Task::Addresses { .. } | Task::LookAtListeners { .. } => {
+                return self.start_within(&self.addresses, ADDRESS_LOOK_MAX, task);
             }
-            Job::ReadResult { .. } => {
-                return self.start_within(&self.readers, RESULT_MAX, job);
+            Task::ReadResult { .. } => {
+                return self.start_within(&self.readers, RESULT_MAX, task);
             }
-            Job::CheckHost(_) | Job::LookAtFiles(_) => &self.looks,
-            Job::Load(_)
-            | Job::MissingAccounts { .. }
-            | Job::Stage { .. }
-            | Job::Swap(_)
-            | Job::PutBack { .. }
-            | Job::Discard { .. }
-            | Job::Keep { .. }
-            | Job::StoreHolds { .. }
-            | Job::StoreSchedule { .. }
-            | Job::StoreMaintenance { .. }
-            | Job::WriteStatusFiles { .. }
-            | Job::Record { .. }
-            | Job::RecordExits { .. }
-            | Job::StoreRunning { .. }
-            | Job::StoreOrder { .. } => &self.changes,
+            Task::CheckHost(_) | Task::LookAtFiles(_) => &self.looks,
+            Task::Load(_)
+            | Task::MissingAccounts { .. }
+            | Task::Stage { .. }
+            | Task::Swap(_)
+            | Task::PutBack { .. }
+            | Task::Discard { .. }
+            | Task::Keep { .. }
+            | Task::StoreHolds { .. }
+            | Task::StoreSchedule { .. }
+            | Task::StoreMaintenance { .. }
+            | Task::WriteStatusFiles { .. }
+            | Task::Record { .. }
+            | Task::RecordExits { .. }
+            | Task::StoreRunning { .. }
+            | Task::StoreOrder { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
-            if let Some(done) = block(job, &options) {
+            if let Some(done) = block(task, &options) {
                 send(done);
             }
         });
@@ -135,11 +136,11 @@ impl Jobs {
         move |done| drop(results.send(Input::Done(Box::new(done))))
     }
 
-    /// Starts a job that may hang, with an answer within the limit in any case.
-    fn start_within(&self, threads: &Threads, limit: Duration, job: Job) {
+    /// Starts a task that may hang, with an answer within the limit in any case.
+    fn start_within(&self, threads: &Threads, limit: Duration, task: Task) {
         let (options, send) = (self.options.clone(), self.sender());
-        let unseen = unseen(&job, &options, limit);
-        let look = threads.run_within(limit, move || block(job, &options));
+        let unseen = unseen(&task, &options, limit);
+        let look = threads.run_within(limit, move || block(task, &options));
         tokio::spawn(async move {
             if let Some(done) = look.await.flatten().or(unseen) {
                 send(done);
@@ -147,11 +148,11 @@ impl Jobs {
         });
     }
 
-    /// Starts a job that waits without blocking.
-    fn start_task(&self, job: Job) {
+    /// Starts a task that waits without blocking.
+    fn start_on_loop(&self, task: Task) {
         let send = self.sender();
-        match job {
-            Job::Probe {
+        match task {
+            Task::Probe {
                 run,
                 probe,
                 ask,
@@ -175,7 +176,7 @@ impl Jobs {
                     });
                 });
             }
-            Job::AwaitLine {
+            Task::AwaitLine {
                 run,
                 service,
                 dir,
@@ -198,14 +199,14 @@ impl Jobs {
                     }
                 });
             }
-            Job::AskWhatUsersAreTold { question, probe } => {
+            Task::AskWhatUsersAreTold { question, probe } => {
                 let asker = self.asker.clone();
                 tokio::spawn(async move {
                     let answer = asker.ask(&probe.ask, probe.timeout_ms).await;
                     send(Done::UsersAreTold { question, answer });
                 });
             }
-            Job::Prepare(starts) => {
+            Task::Prepare(starts) => {
                 prepare::begin(starts, &self.starts, &self.names, move |run, outcome| {
                     send(Done::Prepared { run, outcome });
                 });
@@ -216,24 +217,24 @@ impl Jobs {
 }
 
 /// The result of a check that did not finish in time.
-fn unseen(job: &Job, options: &plan::Options, limit: Duration) -> Option<Done> {
+fn unseen(task: &Task, options: &plan::Options, limit: Duration) -> Option<Done> {
     let seconds = limit.as_secs();
     let why = format!("the look at it took longer than {seconds} s");
-    Some(match job {
-        Job::ReadResult { service, id } => {
+    Some(match task {
+        Task::ReadResult { service, id } => {
             let state_dir = plan::Paths::new(options).state_dir;
             let why = format!("the disk has not answered for {seconds} s");
             work::unread(&state_dir, service, id.clone(), &why)
         }
-        Job::Holder { run, address } => Done::Holder {
+        Task::Holder { run, address } => Done::Holder {
             run: *run,
             holder: port_owner::Holder {
                 reason: format!("{address} is in use; who has it is not known: {why}"),
                 line: Vec::new(),
             },
         },
-        Job::Addresses { .. } => Done::Addresses(Err(why)),
-        Job::LookAtListeners { looks, .. } => {
+        Task::Addresses { .. } => Done::Addresses(Err(why)),
+        Task::LookAtListeners { looks, .. } => {
             let seen = looks.iter().map(|it| listening::Seen {
                 service: it.service.clone(),
                 run: it.run,
@@ -245,76 +246,76 @@ fn unseen(job: &Job, options: &plan::Options, limit: Duration) -> Option<Done> {
     })
 }
 
-fn block(job: Job, options: &plan::Options) -> Option<Done> {
+fn block(task: Task, options: &plan::Options) -> Option<Done> {
     let state_dir = plan::Paths::new(options).state_dir;
-    Some(match job {
-        Job::Load(source) => Done::Loaded(load_plan::of(&source, options)),
-        Job::MissingAccounts { plan } => {
+    Some(match task {
+        Task::Load(source) => Done::Loaded(load_plan::of(&source, options)),
+        Task::MissingAccounts { plan } => {
             let mut missing = accounts::look(&plan);
             missing.commands.extend(credentials::missing(&plan));
             Done::MissingAccounts(missing)
         }
-        Job::Stage { plan, rehearsal } => Done::Staged(stage(&plan, rehearsal)),
-        Job::Swap(it) => Done::Swapped(swap(&state_dir, *it)),
-        Job::PutBack { staged } => {
+        Task::Stage { plan, rehearsal } => Done::Staged(stage(&plan, rehearsal)),
+        Task::Swap(it) => Done::Swapped(swap(&state_dir, *it)),
+        Task::PutBack { staged } => {
             put_back(&staged);
             Done::PutBack
         }
-        Job::Discard { staged, made } => {
+        Task::Discard { staged, made } => {
             staging::discard(&staged, &made);
             Done::Discarded
         }
-        Job::Keep { plan, mark } => {
+        Task::Keep { plan, mark } => {
             keep(&state_dir, &plan, mark);
             return None;
         }
-        Job::StoreHolds { holds } => {
+        Task::StoreHolds { holds } => {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
         }
-        Job::StoreSchedule { handled } => {
+        Task::StoreSchedule { handled } => {
             Done::ScheduleStored(in_words(store::write_schedule(&state_dir, &handled)))
         }
-        Job::StoreMaintenance { maintenance } => {
+        Task::StoreMaintenance { maintenance } => {
             let written = store::write_maintenance(&state_dir, maintenance.as_ref());
             Done::MaintenanceStored(in_words(written))
         }
-        Job::WriteStatusFiles { plan, situations } => {
+        Task::WriteStatusFiles { plan, situations } => {
             Done::StatusFilesWritten(status_files::write(&plan, &situations))
         }
-        Job::Record { lines, now_ms } => {
+        Task::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
         }
-        Job::StoreRunning { running } => {
+        Task::StoreRunning { running } => {
             let written = store::write_running(&state_dir, &running);
             Done::RunningStored(written.map_err(|error| error.to_string()))
         }
-        Job::RecordExits { records, now_ms } => {
+        Task::RecordExits { records, now_ms } => {
             let written = history::exits::append(&state_dir, now_ms, &records);
             Done::ExitsRecorded(written.map_err(|error| error.to_string()))
         }
-        Job::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
-        Job::ReadResult { service, id } => work::read(&state_dir, &service, id),
-        Job::CheckHost(watch) => Done::HostChecked(host_checks::look(&watch)),
-        Job::LookAtFiles(look) => Done::FilesSeen(inotify::look(&look)),
-        Job::Holder { run, address } => Done::Holder {
+        Task::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
+        Task::ReadResult { service, id } => work::read(&state_dir, &service, id),
+        Task::CheckHost(watch) => Done::HostChecked(host_checks::look(&watch)),
+        Task::LookAtFiles(look) => Done::FilesSeen(inotify::look(&look)),
+        Task::Holder { run, address } => Done::Holder {
             run,
             holder: port_owner::find(&address),
         },
-        Job::Addresses {
+        Task::Addresses {
             wanted,
             running,
             keeper,
         } => Done::Addresses(Ok(listening::taken(&wanted, &running, keeper))),
-        Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
-        Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => {
-            reply(job, options);
+        Task::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
+        Task::Check { .. } | Task::ShowPlan { .. } | Task::Diff { .. } => {
+            reply(task, options);
             return None;
         }
-        Job::Prepare(_)
-        | Job::Probe { .. }
-        | Job::AwaitLine { .. }
-        | Job::AskWhatUsersAreTold { .. } => return None,
+        Task::Prepare(_)
+        | Task::Probe { .. }
+        | Task::AwaitLine { .. }
+        | Task::AskWhatUsersAreTold { .. } => return None,
     })
 }
 
@@ -323,15 +324,15 @@ fn in_words(written: io::Result<()>) -> Result<(), String> {
 }
 
 /// Answers a client. A client that has gone away needs no answer.
-fn reply(job: Job, options: &plan::Options) {
-    match job {
-        Job::Check { plan, reply } => {
+fn reply(task: Task, options: &plan::Options) {
+    match task {
+        Task::Check { plan, reply } => {
             let _ = reply.send(load_plan::check(options, Some(&plan)));
         }
-        Job::ShowPlan { plan, names, reply } => {
+        Task::ShowPlan { plan, names, reply } => {
             let _ = reply.send(Ok(describe::plan(&plan, &names)));
         }
-        Job::Diff { plan, names, reply } => {
+        Task::Diff { plan, names, reply } => {
             let _ = reply.send(describe::diff(options, &plan, &names));
         }
         _ => unreachable!("nobody waits for its answer"),
