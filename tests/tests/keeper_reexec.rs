@@ -174,8 +174,8 @@ fn a_program_that_does_not_work_is_left_aside() {
     refused("cannot start");
     fs::remove_file(&program).unwrap();
     refused("cannot open");
-    // As a program on trial `yes` says much and never ends.
-    replace(&site, &program, "/usr/bin/yes".as_ref());
+    // A testchild on trial hangs.
+    replace(&site, &program, &binary("testchild"));
     let restarts = std::thread::scope(|scope| {
         let hangs = scope.spawn(|| refused("did not answer within 5 s"));
         eventually("it is on trial", || {
@@ -209,7 +209,8 @@ fn the_control_process_may_die_meanwhile() {
     site.child("a", &["sleep"], "");
     site.start_ready();
     let before = site.status();
-    replace(&site, &program, "/usr/bin/yes".as_ref());
+    // A testchild on trial hangs.
+    replace(&site, &program, &binary("testchild"));
     let ended = std::thread::scope(|scope| {
         let asks = scope.spawn(|| site.ctl(&["reexec", "--keeper"]));
         eventually("it is on trial", || {

@@ -39,6 +39,14 @@ enum Ended {
 /// Asks for it once, and looks who answers afterwards.
 pub(crate) async fn run(context: &Context, ReexecArgs { keeper }: ReexecArgs) -> Result<u8, Error> {
     let before = supervisor(context).await?;
+    if keeper && before.keeper_version.is_empty() {
+        let version = &before.version;
+        let message = format!(
+            "the running daemon (version {version}) is too old to replace the program of its keeper"
+        );
+        let hint = "restart it at a time that suits: systemctl restart mattervisor";
+        return Err(Error::new(Kind::Failed, message).hint(hint));
+    }
     let id = operation::new_id();
     let of = if keeper { "&keeper=true" } else { "" };
     let path = format!("/v1/reexec?id={id}{of}");
@@ -213,6 +221,15 @@ mod tests {
         let said = "the keeper (pid 5) runs the installed program (version 1, was 0)\n";
         assert_eq!(ran.out, said);
         assert!(fake.requests()[1].contains("&keeper=true"));
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_is_not_asked() {
+        let fake = Fake::new(vec![status(7, 0)]);
+        let ran = fake.ctl("reexec --keeper");
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("is too old"), "{}", ran.err);
+        assert_eq!(fake.requests().len(), 1);
     }
 
     #[test]

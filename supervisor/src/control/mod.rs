@@ -125,7 +125,6 @@ impl Control {
             api: api::ApiState::default(),
             daemon: daemon::Daemon::new(now, &boot),
         };
-        succession::versions::remember(&mut control.cx);
         control.take_over(hello, boot);
         control.settle();
         control

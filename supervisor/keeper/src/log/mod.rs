@@ -20,6 +20,7 @@ mod counts;
 mod file;
 mod forward;
 mod lines;
+mod parked;
 mod pipe_reader;
 mod rotations;
 mod saved;
@@ -55,8 +56,8 @@ use crate::message::{Forward, LogStats, LogTrouble};
 
 use self::counts::AllCounts;
 pub use self::pipe_reader::PipeReader;
-pub(crate) use self::saved::{SavedLogs, SavedPipeReader};
 pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
+pub(crate) use self::{pipe_reader::Taken, saved::SavedLogs};
 
 /// Name of the file that is written to, in a service's log directory.
 pub const CURRENT: &str = "current";

@@ -16,7 +16,6 @@ use std::{
 use nix::{errno::Errno, unistd::read};
 use serde::{Deserialize, Serialize};
 
-use super::saved::SavedPipeReader;
 use crate::sys::file::readable_bytes;
 
 /// Most ends of runs that the log thread has not reached yet.
@@ -28,7 +27,7 @@ pub struct PipeReader(Arc<Mutex<Taken>>);
 
 /// State of a [`PipeReader`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     bytes: u64,
     /// Byte counts at which a run ended, in ascending order, each with its mark.
     ends: VecDeque<(u64, Option<String>)>,
@@ -44,8 +43,8 @@ impl PipeReader {
     }
 
     /// Where this one is.
-    pub(crate) fn saved(&self) -> SavedPipeReader {
-        SavedPipeReader(self.lock().clone())
+    pub(crate) fn saved(&self) -> Taken {
+        self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {

@@ -23,7 +23,7 @@ use crate::{
     inheritance::{Inherited, Keeping, Number},
     kit::Kit,
     leftovers::{Leftovers, SavedLeftovers},
-    log::SavedPipeReader,
+    log::Taken,
     message::{Exit, Left, Open, Role, RunId, Stop},
     poller::Source,
 };
@@ -64,7 +64,7 @@ struct SavedPipe {
     write: Number,
     inode: u64,
     size: i32,
-    reader: SavedPipeReader,
+    reader: Taken,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

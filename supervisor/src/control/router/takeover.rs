@@ -18,6 +18,7 @@ use crate::control::{
     succession::{
         keeper_reexec, reexec,
         takeover::{KnownRuns, LostRun},
+        versions,
     },
     text,
 };
@@ -38,6 +39,7 @@ impl Control {
             );
         }
         self.cx.tell(Request::TookOver);
+        versions::remember(&mut self.cx);
         self.monitors.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.cx.restore_events(&hello.records);
         self.exits.restore(&mut self.cx, &hello.records);
