@@ -67,14 +67,12 @@ pub(crate) fn with_requests(site: &Site, port: u16, work: impl FnOnce()) -> [usi
     })
 }
 
-/// Keeper and control process are replaced again and again while requests are made, a service
-/// writes its log, one is on its way down, one crashes and pauses, a job runs and a deadline is
-/// set: nothing fails, no pid changes, no line is lost.
-#[test]
-fn nobody_notices_that_the_keeper_is_another_program() {
-    const LINES: usize = 60_000;
-    let (mut site, program) = packaged();
-    let (port, go, down) = (free_port(), site.file("go"), site.file("down"));
+/// Lines that a service writes meanwhile.
+const LINES: usize = 60_000;
+
+/// A service that answers, one that writes its log, one that stops slowly, one that crashes, and one
+/// that is not ready in time.
+fn everything_at_once(site: &Site, port: u16, go: &str, down: &str) {
     site.child("web", &[&format!("http={port}:200:served")], "");
     let flood = format!("flood={LINES}:80");
     site.child("flood", &[&format!("wait-file={go}"), &flood, "sleep"], "");
@@ -93,6 +91,16 @@ fn nobody_notices_that_the_keeper_is_another_program() {
         &["sleep"],
         "[ready]\nnotify = true\ntimeout = '6s'\n[restart]\npolicy = 'never'",
     );
+}
+
+/// Keeper and control process are replaced again and again while requests are made, a service
+/// writes its log, one is on its way down, one crashes and pauses, a job runs and a deadline is
+/// set: nothing fails, no pid changes, no line is lost.
+#[test]
+fn nobody_notices_that_the_keeper_is_another_program() {
+    let (mut site, program) = packaged();
+    let (port, go, down) = (free_port(), site.file("go"), site.file("down"));
+    everything_at_once(&site, port, &go, &down);
     site.start();
     site.wait_for("all are where they belong", |status| {
         status.ready("web") && status.ready("flood") && status.ready("slow")
