@@ -2,6 +2,19 @@
 //!
 //! The keeper holds every process and decides nothing; the control process decides everything and
 //! may die at any moment. Both are this one binary.
+//!
+//! The modules beside [`control`], which imports them and which they never import:
+//!
+//! | what for | modules |
+//! | --- | --- |
+//! | from a command line to a running process | `cli`, `run_modes`, `exit`, `compress`, `deliver` |
+//! | clients: the API server, and questions to the control loop | `server`, `peer_stream`, `ask`, `service_query`, `describe`, `metrics_snapshot` |
+//! | the plan: read, stored, brought to the disk | `load_plan`, `plan_store`, `staging`, `credentials` |
+//! | the state directory | `store`, `history`, `status_files`, `aside` |
+//! | the needs of a run before its start | `prepare`, `lookups`, `accounts`, `programs`, `stale_sockets`, `unready` |
+//! | addresses and ports | `listening`, `sockets`, `port_owner`, `host_names` |
+//! | logs, figures, the clock's zone | `logs`, `usage`, `host`, `timezone` |
+//! | threads for work that blocks | `threads` |
 
 mod accounts;
 mod aside;

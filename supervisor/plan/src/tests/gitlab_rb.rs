@@ -34,6 +34,19 @@ fn nginx_itself_takes_the_keys_of_its_virtual_host() {
     shipped(&format!("{URL}{lines}")).plan();
 }
 
+/// In GitLab's package `logging` holds for each service that says nothing itself.
+#[test]
+fn limits_of_logs_hold_for_every_service() {
+    let site = format!("{URL}logging.svlogd_size = '1M'\nlogging.svlogd_num = 3\n");
+    let plan = shipped(&site).plan();
+    for (name, service) in plan.services.iter().filter(|(_, it)| it.enabled) {
+        let limits = (service.log.size_bytes, service.log.keep);
+        assert_eq!(limits, (1 << 20, 3), "{name}");
+    }
+    let plan = shipped(&format!("{site}mattermost.svlogd_num = 4\n")).plan();
+    assert_eq!(plan.services["mattermost"].log.keep, 4);
+}
+
 fn var<'p>(plan: &'p Plan, name: &str) -> Option<&'p str> {
     let env = &plan.services["mattermost"].env;
     env.get(name).map(|it| it.value.as_str())
