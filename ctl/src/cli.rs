@@ -11,7 +11,9 @@ use crate::commands::{
     completions::{self, CompletionsArgs},
     diff_config, env,
     events::{self, EventsArgs},
-    logs, maintenance, reconfigure, reexec, service_list, show_config,
+    logs, maintenance, reconfigure,
+    reexec::{self, ReexecArgs},
+    service_list, show_config,
     status::{self, StatusArgs},
     tools, version,
     wait::{self, WaitArgs},
@@ -140,9 +142,9 @@ pub(crate) enum Command {
     /// Print the completions for a shell: source <(ctl completions bash)
     #[command(after_help = completions::EXAMPLES)]
     Completions(CompletionsArgs),
-    /// Replace the running control process with the installed binary; services keep running
+    /// Replace the program of the running daemon with the installed one; services keep running
     #[command(after_help = reexec::EXAMPLES)]
-    Reexec,
+    Reexec(ReexecArgs),
     /// List the programs of services that ctl runs by their names, such as psql and mmctl
     #[command(after_help = tools::EXAMPLES)]
     Tools,
@@ -346,7 +348,7 @@ mod tests {
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
-          reexec          Replace the running control process with the installed binary; services keep running
+          reexec          Replace the program of the running daemon with the installed one; services keep running
           version         Show the versions of ctl and of the supervisor
 
         Options of every command:

@@ -81,6 +81,26 @@ pub(crate) struct LogPlace {
     pub(crate) files: Vec<String>,
 }
 
+/// Which of the daemon's processes goes on with the program that is installed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReexecOf {
+    /// The control process.
+    Control,
+    /// The keeper.
+    Keeper,
+}
+
+/// Somebody wants the program that is installed now to run.
+#[derive(Clone, Debug)]
+pub(crate) struct ReexecAsked {
+    /// Whose program it is to be.
+    pub(crate) of: ReexecOf,
+    /// The client's id.
+    pub(crate) id: String,
+    /// By whom.
+    pub(crate) peer: Peer,
+}
+
 /// A question or request, with the channel for its answer.
 #[derive(Debug)]
 pub(crate) enum Ask {
@@ -112,13 +132,11 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
-    /// Hand over to another control process, of the program that is installed now. Same answer as
-    /// `Act`, but it ends only if that fails: else this process ends before.
+    /// Go on with the program that is installed now. Same answer as `Act`; of a control process it
+    /// ends only if that fails, else this process ends before.
     Reexec {
-        /// The client's id.
-        id: String,
-        /// By whom.
-        peer: Peer,
+        /// What, and by whom.
+        asked: ReexecAsked,
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },

@@ -51,6 +51,20 @@ pub(crate) enum Command {
     /// The control process; the keeper alone starts it
     #[command(hide = true)]
     Control,
+    /// Say whether this program can read the keeper's state; the keeper alone starts it
+    #[command(hide = true)]
+    KeeperTrial,
+    /// Go on as the keeper that another program has been; the keeper alone executes it
+    #[command(hide = true)]
+    KeeperResume {
+        /// Descriptor of the keeper's state
+        state: i32,
+        /// Descriptor of the program before this one
+        earlier: i32,
+        /// Why the program that was executed in between gave up
+        #[arg(long, value_name = "JSON")]
+        went_back: Option<String>,
+    },
     /// Compress rotated log files; the keeper alone starts it
     #[command(hide = true)]
     Compress {

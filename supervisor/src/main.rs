@@ -65,6 +65,20 @@ fn main() -> ExitCode {
     match cli.command {
         None => run_modes::keeper(&cli),
         Some(Command::Control) => run_modes::child(&cli, "control", control::run),
+        Some(Command::KeeperTrial) => run_modes::keeper_trial(&cli),
+        Some(Command::KeeperResume {
+            state,
+            earlier,
+            ref went_back,
+        }) => {
+            let went_back = went_back.clone();
+            let given = keeper::Given {
+                state,
+                earlier,
+                went_back,
+            };
+            run_modes::keeper_resume(&cli, &given)
+        }
         Some(Command::Deliver) => deliver::run(),
         Some(Command::Compress {
             rotated_for_ms,

@@ -51,26 +51,55 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
             ));
         }
     }
-    let mut control_argv: Vec<OsString> = ["supervisor", "control", "--root"]
-        .into_iter()
-        .map(OsString::from)
-        .collect();
-    control_argv.push(options.root.clone().into());
-    if let Some(catalog) = &options.catalog {
-        control_argv.extend(["--catalog".into(), catalog.clone().into()]);
+    keeper::run(config(cli, &options))
+}
+
+/// Says whether this program can become the keeper's.
+pub(crate) fn keeper_trial(cli: &Cli) -> ExitCode {
+    log_to_stderr("trial", cli.log_format);
+    // What it needs for more than that it has to have too.
+    let code = match options(cli) {
+        Ok(_) => keeper::answer_trial(),
+        Err(why) => fail(&why),
+    };
+    stderr::flush();
+    code
+}
+
+/// Goes on as the keeper in the process of another program.
+pub(crate) fn keeper_resume(cli: &Cli, given: &keeper::Given) -> ExitCode {
+    umask(Mode::from_bits_truncate(0o022));
+    match options(cli) {
+        Ok(options) => keeper::resume(config(cli, &options), given),
+        Err(why) => fail(&why),
     }
-    if cli.log_format == LogFormat::Json {
-        control_argv.extend(["--log-format".into(), "json".into()]);
-    }
-    keeper::run(keeper::Config {
+}
+
+fn config(cli: &Cli, options: &Options) -> keeper::Config {
+    let paths = Paths::new(options);
+    // With this command, and these options.
+    let argv = |name: &str, command: &str| -> Vec<OsString> {
+        let mut argv = vec![name.into(), command.into()];
+        argv.extend(["--root".into(), options.root.clone().into()]);
+        if let Some(catalog) = &options.catalog {
+            argv.extend(["--catalog".into(), catalog.clone().into()]);
+        }
+        if cli.log_format == LogFormat::Json {
+            argv.extend(["--log-format".into(), "json".into()]);
+        }
+        argv
+    };
+    keeper::Config {
         root: options.root.clone(),
         control_socket: paths.run_dir.join("ctl.sock"),
         run_dir: paths.run_dir,
         state_dir: paths.state_dir,
         state_hash: hash(&options.root),
-        control_argv,
+        control_argv: argv("supervisor", "control"),
+        trial_argv: argv("mattervisord", "keeper-trial"),
+        resume_argv: argv("mattervisord", "keeper-resume"),
         log_json: cli.log_format == LogFormat::Json,
-    })
+    }
 }
 
 /// A child of the keeper: runs `body` under the daemon's options, with a log that never blocks it.

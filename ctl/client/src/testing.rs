@@ -30,6 +30,8 @@ pub fn supervisor() -> SupervisorStatus {
         version: "0.1.0".into(),
         pid: 101,
         keeper_pid: 100,
+        keeper_version: "0.1.0".to_owned(),
+        keeper_execs: 0,
         uptime_seconds: 90_061,
         control_restarts: 0,
         root: "/".into(),

@@ -88,7 +88,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
         Command::Maintenance(asked) => maintenance::run(context, asked).await,
         Command::Completions(to) => completions::run(context, to.shell),
-        Command::Reexec => reexec::run(context).await,
+        Command::Reexec(of) => reexec::run(context, of).await,
         Command::Tools => tools::run(context).await,
         Command::Tool(words) => tool::run(context, &words).await,
         Command::Version => version::run(context).await,

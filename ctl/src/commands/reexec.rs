@@ -1,4 +1,5 @@
-//! `ctl reexec`: replaces the running control process with one of the installed program.
+//! `ctl reexec`: the daemon goes on with the program that is installed now. First the keeper
+//! (`--keeper`), then the control process: two commands, for either may be refused.
 
 use std::fmt::Write as _;
 
@@ -9,41 +10,93 @@ use client::{
 
 /// Text after the command's help.
 pub(crate) const EXAMPLES: &str = "\
-If the new one does not answer in time, the old one goes on.
+Without --keeper the control process is replaced, with --keeper the process that holds all
+services. A program that cannot take over is left aside, and the one that runs goes on: then the
+exit code is 1, and the message says why.
 
 Examples:
-  ctl reexec && ctl version                 after an upgrade of the package";
+  ctl reexec --keeper && ctl reexec         after an upgrade of the package
+  ctl version                               what runs, and what is installed";
 
-/// Path of the status, which has the control process's pid, version and count of restarts.
 const STATUS: &str = "/v1/services";
 
-/// Requests the replacement once, and checks which control process answers afterwards.
-pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
+/// Whose program is replaced.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct ReexecArgs {
+    /// Replace the program of the keeper, which holds all services
+    #[arg(long)]
+    keeper: bool,
+}
+
+/// How the stream of a request has ended.
+enum Ended {
+    /// The keeper has answered; or the client does not wait.
+    Done,
+    /// The stream is over, or the connection broke: the next answer shows who is in charge.
+    Closed,
+}
+
+/// Asks for it once, and looks who answers afterwards.
+pub(crate) async fn run(context: &Context, ReexecArgs { keeper }: ReexecArgs) -> Result<u8, Error> {
     let before = supervisor(context).await?;
-    let path = format!("/v1/reexec?id={}", operation::new_id());
-    let failure = match context.client.post::<Progress>(&path, Vec::new()).await {
+    if keeper && before.keeper_version.is_empty() {
+        let version = &before.version;
+        let message = format!(
+            "the running daemon (version {version}) is too old to replace the program of its keeper"
+        );
+        let hint = "restart it at a time that suits: systemctl restart mattervisor";
+        return Err(Error::new(Kind::Failed, message).hint(hint));
+    }
+    let id = operation::new_id();
+    let of = if keeper { "&keeper=true" } else { "" };
+    let path = format!("/v1/reexec?id={id}{of}");
+    let ended = follow(context, &path).await?;
+    if !context.wait {
+        return Ok(0);
+    }
+    let after = supervisor(context).await?;
+    let happened = if keeper {
+        keeper_replaced(&before, &after, &ended)
+    } else {
+        control_replaced(&before, &after)
+    };
+    happened?;
+    let text = match context.format {
+        Format::Json => json::value(&after, context.terminal())?,
+        Format::Table | Format::Runit => sentence(keeper, &before, &after),
+    };
+    context.print(&text)?;
+    Ok(0)
+}
+
+async fn follow(context: &Context, path: &str) -> Result<Ended, Error> {
+    let failure = match context.client.post::<Progress>(path, Vec::new()).await {
         Ok(mut lines) => loop {
             match lines.next().await {
                 Ok(Some(batch)) => {
                     for progress in batch {
                         match progress {
                             Progress::Refused(reply) => return Err(reply.into()),
-                            Progress::Accepted { .. } if !context.wait => return Ok(0),
+                            Progress::Done(_) => return Ok(Ended::Done),
+                            Progress::Accepted { .. } if !context.wait => return Ok(Ended::Done),
                             _ => {}
                         }
                     }
                 }
-                // The old control process has ended, as requested.
-                Ok(None) => break None,
-                Err(failure) => break Some(failure),
+                // A control process that is replaced has ended, as it was asked to.
+                Ok(None) => return Ok(Ended::Closed),
+                Err(failure) => break failure,
             }
         },
-        Err(failure) => Some(failure),
+        Err(failure) => failure,
     };
-    if let Some(failure) = failure.filter(|it| !matches!(it, TransportError::Broken(_))) {
-        return Err(context.client.explain(failure));
+    match failure {
+        TransportError::Broken(_) => Ok(Ended::Closed),
+        failure => Err(context.client.explain(failure)),
     }
-    let after = supervisor(context).await?;
+}
+
+fn control_replaced(before: &SupervisorStatus, after: &SupervisorStatus) -> Result<(), Error> {
     if after.pid == before.pid {
         let message = "the connection broke, and the same control process is in charge";
         return Err(Error::new(Kind::Failed, message).hint("give the command again"));
@@ -52,12 +105,31 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
         let message = "the control process has died meanwhile, and another is in charge";
         return Err(Error::new(Kind::Failed, message).hint("the supervisor's log says why"));
     }
-    let text = match context.format {
-        Format::Json => json::value(&after, context.terminal())?,
-        Format::Table | Format::Runit => sentence(&before, &after),
+    Ok(())
+}
+
+fn keeper_replaced(
+    before: &SupervisorStatus,
+    after: &SupervisorStatus,
+    ended: &Ended,
+) -> Result<(), Error> {
+    if after.keeper_pid != before.keeper_pid {
+        let message = format!(
+            "the keeper (pid {}) has ended, and another (pid {}) runs",
+            before.keeper_pid, after.keeper_pid
+        );
+        return Err(Error::new(Kind::Failed, message).hint("the supervisor's log says why"));
+    }
+    // A keeper whose new version speaks otherwise to control processes has ended the one that had
+    // the connection.
+    if after.keeper_execs > before.keeper_execs {
+        return Ok(());
+    }
+    let message = match ended {
+        Ended::Done => "the supervisor says that it is done, and the keeper has its old program",
+        Ended::Closed => "the connection broke, and the keeper has its old program",
     };
-    context.print(&text)?;
-    Ok(0)
+    Err(Error::new(Kind::Failed, message).hint("give the command again"))
 }
 
 async fn supervisor(context: &Context) -> Result<SupervisorStatus, Error> {
@@ -65,15 +137,20 @@ async fn supervisor(context: &Context) -> Result<SupervisorStatus, Error> {
     Ok(status.supervisor)
 }
 
-fn sentence(before: &SupervisorStatus, after: &SupervisorStatus) -> String {
-    let mut text = format!(
-        "control process {} has taken over from {}",
-        after.pid, before.pid
-    );
-    if after.version == before.version {
-        let _ = write!(text, " (version {})", after.version);
+fn sentence(keeper: bool, before: &SupervisorStatus, after: &SupervisorStatus) -> String {
+    let (mut text, old, new) = if keeper {
+        let pid = after.keeper_pid;
+        let text = format!("the keeper (pid {pid}) runs the installed program");
+        (text, &before.keeper_version, &after.keeper_version)
     } else {
-        let _ = write!(text, " (version {}, was {})", after.version, before.version);
+        let (new, old) = (after.pid, before.pid);
+        let text = format!("control process {new} has taken over from {old}");
+        (text, &before.version, &after.version)
+    };
+    if new == old {
+        let _ = write!(text, " (version {new})");
+    } else {
+        let _ = write!(text, " (version {new}, was {old})");
     }
     text.push('\n');
     text
@@ -124,5 +201,43 @@ mod tests {
         assert!(ran.err.contains("has died meanwhile"), "{}", ran.err);
         let answers = vec![status(7, 0), accepted(), status(7, 0)];
         assert_eq!(Fake::new(answers).ctl("reexec").code, 1);
+    }
+
+    fn keeper(pid: i32, execs: u32) -> Answer {
+        let text = format!(
+            r#"{{"supervisor":{{"version":"1","pid":7,"keeper_pid":{pid},"keeper_version":"{execs}","keeper_execs":{execs},
+            "uptime_seconds":1,"control_restarts":0,"root":"/","state":"running","warnings":[]}},"services":[]}}"#
+        );
+        Answer::Whole(200, text)
+    }
+
+    #[test]
+    fn the_version_that_the_keeper_runs_now_is_said() {
+        let done = r#"{"progress":"done","id":"x","finished":true,"results":[]}"#;
+        let lines = Answer::Whole(200, format!("{ACCEPTED}\n{done}\n"));
+        let fake = Fake::new(vec![keeper(5, 0), lines, keeper(5, 1)]);
+        let ran = fake.ctl("reexec --keeper");
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let said = "the keeper (pid 5) runs the installed program (version 1, was 0)\n";
+        assert_eq!(ran.out, said);
+        assert!(fake.requests()[1].contains("&keeper=true"));
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_is_not_asked() {
+        let fake = Fake::new(vec![status(7, 0)]);
+        let ran = fake.ctl("reexec --keeper");
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("is too old"), "{}", ran.err);
+        assert_eq!(fake.requests().len(), 1);
+    }
+
+    #[test]
+    fn a_keeper_that_has_not_changed_or_has_died_is_no_success() {
+        for (after, why) in [(keeper(5, 0), "old program"), (keeper(6, 0), "has ended")] {
+            let ran = Fake::new(vec![keeper(5, 0), accepted(), after]).ctl("reexec --keeper");
+            assert_eq!(ran.code, 1);
+            assert!(ran.err.contains(why), "{}", ran.err);
+        }
     }
 }

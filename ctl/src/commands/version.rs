@@ -19,14 +19,21 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let theirs = context.client.get::<StatusReply>("/v1/services").await;
     let text = match (context.format, &theirs) {
         (Format::Json, _) => {
-            let version = theirs.as_ref().ok().map(|reply| &reply.supervisor.version);
-            let both = serde_json::json!({ "ctl": OURS, "supervisor": version });
-            json::value(&both, context.terminal())?
+            let theirs = theirs.as_ref().ok().map(|reply| &reply.supervisor);
+            let all = serde_json::json!({
+                "ctl": OURS,
+                "supervisor": theirs.map(|it| &it.version),
+                "keeper": theirs.map(|it| &it.keeper_version),
+            });
+            json::value(&all, context.terminal())?
         }
         (_, Ok(reply)) => {
             let supervisor = &reply.supervisor;
             let (version, pid) = (shown(&supervisor.version), supervisor.pid);
-            format!("ctl {OURS}\nsupervisor {version} (pid {pid})\n")
+            let (keeper, keeper_pid) = (shown(&supervisor.keeper_version), supervisor.keeper_pid);
+            format!(
+                "ctl {OURS}\nsupervisor {version} (pid {pid})\nkeeper {keeper} (pid {keeper_pid})\n"
+            )
         }
         (_, Err(error)) => format!("ctl {OURS}\nsupervisor: {}\n", shown(&error.message)),
     };
@@ -51,7 +58,7 @@ mod tests {
         )]);
         assert_eq!(
             fake.ctl("version").out,
-            format!("ctl {OURS}\nsupervisor 0.1.0 (pid 101)\n")
+            format!("ctl {OURS}\nsupervisor 0.1.0 (pid 101)\nkeeper 0.1.0 (pid 100)\n")
         );
         let ran = ctl("ctl --root /nonexistent version");
         assert_eq!(ran.code, 0);

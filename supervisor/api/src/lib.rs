@@ -23,7 +23,7 @@
 //! | `GET /v1/tools` | | [`ToolsReply`]: programs that people run by `ctl NAME …` |
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=&dry_run=&rollback=` | NDJSON stream of [`Progress`]; a dry run ends with a [`Preview`] |
-//! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; otherwise the connection closes |
+//! | `POST /v1/reexec` | `?id=&keeper=` | NDJSON stream of [`Progress`]: of the keeper to its end; otherwise it ends only if no other control process takes over, and the connection closes if one does |
 //! | `GET /v1/maintenance` | | [`MaintenanceReply`] |
 //! | `PUT /v1/maintenance` | `?id=`, [`MaintenanceRequest`] | [`MaintenanceReply`], once the supervisor has seen what users get |
 //! | `DELETE /v1/maintenance` | `?id=` | the same reply, at the same moment |

@@ -28,6 +28,12 @@ pub struct SupervisorStatus {
     pub pid: i32,
     /// Pid of the keeper.
     pub keeper_pid: i32,
+    /// Version of the keeper's program; empty: the daemon does not say.
+    #[serde(default)]
+    pub keeper_version: String,
+    /// How often the keeper has become another program since it started.
+    #[serde(default)]
+    pub keeper_execs: u32,
     /// Seconds since the keeper started.
     pub uptime_seconds: u64,
     /// How often the control process died and was restarted.

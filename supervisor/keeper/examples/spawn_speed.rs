@@ -53,6 +53,8 @@ fn main() -> ExitCode {
         control_socket: dir.join("ctl.sock"),
         state_hash: format!("speed{}", std::process::id()),
         control_argv: argv.map(Into::into).to_vec(),
+        trial_argv: Vec::new(),
+        resume_argv: Vec::new(),
         log_json: false,
         state_dir: dir.clone(),
         run_dir: dir,

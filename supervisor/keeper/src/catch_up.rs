@@ -57,6 +57,11 @@ impl CatchUp {
         self.sync = Some(Sync { at_ms, stage });
     }
 
+    /// The question of the control process that waits.
+    pub(crate) fn asked(&self) -> Option<u64> {
+        self.sync.map(|it| it.at_ms)
+    }
+
     /// Drops the question: the control process that asked has gone.
     pub(crate) fn forget(&mut self) {
         self.sync = None;

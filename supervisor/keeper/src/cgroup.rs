@@ -65,6 +65,17 @@ impl Cgroups {
         Some(Self { base, mount })
     }
 
+    /// Path of the daemon's group, for the next image of this process.
+    pub(crate) fn saved(&self) -> PathBuf {
+        self.base.clone()
+    }
+
+    /// The daemon's group of an earlier image of this process.
+    pub(crate) fn resume(base: PathBuf) -> Option<Self> {
+        let mount = Mount::find()?;
+        Some(Self { base, mount })
+    }
+
     /// Makes or finds the group of a service.
     pub(crate) fn service(&self, name: &str) -> io::Result<Group> {
         let taken = name == OWN || name.starts_with(HELPER) || name.starts_with("cgroup.");
@@ -81,8 +92,13 @@ impl Cgroups {
     }
 
     fn group(&self, name: &str) -> io::Result<Group> {
+        make_dir(&self.base.join(name))?;
+        self.again(name)
+    }
+
+    /// The group of this name, which exists.
+    pub(crate) fn again(&self, name: &str) -> io::Result<Group> {
         let dir = self.base.join(name);
-        make_dir(&dir)?;
         let fd = fs::OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY)
@@ -117,6 +133,12 @@ impl Cgroups {
 }
 
 impl Group {
+    /// Its name in the daemon's group.
+    pub(crate) fn name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// Path of the group's directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

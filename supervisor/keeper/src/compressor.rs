@@ -16,6 +16,7 @@ use std::{
 };
 
 use nix::{errno::Errno, libc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::now_ms,
@@ -65,6 +66,14 @@ pub(crate) struct Compressor {
     failed: BTreeSet<String>,
 }
 
+/// The same for the next image of this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedCompressor {
+    queue: VecDeque<String>,
+    running: Option<(i32, String)>,
+    failed: BTreeSet<String>,
+}
+
 impl Compressor {
     pub(crate) fn from_environment() -> Self {
         let delay = std::env::var(DELAY_VARIABLE);
@@ -76,6 +85,25 @@ impl Compressor {
             queue: VecDeque::new(),
             running: None,
             failed: BTreeSet::new(),
+        }
+    }
+
+    /// For the next image of this process.
+    pub(crate) fn saved(&self) -> SavedCompressor {
+        SavedCompressor {
+            queue: self.queue.clone(),
+            running: self.running.clone(),
+            failed: self.failed.clone(),
+        }
+    }
+
+    /// As an earlier image of this process had it.
+    pub(crate) fn resume(saved: SavedCompressor) -> Self {
+        Self {
+            queue: saved.queue,
+            running: saved.running,
+            failed: saved.failed,
+            ..Self::from_environment()
         }
     }
 

@@ -1,7 +1,7 @@
 //! How a process ended, in words: for the keeper's own log lines, and for the last line in a
 //! service's log.
 
-use crate::message::Exit;
+use run_model::Exit;
 
 /// `exit code 1`, `killed by KILL`.
 pub(crate) fn exit_text(exit: Exit) -> String {

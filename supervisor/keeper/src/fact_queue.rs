@@ -6,13 +6,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::{Fact, Notice, Numbered, RunId};
 
 /// Unacknowledged signals that are kept; a second one already means "hurry".
 const SIGNALS_MAX: usize = 16;
 
 /// The queue. A fact that has been sent stays until it is acknowledged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FactQueue {
     queue: VecDeque<Numbered>,
     last: u64,
@@ -21,7 +23,7 @@ pub(crate) struct FactQueue {
 }
 
 /// The part of a hello that has not been sent.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Greeting {
     frames: VecDeque<Notice>,
     /// Facts up to this number belong to the hello.

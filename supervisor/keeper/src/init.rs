@@ -2,22 +2,24 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{CString, OsString},
     io::ErrorKind,
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            ffi::OsStrExt,
+            ffi::{OsStrExt, OsStringExt},
             net::{SocketAddr, UnixDatagram},
         },
     },
     time::Duration,
 };
 
-use crate::{clock::now_ms, stderr_log::error};
+use nix::errno::Errno;
+
+use crate::{clock::now_ms, stderr_log::error, sys::child::c_string};
 
 /// Variables that init has set for the keeper alone.
-pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// How long init may take to make room in its queue, which holds ten messages as a rule.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -109,6 +111,19 @@ impl<'a> MoreTime<'a> {
             self.init.tell(EXTEND);
         }
     }
+}
+
+/// This process's environment for another process, as strings, without the variables that init has
+/// set for the keeper alone.
+pub(crate) fn environment_without() -> Result<Vec<CString>, Errno> {
+    let variables = env::vars_os();
+    let variables = variables.filter(|(name, _)| !OWN_VARIABLES.iter().any(|own| name == own));
+    let strings = variables.map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        c_string(name.into_vec())
+    });
+    strings.collect()
 }
 
 fn connect(name: &OsString) -> Option<(UnixDatagram, SocketAddr)> {

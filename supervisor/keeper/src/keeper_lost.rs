@@ -236,6 +236,7 @@ mod tests {
         let (mut child, pid) = leader();
         let stat = proc::stat(pid).unwrap();
         let mut record = Record {
+            version: crate::record::VERSION,
             run: 1,
             service: "web".into(),
             role: Role::Main,

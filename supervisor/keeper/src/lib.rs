@@ -27,6 +27,7 @@
 
 use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
+mod bytes;
 mod catch_up;
 mod cgroup;
 mod clock;
@@ -37,6 +38,7 @@ mod exit_text;
 mod fact_queue;
 pub mod hello;
 mod in_place;
+mod inheritance;
 mod init;
 pub mod journal;
 mod keeper;
@@ -53,17 +55,22 @@ mod original;
 mod places;
 mod poller;
 mod record;
+mod reexec;
 mod removals;
 mod runs;
 mod shutdown;
 mod signals;
 mod spawn_watchdog;
+mod state;
 pub mod stderr;
 pub mod stderr_log;
 mod strays;
 mod sys;
 mod timers;
 mod traces;
+mod trial;
+
+pub use keeper::resume::Given;
 
 /// Number under which the control process finds its end of the link.
 pub const CONTROL_FD: RawFd = 3;
@@ -85,6 +92,9 @@ pub fn release_memory() {
     sys::memory::release();
 }
 
+/// Version of this program.
+pub(crate) const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Configuration of the keeper.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -100,6 +110,13 @@ pub struct Config {
     pub state_hash: String,
     /// Arguments of the control process, its name first. It runs the keeper's own program.
     pub control_argv: Vec<OsString>,
+    /// Arguments of a program that is tried before it becomes the keeper's, its name first; it calls
+    /// [`answer_trial`].
+    pub trial_argv: Vec<OsString>,
+    /// Arguments of a program that becomes the keeper's, its name first. The descriptors of
+    /// [`Given`] follow, `state` first, and `--went-back` with its text if there is one; it calls
+    /// [`resume`].
+    pub resume_argv: Vec<OsString>,
     /// Own log lines as JSON.
     pub log_json: bool,
 }
@@ -109,11 +126,7 @@ pub struct Config {
 /// To be called before any other thread is started and anything is opened: it blocks signals,
 /// changes limits of the process, and closes what was left open by whoever has started it.
 pub fn run(config: Config) -> ExitCode {
-    stderr_log::speak_as(stderr_log::Voice {
-        name: "keeper",
-        json: config.log_json,
-    });
-    stderr::say_panics();
+    speak(&config);
     let code = match keeper::start::start(config) {
         Ok(keeper) => keeper.run(),
         Err(keeper::start::StartError::Interrupted) => ExitCode::SUCCESS,
@@ -124,4 +137,27 @@ pub fn run(config: Config) -> ExitCode {
     };
     stderr::flush();
     code
+}
+
+/// Goes on as the keeper whose state another program has left in this process. Returns only if
+/// neither this program nor the one before can. The same holds as for [`run`].
+pub fn resume(config: Config, given: &Given) -> ExitCode {
+    speak(&config);
+    let code = keeper::resume::resume(config, given);
+    stderr::flush();
+    code
+}
+
+/// Says on standard output whether this program can become that of a keeper with the state that it
+/// was given.
+pub fn answer_trial() -> ExitCode {
+    trial::answer()
+}
+
+fn speak(config: &Config) {
+    stderr_log::speak_as(stderr_log::Voice {
+        name: "keeper",
+        json: config.log_json,
+    });
+    stderr::say_panics();
 }

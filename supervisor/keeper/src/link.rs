@@ -14,9 +14,14 @@ use nix::{
     errno::Errno,
     sys::socket::{ControlMessage, MsgFlags, sendmsg},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{message::FRAME_BYTES_MAX, sys::socket};
+use crate::{
+    bytes::Bytes,
+    inheritance::{Inherited, Keeping, Number},
+    message::FRAME_BYTES_MAX,
+    sys::socket,
+};
 
 /// A sender that is this far behind gets [`NotTaken::Full`].
 pub const PENDING_BYTES_MAX: usize = 64 << 20;
@@ -77,7 +82,35 @@ pub struct Link {
     ended: bool,
 }
 
+/// A link for the next image of the same process. All that was queued has been written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedLink {
+    socket: Number,
+    written: u64,
+    /// Beginning of a frame.
+    incoming: Bytes,
+}
+
 impl Link {
+    /// For the next image of this process. Descriptors of a frame that is not complete are lost:
+    /// the control process sends none.
+    pub(crate) fn saved<'a>(&'a self, keeping: &mut Keeping<'a>) -> SavedLink {
+        SavedLink {
+            socket: keeping.keep(&self.socket),
+            written: self.written,
+            incoming: Bytes(self.incoming.clone()),
+        }
+    }
+
+    /// The link of an earlier image of this process.
+    pub(crate) fn resume(saved: SavedLink, inherited: &mut Inherited) -> io::Result<Self> {
+        Ok(Self {
+            written: saved.written,
+            incoming: saved.incoming.0,
+            ..Self::new(inherited.take(saved.socket)?)
+        })
+    }
+
     /// Speaks over a connected unix stream socket, blocking or not.
     pub fn new(socket: OwnedFd) -> Self {
         Self {

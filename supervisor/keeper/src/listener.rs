@@ -27,8 +27,13 @@ use nix::{
     },
 };
 use safe_path::Dir;
+use serde::{Deserialize, Serialize};
 
-use crate::{in_place::leads_to, sys::socket::refuse_descriptors};
+use crate::{
+    in_place::leads_to,
+    inheritance::{Inherited, Keeping, Number},
+    sys::socket::refuse_descriptors,
+};
 
 /// Clients that wait to be served; further clients are refused.
 const BACKLOG: i32 = 128;
@@ -79,6 +84,34 @@ impl Listener {
         {
             let _ = Dir::open(parent).and_then(|dir| dir.remove(name));
         }
+    }
+}
+
+/// The socket for the next image of this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedListener {
+    fd: Number,
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl Listener {
+    /// For the next image of this process.
+    pub(crate) fn saved<'a>(&'a self, keeping: &mut Keeping<'a>) -> SavedListener {
+        SavedListener {
+            fd: keeping.keep(&self.fd),
+            path: self.path.clone(),
+            id: self.id,
+        }
+    }
+
+    /// The socket of an earlier image of this process, with the clients that wait at it.
+    pub(crate) fn resume(saved: SavedListener, inherited: &mut Inherited) -> io::Result<Self> {
+        Ok(Self {
+            fd: inherited.take(saved.fd)?,
+            path: saved.path,
+            id: saved.id,
+        })
     }
 }
 

@@ -29,9 +29,11 @@ use nix::{
 };
 
 use safe_path::Dir;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     in_place::leads_to,
+    inheritance::{Inherited, Keeping, Number},
     init::{Init, MoreTime},
     stderr_log::say,
     sys::file,
@@ -144,6 +146,45 @@ impl Locks {
             }
         }
         taken
+    }
+}
+
+/// The locks for the next image of this process, the run directory's first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedLocks([SavedLock; 2]);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedLock {
+    dir: PathBuf,
+    file: Number,
+    path: PathBuf,
+}
+
+impl Locks {
+    /// For the next image of this process.
+    pub(crate) fn saved<'a>(&'a self, keeping: &mut Keeping<'a>) -> SavedLocks {
+        SavedLocks([&self.run, &self.state].map(|lock| SavedLock {
+            dir: lock.dir.clone(),
+            file: keeping.keep(&lock.file),
+            path: lock.path.clone(),
+        }))
+    }
+
+    /// The locks of an earlier image of this process: they are held by the open files.
+    pub(crate) fn resume(saved: SavedLocks, inherited: &mut Inherited) -> io::Result<Self> {
+        let mut lock = |saved: SavedLock| {
+            Ok::<_, io::Error>(Lock {
+                dir: saved.dir,
+                file: inherited.take_file(saved.file)?,
+                path: saved.path,
+                is_new: false,
+            })
+        };
+        let SavedLocks([run, state]) = saved;
+        Ok(Self {
+            run: lock(run)?,
+            state: lock(state)?,
+        })
     }
 }
 

@@ -11,10 +11,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod keeper_refusal;
 mod remaining;
 mod spawn;
 mod spawn_stage;
 
+pub use keeper_refusal::{KeeperRefusal, ResumeFailure, StateRefusal, Work};
 pub use remaining::{Kept, Left, Stray};
 pub use run_model::{Escalation, Exit, Stop};
 pub use spawn::{Forward, Ids, Open, Role, Spawn};
@@ -22,6 +24,11 @@ pub use spawn_stage::SpawnStage;
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
+/// Exit code of a control process that finds another version of the message set.
+pub const EXIT_OTHER_MESSAGES: u8 = 76;
+/// Exit code of a control process that finds another version of the records, or of the files in the
+/// state directory.
+pub const EXIT_OTHER_FORMAT: u8 = 65;
 /// A longer frame ends the connection.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// Output of a probe or validator that is kept: its last bytes.
@@ -102,6 +109,10 @@ pub enum Request {
     /// which sends no further requests. This one is ended once the new one has taken over, or gets
     /// `NotReplaced`.
     Reexec,
+    /// Become the program that is now at the daemon's path, in the same process, if that program can
+    /// read the keeper's state. Answered by `KeeperReplaced` or `KeeperNotReplaced`; this process
+    /// goes on meanwhile.
+    ReexecKeeper,
     /// Everything has been stopped: exit with this code.
     Quit {
         /// The daemon's exit code.
@@ -186,6 +197,18 @@ pub enum Notice {
         /// Reason, for people.
         why: String,
     },
+    /// The answer to `ReexecKeeper`, from the new program.
+    KeeperReplaced {
+        /// Version of the program.
+        version: String,
+        /// [`Hello::keeper_execs`] from now on.
+        execs: u32,
+    },
+    /// The answer to `ReexecKeeper` when the keeper's program stays what it was.
+    KeeperNotReplaced {
+        /// Reason.
+        why: KeeperRefusal,
+    },
 }
 
 /// How much a service has logged since the keeper started, or since it came into the plan.
@@ -231,6 +254,12 @@ pub struct Numbered {
 pub struct Hello {
     /// [`VERSION`] of the keeper.
     pub version: u32,
+    /// Version of the keeper's program.
+    pub keeper_version: String,
+    /// Times that the keeper has become another program since it started.
+    pub keeper_execs: u32,
+    /// Why the program that was installed last did not become the keeper's.
+    pub keeper_refusal: Option<KeeperRefusal>,
     /// Pid of the keeper.
     pub keeper_pid: i32,
     /// When the keeper started, milliseconds on `CLOCK_MONOTONIC`.

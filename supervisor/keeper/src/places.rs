@@ -15,11 +15,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::now_ms,
+    inheritance::{Inherited, Keeping},
     kit::Kit,
-    listener::Listener,
-    lock::Locks,
+    listener::{Listener, SavedListener},
+    lock::{Locks, SavedLocks},
     message::Notice,
     record::Records,
     removals::{Of, Watch},
@@ -82,6 +85,36 @@ impl Places {
     /// The listening control socket.
     pub(crate) const fn listener(&self) -> &Listener {
         &self.listener
+    }
+}
+
+/// Locks and control socket for the next image of this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedPlaces {
+    locks: SavedLocks,
+    listener: SavedListener,
+}
+
+impl Places {
+    /// For the next image of this process.
+    pub(crate) fn saved<'a>(&'a self, keeping: &mut Keeping<'a>) -> SavedPlaces {
+        SavedPlaces {
+            locks: self.locks.saved(keeping),
+            listener: self.listener.saved(keeping),
+        }
+    }
+
+    /// As an earlier image of this process had them; watches nothing yet.
+    pub(crate) fn resume(saved: SavedPlaces, inherited: &mut Inherited) -> io::Result<Self> {
+        Ok(Self::new(
+            Locks::resume(saved.locks, inherited)?,
+            Listener::resume(saved.listener, inherited)?,
+        ))
+    }
+
+    /// Has the next turn look for what was removed while nothing was watched.
+    pub(crate) fn look_soon(&mut self, kit: &mut Kit) {
+        self.look_within(kit, 0);
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum Source {
     Client,
     /// The state of a log has changed.
     LogTroubles,
+    /// A program that is to replace the keeper's own answers.
+    Trial,
 }
 
 const KIND_SHIFT: u32 = 56;
@@ -56,6 +58,7 @@ impl Source {
             Self::Client => (9, 0),
             Self::Removal => (8, 0),
             Self::LogTroubles => (10, 0),
+            Self::Trial => (11, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -74,6 +77,7 @@ impl Source {
             9 => Self::Client,
             8 => Self::Removal,
             10 => Self::LogTroubles,
+            11 => Self::Trial,
             _ => return None,
         })
     }
@@ -184,6 +188,7 @@ mod tests {
             Source::Client,
             Source::Removal,
             Source::LogTroubles,
+            Source::Trial,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

@@ -5,7 +5,7 @@
 //! without an fsync: the record has to outlive processes, not the machine (the boot id ties it to
 //! one boot). If a record is removed while its run lives, the keeper writes it again.
 //!
-//! A file that is no record (a FIFO, half a record, another run's) is neither waited for nor read
+//! A file that is no record (a FIFO, half a record, another run's, one of another version) is neither waited for nor read
 //! to its end: the keeper sets it aside under a name that no keeper reads, and reports it. Limits:
 //! the constants below.
 
@@ -32,6 +32,8 @@ const DIRECTORY: &str = "runs";
 /// Data by which a later keeper finds the processes of a run, and stops them in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
+    /// [`VERSION`] of the program that wrote it.
+    pub(crate) version: u32,
     /// The run.
     pub(crate) run: RunId,
     /// Service of the run.
@@ -60,6 +62,8 @@ pub(crate) struct Record {
     pub(crate) gap_told: bool,
 }
 
+/// Version of the records that this program reads and writes.
+pub(crate) const VERSION: u32 = 1;
 /// A longer file is no record.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
 /// Most files in the directory that are read.
@@ -194,7 +198,7 @@ fn number(name: &std::ffi::OsStr) -> Option<RunId> {
 fn read(dir: &Dir, run: RunId) -> Option<Record> {
     let text = dir.read(run.to_string(), RECORD_BYTES_MAX).ok()?;
     let record: Record = serde_json::from_slice(&text).ok()?;
-    (record.run == run).then_some(record)
+    (record.version == VERSION && record.run == run).then_some(record)
 }
 
 /// Renames a file that is no record, so that a run can have its number; replaces an earlier file of
@@ -214,6 +218,7 @@ mod tests {
 
     fn record(run: RunId) -> Record {
         Record {
+            version: VERSION,
             run,
             service: "web".into(),
             role: Role::Main,
@@ -259,9 +264,14 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", runs.join("5")).unwrap();
         records.write(&record(6)).unwrap();
         fs::rename(runs.join("6"), runs.join("7")).unwrap();
+        let other = Record {
+            version: VERSION + 1,
+            ..record(8)
+        };
+        records.write(&other).unwrap();
         let (found, aside) = records.read();
         assert_eq!(found, []);
-        let expected: Vec<OsString> = ["1", "2", "3", "4", "5", "7"]
+        let expected: Vec<OsString> = ["1", "2", "3", "4", "5", "7", "8"]
             .map(|name| format!("{name}.broken").into())
             .to_vec();
         assert_eq!(aside, expected);

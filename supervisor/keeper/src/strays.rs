@@ -7,6 +7,7 @@
 //! named.
 
 use proc::Family;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 const STRAYS_MAX: usize = 64;
 
 /// Known strays, by pid.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Strays {
     known: BTreeMap<i32, Stray>,
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::RunId;
 
 /// Actions that become due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// Start the control process again.
     Control,
@@ -18,6 +20,10 @@ pub(crate) enum Timer {
     Sweep(RunId),
     /// Send init a sign of life, and await one of the control process.
     Watchdog,
+    /// Give up a program that is to replace the keeper's own and does not answer.
+    Trial,
+    /// Look whether nothing is under way that a re-exec would break.
+    Exec,
     /// Check whether the control process has been silent for too long.
     Liveness,
     /// Ask a control process that took over some time ago for its proof.
@@ -45,7 +51,7 @@ pub(crate) enum Timer {
 }
 
 /// All deadlines.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Timers {
     due: BTreeSet<(u64, Timer)>,
 }
@@ -54,6 +60,11 @@ impl Timers {
     /// Adds a deadline.
     pub(crate) fn add(&mut self, at_ms: u64, timer: Timer) {
         self.due.insert((at_ms, timer));
+    }
+
+    /// Drops the deadlines of a matter that begins anew.
+    pub(crate) fn drop_all_of(&mut self, timers: &[Timer]) {
+        self.due.retain(|(_, timer)| !timers.contains(timer));
     }
 
     /// Milliseconds from `now` to the first deadline.

@@ -18,6 +18,8 @@ mod daemon;
 mod descriptors;
 #[path = "keeper/frozen.rs"]
 mod frozen;
+#[path = "keeper/keeper_reexec.rs"]
+mod keeper_reexec;
 #[path = "keeper/leftovers.rs"]
 mod leftovers;
 #[path = "keeper/liveness.rs"]
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("keeper") => return daemon::be_keeper(&arguments[1..]),
+        Some("resume") => return daemon::be_next_keeper(&arguments[1..]),
+        Some("trial") => return keeper::answer_trial(),
         Some("control") => return daemon::be_control(&arguments[1..]),
         Some("linger") => return descriptors::be_lingering(&arguments[1..]),
         Some("wait") => return descriptors::be_waiting(),
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         leftovers::TESTS,
         stop::TESTS,
         reexec::TESTS,
+        keeper_reexec::TESTS,
         notify::TESTS,
         descriptors::TESTS,
     ]

@@ -94,6 +94,12 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/keeper/src/control/successor.rs",
         "the binary that the administrator installed, executed as what it is",
     ),
+    (
+        "supervisor/keeper/src/trial.rs",
+        "the binary that the administrator installed, executed as what it is",
+    ),
+    ("supervisor/keeper/src/keeper/exec.rs", "/proc"),
+    ("supervisor/keeper/src/keeper/resume.rs", "/proc"),
     ("supervisor/keeper/src/keeper/start.rs", "/proc"),
     (
         "supervisor/keeper/src/sys/",

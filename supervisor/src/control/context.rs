@@ -16,7 +16,7 @@ use std::{
 };
 
 use engine::{Engine, Goal, RunId, ServiceId, State};
-use keeper::message::{Hello, Request};
+use keeper::message::{Hello, KeeperRefusal, Request};
 use nix::unistd::Uid;
 use plan::{NotifyOn, Plan};
 
@@ -71,6 +71,12 @@ pub(super) struct KeeperInfo {
     pub(super) started_ms: u64,
     pub(super) control_deaths: u32,
     pub(super) went_back: bool,
+    /// Version of its program.
+    pub(super) version: String,
+    /// Times that it has become another program.
+    pub(super) execs: u32,
+    /// Why the installed program did not become its own, the last time.
+    pub(super) refusal: Option<KeeperRefusal>,
     /// Highest fact taken in and not acknowledged yet.
     unacknowledged: Option<u64>,
 }
@@ -84,6 +90,9 @@ impl Context {
                 started_ms: hello.started_ms,
                 control_deaths: hello.control_deaths,
                 went_back: hello.went_back,
+                version: hello.keeper_version.clone(),
+                execs: hello.keeper_execs,
+                refusal: hello.keeper_refusal.clone(),
                 unacknowledged: None,
             },
             own: Own {

@@ -2,8 +2,13 @@
 //! and the replacement of this control process.
 
 use crate::control::{
-    Now, boot::Boot, init_notify::InitNotify, shutdown::Shutdown, state_warnings::StateWarnings,
-    succession::reexec::Reexec, watermark::Watermark,
+    Now,
+    boot::Boot,
+    init_notify::InitNotify,
+    shutdown::Shutdown,
+    state_warnings::StateWarnings,
+    succession::{keeper_reexec::KeeperReexec, reexec::Reexec},
+    watermark::Watermark,
 };
 
 /// The components of the daemon, one per field.
@@ -15,6 +20,8 @@ pub(super) struct Daemon {
     pub(super) shutdown: Shutdown,
     /// The replacement of this control process.
     pub(super) reexec: Reexec,
+    /// The replacement of the keeper's program.
+    pub(super) keeper_reexec: KeeperReexec,
     /// The moment up to which everything has been heard.
     pub(super) watermark: Watermark,
     /// Trouble with the supervisor's own files.
@@ -27,6 +34,7 @@ impl Daemon {
             init_notify: InitNotify::new(now.moment),
             shutdown: Shutdown::default(),
             reexec: Reexec::default(),
+            keeper_reexec: KeeperReexec::default(),
             watermark: Watermark::default(),
             state_warnings: StateWarnings::new(boot.warnings.clone()),
         }

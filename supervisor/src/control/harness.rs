@@ -507,6 +507,9 @@ pub(super) fn hello() -> Hello {
     Hello {
         version: keeper::message::VERSION,
         keeper_pid: 1,
+        keeper_version: "0.1.0".to_owned(),
+        keeper_execs: 0,
+        keeper_refusal: None,
         started_ms: 0,
         control_deaths: 0,
         next_run: 1,

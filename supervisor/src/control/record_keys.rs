@@ -23,6 +23,8 @@ pub(super) enum Key {
     InFlight,
     /// Why the daemon ends with a failure.
     Failed,
+    /// Version of all these records.
+    Format,
     /// Runs that are being restarted for files that have changed.
     FileRestarts,
     /// SIGHUP has been taken in and not been acted on to the end.
@@ -45,6 +47,8 @@ pub(super) enum Key {
     Plan,
     /// The change that asked for another control process.
     Reexec,
+    /// The change that asked for another program of the keeper.
+    KeeperReexec,
     /// Why the configuration on disk is refused.
     Refused,
     /// Up to when schedules have been handled.
@@ -65,6 +69,7 @@ impl Key {
             Self::Operations => "@operations",
             Self::InFlight => "@in-flight",
             Self::Failed => "@failed",
+            Self::Format => "@format",
             Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
@@ -76,6 +81,7 @@ impl Key {
             Self::StateWarnings => "@state-warnings",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
+            Self::KeeperReexec => "@keeper-reexec",
             Self::Refused => "@refused",
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
@@ -104,9 +110,9 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            AuditLines, Certificates, Failed, FileRestarts, Hangup, Holds, InFlight, Job,
-            Listening, Maintenance, Names, Operations, Plan, Probation, Reexec, Refused, Schedule,
-            Signals, StateWarnings, WayBack,
+            AuditLines, Certificates, Failed, FileRestarts, Format, Hangup, Holds, InFlight, Job,
+            KeeperReexec, Listening, Maintenance, Names, Operations, Plan, Probation, Reexec,
+            Refused, Schedule, Signals, StateWarnings, WayBack,
         };
         let all = [
             Certificates,
@@ -117,6 +123,8 @@ mod tests {
             Hangup,
             Holds,
             Job,
+            KeeperReexec,
+            Format,
             AuditLines,
             Listening,
             Maintenance,

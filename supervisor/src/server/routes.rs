@@ -24,7 +24,7 @@ use super::{
     stream::ndjson,
     why_route,
 };
-use crate::ask::{Ask, ReconfigureOptions};
+use crate::ask::{Ask, ReconfigureOptions, ReexecAsked, ReexecOf};
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -229,6 +229,8 @@ async fn reconfigure(
 #[serde(deny_unknown_fields)]
 pub(super) struct ReexecQuery {
     id: Option<String>,
+    #[serde(default)]
+    keeper: bool,
 }
 
 async fn reexec(
@@ -240,7 +242,13 @@ async fn reexec(
     let id = query.id.unwrap_or_else(fresh_id);
     check_id(&id)?;
     let peer = shared.peer(peer.uid).await;
-    let ask = |reply| Ask::Reexec { id, peer, reply };
+    let of = if query.keeper {
+        ReexecOf::Keeper
+    } else {
+        ReexecOf::Control
+    };
+    let asked = ReexecAsked { of, id, peer };
+    let ask = |reply| Ask::Reexec { asked, reply };
     Ok(ndjson(shared.ask(ask).await??))
 }
 

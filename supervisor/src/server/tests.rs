@@ -205,6 +205,8 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
             version: "1".to_owned(),
             pid: 2,
             keeper_pid: 1,
+            keeper_version: "0.1.0".to_owned(),
+            keeper_execs: 0,
             uptime_seconds: 3,
             control_restarts: 0,
             root: "/".to_owned(),

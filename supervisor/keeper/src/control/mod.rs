@@ -11,6 +11,7 @@
 mod liveness;
 mod ping;
 mod respawn;
+mod saved;
 mod spawn;
 mod standing;
 mod successor;
@@ -29,6 +30,7 @@ use self::{
     successor::{Retired, Successor},
 };
 pub(crate) use self::{
+    saved::SavedControl,
     standing::Loss,
     successor::{Heard, is_gone},
 };

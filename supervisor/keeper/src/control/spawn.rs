@@ -5,7 +5,7 @@
 //! replace the path meanwhile.
 
 use std::{
-    ffi::OsString,
+    ffi::CStr,
     fs::File,
     os::{
         fd::{AsRawFd, RawFd},
@@ -32,7 +32,8 @@ use crate::{
 const OOM_SCORE_ADJ: &str = "-500";
 /// All threads of the control process share one heap of the C library: separate heaps cost more
 /// memory than the parallel work is worth. Its children get an environment of their own.
-const ONE_ARENA: &str = "MALLOC_ARENA_MAX=1";
+const ONE_ARENA: &CStr = c"MALLOC_ARENA_MAX=1";
+
 impl Control {
     /// Starts another instance of the present program; [`Self::begin`] puts it in charge.
     pub(crate) fn start(&self, kit: &mut Kit, locks: &[RawFd]) -> Result<(i32, Link), SpawnError> {
@@ -76,26 +77,17 @@ impl Control {
             SockFlag::SOCK_CLOEXEC,
         )
         .map_err(|errno| (SpawnStage::Socketpair, errno))?;
-        let variables = std::env::vars_os();
-        let variables = variables
-            .filter(|(name, _)| !init::OWN_VARIABLES.iter().any(|own| name == own))
-            .map(|(mut name, value)| {
-                name.push("=");
-                name.push(value);
-                name
-            });
+        let arguments = |errno| (SpawnStage::Arguments, errno);
+        let argv = kit.config.control_argv.iter().cloned();
+        let argv = argv.map(|one| c_string(one.into_vec()));
         // First, so that a later value from the environment overrides it.
-        let mut variables = std::iter::once(OsString::from(ONE_ARENA)).chain(variables);
-        let strings = |all: &mut dyn Iterator<Item = OsString>| {
-            all.map(|one| c_string(one.into_vec()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|errno| (SpawnStage::Arguments, errno))
-        };
+        let mut env = vec![ONE_ARENA.to_owned()];
+        env.extend(init::environment_without().map_err(arguments)?);
         let badness = kit.original.oom_score_adj.as_ref();
         let fds = [&theirs, &self.stdout, &self.stderr].map(AsRawFd::as_raw_fd);
         let plan = ChildSpec {
-            argv: strings(&mut kit.config.control_argv.iter().cloned())?,
-            env: strings(&mut variables)?,
+            argv: argv.collect::<Result<_, _>>().map_err(arguments)?,
+            env,
             oom_score_adj: badness.map(|_| OOM_SCORE_ADJ.to_owned()),
             blocked: signals::blocked_in_control(),
             // 0, 1, 2, CONTROL_FD and LOCK_FDS.

@@ -7,9 +7,15 @@
 //! [`EARLY_DEATHS_MAX`] times in a row is given up for the program that worked before; the log says
 //! so.
 
-use std::{fs::File, time::Duration};
+use std::{fs::File, io, time::Duration};
 
-use crate::{clock::now_ms, message::Exit};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::now_ms,
+    inheritance::{Inherited, Keeping, Number},
+    message::Exit,
+};
 
 /// Pause before a control process is tried again.
 const BACKOFF_MIN_MS: u64 = 10;
@@ -29,7 +35,7 @@ pub(super) struct Standing {
     early_deaths: u32,
     backoff_ms: u64,
     /// The program that worked before the present one, until the present one has proven itself.
-    earlier: Option<File>,
+    pub(super) earlier: Option<File>,
     /// Whether the program that was installed last failed, so that an earlier one runs.
     pub(super) went_back: bool,
 }
@@ -43,7 +49,42 @@ pub(crate) enum Loss {
     Silent,
 }
 
+/// The same for the next image of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedStanding {
+    took_over_at: Option<u64>,
+    proven: bool,
+    early_deaths: u32,
+    backoff_ms: u64,
+    earlier: Option<Number>,
+    went_back: bool,
+}
+
 impl Standing {
+    /// For the next image of this process.
+    pub(super) fn saved<'a>(&'a self, keeping: &mut Keeping<'a>) -> SavedStanding {
+        SavedStanding {
+            took_over_at: self.took_over_at,
+            proven: self.proven,
+            early_deaths: self.early_deaths,
+            backoff_ms: self.backoff_ms,
+            earlier: self.earlier.as_ref().map(|file| keeping.keep(file)),
+            went_back: self.went_back,
+        }
+    }
+
+    /// As an earlier image of this process had it.
+    pub(super) fn resume(saved: SavedStanding, inherited: &mut Inherited) -> io::Result<Self> {
+        Ok(Self {
+            took_over_at: saved.took_over_at,
+            proven: saved.proven,
+            early_deaths: saved.early_deaths,
+            backoff_ms: saved.backoff_ms,
+            earlier: inherited.take_any(saved.earlier)?.map(File::from),
+            went_back: saved.went_back,
+        })
+    }
+
     /// No control process has taken over yet.
     pub(super) fn new() -> Self {
         Self {

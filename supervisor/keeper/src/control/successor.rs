@@ -45,14 +45,14 @@ pub(super) struct Successor {
 /// it, a closed link means a dead keeper.
 #[derive(Debug)]
 pub(super) struct Retired {
-    pid: i32,
-    _link: Option<Link>,
+    pub(super) pid: i32,
+    pub(super) link: Option<Link>,
 }
 
 impl Retired {
     /// A control process that has just been killed.
     pub(super) const fn new(pid: i32, link: Option<Link>) -> Self {
-        Self { pid, _link: link }
+        Self { pid, link }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     compressor::Whose,
     control::Loss,
     exit_text::exit_text,
-    message::Exit,
+    message::{EXIT_OTHER_FORMAT, EXIT_OTHER_MESSAGES, Exit},
     stderr_log::error,
     sys::wait::{self, Ended},
 };
@@ -71,6 +71,10 @@ impl Keeper {
             self.runs.main_ended(&mut self.kit, run, pid, exit, core);
             return false;
         }
+        if self.trial_ended(pid, exit) {
+            self.reap_one(pid);
+            return false;
+        }
         if self.compressor.is(pid) {
             self.reap_one(pid);
             let (runs, program) = (&self.runs, self.control.program());
@@ -98,8 +102,22 @@ impl Keeper {
             if self.control.pid() == Some(pid) {
                 return false;
             }
-            self.give_up_successor(&format!("ended before it took over ({})", exit_text(exit)));
+            self.give_up_successor(&early_end(exit));
         }
         self.control.retired_ended(pid)
     }
+}
+
+/// How a control process ended that has not taken over.
+fn early_end(exit: Exit) -> String {
+    let why = match exit {
+        Exit::Code(code) if code == i32::from(EXIT_OTHER_MESSAGES) => {
+            "speaks another version of the messages: give the command ctl reexec --keeper first"
+        }
+        Exit::Code(code) if code == i32::from(EXIT_OTHER_FORMAT) => {
+            "does not read what the one before has stored: install a version that does"
+        }
+        _ => return format!("ended before it took over ({})", exit_text(exit)),
+    };
+    why.to_owned()
 }

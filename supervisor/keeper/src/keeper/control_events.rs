@@ -9,7 +9,7 @@ use crate::{
     control::{Heard, Loss, greet, is_gone},
     link::{Link, LinkError},
     message::{Hello, Notice, VERSION},
-    stderr_log::error,
+    stderr_log::{error, say},
 };
 
 /// Most processes of an earlier supervisor that a hello names.
@@ -44,6 +44,9 @@ impl Keeper {
         let leftovers = self.runs.leftovers();
         Hello {
             version: VERSION,
+            keeper_version: crate::PROGRAM_VERSION.to_owned(),
+            keeper_execs: self.reexec.execs,
+            keeper_refusal: self.reexec.refusal.clone(),
             keeper_pid: i32::try_from(std::process::id()).unwrap_or(0),
             started_ms: self.started_ms,
             next_run: self.runs.next_run(),
@@ -89,9 +92,25 @@ impl Keeper {
         }
     }
 
+    /// Ends the control process, since the program that follows speaks other messages; what it has
+    /// asked for is carried out.
+    pub(super) fn part_from_control(&mut self) {
+        let Some(pid) = self.control.pid() else {
+            return;
+        };
+        say!("ends the control process (pid {pid}): another version's follows");
+        let requests = self.control.lose(&self.kit, pid, Loss::Silent);
+        self.inbox.extend(requests);
+        while let Some(request) = self.inbox.pop_front() {
+            self.request(request);
+        }
+        self.catch_up.forget();
+    }
+
     /// Starts a successor at the request of the control process in charge.
     pub(super) fn reexec(&mut self) {
-        if self.control.has_successor() || self.kit.is_shutting_down() {
+        let other = self.control.has_successor() || self.reexec.is_under_way();
+        if other || self.kit.is_shutting_down() {
             let why = "another is being started already, or the daemon is ending";
             self.control.not_replaced(why.to_owned());
             return;

@@ -12,7 +12,9 @@
 
 mod children;
 mod control_events;
+mod exec;
 mod requests;
+pub(crate) mod resume;
 pub(crate) mod start;
 
 use std::{
@@ -35,6 +37,7 @@ use crate::{
     message::{Fact, Notice, Request},
     places::Places,
     poller::Source,
+    reexec::Reexec,
     runs::Runs,
     shutdown::{Shutdown, Teardown},
     signals::{Meaning, Signals},
@@ -73,6 +76,7 @@ pub(crate) struct Keeper {
     inbox: VecDeque<Request>,
     /// Records that the control process wants back, by service; opaque.
     records: BTreeMap<String, String>,
+    reexec: Reexec,
     /// The child that the last SIGCHLD named.
     ended_child: Option<i32>,
     /// More children may have ended than this turn reaps.
@@ -103,6 +107,7 @@ impl Keeper {
                 }
             };
             self.turn(&sources);
+            self.exec_when_quiet();
         }
     }
 
@@ -193,6 +198,7 @@ impl Keeper {
             Source::Rotated => self.compressor.logs_rotated(kit),
             Source::LogTroubles => self.tell_log_troubles(),
             Source::Successor => self.read_successor(),
+            Source::Trial => self.trial_speaks(),
             Source::Client => self.control.client_came(),
             // Handled before the children, at the start of the turn.
             Source::Signals | Source::Link => {}
@@ -219,6 +225,7 @@ impl Keeper {
             Timer::Records => runs.records_due(),
             Timer::Control => self.start_control(),
             Timer::Successor => self.successor_due(),
+            Timer::Trial => self.trial_due(),
             Timer::Helper(run) => runs.helper_timed_out(kit, run),
             Timer::Sweep(run) => runs.sweep_due(kit, run),
             Timer::Watchdog => self.control.watchdog(kit),
@@ -243,8 +250,8 @@ impl Keeper {
                 }
             }
             Timer::Aside => self.catch_up.aside_due(),
-            // The end of every turn wakes the log thread.
-            Timer::Log => {}
+            // The end of every turn wakes the log thread, and looks whether nothing is under way.
+            Timer::Log | Timer::Exec => {}
             Timer::Release => {
                 self.release_later = false;
                 memory::release();
@@ -328,6 +335,7 @@ impl Keeper {
         self.compressor.end();
         self.inbox.clear();
         self.give_up_successor("is not needed: the daemon is ending");
+        self.reexec.give_up();
         let Self { kit, runs, .. } = self;
         self.shutdown.begin(kit, runs, &mut self.control, teardown);
     }

@@ -35,6 +35,7 @@ impl Keeper {
             // Any message is a sign of life.
             Request::Here => {}
             Request::Reexec => self.reexec(),
+            Request::ReexecKeeper => self.reexec_keeper(),
             Request::Quit { code } => self.end(Teardown::asked(code)),
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File},
     io,
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     path::PathBuf,
 };
 
@@ -31,13 +31,14 @@ use crate::{
     leftovers::Leftovers,
     listener::Listener,
     lock::{LockError, Locks},
-    log::LogThread,
+    log::{self, LogThread},
     original::Original,
     places::Places,
     poller::{Poller, Source},
     record::Records,
+    reexec::Reexec,
     removals::Removals,
-    runs::Runs,
+    runs::{Directories, Runs},
     shutdown::Shutdown,
     signals::Signals,
     stderr_log::warning,
@@ -82,11 +83,8 @@ fn doing<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError
 /// Carries out all steps before the loop.
 pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let started_ms = now_ms();
-    let null = reserve().map_err(doing("open /dev/null"))?;
-    let stdout = duplicate_above(io::stdout(), FDS_RESERVED);
-    let stdout = stdout.map_err(doing("keep standard output"))?;
-    let stderr = duplicate_above(io::stderr(), FDS_RESERVED);
-    let stderr = stderr.map_err(doing("keep standard error"))?;
+    inherited::close_all();
+    let null = reserve_low().map_err(doing("open /dev/null"))?;
     // An open file, since a package may replace the path while we run.
     let binary = File::open(proc::OWN_PROGRAM).map_err(doing("open the program's own binary"))?;
     let signals = Signals::take().map_err(doing("take signals"))?;
@@ -104,23 +102,22 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         .map_err(|keeper| locks.held_by(keeper))?;
     let listener =
         Listener::bind(&config.control_socket).map_err(doing("listen on the control socket"))?;
-    let log = LogThread::start().map_err(doing("start the log thread"))?;
-    let child_stack = ChildStack::new().map_err(doing("get memory for children's stacks"))?;
-    let poller = Poller::new().map_err(doing("make an epoll"))?;
-    let runs = Runs::new(leftovers, &config.run_dir, &config.state_hash);
+    let made = make().map_err(|(step, error)| StartError::Io(step, error))?;
+    let directories = Directories::new(&config.run_dir, &config.state_hash);
+    let runs = Runs::with(leftovers, directories);
     let kit = Kit {
         config,
         boot_id,
         life: Life::Lasting,
-        poller,
+        poller: made.poller,
         timers: Timers::default(),
-        removals: Removals::new(),
+        removals: made.removals,
         facts: FactQueue::default(),
-        log,
+        log: made.log,
         init,
         original,
         null,
-        child_stack,
+        child_stack: made.child_stack,
         files,
         cgroups,
         own_children: BTreeSet::new(),
@@ -129,7 +126,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         started_ms,
         kit,
         runs,
-        control: Control::new(binary, own_path(), stdout, stderr),
+        control: Control::new(binary, own_path(), made.stdout, made.stderr),
         places: Places::new(locks, listener),
         compressor: Compressor::from_environment(),
         strays: Strays::default(),
@@ -138,6 +135,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         signals,
         inbox: VecDeque::new(),
         records: BTreeMap::new(),
+        reexec: Reexec::default(),
         ended_child: None,
         reap_more: false,
         release_later: false,
@@ -146,8 +144,38 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     Ok(keeper)
 }
 
+/// What each image of the keeper makes for itself.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    pub(super) log: log::Handle,
+    pub(super) child_stack: ChildStack,
+    pub(super) poller: Poller,
+    pub(super) removals: Removals,
+}
+
+/// Makes it, once the low descriptor numbers are occupied and signals have been taken.
+pub(super) fn make() -> Result<Made, (&'static str, io::Error)> {
+    fn doing<E: Into<io::Error>>(
+        step: &'static str,
+    ) -> impl FnOnce(E) -> (&'static str, io::Error) {
+        move |error| (step, error.into())
+    }
+    let stdout = duplicate_above(io::stdout(), FDS_RESERVED);
+    let stderr = duplicate_above(io::stderr(), FDS_RESERVED);
+    Ok(Made {
+        stdout: stdout.map_err(doing("keep standard output"))?,
+        stderr: stderr.map_err(doing("keep standard error"))?,
+        log: LogThread::start().map_err(doing("start the log thread"))?,
+        child_stack: ChildStack::new().map_err(doing("get memory for children's stacks"))?,
+        poller: Poller::new().map_err(doing("make an epoll"))?,
+        removals: Removals::new(),
+    })
+}
+
 /// Watches the descriptors that exist from the start.
-fn watch_own(keeper: &mut Keeper) {
+pub(super) fn watch_own(keeper: &mut Keeper) {
     let Keeper {
         kit,
         signals,
@@ -167,7 +195,7 @@ fn watch_own(keeper: &mut Keeper) {
 /// child that has changed its user must not be read by others of that user. Without root there is
 /// nothing to hide, for every service has the keeper's own user, and a process whose memory is
 /// hidden cannot write its files in /proc then.
-fn hide_memory() -> Result<(), Errno> {
+pub(super) fn hide_memory() -> Result<(), Errno> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
@@ -181,10 +209,9 @@ fn hide_memory() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Closes inherited descriptors, standard input included, for whose end another process may wait.
-/// Then occupies the low descriptor numbers for good: children move their own descriptors there.
-fn reserve() -> io::Result<File> {
-    inherited::close_all();
+/// Occupies the low descriptor numbers for good: children move their own descriptors there. Standard
+/// input, for whose end another process may wait, is closed.
+pub(super) fn reserve_low() -> io::Result<File> {
     loop {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         if null.as_raw_fd() >= FDS_RESERVED {

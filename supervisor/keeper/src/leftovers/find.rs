@@ -11,10 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cgroup::Cgroups,
     message::{Role, RunId},
-    record::Record,
+    record::{Record, Records},
     traces::{Traces, group_of, living},
 };
 
@@ -27,10 +29,17 @@ pub(super) struct Earlier {
 }
 
 /// Owner of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Owner {
     service: String,
     role: Role,
+}
+
+/// Runs that have a record, and groups, for the next image of this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedEarlier {
+    runs: Vec<RunId>,
+    groups: BTreeMap<PathBuf, Owner>,
 }
 
 /// A living leftover.
@@ -63,6 +72,23 @@ impl Earlier {
             }
         }
         Self { records, groups }
+    }
+
+    /// For the next image of this process.
+    pub(super) fn saved(&self) -> SavedEarlier {
+        SavedEarlier {
+            runs: self.runs().collect(),
+            groups: self.groups.clone(),
+        }
+    }
+
+    /// As an earlier image of this process had them.
+    pub(super) fn resume(saved: SavedEarlier, files: &Records) -> Self {
+        let records = saved.runs.into_iter();
+        Self {
+            records: records.filter_map(|run| files.one(run)).collect(),
+            groups: saved.groups,
+        }
     }
 
     /// Directories of groups.

@@ -22,7 +22,9 @@ use nix::{
     poll::{PollTimeout, poll},
 };
 
-use self::find::{Earlier, Left};
+use serde::{Deserialize, Serialize};
+
+use self::find::{Earlier, Left, SavedEarlier};
 use crate::{
     cgroup::Cgroups,
     clock::now_ms,
@@ -54,6 +56,14 @@ pub(crate) struct Leftovers {
     /// Records and groups of the processes that SIGKILL has not ended.
     earlier: Earlier,
     /// Services whose last output nobody read, for the keeper died, each with its newest run.
+    unread: BTreeMap<String, RunId>,
+}
+
+/// Leftovers for the next image of this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedLeftovers {
+    stopped: Vec<String>,
+    earlier: SavedEarlier,
     unread: BTreeMap<String, RunId>,
 }
 
@@ -125,6 +135,24 @@ impl Leftovers {
             earlier,
             unread,
         })
+    }
+
+    /// For the next image of this process.
+    pub(crate) fn saved(&self) -> SavedLeftovers {
+        SavedLeftovers {
+            stopped: self.stopped.clone(),
+            earlier: self.earlier.saved(),
+            unread: self.unread.clone(),
+        }
+    }
+
+    /// As an earlier image of this process had them; records are read again.
+    pub(crate) fn resume(saved: SavedLeftovers, files: &Records) -> Self {
+        Self {
+            stopped: saved.stopped,
+            earlier: Earlier::resume(saved.earlier, files),
+            unread: saved.unread,
+        }
     }
 
     /// Descriptions of the processes that were stopped, at most `most`.

@@ -100,6 +100,21 @@ impl LogFile {
         self.due_us = self.due();
     }
 
+    /// Lines and bytes that were dropped and that no line reports yet, and why.
+    pub(super) fn dropped(&self) -> (u64, u64, Option<String>) {
+        let Dropped { lines, bytes, why } = &self.dropped;
+        (*lines, *bytes, why.as_ref().map(ToString::to_string))
+    }
+
+    /// Counts lines as dropped that another log thread could not write.
+    pub(super) fn has_dropped(&mut self, (lines, bytes, why): (u64, u64, Option<String>)) {
+        self.dropped.lines += lines;
+        self.dropped.bytes += bytes;
+        if self.dropped.why.is_none() {
+            self.dropped.why = why.map(io::Error::other);
+        }
+    }
+
     /// Whether `current` has been rotated since the last call, and rotated files are to be
     /// compressed.
     pub(super) fn take_rotated(&mut self) -> bool {

@@ -22,8 +22,8 @@ use std::{
 use memchr::memchr_iter;
 use nix::errno::Errno;
 
-use super::sink::Outlet;
-use crate::message::Forward;
+use super::{saved::SavedBatch, sink::Outlet};
+use crate::{bytes::Bytes, message::Forward};
 
 /// Most bytes that wait for one destination.
 pub(super) const QUEUE_BYTES_MAX: usize = 4 << 20;
@@ -112,6 +112,10 @@ struct Queue {
     batches: VecDeque<Batch>,
     /// Bytes of the waiting batches and of the batch that is being sent.
     bytes: usize,
+    /// What is being sent: the service's lines, and their number.
+    sending: Option<(Arc<Source>, u64)>,
+    /// Nothing is taken from the queue.
+    paused: bool,
     closing: bool,
 }
 
@@ -153,16 +157,25 @@ impl Sink {
     fn work(&self, mut outlet: Outlet) {
         let mut queue = self.queue();
         loop {
-            let Some(batch) = queue.batches.pop_front() else {
-                queue.batches = VecDeque::new();
-                self.emptied.notify_all();
-                if queue.closing {
-                    return;
+            let next = if queue.paused {
+                None
+            } else {
+                queue.batches.pop_front()
+            };
+            let Some(batch) = next else {
+                if queue.batches.is_empty() {
+                    queue.batches = VecDeque::new();
+                    self.emptied.notify_all();
+                    if queue.closing {
+                        return;
+                    }
                 }
                 let waited = self.filled.wait(queue);
                 queue = waited.unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
+            let lines = memchr_iter(b'\n', &batch.lines).count() as u64;
+            queue.sending = Some((Arc::clone(&batch.source), lines));
             drop(queue);
             let (lost, error) = outlet.send(&batch.source, &batch.lines);
             let errno = error.and_then(|error| error.raw_os_error());
@@ -170,6 +183,7 @@ impl Sink {
             batch.source.lost.fetch_add(lost, Ordering::Relaxed);
             self.down.store(lost > 0, Ordering::Relaxed);
             queue = self.queue();
+            queue.sending = None;
             queue.bytes -= batch.lines.len();
         }
     }
@@ -222,12 +236,49 @@ impl Forwarding {
         }))
     }
 
+    /// Waits up to [`LAST`] for queued lines, and then takes none from the queues until
+    /// [`Self::go_on`]. Returns those that wait, and how many of which service are being sent: no
+    /// one can tell whether these arrive.
+    pub(super) fn pause(&self) -> (Vec<SavedBatch>, Vec<(String, u64)>) {
+        self.settle();
+        let (mut batches, mut sending) = (Vec::new(), Vec::new());
+        for sink in &self.sinks {
+            let mut queue = sink.queue();
+            queue.paused = true;
+            let of = |source: &Source| (source.service.clone(), source.forward);
+            batches.extend(queue.batches.iter().map(|batch| {
+                let (service, forward) = of(&batch.source);
+                let lines = Bytes(batch.lines.clone());
+                SavedBatch {
+                    service,
+                    forward,
+                    lines,
+                }
+            }));
+            let sent = queue.sending.as_ref();
+            sending.extend(sent.map(|(source, lines)| (source.service.clone(), *lines)));
+        }
+        (batches, sending)
+    }
+
+    /// Ends the pause.
+    pub(super) fn go_on(&self) {
+        for sink in &self.sinks {
+            sink.queue().paused = false;
+            sink.filled.notify_one();
+        }
+    }
+
     /// Waits up to [`LAST`] for queued lines; a destination that takes nothing is left behind.
     pub(super) fn close(&self) {
         for sink in &self.sinks {
             sink.queue().closing = true;
             sink.filled.notify_one();
         }
+        self.settle();
+    }
+
+    fn settle(&self) {
         let until = Instant::now() + LAST;
         for sink in &self.sinks {
             let left = until.saturating_duration_since(Instant::now());
@@ -280,6 +331,19 @@ pub(super) struct Telling {
 impl Route {
     pub(super) fn forward(&self) -> Forward {
         self.source.forward
+    }
+
+    /// Lines that were not forwarded and that no report mentions yet.
+    pub(super) fn untold(&self) -> [u64; 2] {
+        let lost = self.source.lost.load(Ordering::Relaxed);
+        self.untold.map(|count| count + lost)
+    }
+
+    /// Counts lines that another log thread could not forward.
+    pub(super) fn has_lost(&mut self, lines: [u64; 2]) {
+        for (count, more) in self.untold.iter_mut().zip(lines) {
+            *count += more;
+        }
     }
 
     /// Queues stamped whole lines, or counts them as lost. True: a report may be due.

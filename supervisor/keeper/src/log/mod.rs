@@ -20,8 +20,10 @@ mod counts;
 mod file;
 mod forward;
 mod lines;
+mod parked;
 mod pipe_reader;
 mod rotations;
+mod saved;
 mod sink;
 mod stamp;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod troubles;
 mod untold;
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
@@ -46,6 +49,7 @@ use nix::{
 use self::{
     forward::{Forwarding, Places},
     rotations::Rotations,
+    saved::{SavedBatch, SavedLog},
     troubles::Troubles,
 };
 use crate::message::{Forward, LogStats, LogTrouble};
@@ -53,6 +57,7 @@ use crate::message::{Forward, LogStats, LogTrouble};
 use self::counts::AllCounts;
 pub use self::pipe_reader::PipeReader;
 pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
+pub(crate) use self::{pipe_reader::Taken, saved::SavedLogs};
 
 /// Name of the file that is written to, in a service's log directory.
 pub const CURRENT: &str = "current";
@@ -105,6 +110,10 @@ enum Command {
         expect(dead_code, reason = "only tests wait for the thread")
     )]
     Sync(mpsc::Sender<()>),
+    /// Drain all, report what no file has, and wait until the other side of the channel is dropped.
+    Park(mpsc::Sender<SavedLogs>, mpsc::Receiver<()>),
+    /// Take up what another log thread had parked; its logs are opened by later commands.
+    Resume(BTreeMap<String, SavedLog>, Vec<SavedBatch>),
     /// Drain all and end.
     Stop,
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use nix::{errno::Errno, unistd::read};
+use serde::{Deserialize, Serialize};
 
 use crate::sys::file::readable_bytes;
 
@@ -24,8 +25,9 @@ const ENDS_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct PipeReader(Arc<Mutex<Taken>>);
 
-#[derive(Debug, Default)]
-struct Taken {
+/// State of a [`PipeReader`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Taken {
     bytes: u64,
     /// Byte counts at which a run ended, in ascending order, each with its mark.
     ends: VecDeque<(u64, Option<String>)>,
@@ -35,6 +37,16 @@ struct Taken {
 }
 
 impl PipeReader {
+    /// Continues where another one was.
+    pub(super) fn at(taken: Taken) -> Self {
+        Self(Arc::new(Mutex::new(taken)))
+    }
+
+    /// Where this one is.
+    pub(crate) fn saved(&self) -> Taken {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -39,13 +39,22 @@ impl Rotations {
     }
 
     pub(super) fn add(&self, service: &str) {
+        self.add_at(service, now_ms());
+    }
+
+    /// Every service, with the time of its last rotation.
+    pub(super) fn all(&self) -> BTreeMap<String, u64> {
+        self.last().clone()
+    }
+
+    pub(super) fn add_at(&self, service: &str, at_ms: u64) {
         let mut last = self.last();
         if last.is_empty() {
             let _ = self.waker.write(1);
         }
         match last.get_mut(service) {
-            Some(at) => *at = now_ms(),
-            None => drop(last.insert(service.to_owned(), now_ms())),
+            Some(at) => *at = at_ms,
+            None => drop(last.insert(service.to_owned(), at_ms)),
         }
     }
 

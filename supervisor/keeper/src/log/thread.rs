@@ -10,6 +10,7 @@
 //! full (bulk would be slowed), nor does an idle service wake it.
 
 mod commands;
+mod parking;
 mod reading;
 
 use std::{
@@ -33,6 +34,7 @@ use super::{
     PipeReader, Shared,
     forward::Forwarding,
     lines::{Out, Target},
+    saved::SavedLog,
     stamp::Clock,
     troubles::Told,
     untold::Untold,
@@ -89,6 +91,8 @@ pub(super) struct Worker {
     out: Out,
     untold: Untold,
     forwarding: Forwarding,
+    /// What another log thread had parked, of logs that have not been opened again.
+    parked: BTreeMap<String, SavedLog>,
 }
 
 /// A service's pipe and where its lines go.
@@ -151,6 +155,7 @@ impl Worker {
             out: Out::new(),
             untold: Untold::default(),
             forwarding,
+            parked: BTreeMap::new(),
         })
     }
 

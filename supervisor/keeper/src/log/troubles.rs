@@ -67,6 +67,11 @@ impl Troubles {
         with.collect()
     }
 
+    /// Notes a trouble that has been reported already.
+    pub(super) fn know(&self, service: &str, trouble: LogTrouble) {
+        self.known().now.insert(service.to_owned(), trouble);
+    }
+
     /// All present troubles.
     pub(super) fn all(&self) -> Vec<(String, LogTrouble)> {
         let known = self.known();
@@ -88,6 +93,16 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Continues from a report of another log thread.
+    pub(super) fn of(trouble: Option<LogTrouble>) -> Self {
+        Self { trouble, at_us: 0 }
+    }
+
+    /// The last report.
+    pub(super) fn trouble(&self) -> Option<LogTrouble> {
+        self.trouble.clone()
+    }
+
     /// Notes the present state of the log, if it differs from the last report.
     pub(super) fn update(
         &mut self,

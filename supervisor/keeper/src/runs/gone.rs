@@ -19,6 +19,17 @@ pub(super) struct Gone {
 }
 
 impl Gone {
+    /// All of them.
+    pub(super) fn runs(&self) -> Vec<RunId> {
+        self.runs.iter().map(|(run, _)| *run).collect()
+    }
+
+    /// Runs of an earlier image of this process: that had its log thread write the last output.
+    pub(super) fn of(runs: Vec<RunId>) -> Self {
+        let runs = runs.into_iter().map(|run| (run, None)).collect();
+        Self { runs, timed: false }
+    }
+
     pub(super) fn add(&mut self, run: RunId, pipe_reader: Option<PipeReader>) {
         self.runs.push((run, pipe_reader));
     }

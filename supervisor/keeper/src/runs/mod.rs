@@ -17,21 +17,23 @@ mod limits;
 mod notify;
 mod ready;
 mod run;
+mod saved;
 mod services;
 mod spawn;
 mod sweep;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nix::libc;
 
 use self::{
     gone::Gone,
-    notify::{Directories, Socket},
+    notify::Socket,
     run::{Run, Service},
+};
+pub(crate) use self::{
+    notify::{Directories, threads_work},
+    saved::SavedRuns,
 };
 use proc::Stat;
 
@@ -41,7 +43,7 @@ use crate::{
     kit::Kit,
     leftovers::Leftovers,
     message::{Notice, Remaining, Role, RunId, Stop},
-    record::Record,
+    record::{self, Record},
     stderr_log::{error, say},
     sys::pidfd,
 };
@@ -75,7 +77,7 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// Has no runs yet, only an earlier keeper's leftovers.
-    pub(crate) fn new(leftovers: Leftovers, run_dir: &Path, state_hash: &str) -> Self {
+    pub(crate) fn with(leftovers: Leftovers, directories: Directories) -> Self {
         Self {
             services: BTreeMap::new(),
             services_made: 0,
@@ -88,7 +90,7 @@ impl Runs {
             has_swept: false,
             next_run: leftovers.next_run(),
             leftovers,
-            directories: Directories::new(run_dir, state_hash),
+            directories,
             log_later: false,
         }
     }
@@ -247,6 +249,7 @@ impl Runs {
         let leader = self.by_pid.get(&run.leader).filter(|owner| **owner == id);
         let start = leader.and_then(|_| proc::stat(run.leader));
         Some(Record {
+            version: record::VERSION,
             run: id,
             service: run.service.clone(),
             role: run.role,

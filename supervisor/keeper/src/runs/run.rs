@@ -5,6 +5,8 @@ use std::{
     os::fd::OwnedFd,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::notify::{Dropped, Socket};
 use crate::{
     cgroup::Group,
@@ -56,7 +58,7 @@ pub(crate) struct Run {
 }
 
 /// A sweep that goes on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the unit is part of each name")]
 pub(crate) struct Sweep {
     /// When the processes that are left are told; from then on they are looked at now and then.

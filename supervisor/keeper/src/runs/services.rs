@@ -44,7 +44,8 @@ impl Runs {
             }
             service.open = open;
             self.own_notify_socket(&name);
-            kit.log.reconfigure(&name, self.log_spec(&name));
+            kit.log
+                .reconfigure(&name, log_spec(&self.services[&name].open));
         } else {
             self.services_made += 1;
             let group = kit.cgroups.as_ref().map(|groups| groups.service(&name));
@@ -67,24 +68,12 @@ impl Runs {
         }
     }
 
-    fn log_spec(&self, service: &str) -> Spec {
-        let open = &self.services[service].open;
-        Spec {
-            dir: open.log_dir.clone(),
-            size_bytes: open.log_size_bytes,
-            keep: open.log_keep,
-            age_ms: open.log_age_ms,
-            compress: open.log_compress,
-            forward: open.log_forward,
-        }
-    }
-
     /// Makes the log pipe of an opened service, unless it has one.
     pub(crate) fn make_pipe(&mut self, kit: &mut Kit, name: &str) -> Result<(), Errno> {
-        let spec = self.log_spec(name);
         let Some(service) = self.services.get_mut(name) else {
             return Err(Errno::ENOENT);
         };
+        let spec = log_spec(&service.open);
         if service.pipe.is_some() {
             return Ok(());
         }
@@ -164,6 +153,18 @@ impl Runs {
             }
         }
         announcements
+    }
+}
+
+/// Where the log of a service goes.
+pub(super) fn log_spec(open: &Open) -> Spec {
+    Spec {
+        dir: open.log_dir.clone(),
+        size_bytes: open.log_size_bytes,
+        keep: open.log_keep,
+        age_ms: open.log_age_ms,
+        compress: open.log_compress,
+        forward: open.log_forward,
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
     message::{Fact, Role, Spawn, SpawnStage},
     original::Original,
     poller::Source,
-    record::Record,
+    record::{self, Record},
     sys::{
         caps,
         child::{ChildSpec, CpuSet, Ids, Program, SpawnError, c_string},
@@ -127,6 +127,7 @@ impl Runs {
         plan.env
             .push(variable.map_err(|errno| (SpawnStage::Arguments, errno))?);
         let record = Record {
+            version: record::VERSION,
             run: spawn.run,
             service: spawn.service.clone(),
             role: spawn.role,

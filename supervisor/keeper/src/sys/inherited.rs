@@ -8,9 +8,12 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
 };
+
+use super::file::duplicate_above;
 
 /// After standard input, output and error.
 const FIRST: libc::c_uint = 3;
@@ -29,6 +32,21 @@ pub(crate) fn take(number: RawFd) -> io::Result<OwnedFd> {
     fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // SAFETY: it is open, as fcntl has shown, and TAKEN makes this its only owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A duplicate, not below `least` and closed at exec, of a descriptor that an earlier image of this
+/// process has left open.
+pub(crate) fn duplicate(number: RawFd, least: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: the borrow ends with the call, and fcntl on a closed number only says EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    duplicate_above(borrowed, least)
+}
+
+/// Closes a descriptor that an earlier image of this process has left open.
+pub(crate) fn close(number: RawFd) {
+    // SAFETY: only to be called for a number that nothing in this image owns: the state of the
+    // image before names it, and all that was made here has other numbers, as it is still open.
+    unsafe { libc::close(number) };
 }
 
 /// Closes all but standard input, output and error: whoever has started us may have left some open,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
-    io::Read,
+    io::{Read, Write},
     os::{
         fd::{AsFd, FromRawFd, OwnedFd},
         unix::{
@@ -17,7 +17,7 @@ use std::{
 };
 
 use keeper::{
-    CONTROL_FD, Config,
+    CONTROL_FD, Config, Given,
     hello::Gathering,
     link::Link,
     message::{
@@ -37,6 +37,34 @@ const SOON: Duration = Duration::from_millis(100);
 
 /// Runs as the keeper. Arguments: run directory, state hash and, optionally, the test's socket.
 pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
+    keeper::run(config(arguments))
+}
+
+/// The keeper that another program has been until now: the descriptors that this one has left come
+/// last.
+pub(crate) fn be_next_keeper(arguments: &[String]) -> ExitCode {
+    let went_back = arguments.iter().position(|one| one == "--went-back");
+    let (arguments, went_back) = match went_back {
+        Some(at) => (&arguments[..at], Some(arguments[at + 1].clone())),
+        None => (arguments, None),
+    };
+    let (arguments, given) = arguments.split_at(arguments.len() - 2);
+    let mut state = given[0].parse().unwrap();
+    let earlier = given[1].parse().unwrap();
+    let own = std::env::current_exe().unwrap();
+    if own.ends_with(GIVES_UP) && went_back.is_none() {
+        // What it finds there is no state.
+        state = earlier;
+    }
+    let given = Given {
+        state,
+        earlier,
+        went_back,
+    };
+    keeper::resume(config(arguments), &given)
+}
+
+fn config(arguments: &[String]) -> Config {
     let dir = PathBuf::from(&arguments[0]);
     let mut control_argv = vec!["control".into(), "control".into()];
     let driver = arguments.get(2).map(PathBuf::from);
@@ -44,15 +72,19 @@ pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
     let state_dir = driver.with_file_name("state");
     fs::create_dir_all(&state_dir).unwrap();
     control_argv.push(driver.into_os_string());
-    keeper::run(Config {
+    let resume_argv = ["keeper", "resume"].into_iter();
+    let resume_argv = resume_argv.chain(arguments.iter().map(String::as_str));
+    Config {
         root: PathBuf::from("/"),
         control_socket: dir.join("ctl.sock"),
         state_hash: arguments[1].clone(),
         control_argv,
+        trial_argv: vec!["keeper".into(), "trial".into()],
+        resume_argv: resume_argv.map(Into::into).collect(),
         log_json: false,
         state_dir,
         run_dir: dir,
-    })
+    }
 }
 
 /// Runs as the control process: hands its link to the test and lives as long as the test wants.
@@ -70,6 +102,9 @@ pub(crate) fn be_control(arguments: &[String]) -> ExitCode {
     let _ = to_test.read(&mut byte);
     ExitCode::from(byte[0])
 }
+
+/// Name of a copy of this program that passes its trial and then gives up.
+pub(crate) const GIVES_UP: &str = "gives-up";
 
 /// A keeper and the test's end of its link.
 pub(crate) struct Daemon {
@@ -93,6 +128,13 @@ pub(crate) struct Successor {
     control: UnixStream,
     link: Link,
     notices: VecDeque<(Notice, Vec<OwnedFd>)>,
+}
+
+impl Successor {
+    /// It ends with this exit code.
+    pub(crate) fn end(mut self, code: u8) {
+        self.control.write_all(&[code]).unwrap();
+    }
 }
 
 impl Daemon {
@@ -414,6 +456,11 @@ impl Daemon {
             let text = fs::read_to_string(self.dir.path().join(name)).ok()?;
             text.ends_with('\n').then(|| text.trim().to_owned())
         })
+    }
+
+    /// Waits for a file in the daemon's directory.
+    pub(crate) fn line_of_any(&self, name: &str) {
+        until(|| self.dir.path().join(name).exists().then_some(()));
     }
 
     pub(crate) fn pid_of(&self, name: &str) -> i32 {

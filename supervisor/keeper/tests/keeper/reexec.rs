@@ -1,6 +1,6 @@
 //! A control process takes over from another, or fails to.
 
-use keeper::message::{Exit, Fact, Notice, Request};
+use keeper::message::{EXIT_OTHER_FORMAT, EXIT_OTHER_MESSAGES, Exit, Fact, Notice, Request};
 
 use crate::{
     Test,
@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
         dies,
     ),
     ("one_that_hangs_is_ended_and_the_old_one_goes_on", hangs),
+    ("one_of_another_version_is_named_as_such", other_version),
     ("the_old_one_may_die_meanwhile", old_dies),
     ("both_may_die_and_another_comes", both_die),
     ("a_second_one_at_the_same_time_is_refused", twice),
@@ -96,6 +97,23 @@ fn hangs() {
     let why = not_replaced(&mut daemon);
     assert!(why.contains("did not take over within 5 s"), "{why}");
     until(|| gone(other.pid).then_some(()));
+    daemon.main(1, "web", "exec sleep 300");
+}
+
+fn other_version() {
+    let mut daemon = Daemon::start();
+    for (code, expected) in [
+        (EXIT_OTHER_MESSAGES, "ctl reexec --keeper first"),
+        (
+            EXIT_OTHER_FORMAT,
+            "does not read what the one before has stored",
+        ),
+    ] {
+        daemon.ask(Request::Reexec);
+        daemon.successor().end(code);
+        let why = not_replaced(&mut daemon);
+        assert!(why.contains(expected), "{why}");
+    }
     daemon.main(1, "web", "exec sleep 300");
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{ErrorReply, HeldBy, LastExit, ServiceState, ServiceStatus, SupervisorStatus};
 use engine::{Exit, Goal, Moment, ServiceId, State, View};
+use keeper::message::KeeperRefusal;
 
 use crate::{
     control::{
@@ -22,6 +23,13 @@ use crate::{
 pub(in crate::control) const WENT_BACK: &str = "the program that was installed last did not work as the control process, so the one before it runs: \
     install one that works, then run: ctl reexec";
 
+/// Warning for an installed program that did not become the keeper's.
+pub(in crate::control) fn keeper_went_on(why: &KeeperRefusal) -> String {
+    format!(
+        "the keeper goes on with the program that it has: {why}; install one that works, then run: ctl reexec --keeper"
+    )
+}
+
 /// The status of the supervisor itself.
 pub(in crate::control) fn of_supervisor(
     cx: &Context,
@@ -34,6 +42,8 @@ pub(in crate::control) fn of_supervisor(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: nix::unistd::getpid().as_raw(),
         keeper_pid: cx.keeper.pid,
+        keeper_version: cx.keeper.version.clone(),
+        keeper_execs: cx.keeper.execs,
         uptime_seconds: uptime_ms / 1000,
         control_restarts: cx.keeper.control_deaths,
         root: cx.plan.paths.root.display().to_string(),

@@ -16,7 +16,7 @@ use engine::Moment;
 use keeper::{
     hello::Gathering,
     link::{Link, LinkError},
-    message::{Hello, Request},
+    message::{EXIT_OTHER_MESSAGES, Hello, Request},
 };
 use nix::{
     time::{ClockId, clock_gettime},
@@ -39,7 +39,7 @@ use crate::{
         monitors::inotify,
         recreated::Recreated,
         runs::socket_groups::SocketGroups,
-        succession::keeper_lost::RunHandles,
+        succession::{keeper_lost::RunHandles, versions},
     },
     exit, server,
 };
@@ -105,9 +105,16 @@ async fn serve(link: Link, options: &Options) -> u8 {
         Ok(met) => met,
         Err(error) => {
             tracing::error!("the keeper did not say hello: {error}");
-            return exit::FAILURE;
+            return match error {
+                LinkError::Malformed(_) => EXIT_OTHER_MESSAGES,
+                _ => exit::FAILURE,
+            };
         }
     };
+    if let Err(unfit) = versions::check(&hello, &Paths::new(options).state_dir) {
+        tracing::error!("does not take over: {unfit}");
+        return unfit.exit_code();
+    }
     event_loop.run_handles.adopt(&hello);
     let (plan, boot) = boot::read(&hello, options, seed());
     let access = own_access();

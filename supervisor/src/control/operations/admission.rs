@@ -17,7 +17,7 @@ pub(in crate::control) struct UnderWay {
     /// A reconfiguration or a rehearsal, in words: `another reconfigure is under way, asked for by
     /// …`.
     pub(in crate::control) reconfigure: Option<String>,
-    /// Whether another control process is being started.
+    /// Whether another control process is being started, or the keeper becomes another program.
     pub(in crate::control) reexec: bool,
     /// The job that keeps services stopped.
     pub(in crate::control) lease: Option<String>,
@@ -34,6 +34,8 @@ pub(in crate::control) enum Intent {
     Rehearsal,
     /// The start of another control process.
     Reexec,
+    /// Another program of the keeper.
+    KeeperReexec,
     /// The work of a job.
     Job,
     /// A job wants services stopped.
@@ -47,7 +49,7 @@ pub(in crate::control) enum Obstacle {
     Shutdown,
     /// A reconfiguration, in words.
     Reconfigure(String),
-    /// Another control process is being started.
+    /// Another control process is being started, or the keeper becomes another program.
     Reexec,
     /// This job keeps services stopped.
     Lease(String),
@@ -68,6 +70,7 @@ impl UnderWay {
             Intent::Reconfigure => reconfigure.or(lease),
             Intent::Rehearsal | Intent::Lease => reconfigure,
             Intent::Reexec => reconfigure.or(self.reexec.then_some(Obstacle::Reexec)),
+            Intent::KeeperReexec => self.reexec.then_some(Obstacle::Reexec),
             Intent::Job => job,
         };
         obstacle.map_or(Ok(()), Err)
@@ -80,7 +83,7 @@ impl Obstacle {
         match self {
             Self::Shutdown => "the supervisor is stopping everything".to_owned(),
             Self::Reconfigure(what) => what.clone(),
-            Self::Reexec => "another control process is being started already".to_owned(),
+            Self::Reexec => "another reexec is under way".to_owned(),
             Self::Lease(job) => format!("the job {job} keeps services stopped"),
             Self::Job(job) => format!("the job {job} is on its way, and there is one at a time"),
         }
@@ -121,10 +124,11 @@ pub(in crate::control) fn when_it_ends(job: &str) -> String {
 mod tests {
     use super::*;
 
-    const INTENTS: [Intent; 5] = [
+    const INTENTS: [Intent; 6] = [
         Intent::Reconfigure,
         Intent::Rehearsal,
         Intent::Reexec,
+        Intent::KeeperReexec,
         Intent::Job,
         Intent::Lease,
     ];
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn each_thing_under_way_excludes_what_it_must_and_no_more() {
-        use Intent::{Job, Lease, Reconfigure, Reexec, Rehearsal};
+        use Intent::{Job, KeeperReexec, Lease, Reconfigure, Reexec, Rehearsal};
         let word = || Some("x".to_owned());
         let idle = UnderWay::default();
         assert_eq!(admitted(&idle), INTENTS);
@@ -155,7 +159,7 @@ mod tests {
                     reconfigure: word(),
                     ..idle.clone()
                 },
-                &[Job],
+                &[KeeperReexec, Job],
             ),
             (
                 UnderWay {
@@ -169,14 +173,14 @@ mod tests {
                     lease: word(),
                     ..idle.clone()
                 },
-                &[Rehearsal, Reexec, Job, Lease],
+                &[Rehearsal, Reexec, KeeperReexec, Job, Lease],
             ),
             (
                 UnderWay {
                     job: word(),
                     ..idle
                 },
-                &[Reconfigure, Rehearsal, Reexec, Lease],
+                &[Reconfigure, Rehearsal, Reexec, KeeperReexec, Lease],
             ),
         ];
         for (under_way, expected) in cases {

@@ -27,7 +27,7 @@ impl Control {
         UnderWay {
             shutdown: self.cx.is_stopping(),
             reconfigure: self.reconfigure.under_way(),
-            reexec: self.daemon.reexec.is_asked(),
+            reexec: self.daemon.reexec.is_asked() || self.daemon.keeper_reexec.is_asked(),
             lease: active.clone().filter(|_| self.cx.engine.has_leases()),
             job: active
                 .or_else(|| self.work.pending_job().map(name))

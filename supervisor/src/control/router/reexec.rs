@@ -1,25 +1,51 @@
 //! Replacement of this control process: obstacles, and the work of this process meanwhile.
 
 use api::{ErrorReply, Progress};
-use keeper::message::{Notice, Request};
+use keeper::message::{KeeperRefusal, Notice, Request};
 use tokio::sync::mpsc;
 
 use crate::{
-    ask::Peer,
-    control::{Control, Input, operations::admission::Intent, succession::reexec::changes_nothing},
+    ask::{ReexecAsked, ReexecOf},
+    control::{
+        Control, Input, daemon::Daemon, operations::admission::Intent,
+        succession::reexec::changes_nothing,
+    },
 };
 
 impl Control {
     pub(super) fn ask_reexec(
         &mut self,
-        id: &str,
-        peer: &Peer,
+        asked: &ReexecAsked,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let admitted = self.under_way().admit(Intent::Reexec);
+        let ReexecAsked { of, id, peer } = asked;
+        let intent = match of {
+            ReexecOf::Control => Intent::Reexec,
+            ReexecOf::Keeper => Intent::KeeperReexec,
+        };
+        let admitted = self.under_way().admit(intent);
         let obstacle = admitted.err().map(|it| (it.clause(), it.reply()));
-        self.daemon
-            .reexec
-            .ask(&mut self.cx, &mut self.audit, id, peer, obstacle)
+        let (cx, audit) = (&mut self.cx, &mut self.audit);
+        let Daemon {
+            reexec,
+            keeper_reexec,
+            ..
+        } = &mut self.daemon;
+        match of {
+            ReexecOf::Control => reexec.ask(cx, audit, id, peer, obstacle),
+            ReexecOf::Keeper => keeper_reexec.ask(cx, audit, id, peer, obstacle),
+        }
+    }
+
+    /// The keeper has become the installed program.
+    pub(in crate::control) fn on_keeper_replaced(&mut self, version: String, execs: u32) {
+        let (cx, audit) = (&mut self.cx, &mut self.audit);
+        self.daemon.keeper_reexec.done(cx, audit, version, execs);
+    }
+
+    /// The keeper has not become the installed program.
+    pub(in crate::control) fn on_keeper_not_replaced(&mut self, why: KeeperRefusal) {
+        let (cx, audit) = (&mut self.cx, &mut self.audit);
+        self.daemon.keeper_reexec.refused(cx, audit, why);
     }
 
     /// Hands over once nothing is under way. The last step after an input.

@@ -16,7 +16,7 @@ use crate::{
         api::{
             answers::Answer,
             event_stream, logs,
-            status::{WENT_BACK, of_supervisor},
+            status::{WENT_BACK, keeper_went_on, of_supervisor},
             views::Views,
         },
         operations::audit,
@@ -50,8 +50,8 @@ impl Control {
                 let stream = self.ask_reconfigure(&id, wanted, &peer);
                 self.cx.answer(Answer::Taken(reply, stream));
             }
-            Ask::Reexec { id, peer, reply } => {
-                let stream = self.ask_reexec(&id, &peer);
+            Ask::Reexec { asked, reply } => {
+                let stream = self.ask_reexec(&asked);
                 self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Work {
@@ -180,6 +180,7 @@ impl Control {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.reconfigure.warnings().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
+        warnings.extend(self.cx.keeper.refusal.as_ref().map(keeper_went_on));
         warnings.extend(self.daemon.state_warnings.of_boot().iter().cloned());
         warnings.extend(self.leftovers.strays());
         warnings.extend(self.daemon.state_warnings.told());

@@ -16,8 +16,9 @@ use crate::control::{
     monitors::file_restarts::FileRestarts,
     record_keys::{Key, is_a_services},
     succession::{
-        reexec,
+        keeper_reexec, reexec,
         takeover::{KnownRuns, LostRun},
+        versions,
     },
     text,
 };
@@ -38,6 +39,7 @@ impl Control {
             );
         }
         self.cx.tell(Request::TookOver);
+        versions::remember(&mut self.cx);
         self.monitors.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.cx.restore_events(&hello.records);
         self.exits.restore(&mut self.cx, &hello.records);
@@ -90,6 +92,7 @@ impl Control {
         self.restore_reconfigure(hello, boot.applied, is_unfinished);
         let record = Key::Reexec.of(&hello.records);
         reexec::conclude(&mut self.cx, &mut self.audit, record);
+        keeper_reexec::conclude(&mut self.cx, &mut self.audit, hello);
         // Operations requested from the earlier process whose outcome no client has heard.
         self.resume_operations();
         self.tell_init();

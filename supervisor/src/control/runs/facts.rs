@@ -47,6 +47,8 @@ impl Control {
             Notice::Log { service, trouble } => {
                 self.log_troubles.on_notice(&mut self.cx, &service, trouble);
             }
+            Notice::KeeperReplaced { version, execs } => self.on_keeper_replaced(version, execs),
+            Notice::KeeperNotReplaced { why } => self.on_keeper_not_replaced(why),
             Notice::Hello(_)
             | Notice::Record { .. }
             | Notice::Run(_)

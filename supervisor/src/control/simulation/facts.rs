@@ -32,6 +32,9 @@ impl Keeper {
         Hello {
             version: VERSION,
             keeper_pid: 1,
+            keeper_version: format!("0.1.{}", self.execs),
+            keeper_execs: self.execs,
+            keeper_refusal: None,
             started_ms: 0,
             control_deaths: self.deaths,
             next_run: self.next_run,

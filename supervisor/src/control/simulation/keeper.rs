@@ -33,6 +33,8 @@ pub(super) struct Keeper {
     /// The keeper is stalled until then: its requests and messages wait.
     pub(super) stalled_until: u64,
     pub(super) deaths: u32,
+    /// How often it has become another program.
+    pub(super) execs: u32,
     pub(super) quit: Option<u8>,
     /// Ends of main runs: the service, and whether all leftovers are gone or given up.
     pub(super) ends: BTreeMap<RunId, (String, bool)>,
@@ -74,6 +76,7 @@ impl Keeper {
             agenda: Agenda::default(),
             stalled_until: 0,
             deaths: 0,
+            execs: 0,
             quit: None,
             ends: BTreeMap::new(),
             begun: BTreeSet::new(),
@@ -110,6 +113,7 @@ impl Keeper {
             }
             Request::TookOver
             | Request::Reexec
+            | Request::ReexecKeeper
             | Request::Here
             | Request::TellInit { .. }
             | Request::Rotate { .. }

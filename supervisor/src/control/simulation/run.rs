@@ -214,10 +214,15 @@ impl Simulation {
             Source::ToKeeper => {
                 let request = self.to_keeper.pop_front().unwrap();
                 let reexec = request == Request::Reexec;
+                let keeper_reexec = request == Request::ReexecKeeper;
                 self.keeper.request(self.now, request);
                 if reexec {
                     self.script
                         .push(self.now + self.dice.between(0, 5_000), Op::Succeed);
+                }
+                if keeper_reexec {
+                    self.script
+                        .push(self.now + self.stalls.between(0, 5_000), Op::KeeperExecs);
                 }
             }
             Source::Sending => {

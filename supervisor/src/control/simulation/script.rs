@@ -1,11 +1,11 @@
 //! The script of a simulation: actions of administrators, bad luck, and the end.
 
 use api::ActionRequest;
-use keeper::message::{Exit, Notice};
+use keeper::message::{Exit, KeeperRefusal, Notice};
 use tokio::sync::oneshot;
 
 use crate::{
-    ask::{Ask, EventFilter, Peer},
+    ask::{Ask, EventFilter, Peer, ReexecAsked, ReexecOf},
     control::{
         Control,
         input::Input,
@@ -53,6 +53,10 @@ pub(super) enum Op {
     Reexec,
     /// The successor takes over, or fails.
     Succeed,
+    /// A client asks for another program of the keeper.
+    ReexecKeeper,
+    /// The keeper becomes another program, or goes on with the one it has.
+    KeeperExecs,
     /// Control takes nothing in for a while.
     Hang,
     /// The next control processes die just after they took over.
@@ -90,6 +94,10 @@ impl Simulation {
             let when = self.now + self.stalls.below(at - self.now + 1);
             let ms = self.stalls.pick(&[50, 1_500, 6_000, 25_000]);
             self.script.push(when, Op::StallKeeper(ms));
+        }
+        for _ in 0..self.stalls.between(0, 2) {
+            let when = self.now + self.stalls.below(at - self.now + 1);
+            self.script.push(when, Op::ReexecKeeper);
         }
         self.draw_maintenance(at);
         if self.dice.percent(4) {
@@ -159,6 +167,7 @@ impl Simulation {
                 | Op::AskAgain(_)
                 | Op::Look
                 | Op::Reexec
+                | Op::ReexecKeeper
                 | Op::Watchdog
         );
         if waits && self.now < self.hangs_until {
@@ -190,8 +199,10 @@ impl Simulation {
                 let ms = self.dice.pick(&[50, 1_000, 20_000, 90_000]);
                 self.stall(ms);
             }
-            Op::Reexec => self.reexec(),
+            Op::Reexec => self.reexec(ReexecOf::Control),
+            Op::ReexecKeeper => self.reexec(ReexecOf::Keeper),
             Op::Succeed => self.succeed(),
+            Op::KeeperExecs => self.keeper_execs(),
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
             Op::Terminate => self.signal(15),
             Op::Hang => self.hang(SILENT_MS_MAX),
@@ -271,15 +282,34 @@ impl Simulation {
         }
     }
 
-    pub(super) fn reexec(&mut self) {
+    /// The keeper, on behalf of a client, has tried another program.
+    fn keeper_execs(&mut self) {
+        if self.stalls.percent(50) {
+            self.keeper.execs += 1;
+            let execs = self.keeper.execs;
+            // Its children go on while it takes everything up.
+            let ms = self.stalls.between(0, 300);
+            self.stall_keeper(ms);
+            let version = format!("0.1.{execs}");
+            let told = Notice::KeeperReplaced { version, execs };
+            self.keeper.unsent.push_back(told);
+        } else {
+            let why = KeeperRefusal::Silent { seconds: 5 };
+            let told = Notice::KeeperNotReplaced { why };
+            self.keeper.unsent.push_back(told);
+        }
+    }
+
+    pub(super) fn reexec(&mut self, of: ReexecOf) {
         let (reply, _) = oneshot::channel();
         let id = format!("reexec-{}", self.dice.below(1 << 30));
         let peer = Peer {
             uid: 0,
             name: "root".to_owned(),
         };
-        self.show("<- reexec");
-        self.ask(Ask::Reexec { id, peer, reply });
+        self.show(&format!("<- reexec of {of:?}"));
+        let asked = ReexecAsked { of, id, peer };
+        self.ask(Ask::Reexec { asked, reply });
     }
 
     fn reconfigure(&mut self) {

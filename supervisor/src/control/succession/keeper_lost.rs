@@ -108,6 +108,8 @@ impl RunHandles {
             | Notice::Remaining { .. }
             | Notice::MadeAgain { .. }
             | Notice::NotReplaced { .. }
+            | Notice::KeeperReplaced { .. }
+            | Notice::KeeperNotReplaced { .. }
             | Notice::Strays { .. }
             | Notice::Log { .. }
             | Notice::Stats { .. } => {}

@@ -5,5 +5,7 @@
 //! this process.
 
 pub(in crate::control) mod keeper_lost;
+pub(in crate::control) mod keeper_reexec;
 pub(in crate::control) mod reexec;
 pub(in crate::control) mod takeover;
+pub(in crate::control) mod versions;

@@ -35,6 +35,7 @@
 //! | `lease=NAME,…`, `release`, `result=OK:MESSAGE` | of a job: has services stopped, gives them back, leaves its result, whose report is what it was asked |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
 //! | `control` | the same: what a keeper starts as its control process hangs; with `TESTCHILD_CONTROL=dies` it says that it has taken over and exits 9 |
+//! | `keeper-trial` | the same: a program that hangs on trial as a keeper |
 //! | `site=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
 //!
 //! The verbs that leave a process take `=PATH`: its pid is appended to that file.
@@ -141,7 +142,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
             .wait(Some(Instant::now() + millis(argument)?), None)
             .map(|_| ()),
         "control" if std::env::var_os("TESTCHILD_CONTROL").is_some() => take_over_and_die(),
-        "sleep" | "control" => signals.wait(None, None).map(|_| ()),
+        "sleep" | "control" | "keeper-trial" => signals.wait(None, None).map(|_| ()),
         "ping" => ping(signals, None, argument),
         "ping-while" => {
             let (file, pause) = pair(argument)?;

@@ -72,6 +72,8 @@ impl Worker {
                     }
                     let _ = told.send(());
                 }
+                Command::Park(tell, go_on) => self.park(&tell, &go_on),
+                Command::Resume(logs, batches) => self.resume(logs, batches),
                 Command::Stop => return true,
             }
         }
@@ -131,6 +133,7 @@ impl Worker {
         self.logs.insert(token, log);
         self.watch_again(token);
         self.route(token, forward);
+        self.take_up(token);
     }
 
     /// Sends the lines of a service to `forward` from now on.

@@ -20,6 +20,7 @@ use std::{
 
 use nix::unistd::geteuid;
 use safe_path::Dir;
+use serde::{Deserialize, Serialize};
 
 use crate::removals::{Of, Removals, Watch};
 
@@ -35,7 +36,7 @@ const PATH_BYTES_MAX: usize = 107;
 const NAME_BYTES_MAX: usize = 80;
 
 /// Which directory a socket lies in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     Usual,
     Short,
@@ -123,6 +124,37 @@ impl Directories {
     }
 }
 
+/// Paths of the directories that are open, for the next image of this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedDirectories {
+    usual: Option<PathBuf>,
+    short: Option<PathBuf>,
+}
+
+impl Directories {
+    /// For the next image of this process.
+    pub(crate) fn saved(&self) -> SavedDirectories {
+        let path = |slot: &Slot| slot.open.as_ref().map(|open| open.path.clone());
+        SavedDirectories {
+            usual: path(&self.usual),
+            short: path(&self.short),
+        }
+    }
+
+    /// Opens what an earlier image of this process had open, with the sockets in it. What cannot be
+    /// opened is made again by the next look at the sockets.
+    pub(crate) fn resume(&mut self, saved: &SavedDirectories, removals: &Removals) {
+        let slots = [
+            (&mut self.usual, &saved.usual),
+            (&mut self.short, &saved.short),
+        ];
+        for (slot, path) in slots {
+            let open = path.as_ref().map(|path| Directory::again(path, removals));
+            slot.open = open.and_then(Result::ok);
+        }
+    }
+}
+
 impl Slot {
     fn new(candidates: Vec<PathBuf>) -> Self {
         Self {
@@ -156,21 +188,29 @@ impl Slot {
 impl Directory {
     /// Only to be called with the lock held: what lies there is of an earlier life.
     fn open(path: &Path, removals: &Removals) -> io::Result<Self> {
-        let dir = Dir::make(path, MODE)?;
+        let directory = Self::own(path, Dir::make(path, MODE)?, removals)?;
+        directory.clear();
+        Ok(directory)
+    }
+
+    /// What lies there is of an earlier image of this process, which holds the sockets.
+    fn again(path: &Path, removals: &Removals) -> io::Result<Self> {
+        Self::own(path, Dir::open(path)?, removals)
+    }
+
+    fn own(path: &Path, dir: Dir, removals: &Removals) -> io::Result<Self> {
         let meta = dir.metadata()?;
         if meta.uid() != geteuid().as_raw() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         // The umask, or somebody else, may have changed the mode.
         dir.set_owner_and_mode(None, MODE)?;
-        let directory = Self {
+        Ok(Self {
             path: path.to_owned(),
             dir,
             id: (meta.dev(), meta.ino()),
             watch: removals.watch(path, Of::Entries),
-        };
-        directory.clear();
-        Ok(directory)
+        })
     }
 
     /// Where it is.

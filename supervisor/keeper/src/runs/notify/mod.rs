@@ -15,16 +15,18 @@ mod keys;
 mod receive;
 mod socket;
 
+pub(crate) use self::{directory::Directories, socket::threads_work};
 pub(super) use self::{
-    directory::{Directories, Place},
-    socket::Socket,
+    directory::{Place, SavedDirectories},
+    socket::{SavedSocket, Socket},
 };
+use serde::{Deserialize, Serialize};
 
 /// Time between two reports of dropped messages.
 const TELL_AGAIN_MS: u64 = 60_000;
 
 /// Dropped messages of a service's processes, or of others of its account.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dropped {
     /// Dropped messages since the last report.
     count: u64,

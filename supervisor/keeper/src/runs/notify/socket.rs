@@ -41,8 +41,11 @@ use nix::{
     unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, unlinkat},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::directory::{Directory, Place};
 use crate::{
+    inheritance::{Inherited, Keeping, Number},
     poller::{Poller, Source},
     stderr_log::error,
 };
@@ -52,6 +55,9 @@ use crate::{
 const ASIDE_MAX: usize = 4;
 /// Stack of such a thread, in bytes; it needs a fraction of it.
 const STACK_BYTES: usize = 32 << 10;
+
+/// Threads of this process that take messages away or close sockets.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// A bound socket.
 #[derive(Debug)]
@@ -205,6 +211,49 @@ impl Socket {
     }
 }
 
+/// A socket for the next image of this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedSocket {
+    fd: Number,
+    place: Place,
+    name: String,
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl Socket {
+    /// For the next image of this process: no thread is taking a message away.
+    pub(crate) fn saved<'a>(&'a self, keeping: &mut Keeping<'a>) -> SavedSocket {
+        SavedSocket {
+            fd: keeping.keep(&*self.fd),
+            place: self.place,
+            name: self.name.clone(),
+            path: self.path.clone(),
+            id: self.id,
+        }
+    }
+
+    /// The socket of an earlier image of this process.
+    pub(crate) fn resume(saved: SavedSocket, inherited: &mut Inherited) -> io::Result<Self> {
+        Ok(Self {
+            fd: Arc::new(inherited.take(saved.fd)?),
+            place: saved.place,
+            name: saved.name,
+            path: saved.path,
+            id: saved.id,
+            busy: Arc::default(),
+            waits_for_thread: Cell::default(),
+            aside: Arc::default(),
+        })
+    }
+}
+
+/// Whether threads are at work that may hang, of this process's sockets: an exec would wait for
+/// them.
+pub(crate) fn threads_work() -> bool {
+    THREADS.load(Ordering::Acquire) > 0
+}
+
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -219,6 +268,12 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         // Signals are the keeper's main thread's to take.
         let _ = SigSet::all().thread_block();
         work();
+        THREADS.fetch_sub(1, Ordering::AcqRel);
     };
-    thread.spawn(work).map(drop)
+    THREADS.fetch_add(1, Ordering::AcqRel);
+    let started = thread.spawn(work);
+    if started.is_err() {
+        THREADS.fetch_sub(1, Ordering::AcqRel);
+    }
+    started.map(drop)
 }
