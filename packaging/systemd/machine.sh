@@ -97,11 +97,14 @@ own_groups() {
     sed -n "s,^0::,$unified,p" /proc/self/cgroup | sed 's,/$,,'
     sed -n 's,^[0-9]*:name=systemd:,/sys/fs/cgroup/systemd,p' /proc/self/cgroup | sed 's,/$,,'
 }
-# Removes the groups of a machine that has ended.
+# Removes the groups of a machine that has ended, once its last process is gone.
 remove_groups() {
-    local group
+    local group until=$((SECONDS + 10))
     while read -r group; do
-        if [ -d "$group" ]; then find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
+        while [ -d "$group" ] && [ $SECONDS -lt $until ]; do
+            find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+            [ ! -d "$group" ] || sleep 0.05
+        done
     done <"$work/$1/groups"
 }
 layer() { printf '%s\n' "$work/$1/layer"; }
