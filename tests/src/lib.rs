@@ -5,6 +5,7 @@
 //! are built beforehand (`./dev test` does that); a missing binary fails the test with how to build
 //! it.
 
+mod account;
 mod ask;
 mod binaries;
 mod control_groups;
@@ -23,7 +24,6 @@ mod processes;
 mod programs;
 mod pty;
 mod site;
-mod skip;
 pub mod soak;
 mod socket;
 mod status;
@@ -31,6 +31,7 @@ mod tracer;
 mod tree;
 mod wait;
 
+pub use account::requester;
 pub use api::{LastExit, ServiceEvent, ServiceStatus, StatusReply};
 pub use binaries::{binary, use_binaries_in};
 pub use ctl::{Ctl, Running, install, run, run_for};
@@ -46,9 +47,9 @@ pub use processes::{alive, children, command_line, kill, processes_of, status_fi
 pub use programs::{Missing, nginx, postgres, program};
 pub use pty::Pty;
 pub use site::Site;
-pub use skip::{must_run_all, note};
+pub use skip::{must_run_all, need, note, skip};
 pub use socket::Reply;
-pub use status::StatusExt;
+pub use status::{StatusExt, WITHOUT_ROOT};
 pub use tracer::Tracer;
 pub use tree::debian_tree;
 pub use wait::{LIMIT, eventually, within};

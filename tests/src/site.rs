@@ -199,7 +199,8 @@ impl Site {
         command
     }
 
-    pub(crate) fn catalog(&self) -> PathBuf {
+    /// The directory of shipped service files that it uses.
+    pub fn catalog(&self) -> PathBuf {
         self.catalog.clone().unwrap_or_else(|| self.path("catalog"))
     }
 

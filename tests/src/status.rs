@@ -2,10 +2,16 @@
 
 use api::{ServiceStatus, StatusReply};
 
+/// How the warning begins that a run without root always has.
+pub const WITHOUT_ROOT: &str = "runs without root";
+
 /// Shorthands for what tests read in a status.
 pub trait StatusExt {
     /// A service by name; fails the test if the status does not list that service.
     fn service(&self, name: &str) -> &ServiceStatus;
+
+    /// What `ctl status` warns of, except that the supervisor runs without root.
+    fn warnings(&self) -> Vec<&str>;
 
     /// The state of a service.
     fn state(&self, name: &str) -> &'static str {
@@ -30,5 +36,10 @@ impl StatusExt for StatusReply {
     fn service(&self, name: &str) -> &ServiceStatus {
         let found = self.services.iter().find(|service| service.name == name);
         found.unwrap_or_else(|| panic!("no service {name} in the status: {self:#?}"))
+    }
+
+    fn warnings(&self) -> Vec<&str> {
+        let all = self.supervisor.warnings.iter().map(String::as_str);
+        all.filter(|it| !it.starts_with(WITHOUT_ROOT)).collect()
     }
 }

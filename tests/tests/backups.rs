@@ -27,7 +27,6 @@ fn stack(bin: PathBuf, more: &str) -> Stack {
     let path = stack.site.path("etc/mattervisor/mattervisor.toml");
     let site_file = fs::read_to_string(&path).unwrap();
     stack.site.site_file(&format!("{site_file}{more}"));
-    std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     stack
 }
@@ -270,7 +269,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
     drop(disk);
     assert_eq!(starts(&stack), began, "nothing was stopped");
     // A failed backup to another directory is no failure of the schedule, so status does not warn.
-    assert_eq!(stack.site.status().supervisor.warnings, [""; 0]);
+    assert_eq!(stack.site.status().warnings(), [""; 0]);
 
     // An unprivileged user may neither make, list nor prune backups.
     for arguments in [

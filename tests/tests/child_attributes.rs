@@ -15,6 +15,19 @@ fn identity(site: &Site, service: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The nice value that this process has inherited.
+fn own_nice() -> i32 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name in parentheses may hold spaces; nice is the 17th field after it.
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    rest.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+fn own_oom_score_adj() -> i32 {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    own.trim().parse().unwrap()
+}
+
 /// A service whose file sets no attribute is a clean child: a session of its own, no signal ignored
 /// or blocked, no descriptors but the three standard ones, and no trace of the supervisor's own
 /// notify socket.
@@ -53,12 +66,15 @@ fn a_plain_child_is_clean() {
 fn limits_and_masks_are_as_asked() {
     let mut site = Site::new();
     let cwd = site.file("etc");
+    // Without root both may only be raised.
+    let nice = (own_nice() + 5).min(19);
+    let oom_score_adj = (own_oom_score_adj() + 321).min(1000);
     let more = format!(
         r#"
             working_dir = "{cwd}"
             umask = "0027"
-            nice = 5
-            oom_score_adj = 321
+            nice = {nice}
+            oom_score_adj = {oom_score_adj}
             no_new_privs = true
             [limits]
             nofile = 123
@@ -68,8 +84,8 @@ fn limits_and_masks_are_as_asked() {
     site.start_ready();
     let id = identity(&site, "a");
     assert_eq!(id["umask"], "0027");
-    assert_eq!(id["nice"], "5");
-    assert_eq!(id["oom_score_adj"], "321");
+    assert_eq!(id["nice"], nice.to_string());
+    assert_eq!(id["oom_score_adj"], oom_score_adj.to_string());
     assert_eq!(id["NoNewPrivs"], "1");
     assert!(id["nofile"].starts_with("123,"), "{}", id["nofile"]);
     assert_eq!(id["cwd"], cwd);

@@ -96,7 +96,7 @@ fn a_full_disk_stops_nothing_and_is_said() {
     });
     // A stop is stored again, and status no longer warns.
     site.ctl(&["stop", "a"]).ok();
-    assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
+    assert_eq!(site.status().warnings(), [""; 0]);
     assert_eq!(site.stop(), 0, "{}", site.supervisor_log());
     drop(disk);
 }
@@ -185,7 +185,7 @@ fn a_stop_that_is_on_no_disk_is_said_and_stored_as_soon_as_there_is_room() {
     );
     disk.clear();
     eventually("it is stored by itself", || {
-        site.status().supervisor.warnings.is_empty().then_some(())
+        site.status().warnings().is_empty().then_some(())
     });
     kill_both(&mut site);
     site.start();

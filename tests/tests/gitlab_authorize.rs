@@ -170,7 +170,7 @@ fn a_mattermost_without_gitlab_sign_on_is_told() {
     }
 }
 
-/// docs/gitlab.md shows what `authorize` prints.
+/// docs/sign-on.md shows what `authorize` prints.
 #[test]
 fn the_document_shows_what_is_printed() {
     let site = host("");
@@ -180,9 +180,9 @@ fn the_document_shows_what_is_printed() {
         .stdout;
     let said = said.replace(&gitlab.url(), "https://gitlab.example.com");
     let said = said.replace(&site.root().display().to_string(), "");
-    let document = include_str!("../../docs/gitlab.md");
+    let document = include_str!("../../docs/sign-on.md");
     assert!(
         document.contains(said.trim_end()),
-        "docs/gitlab.md lacks:\n{said}"
+        "docs/sign-on.md lacks:\n{said}"
     );
 }

@@ -104,11 +104,7 @@ fn a_lost_secret_is_put_back_by_a_reconfigure() {
         // The next reconfigure has nothing to restore, and the warning is gone.
         let told = site.ctl(&["reconfigure"]).ok().both();
         assert!(!told.contains("gone"), "{how}: {told}");
-        assert_eq!(
-            site.status().supervisor.warnings,
-            Vec::<String>::new(),
-            "{how}"
-        );
+        assert_eq!(site.status().warnings(), [""; 0], "{how}");
         assert_eq!(site.stop(), 0);
     }
 }
@@ -187,6 +183,6 @@ fn a_secret_that_never_was_is_made() {
     let text = fs::read_to_string(secrets(&site)).unwrap();
     assert!(text.contains("b.key = "), "{text}");
     assert_eq!(key(&site), before);
-    assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
+    assert_eq!(site.status().warnings(), [""; 0]);
     assert_eq!(site.stop(), 0);
 }

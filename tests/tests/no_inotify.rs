@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use mattervisor_tests::{Events, Site, eventually, skip, stamps};
+use mattervisor_tests::{Events, Site, StatusExt, eventually, skip, stamps};
 
 /// A site whose processes get no inotify instance.
 fn site() -> Site {
@@ -72,9 +72,7 @@ fn without_inotify_watched_files_are_looked_at_and_status_warns() {
     );
     site.child("a", &[&format!("file={started}"), "sleep"], &table);
     site.start_ready();
-    let status = site.wait_for("status warns", |status| {
-        !status.supervisor.warnings.is_empty()
-    });
+    let status = site.wait_for("status warns", |status| !status.warnings().is_empty());
     let warnings = status.supervisor.warnings.join("\n");
     assert!(warnings.contains("looked at every 10 s only"), "{warnings}");
     assert!(

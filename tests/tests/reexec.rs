@@ -143,7 +143,7 @@ fn a_program_that_takes_over_and_dies_is_given_up() {
     // A program that works ends the warning.
     replace(&site, &program, &binary("mattervisord"));
     site.ctl(&["reexec"]).ok();
-    assert_eq!(site.status().supervisor.warnings, Vec::<String>::new());
+    assert_eq!(site.status().warnings(), [""; 0]);
     // SIGTERM ends the supervisor even while its control processes keep dying.
     replace(&site, &program, &binary("testchild"));
     let _ = site.ctl(&["reexec"]);

@@ -86,11 +86,7 @@ fn at_boot_the_last_good_plan_runs() {
             .iter()
             .any(|service| service.name == "a" && service.ready)
     });
-    assert!(
-        !status.supervisor.warnings.is_empty(),
-        "{:?}",
-        status.supervisor
-    );
+    assert!(!status.warnings().is_empty(), "{:?}", status.supervisor);
 }
 
 /// SIGHUP to the supervisor does what `ctl reconfigure` does, and reaches no service.

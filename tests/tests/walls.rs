@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use mattervisor_tests::{StatusExt, need, nginx, postgres, run};
+use mattervisor_tests::{StatusExt, need, nginx, postgres, run, skip};
 
 use crate::stack::Stack;
 
@@ -46,8 +46,7 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     let bin = need!(postgres());
     need!(nginx());
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("not run: low ports and other accounts need root");
-        return;
+        skip!("low ports and other accounts need root");
     }
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = '100'");
     let file = stack.site.path("etc/mattervisor/mattervisor.toml");

@@ -68,7 +68,7 @@ fn too_new(world: &World, supervisor: &Supervisor, version: u32, custom: &Path) 
     supervisor.asked();
     let mut job = restore(world, supervisor, "too new", &sql(custom));
     if output(&mut job).status.code() == Some(0) {
-        eprintln!("skipped: a pg_restore of version {version} is installed");
+        skip::note(&format!("a pg_restore of version {version} is installed"));
         return;
     }
     let said = message(world);
@@ -140,7 +140,7 @@ fn a_dump_with_an_extension_is_restored() {
     gitlab(&world.postgres);
     let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'";
     if world.postgres.ask("postgres", available) == "0" {
-        eprintln!("skipped: no pg_trgm here");
+        skip::note("no pg_trgm here");
         return;
     }
     world.postgres.ask(

@@ -217,7 +217,7 @@ fn psql_is_mattermosts_account_and_kept_from_its_own_commands() {
 #[test]
 fn a_psql_without_restrict_gets_nothing_that_is_unclear() {
     let Some(old) = other_version(16) else {
-        eprintln!("skipped: no PostgreSQL 16 in var: ./dev test gets it");
+        skip::note("no PostgreSQL 16 in var: ./dev test gets it");
         return;
     };
     let plot = Plot::make();

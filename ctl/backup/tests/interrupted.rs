@@ -151,8 +151,7 @@ impl Drop for Small {
 #[test]
 fn a_full_disk_is_told_and_nothing_is_left() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can mount a small disk");
-        return;
+        skip::skip!("only root can mount a small disk");
     }
     let world = filled();
     let small = Small::mount(&world, 40 << 20);

@@ -312,8 +312,7 @@ fn change_again(world: &World) {
 #[test]
 fn what_cannot_be_finished_is_tried_again_until_it_can() {
     if !Uid::effective().is_root() {
-        eprintln!("skipped: the files have to be another account's");
-        return;
+        skip::skip!("the files have to be another account's");
     }
     let world = filled();
     let saved = wanted(State::of(&world));
@@ -454,8 +453,7 @@ fn sigterm_ends_it_before_the_commit_point_and_all_is_as_it_was() {
 #[test]
 fn data_on_a_disk_of_its_own_is_restored_there() {
     if !Uid::effective().is_root() {
-        eprintln!("skipped: only root can mount a disk");
-        return;
+        skip::skip!("only root can mount a disk");
     }
     let world = filled();
     let data = world.home().join("data");

@@ -57,7 +57,7 @@ fn state(world: &World) -> (String, Vec<u8>) {
 fn machines() -> Option<BTreeMap<u32, (World, PathBuf)>> {
     let versions = versions();
     if versions.len() < 2 {
-        eprintln!("skipped: no PostgreSQL in var/postgresql: ./dev test gets it");
+        skip::note("no PostgreSQL in var/postgresql: ./dev test gets it");
         return None;
     }
     let machine = |(major, bin): (u32, PathBuf)| {

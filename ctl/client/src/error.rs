@@ -127,6 +127,45 @@ mod tests {
         assert_eq!(code(ErrorKind::Internal), 1);
     }
 
+    /// Every kind. The match fails to compile when one is missing.
+    fn kinds() -> [Kind; 9] {
+        let all = [
+            Kind::OutputClosed,
+            Kind::Failed,
+            Kind::Usage,
+            Kind::NotReady,
+            Kind::UnknownService,
+            Kind::Unreachable,
+            Kind::NotAllowed,
+            Kind::TimedOut,
+            Kind::Interrupted,
+        ];
+        for kind in all {
+            match kind {
+                Kind::OutputClosed
+                | Kind::Failed
+                | Kind::Usage
+                | Kind::NotReady
+                | Kind::UnknownService
+                | Kind::Unreachable
+                | Kind::NotAllowed
+                | Kind::TimedOut
+                | Kind::Interrupted => {}
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_document_has_the_exit_codes_and_no_others() {
+        let document = include_str!("../../../docs/exit-codes.md");
+        let section = document.split("\n## ").find(|it| it.starts_with("ctl\n"));
+        let rows = section.unwrap().lines();
+        let listed = rows.filter_map(|row| row.strip_prefix("| ")?.split(' ').next()?.parse().ok());
+        let listed: Vec<u8> = listed.collect();
+        assert_eq!(listed, kinds().map(Kind::exit_code));
+    }
+
     #[test]
     fn a_closed_pipe_is_not_a_failure() {
         let closed = Error::output(&io::ErrorKind::BrokenPipe.into());

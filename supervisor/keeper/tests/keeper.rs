@@ -16,6 +16,8 @@ mod control;
 mod daemon;
 #[path = "keeper/descriptors.rs"]
 mod descriptors;
+#[path = "keeper/frozen.rs"]
+mod frozen;
 #[path = "keeper/leftovers.rs"]
 mod leftovers;
 #[path = "keeper/liveness.rs"]
@@ -87,7 +89,13 @@ fn main() -> ExitCode {
     let chosen: Vec<Test> = tests.into_iter().filter(|(name, _)| wanted(name)).collect();
     let running: Vec<_> = chosen
         .into_iter()
-        .map(|(name, test)| (name, thread::spawn(move || panic::catch_unwind(test))))
+        .map(|(name, test)| {
+            let thread = thread::Builder::new().name(name.to_owned());
+            (
+                name,
+                thread.spawn(move || panic::catch_unwind(test)).unwrap(),
+            )
+        })
         .collect();
     let (mut failed, count) = (0, running.len());
     for (name, test) in running {

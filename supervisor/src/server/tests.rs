@@ -483,6 +483,7 @@ fn answer(look: Ask) {
     }
 }
 
+mod api_page;
 mod change;
 mod descriptors;
 mod hostile;

@@ -6,17 +6,21 @@ use crate::processes::status_field;
 
 /// Descriptors that a process may hold beyond its first look.
 const FDS_MORE: u64 = 8;
-/// Resident memory that the keeper, which stays, may hold beyond its first look.
+/// Memory of its own that the keeper, which stays, may hold beyond its first look.
 const KEEPER_MORE_KB: u64 = 4 << 10;
-/// Resident memory that a control process may hold beyond the first look, which was at another
+/// Memory of its own that a control process may hold beyond the first look, which was at another
 /// process of another age.
 const CONTROL_MORE_KB: u64 = 8 << 10;
 
 /// Descriptors and resident memory of one process.
+///
+/// The memory is the process's own, without pages of its program's file: the kernel shares those
+/// and can drop them at any time, as the processes themselves do after a burst, so their count
+/// says only how long ago that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Footprint {
     fds: u64,
-    resident_kb: u64,
+    own_kb: u64,
 }
 
 /// The process whose footprint it is.
@@ -30,10 +34,10 @@ impl Footprint {
     /// Reads the footprint of a process; `None` if the process is gone.
     pub(super) fn of(pid: i32) -> Option<Self> {
         let fds = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
-        let resident = status_field(pid, "VmRSS")?;
+        let own = status_field(pid, "RssAnon")?;
         Some(Self {
             fds: fds as u64,
-            resident_kb: resident.split(' ').next()?.parse().ok()?,
+            own_kb: own.split(' ').next()?.parse().ok()?,
         })
     }
 
@@ -43,7 +47,7 @@ impl Footprint {
             Whose::Keeper => KEEPER_MORE_KB,
             Whose::Control => CONTROL_MORE_KB,
         };
-        self.fds > since.fds + FDS_MORE || self.resident_kb > since.resident_kb + more_kb
+        self.fds > since.fds + FDS_MORE || self.own_kb > since.own_kb + more_kb
     }
 
     /// Values at the first look and at this look, for people.
@@ -53,11 +57,11 @@ impl Footprint {
             Whose::Control => "control",
         };
         format!(
-            "{whose} fds {} -> {}, rss {:.1} -> {:.1} MB",
+            "{whose} fds {} -> {}, own memory {:.1} -> {:.1} MB",
             since.fds,
             self.fds,
-            mb(since.resident_kb),
-            mb(self.resident_kb)
+            mb(since.own_kb),
+            mb(self.own_kb)
         )
     }
 }
@@ -75,9 +79,9 @@ mod tests {
     fn growth_is_more_than_what_comes_and_goes() {
         let first = Footprint {
             fds: 10,
-            resident_kb: 5000,
+            own_kb: 5000,
         };
-        let of = |fds, resident_kb| Footprint { fds, resident_kb };
+        let of = |fds, own_kb| Footprint { fds, own_kb };
         assert!(!of(18, 9000).has_grown(first, Whose::Keeper));
         assert!(of(19, 5000).has_grown(first, Whose::Keeper));
         assert!(of(10, 9100).has_grown(first, Whose::Keeper));

@@ -131,7 +131,7 @@ fn a_schedule_makes_backups_and_tells_when_there_is_none() {
     wait_told(&stack, "recovered", "backup");
     assert_eq!(listed(&stack).len(), 2, "two are kept");
     let status = stack.site.status();
-    assert_eq!(status.supervisor.warnings, [""; 0]);
+    assert_eq!(status.warnings(), [""; 0]);
     let schedule = status.service("backup").schedule.clone().unwrap();
     assert!(!schedule.overdue && schedule.failed.is_none());
     assert!(!is_set(&stack, "service_overdue") && is_set(&stack, good));

@@ -4,7 +4,7 @@
 use std::fs;
 
 use api::Verdict;
-use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, stamps};
+use mattervisor_tests::{Site, StatusExt, alive, eventually, kill, requester, stamps};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -171,7 +171,9 @@ fn a_job_that_is_stopped_or_given_up_gives_everything_back() {
         "{stopped:?} {ended:?}"
     );
     assert!(
-        ended.results[0].full_state().contains("stopped by root"),
+        ended.results[0]
+            .full_state()
+            .contains(&format!("stopped by {}", requester())),
         "{ended:?}"
     );
     assert_eq!(runs(&site), 1);

@@ -1,6 +1,6 @@
 //! A program that confirms its reloads.
 
-use mattervisor_tests::Site;
+use mattervisor_tests::{Site, eventually};
 
 /// A program that loads its file when it starts and at SIGHUP, as servers do; at SIGHUP it rejects
 /// a file with the word "bad". It writes what it has loaded into another file.
@@ -59,8 +59,11 @@ impl Program {
         std::fs::read_to_string(&self.file).unwrap()
     }
 
+    /// What the program has loaded; waits for its first load.
     pub(super) fn loaded(&self) -> String {
-        std::fs::read_to_string(&self.loaded).unwrap()
+        eventually("the program has loaded its file", || {
+            std::fs::read_to_string(&self.loaded).ok()
+        })
     }
 
     pub(super) fn add(&self, site: &Site, reload: &str, further: &[&str]) {

@@ -1,6 +1,6 @@
 //! Maintenance: the administrator's message in the place of Mattermost.
 
-use mattervisor_tests::{StatusExt, eventually, kill, need, nginx, postgres};
+use mattervisor_tests::{StatusExt, eventually, kill, need, nginx, postgres, requester};
 use nix::sys::signal::Signal;
 
 use super::{CUSTOM, QUICK, is_unavailable, read};
@@ -21,12 +21,8 @@ fn maintenance_stays_until_it_is_ended() {
         .site
         .ctl(&["maintenance", "on", "--message", message])
         .ok();
-    assert!(
-        said.stdout
-            .contains("maintenance is on, begun 0s ago, by root"),
-        "{}",
-        said.both()
-    );
+    let begun = format!("maintenance is on, begun 0s ago, by {}", requester());
+    assert!(said.stdout.contains(&begun), "{}", said.both());
     let page = stack.curl("/", &[]);
     is_unavailable(&page);
     assert!(

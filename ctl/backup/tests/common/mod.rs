@@ -98,7 +98,9 @@ impl Postgres {
     /// A server of another version; `None` unless `./dev test` got that version.
     pub(crate) fn other(version: u32, dir: &Path) -> Option<Self> {
         let Some(bin) = other_version(version) else {
-            eprintln!("skipped: no PostgreSQL {version} in var: ./dev test gets it");
+            skip::note(&format!(
+                "no PostgreSQL {version} in var: ./dev test gets it"
+            ));
             return None;
         };
         let dir = dir.join(format!("postgresql-{version}"));

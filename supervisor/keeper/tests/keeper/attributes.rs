@@ -38,8 +38,10 @@ fn attributes() {
         ("core", (Some(0), Some(0))),
     ];
     spawn.rlimits = limits.map(|(name, limit)| (name.into(), limit)).into();
-    spawn.nice = Some(5);
-    spawn.oom_score_adj = Some(500);
+    // Without root both may only be raised.
+    let nice = (own_nice() + 5).min(19);
+    let oom_score_adj = (own_oom_score_adj() + 500).min(1000);
+    (spawn.nice, spawn.oom_score_adj) = (Some(nice), Some(oom_score_adj));
     spawn.no_new_privs = true;
     spawn.env = BTreeMap::from([("GREETING".into(), "hello world".into())]);
     let (exit, _, output) = daemon.helper(spawn);
@@ -47,7 +49,17 @@ fn attributes() {
     let mut lines = output.lines();
     let dir = daemon.dir.path().canonicalize().unwrap();
     let dir = dir.to_str().unwrap();
-    for expected in ["0027", "64", "65", "0", "5", "500", "NoNewPrivs:\t1", dir] {
+    let (nice, oom_score_adj) = (nice.to_string(), oom_score_adj.to_string());
+    for expected in [
+        "0027",
+        "64",
+        "65",
+        "0",
+        &nice,
+        &oom_score_adj,
+        "NoNewPrivs:\t1",
+        dir,
+    ] {
         assert_eq!(lines.next(), Some(expected), "{output}");
     }
     let env: Vec<_> = lines
@@ -56,6 +68,19 @@ fn attributes() {
         .filter(|line| !line.starts_with("MATTERVISOR_RUN="))
         .collect();
     assert_eq!(env, ["GREETING=hello world"]);
+}
+
+/// The nice value that this process has inherited.
+fn own_nice() -> i32 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    // The name in parentheses may hold spaces; nice is the 17th field after it.
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    rest.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+fn own_oom_score_adj() -> i32 {
+    let own = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    own.trim().parse().unwrap()
 }
 
 /// Keeper and control process leave no core dump, because their memory holds the secrets of all
@@ -80,8 +105,7 @@ fn core() {
 
 fn identity() {
     if !is_root() {
-        println!("skipped: ids can only be changed by root");
-        return;
+        skip::skip!("ids can only be changed by root");
     }
     let mut daemon = Daemon::start();
     let script = "id -u; id -g; id -G; grep -E '^Cap(Eff|Prm|Bnd|Amb)' /proc/self/status; \
@@ -104,8 +128,7 @@ fn identity() {
 
 fn no_capabilities() {
     if !is_root() {
-        println!("skipped: there is nothing of root to lose");
-        return;
+        skip::skip!("there is nothing of root to lose");
     }
     let mut daemon = Daemon::start();
     let mut spawn = daemon.shell(1, "web", "grep -E '^Cap(Prm|Bnd)' /proc/self/status");
@@ -210,8 +233,7 @@ fn bounded() {
 
 fn ambient() {
     if !is_root() {
-        println!("skipped: only root has capabilities to keep");
-        return;
+        skip::skip!("only root has capabilities to keep");
     }
     let mut daemon = Daemon::start();
     let sets = identity_of(&mut daemon, 1, |spawn| {
@@ -264,8 +286,7 @@ fn stdin_fifo() {
 
 fn stdin_of_user() {
     if !is_root() {
-        println!("skipped: ids can only be changed by root");
-        return;
+        skip::skip!("ids can only be changed by root");
     }
     let mut daemon = Daemon::start();
     let secret = daemon.dir.path().join("secret");
@@ -283,8 +304,7 @@ fn stdin_of_user() {
 
 fn hidden() {
     if !is_root() {
-        println!("skipped: without root there is nothing to hide");
-        return;
+        skip::skip!("without root there is nothing to hide");
     }
     // Files in /proc belong to root for a process whose memory is hidden, else to the process's
     // account.

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,8 @@ use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 use crate::{
     Test,
     daemon::Daemon,
-    process::{gone, is_root, kill, until},
+    frozen::Frozen,
+    process::{gone, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -82,46 +82,7 @@ fn own_time() {
     );
 }
 
-/// A process in a v1 freezer: SIGKILL has no effect until the freezer thaws.
-struct Frozen(PathBuf);
-
-impl Frozen {
-    /// `None` if the machine has no such freezer.
-    fn new(pid: i32) -> Option<Self> {
-        let dir = Path::new("/sys/fs/cgroup/freezer").join(format!("mattervisor-test-{pid}"));
-        fs::create_dir(&dir).ok()?;
-        let frozen = Self(dir);
-        fs::write(frozen.0.join("cgroup.procs"), pid.to_string()).ok()?;
-        fs::write(frozen.0.join("freezer.state"), "FROZEN").ok()?;
-        until(|| {
-            let state = fs::read_to_string(frozen.0.join("freezer.state")).ok()?;
-            (state.trim() == "FROZEN").then_some(())
-        });
-        Some(frozen)
-    }
-
-    fn thaw(&self) {
-        fs::write(self.0.join("freezer.state"), "THAWED").unwrap();
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.thaw();
-        let group = self.0.join("cgroup.procs");
-        let members = || fs::read_to_string(&group).unwrap_or_default();
-        for pid in members().lines().filter_map(|line| line.parse().ok()) {
-            kill(pid, libc::SIGKILL);
-        }
-        until(|| members().is_empty().then_some(()));
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 fn frozen(cgroups: bool) {
-    if !is_root() {
-        return;
-    }
     let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), cgroups);
     let pid = daemon.main(7, "db", "exec sleep 300");
     daemon.main(8, "web", "exec sleep 300");

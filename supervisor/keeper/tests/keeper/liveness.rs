@@ -3,7 +3,6 @@
 use std::{
     fs,
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -12,6 +11,7 @@ use keeper::message::{Notice, Request};
 use crate::{
     Test,
     daemon::{Daemon, PATIENCE},
+    frozen::Frozen,
     process::{gone, kill, until},
 };
 
@@ -268,40 +268,11 @@ fn orderly_end() {
     assert_eq!(daemon.quit(0), 0);
 }
 
-/// A process that survives SIGKILL, like a process that waits for a dead disk, until this value is
-/// dropped.
-struct Frozen(PathBuf);
-
-impl Frozen {
-    /// `None` if this machine has no freezer.
-    fn freeze(pid: i32) -> Option<Self> {
-        let group = format!("/sys/fs/cgroup/freezer/mattervisor-test-{pid}");
-        let group = Self(PathBuf::from(group));
-        if !Path::new("/sys/fs/cgroup/freezer/tasks").exists() || fs::create_dir(&group.0).is_err()
-        {
-            println!("skipped: needs root and the freezer of cgroups v1");
-            return None;
-        }
-        fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
-        fs::write(group.0.join("freezer.state"), "FROZEN").unwrap();
-        let state = || fs::read_to_string(group.0.join("freezer.state")).unwrap();
-        until(|| (state().trim() == "FROZEN").then_some(()));
-        Some(group)
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        let _ = fs::write(self.0.join("freezer.state"), "THAWED");
-        until(|| fs::remove_dir(&self.0).is_ok().then_some(()));
-    }
-}
-
 fn frozen_control() {
     let mut daemon = Daemon::start();
     let pid = daemon.main(1, "web", "exec sleep 300");
     let held = daemon.control_pid;
-    let Some(_frozen) = Frozen::freeze(held) else {
+    let Some(_frozen) = Frozen::new(held) else {
         return;
     };
     daemon.next_control();
@@ -313,7 +284,7 @@ fn frozen_control() {
 fn frozen_run() {
     let mut daemon = Daemon::start();
     let held = daemon.main(1, "held", "exec sleep 300");
-    let Some(_frozen) = Frozen::freeze(held) else {
+    let Some(_frozen) = Frozen::new(held) else {
         return;
     };
     let begun = Instant::now();

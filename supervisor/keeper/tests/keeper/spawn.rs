@@ -257,7 +257,7 @@ fn with_newborn(daemon: &mut Daemon, run: u64, act: impl FnOnce(Pid)) -> bool {
     let record = fs::read_to_string(daemon.dir.path().join("runs/1")).unwrap();
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     let Some(group) = record["cgroup"].as_str().map(PathBuf::from) else {
-        eprintln!("skipped: there are no cgroups here");
+        skip::note("there are no cgroups here");
         return false;
     };
     daemon.ask(Request::Sweep { run: 1 });

@@ -103,7 +103,7 @@ fn traceless() {
 /// parent.
 fn left_its_cgroup() {
     if !is_root() || Daemon::start().cgroup().is_none() {
-        eprintln!("skipped: needs root and cgroups");
+        skip::note("needs root and cgroups");
         return;
     }
     let quiet = ">/dev/null 2>&1";

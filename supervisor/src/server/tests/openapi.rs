@@ -21,7 +21,7 @@ use super::super::{
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/openapi.json");
 /// Environment variable that makes the test rewrite the file.
-const UPDATE: &str = "UPDATE_OPENAPI";
+pub(super) const UPDATE: &str = "UPDATE_OPENAPI";
 
 /// Gathers operations and the schemas that they use.
 struct Document {

@@ -8,6 +8,8 @@ use crate::{
 
 /// Length of an id, as Mattermost's own.
 const ID_LENGTH: usize = 26;
+/// What is kept of the password `$1`: fit for a stand-in.
+const HASH: &str = "encode(sha256(convert_to(id || $1, 'UTF8')), 'hex')";
 const COLUMNS: &str = "id, username, email, auth_service, roles";
 /// The first account becomes the administrator's.
 const INSERT: &str = "INSERT INTO users (id, username, email, auth_service, auth_data, roles) \
@@ -53,8 +55,13 @@ impl Database {
         Ok(Session { token, user })
     }
 
-    /// Makes an account that signs in by email.
-    pub(crate) async fn add_user(&self, username: &str, email: &str) -> Result<User, String> {
+    /// Makes an account that signs in by email or name, and a password.
+    pub(crate) async fn add_user(
+        &self,
+        username: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<User, String> {
         let guard = self.client().await;
         let client = guard.as_ref().ok_or("no connection")?;
         let id = random_text(ID_LENGTH);
@@ -62,7 +69,41 @@ impl Database {
             .query_one(INSERT, &[&id, &username, &email, &"", &None::<&str>])
             .await
             .map_err(words)?;
+        let query = format!("UPDATE users SET auth_data = {HASH} WHERE id = $2");
+        client
+            .execute(&query, &[&password, &id])
+            .await
+            .map_err(words)?;
         Ok(user(&row))
+    }
+
+    /// Begins a session of the account with this name or email and this password.
+    pub(crate) async fn sign_in(
+        &self,
+        login: &str,
+        password: &str,
+    ) -> Result<Option<(Session, User)>, String> {
+        let guard = self.client().await;
+        let client = guard.as_ref().ok_or("no connection")?;
+        let query = format!(
+            "SELECT {COLUMNS} FROM users WHERE auth_service = '' AND (username = $2 OR email = $2) \
+             AND auth_data = {HASH}"
+        );
+        let row = client.query_opt(&query, &[&password, &login]).await;
+        let Some(user) = row.map_err(words)?.as_ref().map(user) else {
+            return Ok(None);
+        };
+        let token = random_text(ID_LENGTH);
+        let query = "INSERT INTO sessions (token, user_id) VALUES ($1, $2)";
+        client
+            .execute(query, &[&token, &user.id])
+            .await
+            .map_err(words)?;
+        let session = Session {
+            token,
+            user: user.id.clone(),
+        };
+        Ok(Some((session, user)))
     }
 
     /// Gives an account these roles and no other.

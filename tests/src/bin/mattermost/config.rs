@@ -18,6 +18,7 @@ use crate::{env, ranges, release, schema};
 /// The configuration as the server uses it.
 pub(crate) struct Config {
     live: Value,
+    path: PathBuf,
 }
 
 /// Why no configuration could be loaded.
@@ -55,13 +56,23 @@ impl Config {
         });
         env::apply(&mut live, variables).map_err(|panic| LoadError::Panic(panic.0))?;
         fix(&mut live);
-        let config = Self { live };
+        let config = Self { live, path };
         ranges::check(&config.live).map_err(|what| {
             LoadError::Plain(format!(
                 "failed to load configuration: invalid config: {what}"
             ))
         })?;
         Ok(config)
+    }
+
+    /// The configuration as the file has it, without the variables.
+    pub(crate) fn stored(&self) -> Result<Value, String> {
+        load_file(&self.path)
+    }
+
+    /// Writes the file anew, as the System Console does.
+    pub(crate) fn store(&self, config: &Value) -> Result<(), String> {
+        persist(&self.path, config)
     }
 
     /// The whole configuration in effect.

@@ -21,7 +21,7 @@ use crate::{
     mail,
     moods::{Mood, Moods},
     oauth::{self, States},
-    posts, users, websocket,
+    plugins, posts, users, websocket,
 };
 
 /// State that all handlers share.
@@ -50,6 +50,7 @@ pub(crate) fn public(server: Arc<Server>) -> Router {
     });
     let routes = routes()
         .route("/api/v4/users", post(users::create))
+        .route("/api/v4/users/login", post(users::login))
         .route("/api/v4/email/test", post(mail::try_out));
     whole(routes.route("/api/v4/config", config), server)
 }
@@ -59,7 +60,10 @@ pub(crate) fn local(server: Arc<Server>) -> Router {
     let config =
         get(|State(server): State<Arc<Server>>| async move { Json(server.config.all().clone()) });
     let users = get(users::all).post(users::create_locally);
-    let routes = routes().route("/api/v4/users", users);
+    let routes = routes()
+        .route("/api/v4/users", users)
+        .route("/api/v4/plugins", get(plugins::all))
+        .route("/api/v4/plugins/{id}/enable", post(plugins::enable));
     whole(routes.route("/api/v4/config", config), server)
 }
 

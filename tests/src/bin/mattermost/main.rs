@@ -8,8 +8,8 @@
 //! its database is gone, takes up to 15 s to stop when it has just started, and dies of SIGHUP.
 //!
 //! Environment variables named `STANDIN_…` ask for misbehaviour; see [`moods`]. The stand-in is not
-//! a chat: there are users, who sign up by email or sign on with GitLab, messages and files, and no
-//! teams or channels.
+//! a chat: there are users, who sign up by email or sign on with GitLab, messages and files, one
+//! plugin that does nothing, and no teams or channels.
 
 mod accounts;
 mod batching;
@@ -26,6 +26,7 @@ mod migrations;
 mod moods;
 mod notify;
 mod oauth;
+mod plugins;
 mod posts;
 mod provider;
 mod ranges;

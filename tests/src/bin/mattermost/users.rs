@@ -1,6 +1,4 @@
 //! Accounts and sessions, stored in the database, and the requests about them.
-//!
-//! Accounts have no passwords: nobody signs in with a password here.
 
 use std::sync::Arc;
 
@@ -109,7 +107,11 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
     }
     match server
         .database
-        .add_user(word("username"), &word("email").to_lowercase())
+        .add_user(
+            word("username"),
+            &word("email").to_lowercase(),
+            word("password"),
+        )
         .await
     {
         Ok(user) => {
@@ -118,6 +120,43 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
             (StatusCode::CREATED, Json(user.json())).into_response()
         }
         Err(error) => taken(&server, &error),
+    }
+}
+
+/// `POST /api/v4/users/login`: signing in with a password. The token of the session is in a header.
+pub(crate) async fn login(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let asked: Value = serde_json::from_str(&body).unwrap_or_default();
+    let word = |key: &str| asked[key].as_str().unwrap_or_default();
+    match server
+        .database
+        .sign_in(word("login_id"), word("password"))
+        .await
+    {
+        Ok(Some((session, user))) => {
+            let cookies = session_cookies(&headers, &session);
+            let mut response = ([("token", session.token)], Json(user.json())).into_response();
+            for cookie in cookies.iter().filter_map(|it| it.parse().ok()) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+        Ok(None) => refused(
+            StatusCode::UNAUTHORIZED,
+            "api.user.login.invalid_credentials_email_username",
+            "Enter a valid email or username and/or password.",
+        ),
+        Err(error) => {
+            server.log.error("Unable to sign in", &[("error", &error)]);
+            refused(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "app.user.get_by_username.app_error",
+                "Unable to find an existing account matching your username for this team.",
+            )
+        }
     }
 }
 
@@ -145,7 +184,10 @@ pub(crate) async fn create_locally(State(server): State<Arc<Server>>, body: Stri
     let asked: Value = serde_json::from_str(&body).unwrap_or_default();
     let word = |key: &str| asked[key].as_str().unwrap_or_default();
     let (username, email) = (word("username"), word("email").to_lowercase());
-    let made = server.database.add_user(username, &email).await;
+    let made = server
+        .database
+        .add_user(username, &email, word("password"))
+        .await;
     let made = match (made, word("roles")) {
         (Ok(user), roles) if !roles.is_empty() => server.database.set_roles(&user.id, roles).await,
         (made, _) => made,

@@ -35,6 +35,11 @@ enum Command {
         #[command(subcommand)]
         command: User,
     },
+    /// Work on plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: Plugin,
+    },
     /// About the server.
     System {
         #[command(subcommand)]
@@ -55,6 +60,17 @@ enum User {
     List,
     /// Make one.
     Create(NewUser),
+}
+
+#[derive(Subcommand)]
+enum Plugin {
+    /// List them.
+    List,
+    /// Turn them on.
+    Enable {
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -129,6 +145,7 @@ fn run(arguments: Arguments) -> Result<String, String> {
                 .to_owned(),
         ),
         Command::User { command } => users(command),
+        Command::Plugin { command } => plugins(command),
         Command::System { command } => system(&command),
     }
 }
@@ -162,6 +179,31 @@ fn users(command: User) -> Result<String, String> {
             Ok(format!("Created user {}\n", user.username))
         }
     }
+}
+
+fn plugins(command: Plugin) -> Result<String, String> {
+    let mut text = String::new();
+    match command {
+        Plugin::List => {
+            let all = ask("GET", "/api/v4/plugins", None)?.body;
+            for (heading, which) in [("enabled", "active"), ("disabled", "inactive")] {
+                let _ = writeln!(text, "Listing {heading} plugins");
+                for plugin in all[which].as_array().into_iter().flatten() {
+                    let word = |key: &str| plugin[key].as_str().unwrap_or_default();
+                    let (id, name, version) = (word("id"), word("name"), word("version"));
+                    let _ = writeln!(text, "{id}: {name}, Version: {version}");
+                }
+            }
+        }
+        Plugin::Enable { ids } => {
+            for id in ids {
+                ask("POST", &format!("/api/v4/plugins/{id}/enable"), None)
+                    .map_err(|why| format!("Unable to enable plugin: {id}. Error: {why}"))?;
+                let _ = writeln!(text, "Enabled plugin: {id}");
+            }
+        }
+    }
+    Ok(text)
 }
 
 fn system(command: &System) -> Result<String, String> {

@@ -53,7 +53,7 @@ fn a_file_that_cannot_be_rotated_is_told_and_goes_on() {
     let (current, none) = (world.current(), None::<&str>);
     let flags = nix::mount::MsFlags::MS_BIND;
     if let Err(error) = nix::mount::mount(Some(&current), &current, none, flags, none) {
-        eprintln!("skipped: needs root to mount something: {error}");
+        skip::note(&format!("needs root to mount something: {error}"));
         return;
     }
     let line = format!("{}\n", "x".repeat(80));

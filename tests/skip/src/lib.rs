@@ -1,5 +1,7 @@
 //! A test whose prerequisite is missing says so and passes; with `MATTERVISOR_TESTS=all` the test
 //! fails.
+//!
+//! Every crate's tests say it here, so that `./dev test` can list what was not run.
 
 use std::{fs::OpenOptions, io::Write as _};
 
@@ -8,9 +10,12 @@ pub fn must_run_all() -> bool {
     std::env::var_os("MATTERVISOR_TESTS").is_some_and(|value| value == "all")
 }
 
-/// Notes a skipped test in the file that `MATTERVISOR_SKIPPED` names, from which `./dev test` lists
-/// the tests that were not run.
+/// Prints that the test, or a part of it, is not run, and notes it in the file that
+/// `MATTERVISOR_SKIPPED` names, from which `./dev test` lists what was not run.
+///
+/// By itself where root cannot get what is missing on every machine; else by [`skip!`].
 pub fn note(reason: &str) {
+    eprintln!("skipped: {reason}");
     let Some(path) = std::env::var_os("MATTERVISOR_SKIPPED") else {
         return;
     };
@@ -24,16 +29,17 @@ pub fn note(reason: &str) {
     }
 }
 
-/// Ends the test with a reason, or fails it where everything must run.
+/// Ends the test with a reason, or fails it where everything must run. A second form ends a
+/// function of a test with a value: `skip!(=> None; "needs root")`.
 #[macro_export]
 macro_rules! skip {
-    ($($reason:tt)*) => {{
+    (=> $value:expr; $($reason:tt)*) => {{
         let reason = format!($($reason)*);
         assert!(!$crate::must_run_all(), "may not be skipped here: {reason}");
-        eprintln!("skipped: {reason}");
         $crate::note(&reason);
-        return;
+        return $value;
     }};
+    ($($reason:tt)*) => { $crate::skip!(=> (); $($reason)*) };
 }
 
 /// The value of a `Result`; an error ends the test and is the reason.
