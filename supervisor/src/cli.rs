@@ -83,3 +83,47 @@ pub(crate) enum Command {
 const EXIT_CODES: &str = "\
 Exit codes: 0 stopped as asked, or the configuration is good · 1 failed · 2 usage ·
 78 the configuration does not check and none has ever worked";
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use clap::CommandFactory as _;
+    use clap_mangen::Man;
+
+    use super::Cli;
+
+    #[test]
+    fn the_man_page_is_that_of_the_definition() {
+        let manual = "Mattervisor";
+        // No version and no date: a release changes no page.
+        let man = Man::new(Cli::command().version("").disable_version_flag(true))
+            .section("8")
+            .date("")
+            .source(manual)
+            .manual(manual);
+        let mut page = Vec::new();
+        man.render(&mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        // One page for all: the generator refers to a page for each command.
+        let line = |line: &str| match line
+            .strip_prefix("mattervisord\\-")
+            .and_then(|it| it.strip_suffix("(8)"))
+        {
+            Some(name) => format!("\\fBmattervisord {name}\\fR\n"),
+            None => format!("{line}\n"),
+        };
+        let mut page: String = page.lines().map(line).collect();
+        page.push_str(".SH SEE ALSO\nmattervisorctl(1), mattervisor.toml(5)\n");
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/man/mattervisord.8");
+        if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
+            fs::write(&place, &page).unwrap();
+        }
+        let kept = fs::read_to_string(&place).unwrap_or_default();
+        assert!(
+            kept == page,
+            "{} is out of date; write it anew: MATTERVISOR_UPDATE=1 cargo test --workspace man_page",
+            place.display()
+        );
+    }
+}

@@ -14,6 +14,8 @@ pub mod complete;
 mod context;
 pub mod error;
 mod job_progress;
+#[cfg(feature = "testing")]
+pub mod man_page;
 pub mod ndjson;
 mod not_allowed;
 pub mod operation;

@@ -197,4 +197,9 @@ mod tests {
             Cli::<Command>::command().allow_external_subcommands(true)
         });
     }
+
+    #[test]
+    fn the_man_pages_are_those_of_the_definition() {
+        client::man_page::keep_commands(&Cli::<Command>::command());
+    }
 }

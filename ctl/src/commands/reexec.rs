@@ -20,7 +20,7 @@ Examples:
 
 const STATUS: &str = "/v1/services";
 
-/// Whose program is replaced.
+// Whose program is replaced.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct ReexecArgs {
     /// Replace the program of the keeper, which holds all services

@@ -372,3 +372,9 @@ fn its_examples_parse() {
     type Cli = client::command_line::Cli<crate::Command>;
     client::testing::examples_parse(&Cli::command(), Cli::command);
 }
+
+#[test]
+fn the_man_page_is_that_of_the_definition() {
+    type Cli = client::command_line::Cli<crate::Command>;
+    client::man_page::keep_commands(&Cli::command());
+}

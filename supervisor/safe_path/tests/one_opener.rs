@@ -71,6 +71,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "ctl/client/src/not_allowed.rs",
         "what stands in the way of a person who was refused; /etc/group: nothing of others' is opened",
     ),
+    ("ctl/client/src/man_page.rs", "tests"),
     ("ctl/client/src/testing.rs", "tests"),
     ("supervisor/keeper/src/cgroup.rs", "the kernel's files"),
     ("supervisor/keeper/src/runs/description.rs", "/proc/self/fd"),

@@ -164,3 +164,16 @@ impl Session<'_> {
         self.context.output.borrow_mut().error(&error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use client::command_line::Cli;
+
+    use super::Command;
+
+    #[test]
+    fn the_man_pages_are_those_of_the_definition() {
+        client::man_page::keep_commands(&Cli::<Command>::command());
+    }
+}
