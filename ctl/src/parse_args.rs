@@ -8,6 +8,7 @@ use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 use client::{
     Error, Kind,
     command_line::Stop,
+    options::words,
     programs::{self, Program},
 };
 
@@ -130,30 +131,6 @@ fn nameless(verb: &str) -> Option<Error> {
     Some(Error::new(Kind::Usage, why).hint(format!(
         "ctl {verb} NAME; `ctl service-list` shows the names"
     )))
-}
-
-/// The arguments that are neither flags nor values of global flags.
-fn words(arguments: &[OsString]) -> Vec<String> {
-    let command = Cli::command();
-    let takes_value = |flag: &str| {
-        command.get_arguments().any(|known| {
-            known.get_long() == Some(flag.trim_start_matches('-'))
-                && known.get_action().takes_values()
-        })
-    };
-    let mut words = Vec::new();
-    let mut arguments = arguments
-        .iter()
-        .skip(1)
-        .map(|argument| argument.to_string_lossy());
-    while let Some(argument) = arguments.next() {
-        if !argument.starts_with('-') {
-            words.push(argument.into_owned());
-        } else if takes_value(&argument) {
-            arguments.next();
-        }
-    }
-    words
 }
 
 #[cfg(test)]

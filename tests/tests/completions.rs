@@ -58,6 +58,13 @@ fn bash_knows_the_services() {
         ["mattermost-database"]
     );
     assert!(offered("ctl --root ROOT why ").contains(&"nginx".to_owned()));
+    // A command is offered what it can act on, once.
+    assert_eq!(offered("ctl --root ROOT stop nginx ng"), [""; 0]);
+    site.ctl(&["stop", "nginx"]).ok();
+    let startable = offered("ctl --root ROOT start ");
+    assert!(startable.contains(&"nginx".to_owned()), "{startable:?}");
+    assert!(!startable.contains(&"base".to_owned()), "{startable:?}");
+    assert_eq!(offered("ctl --root ROOT stop ng"), [""; 0]);
     assert_eq!(offered("ctl wait --heal"), ["--healthy"]);
     assert_eq!(offered("ctl --format r"), ["runit"]);
     // The programs beside ctl complete their own arguments.

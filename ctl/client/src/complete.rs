@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use api::{StatusReply, ToolsReply};
+use api::{ServiceState, StatusReply, ToolsReply};
 use clap_complete::{CompletionCandidate, env::CompleteEnv};
 use serde::de::DeserializeOwned;
 
-use crate::Client;
+use crate::{Client, options::words};
 
 /// Environment variable that a completing shell sets, to the shell's name.
 pub const VARIABLE: &str = "CTL_COMPLETE";
@@ -48,19 +48,42 @@ pub fn tools() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Services whose names begin with `begun`. For clap's `ArgValueCompleter`.
+/// Services whose names begin with `begun`, that the line does not name yet, and to which its command
+/// can do something. For clap's `ArgValueCompleter`.
 pub fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
+    let line: Vec<OsString> = line(std::env::args_os()).collect();
+    let words = words(&line);
+    let (command, named) = match words.as_slice() {
+        [command, named @ .., _] => (command.as_str(), named),
+        _ => ("", &[][..]),
+    };
     let reply: Option<StatusReply> = known("/v1/services", socket(std::env::args_os()));
     reply
         .into_iter()
         .flat_map(|reply| reply.services)
         .filter(|service| service.name.starts_with(begun.as_ref()))
+        .filter(|service| is_meant(command, service.state) && !named.contains(&service.name))
         .map(|service| {
             let help = (!service.description.is_empty()).then(|| service.description.into());
             CompletionCandidate::new(service.name).help(help)
         })
         .collect()
+}
+
+/// Whether a command can do something to a service in this state.
+fn is_meant(command: &str, state: ServiceState) -> bool {
+    use ServiceState::{Disabled, Reloading, Running, Spawning, Starting, Stopped, Stopping};
+    match command {
+        "start" | "once" => !matches!(state, Disabled | Spawning | Starting | Running | Reloading),
+        "stop" => !matches!(state, Disabled | Stopped),
+        "restart" | "start-except" | "stop-except" | "restart-except" => state != Disabled,
+        "reload" | "hup" | "int" | "term" | "kill" | "usr1" | "usr2" | "quit" => {
+            matches!(state, Starting | Running | Reloading | Stopping)
+        }
+        // What only looks may look at all.
+        _ => true,
+    }
 }
 
 fn known<T: DeserializeOwned>(path: &str, socket: PathBuf) -> Option<T> {
@@ -121,6 +144,32 @@ mod tests {
             PathBuf::from("/s")
         );
         assert_eq!(of("ctl -- ctl --root"), of("ctl -- ctl"));
+    }
+
+    #[test]
+    fn a_command_is_offered_what_it_can_act_on() {
+        let offered = |command| -> Vec<ServiceState> {
+            let all = ServiceState::ALL.into_iter();
+            all.filter(|state| is_meant(command, *state)).collect()
+        };
+        let running = ServiceState::Running;
+        for (command, state, meant) in [
+            ("start", ServiceState::Stopped, true),
+            ("start", ServiceState::Failed, true),
+            ("start", running, false),
+            ("stop", running, true),
+            // It would start again.
+            ("stop", ServiceState::Backoff, true),
+            ("stop", ServiceState::Stopped, false),
+            ("reload", running, true),
+            ("reload", ServiceState::Failed, false),
+            ("restart", ServiceState::Stopped, true),
+            ("restart", ServiceState::Disabled, false),
+        ] {
+            assert_eq!(is_meant(command, state), meant, "{command} {state:?}");
+        }
+        assert_eq!(offered("why"), ServiceState::ALL);
+        assert_eq!(offered(""), ServiceState::ALL);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The help of each command hides these options, and `ctl help` lists them once.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, ValueEnum};
 
@@ -47,6 +47,30 @@ pub struct Global {
     /// Print help; ctl help lists the options of every command
     #[arg(short, long, global = true, action = ArgAction::Help)]
     pub help: Option<bool>,
+}
+
+/// The arguments after the program that are neither flags nor values of global flags.
+pub fn words(arguments: &[OsString]) -> Vec<String> {
+    let command = Global::augment_args(clap::Command::new("ctl"));
+    let takes_value = |flag: &str| {
+        command.get_arguments().any(|known| {
+            known.get_long() == Some(flag.trim_start_matches('-'))
+                && known.get_action().takes_values()
+        })
+    };
+    let mut words = Vec::new();
+    let mut arguments = arguments
+        .iter()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy());
+    while let Some(argument) = arguments.next() {
+        if !argument.starts_with('-') {
+            words.push(argument.into_owned());
+        } else if takes_value(&argument) {
+            arguments.next();
+        }
+    }
+    words
 }
 
 /// Shows the global options in the help of this command.
