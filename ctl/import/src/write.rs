@@ -2,6 +2,7 @@
 //! secrets.toml. Invariant: both files are written whole, or neither is.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -13,6 +14,9 @@ use safe_path::Dir;
 use toml::{Table, Value};
 
 use super::draft::{Draft, Entry, dotted};
+
+/// Longest site file that may set nothing, in bytes; a longer one is somebody's work.
+const SHIPPED_MAX: u64 = 64 * 1024;
 
 /// An existing secrets.toml with the draft's secrets added.
 pub(super) struct Merged {
@@ -60,9 +64,16 @@ pub(super) fn target(site: &Path) -> Result<PathBuf, Error> {
             let message = format!("cannot write {shown}: it is a directory");
             Err(Error::new(Kind::Failed, message).hint(format!("-o {shown}/mattervisor.toml")))
         }
-        Ok(_) => Err(exists(site)),
-        Err(_) => Ok(parent.join("secrets.toml")),
+        Ok(_) if !sets_nothing(site) => Err(exists(site)),
+        _ => Ok(parent.join("secrets.toml")),
     }
+}
+
+/// Whether this is a site file of comments alone, as the package brings it: it gives way to a new one.
+fn sets_nothing(site: &Path) -> bool {
+    let text = Dir::place(site).and_then(|(dir, name)| dir.read(name, SHIPPED_MAX));
+    let text = text.ok().and_then(|text| String::from_utf8(text).ok());
+    text.is_some_and(|text| text.parse::<Table>().is_ok_and(|table| table.is_empty()))
 }
 
 fn exists(site: &Path) -> Error {
@@ -172,8 +183,55 @@ fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
     Error::new(kind, message)
 }
 
-/// Writes both files; after a failure no new file is left behind.
+/// A site file that sets nothing, out of the way of a new one until that is whole.
+struct Aside {
+    dir: Dir,
+    name: OsString,
+    hidden: OsString,
+}
+
+impl Aside {
+    /// Moves the file away. None: there is none that sets nothing.
+    fn move_away(site: &Path) -> io::Result<Option<Self>> {
+        if !sets_nothing(site) {
+            return Ok(None);
+        }
+        let (dir, name) = Dir::place(site)?;
+        let mut hidden = OsString::from(".");
+        hidden.push(&name);
+        hidden.push(".aside");
+        dir.rename(&name, &hidden)?;
+        Ok(Some(Self { dir, name, hidden }))
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.dir.remove(&self.hidden).map(|_| ())
+    }
+
+    fn move_back(&self) -> io::Result<()> {
+        self.dir.rename(&self.hidden, &self.name)
+    }
+}
+
+/// Writes both files; after a failure no new file is left behind, and what was there is there again.
 pub(super) fn write(
+    site: &Path,
+    site_text: &str,
+    secrets: &Path,
+    draft: &Draft,
+) -> Result<Vec<PathBuf>, Error> {
+    let aside = Aside::move_away(site).map_err(|error| failed("replace", site, &error))?;
+    let written = write_new(site, site_text, secrets, draft);
+    // Should this fail, a hidden file is left, which no one reads.
+    let _ = match (&aside, &written) {
+        (None, _) => Ok(()),
+        (Some(aside), Ok(_)) => aside.remove(),
+        (Some(aside), Err(_)) => aside.move_back(),
+    };
+    written
+}
+
+fn write_new(
     site: &Path,
     site_text: &str,
     secrets: &Path,
@@ -286,5 +344,22 @@ mod tests {
             let why = merged(text, &add).map(|it| it.text).unwrap_err();
             assert!(!why.contains("hunter2"), "{why}");
         }
+    }
+
+    #[test]
+    fn a_site_file_that_sets_nothing_comes_back_after_a_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let site = directory.path().join("mattervisor.toml");
+        for (text, goes) in [("# nothing\n", true), ("a = 1\n", false), ("a =\n", false)] {
+            fs::write(&site, text).unwrap();
+            let aside = Aside::move_away(&site).unwrap();
+            assert_eq!((aside.is_some(), site.exists()), (goes, !goes), "{text}");
+            if let Some(aside) = aside {
+                fs::write(&site, "half").unwrap();
+                aside.move_back().unwrap();
+            }
+            assert_eq!(fs::read_to_string(&site).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Machine;
+use super::{Machine, mode};
 
 /// The message of an import that fails, writes nothing and quotes no secret.
 #[track_caller]
@@ -166,4 +166,39 @@ fn what_does_not_check_stays_as_a_comment() {
         "{site}"
     );
     assert!(!site.contains(": : "), "{site}");
+}
+
+/// The names in the directory of the site file.
+fn beside_the_site_file(machine: &Machine) -> Vec<String> {
+    let found = fs::read_dir(machine.path("etc/mattervisor")).unwrap();
+    let mut names: Vec<String> = found
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_site_file_of_comments_alone_gives_way() {
+    let machine = Machine::new("mattermost_external_url 'http://a.example.com'\n");
+    let site = machine.put(
+        "etc/mattervisor/mattervisor.toml",
+        "# All is unset.\n\n#a = 1\n",
+    );
+    machine.imported();
+    assert!(
+        machine.site().contains("http://a.example.com"),
+        "{}",
+        machine.site()
+    );
+    assert_eq!(mode(&site), 0o600);
+    assert_eq!(beside_the_site_file(&machine), ["mattervisor.toml"]);
+    // What sets something stays.
+    let error = machine.import().unwrap_err();
+    assert!(
+        error
+            .message
+            .ends_with("is there already, and is not overwritten"),
+        "{error}"
+    );
 }
