@@ -30,7 +30,7 @@ pub trait Host {
     }
     /// Files of a directory, sorted; an absent directory is an error of kind `NotFound`.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Mode bits and owner of a file.
+    /// Mode bits and group of a file.
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)>;
     /// Whether the path exists.
     fn exists(&self, path: &Path) -> bool;
@@ -153,7 +153,7 @@ impl Host for RealHost {
 
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)> {
         let found = safe_path::metadata(path)?;
-        Ok((found.mode() & 0o7777, found.uid()))
+        Ok((found.mode() & 0o7777, found.gid()))
     }
 
     fn exists(&self, path: &Path) -> bool {

@@ -8,6 +8,9 @@ use crate::{
     site::values::{Site, SiteValue},
 };
 
+/// The number of root's group.
+const ROOT: u32 = 0;
+
 impl Site {
     /// Puts the values of `secrets.toml` beneath those of the site file.
     pub(crate) fn add_secrets(&mut self, secrets: Site, report: &mut Report) {
@@ -58,8 +61,10 @@ impl Site {
         at: &Place,
         report: &mut Report,
     ) {
-        if let Ok((mode, _)) = host.mode(&self.path)
-            && mode & 0o044 != 0
+        // What root's group may do is nothing that root may not: such is the packaged site file.
+        let others = |group| if group == ROOT { 0o004 } else { 0o044 };
+        if let Ok((mode, group)) = host.mode(&self.path)
+            && mode & others(group) != 0
         {
             let message =
                 format!("the file holds this secret, but others can read it (mode {mode:04o})");

@@ -18,6 +18,8 @@ pub(crate) struct Machine {
     uid: u32,
     capabilities: Vec<String>,
     now: i64,
+    /// Numbers of files' groups; 100 for a file that has none here.
+    groups: BTreeMap<PathBuf, u32>,
 }
 
 const ETC: &str = "/etc/mattervisor";
@@ -42,6 +44,11 @@ impl Machine {
 
     pub(crate) fn mode(&mut self, path: &str, mode: u32) -> &mut Self {
         self.files.get_mut(Path::new(path)).unwrap().1 = mode;
+        self
+    }
+
+    pub(crate) fn group(&mut self, path: &str, gid: u32) -> &mut Self {
+        self.groups.insert(path.into(), gid);
         self
     }
 
@@ -168,7 +175,7 @@ impl Host for Machine {
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)> {
         self.files
             .get(path)
-            .map(|(_, mode)| (*mode, 0))
+            .map(|(_, mode)| (*mode, self.groups.get(path).copied().unwrap_or(100)))
             .ok_or(io::ErrorKind::NotFound.into())
     }
 
