@@ -141,6 +141,11 @@ impl Machine {
 
     /// Runs a command on the machine, as root, with the environment of an init.
     pub fn run(&self, words: &[&str]) -> Ctl {
+        self.run_within(COMMAND, words)
+    }
+
+    /// The same, with another limit.
+    pub fn run_within(&self, limit: Duration, words: &[&str]) -> Ctl {
         let init = self.init().expect("the machine is up");
         let mut command = Command::new("nsenter");
         command
@@ -150,7 +155,7 @@ impl Machine {
             ])
             .args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
             .args(words);
-        run_for(&mut command, COMMAND)
+        run_for(&mut command, limit)
     }
 
     /// Waits until the machine is down.

@@ -29,6 +29,16 @@ const APT: &str = r#"
 /// these, and from those that only apt can put `then` in the place of others. Nobody changes a
 /// tree: what boots it, does so through an overlay.
 pub fn debian_tree(name: &str, packages: &[&str], then: &[&str]) -> Result<PathBuf, Missing> {
+    debian_tree_of(&suite()?, name, packages, then)
+}
+
+/// The same of this release of Debian.
+pub fn debian_tree_of(
+    suite: &str,
+    name: &str,
+    packages: &[&str],
+    then: &[&str],
+) -> Result<PathBuf, Missing> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Missing::new(
             "trees of Debian need root: run the tests as root",
@@ -38,11 +48,12 @@ pub fn debian_tree(name: &str, packages: &[&str], then: &[&str]) -> Result<PathB
     fs::create_dir_all(trees.join("archives"))
         .and_then(|()| trees.canonicalize())
         .map_err(|error| cannot(&trees, &error.to_string()))
-        .and_then(|trees| in_directory(&trees, name, packages, then))
+        .and_then(|trees| in_directory(&trees, suite, name, packages, then))
 }
 
 fn in_directory(
     trees: &Path,
+    suite: &str,
     name: &str,
     packages: &[&str],
     then: &[&str],
@@ -66,7 +77,7 @@ fn in_directory(
     make.arg("--variant=minbase")
         .arg(format!("--cache-dir={}", archives.display()))
         .arg(format!("--include={}", packages.join(",")))
-        .args([OsStr::new(&suite()?), new.as_os_str(), &mirror]);
+        .args([OsStr::new(suite), new.as_os_str(), &mirror]);
     let mut add = Command::new("chroot");
     add.arg(&new)
         .args(["sh", "-euc", APT])

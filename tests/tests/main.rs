@@ -65,6 +65,7 @@ mod openapi;
 mod other_inits;
 mod other_names;
 mod owners;
+mod package;
 mod planted_secrets;
 mod postgresql_settings;
 mod probes;
