@@ -299,7 +299,10 @@ fn tell_result(result: &mut ActionResult, said: &JobResult) {
     if !said.ok {
         result.verdict = Verdict::Failed;
     }
-    result.detail = joined(&[&said.message, &result.detail]);
+    // The reason of a job that has failed may be that very message.
+    if result.detail != said.message {
+        result.detail = joined(&[&said.message, &result.detail]);
+    }
 }
 
 fn joined(parts: &[&str]) -> String {

@@ -165,4 +165,7 @@ fn a_job_says_itself_whether_it_has_done_its_work() {
     tell_result(&mut result, &said);
     assert_eq!(result.verdict, Verdict::Failed);
     assert_eq!(result.detail, "the disk is full");
+    // The reason of its failure is the same message, which is said once.
+    tell_result(&mut result, &said);
+    assert_eq!(result.detail, "the disk is full");
 }
