@@ -29,7 +29,7 @@ pub(crate) use value::{Pair, Value};
 const MAX_DEPTH: usize = 64;
 /// Most statements of a file, far more than a gitlab.rb has. A longer file is refused: half of it
 /// would be another configuration.
-const MAX_STATEMENTS: usize = 20_000;
+const MAX_STATEMENTS: usize = 5_000;
 
 /// One statement of the file.
 #[derive(Clone, Debug)]

@@ -302,6 +302,6 @@ fn a_file_with_too_many_statements_is_refused_and_not_cut() {
     assert_eq!((error.line, error.column), (MAX_STATEMENTS + 1, 1));
     assert_eq!(
         error.what,
-        "more than 20000 statements, which no gitlab.rb has"
+        "more than 5000 statements, which no gitlab.rb has"
     );
 }
