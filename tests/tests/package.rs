@@ -422,7 +422,10 @@ fn upgrades(machine: &Machine) {
     shell(machine, "rm /run/requests").ok();
     assert_eq!(pids(machine), before, "{said}");
     assert_ne!(control(machine), old, "{said}");
-    for part in ["mattervisor: the keeper (pid ", "mattervisor: control process "] {
+    for part in [
+        "mattervisor: the keeper (pid ",
+        "mattervisor: control process ",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let answers = shell(machine, "sort /run/answers | uniq -c").ok().stdout;
