@@ -111,7 +111,7 @@ pub(crate) fn write(state: &State) -> io::Result<File> {
     Ok(memory)
 }
 
-/// Reads what [`write`] of this program or an earlier version has written.
+/// Reads what [`write()`] of this program or an earlier version has written.
 pub(crate) fn read(memory: &mut File) -> Result<State, StateRefusal> {
     let mut bytes = Vec::new();
     let read = memory.rewind();

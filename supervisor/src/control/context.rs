@@ -3,7 +3,7 @@
 //! Owner: [`super::Control`], which lends the context to one component at a time. The context holds
 //! what has no single owner: the engine's view of the services, the current plan, the ids of
 //! services, the runs, the time. A component reads these, queues what is to be done outside
-//! ([`Context::job`], [`Context::tell`]), and never waits for the result.
+//! ([`Context::queue_task`], [`Context::tell`]), and never waits for the result.
 //!
 //! Invariant: outputs leave in the order in which components queue them, and answers to clients
 //! after them. So a component that has the keeper remember something before it asks for a dependent
