@@ -1,4 +1,4 @@
-//! `supervisor compress`: makes `NAME.log.zst` of the rotated files of log directories.
+//! `mattervisord compress`: makes `NAME.log.zst` of the rotated files of log directories.
 //!
 //! The keeper alone starts it, at the lowest priority, some time after a rotation. The newest
 //! rotated file stays as it is, for it is the one that people look into, and so do those that are

@@ -1,4 +1,4 @@
-//! Ids and programs of services, looked up once for all that start in the same moment.
+//! Ids and programs of services, looked up once for all services that start at the same moment.
 //!
 //! Nothing is kept for longer: by the next start an account may be another, or a program gone.
 

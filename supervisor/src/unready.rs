@@ -1,4 +1,4 @@
-//! Why something that a run needs is not to be had, and whether another try is worth it.
+//! Why a need of a run cannot be met, and whether another try can help.
 
 use std::{fmt, io};
 

@@ -1,6 +1,6 @@
-//! Compresses rotated log files in another process of the same binary, `supervisor compress`: some
-//! time after a rotation, one service after the other, at the lowest priority. So neither the log
-//! thread nor the main thread spends time or memory on compression, and no control process is
+//! Compresses rotated log files in another process of the same binary, `mattervisord compress`:
+//! some time after a rotation, one service after the other, at the lowest priority. So neither the
+//! log thread nor the main thread spends time or memory on compression, and no control process is
 //! needed.
 //!
 //! One look at a service covers all its rotations of a [`DELAY_MS`]; nothing wakes the keeper

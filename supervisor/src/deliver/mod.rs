@@ -1,4 +1,4 @@
-//! `supervisor deliver`: tells one person one thing, and ends.
+//! `mattervisord deliver`: sends one message to one target of notifications, and ends.
 //!
 //! A process of its own, so that what a network, a name server or a mail program does can hold up
 //! nobody, and what TLS costs in memory is gone again. The control process starts it as a helper
