@@ -1,7 +1,7 @@
 //! The databases of a restore: the new one beside the live one, and the one transaction that swaps
 //! their names.
 //!
-//! One session does all of it, under an advisory lock: a recovery therefore waits until the server
+//! One session does all steps under an advisory lock: a recovery therefore waits until the server
 //! has ended the session of the dead run, including a rename in progress.
 
 use std::{

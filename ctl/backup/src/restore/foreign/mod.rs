@@ -64,7 +64,7 @@ impl Given<'_> {
         text::list(given.map(|path| path.display().to_string()))
     }
 
-    /// One line about each file, from its beginning.
+    /// Describes each file in one line, by its first bytes.
     ///
     /// # Errors
     /// An option does not accept its file.
@@ -80,7 +80,8 @@ impl Given<'_> {
     }
 }
 
-/// The same error, or, for a file of another program, what the file is and how it is restored.
+/// For a file of another program, an error that says what the file is and how it is restored; for
+/// all other files the error itself.
 pub fn explained(path: &Path, error: Error) -> Error {
     let is_foreign = matches!(error, Error::Archive(archive::Error::Foreign(_)));
     match Foreign::open(path) {
