@@ -12,10 +12,8 @@ use tokio::sync::mpsc;
 use crate::{
     ask::Peer,
     control::{
-        Context,
-        api::answers::Answer,
-        operations::audit::{self, AuditLog},
-        record_keys::Key,
+        Context, api::answers::Answer, operations::audit::AuditLog, record_keys::Key,
+        succession::requested,
     },
     history::Line,
 };
@@ -59,17 +57,12 @@ impl KeeperReexec {
         peer: &Peer,
         obstacle: Option<(String, ErrorReply)>,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let asked = audit::asked(cx.now.unix_ms, id, peer, "reexec keeper", &[]);
-        audit_log.add(asked.clone());
-        if let Some((why, reply)) = obstacle {
-            audit_log.refused(cx, id, Some(asked), &why);
-            return Err(ErrorReply {
-                message: format!("cannot replace the keeper's program: {why}"),
-                ..reply
-            });
-        }
-        cx.publish("", EventKind::Change, "reexec keeper", Some(&peer.name));
-        tracing::info!(by = peer.name, "reexec keeper");
+        let request = requested::Request {
+            id,
+            what: "reexec keeper",
+            cannot: "cannot replace the keeper's program",
+        };
+        let asked = requested::note(cx, audit_log, &request, peer, obstacle)?;
         let record = Asked {
             line: asked.clone(),
             execs: cx.keeper.execs,

@@ -7,5 +7,6 @@
 pub(in crate::control) mod keeper_lost;
 pub(in crate::control) mod keeper_reexec;
 pub(in crate::control) mod reexec;
+mod requested;
 pub(in crate::control) mod takeover;
 pub(in crate::control) mod versions;

@@ -19,12 +19,8 @@ use tokio::sync::mpsc;
 use crate::{
     ask::{ASKS_MAX, Ask, Peer},
     control::{
-        Context, Input,
-        api::answers::Answer,
-        input::Output,
-        on_disk::Durability,
-        operations::audit::{self, AuditLog},
-        record_keys::Key,
+        Context, Input, api::answers::Answer, input::Output, on_disk::Durability,
+        operations::audit::AuditLog, record_keys::Key, succession::requested,
     },
     history::Line,
 };
@@ -99,17 +95,12 @@ impl Reexec {
         peer: &Peer,
         obstacle: Option<(String, ErrorReply)>,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let asked = audit::asked(cx.now.unix_ms, id, peer, "reexec", &[]);
-        audit_log.add(asked.clone());
-        if let Some((why, reply)) = obstacle {
-            audit_log.refused(cx, id, Some(asked), &why);
-            return Err(ErrorReply {
-                message: format!("cannot start another control process: {why}"),
-                ..reply
-            });
-        }
-        cx.publish("", EventKind::Change, "reexec", Some(&peer.name));
-        tracing::info!(by = peer.name, "reexec");
+        let request = requested::Request {
+            id,
+            what: "reexec",
+            cannot: "cannot start another control process",
+        };
+        let asked = requested::note(cx, audit_log, &request, peer, obstacle)?;
         let (progress, stream) = mpsc::channel(LINES);
         remember(cx, &asked, false);
         self.stage = Stage::Asked {
